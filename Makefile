@@ -1,0 +1,58 @@
+# Everything a clone needs: Python 3.11+ and Java 17+ are asked of the machine, the rest is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= conf/demo.yml
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install run check test test-all lint bench package lock clean
+
+help: ## every target in a line
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## the whole pipeline on the demo data (another: make run CONFIG=conf/mine.yml)
+	@$(BIN)/customer-segmentation run --config $(CONFIG)
+
+check: install ## validate a configuration and its sources, run nothing
+	@$(BIN)/customer-segmentation check --config $(CONFIG)
+
+test: install lint package ## lint, types, layers and the tests of a push
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: install lint package ## and the slow ones: workers in other processes, Spark Connect, the demo data
+	@$(BIN)/python -m pytest
+
+lint: install ## ruff, mypy and the layers
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
+
+bench: install ## the benchmarks; results in benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+package: install ## dist/customer_segmentation.zip for spark-submit --py-files, and the wheel it is made of
+	@rm -rf build dist
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@cp dist/customer_segmentation-*.whl dist/customer_segmentation.zip
+
+lock: install ## write requirements.txt anew from setup.py
+	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --no-emit-options --output-file requirements.txt setup.py
+
+clean: ## remove what was built and installed; tables under warehouse/ stay
+	@rm -rf $(VENV) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+install: $(READY) # .venv from the pinned requirements, when it is missing or out of date; Delta's jars
+
+$(READY): requirements.txt setup.py
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; there is no $(PYTHON). Name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) lib/customer_segmentation/spark/prerequisites.py
+	@echo "Installing the pinned requirements into $(VENV) (once, a few minutes) ..."
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "Python's venv module is missing; Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m customer_segmentation.spark.jars >/dev/null
+	@touch $@

@@ -1,0 +1,25 @@
+"""Fixes where rows lie before a fit: MLlib's result depends on the partitions and the order within them."""
+
+import math
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+ROWS_PER_PARTITION = 250_000
+
+
+def in_fixed_order(frame: DataFrame, *, rows: int, by: list[str]) -> DataFrame:
+    """The same rows in a number of partitions that follows from their count, sorted within them.
+
+    Args:
+        rows: how many there are.
+        by: columns that tell the rows apart.
+    """
+    partitions = math.ceil(rows / ROWS_PER_PARTITION)
+    return frame.repartition(max(1, partitions), *by).sortWithinPartitions(*by)
+
+
+def hashed_sample(frame: DataFrame, *, size: int, seed: int, by: str) -> DataFrame:
+    """At most `size` rows, the same ones for a seed whatever the partitions."""
+    order = F.xxhash64(F.lit(seed), F.col(by))
+    return frame.orderBy(order, F.col(by)).limit(size)

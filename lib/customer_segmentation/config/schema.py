@@ -1,0 +1,302 @@
+"""Every key a configuration may hold, with its type, range and default.
+
+`conf/base.yml` shows the same keys with comments; a test keeps the two equal.
+"""
+
+import re
+from contextlib import suppress
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from customer_segmentation.config.expressions import check_expression, check_name
+from customer_segmentation.contract.features import FEATURE_BY_NAME
+
+
+def _listed(value: Any) -> Any:
+    """One mapping stands for a list of one."""
+    return [value] if isinstance(value, dict) else value
+
+
+def _known_feature(name: str) -> str:
+    if name not in FEATURE_BY_NAME:
+        raise PydanticCustomError("unknown_name", "is not a feature", {"known": list(FEATURE_BY_NAME)})
+    return name
+
+
+def _distinct(values: list[str]) -> list[str]:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"names {', '.join(repeated)} more than once; name each once")
+    return values
+
+
+def _table_name(name: str) -> str:
+    parts = name.split(".")
+    if len(parts) > 3:
+        raise ValueError("is not a table's name; write table, schema.table or catalog.schema.table")
+    return ".".join(check_name(part) for part in parts)
+
+
+def _from_iso(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    return value
+
+
+# A description says what the value must be, in the words of an error message; without one the type and range do.
+Expression = Annotated[
+    str, AfterValidator(check_expression), Field(description="a column name or a Spark SQL expression, as text")
+]
+Name = Annotated[str, AfterValidator(check_name)]
+FeatureName = Annotated[str, AfterValidator(_known_feature)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(min_length=1, description="text, not empty")]
+Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
+Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
+Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
+Format = Literal["parquet", "csv", "json", "delta"]
+Dirt = Literal[
+    "missing_customer",
+    "missing_order",
+    "unreadable_date",
+    "unreadable_number",
+    "zero_price",
+    "absurd_quantity",
+    "duplicate",
+]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, strict in types, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Relation(Section):
+    """Where rows are: files at a path, or a table by name."""
+
+    format: Format = "parquet"
+    path: Text | None = None
+    table: Annotated[str, AfterValidator(_table_name)] | None = None
+    options: Settings = {}
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> "Relation":
+        if (self.path is None) == (self.table is None):
+            found = "neither" if self.path is None else "both"
+            raise ValueError(f"needs exactly one of path and table, has {found}; null takes back an earlier file's")
+        return self
+
+
+class Lookup(Relation):
+    """A relation joined to a source by equal columns; adds columns, never rows."""
+
+    using: Annotated[list[Text], Field(min_length=1, description="a list of column names, such as [product_id]")]
+
+
+class Source(Relation):
+    """A relation with the joins that complete its rows."""
+
+    joins: Annotated[list[Lookup], BeforeValidator(_listed)] = []
+    timestamp_format: Text | None = None
+
+
+class TransactionColumns(Section):
+    """What an order line is made of; each value is a column or a Spark SQL expression over the row."""
+
+    customer_id: Expression
+    order_id: Expression
+    ordered_at: Expression
+    amount: Expression | None = None
+    unit_price: Expression | None = None
+    quantity: Expression | None = None
+    product_id: Expression | None = None
+    category: Expression | None = None
+    discount: Expression | None = None
+    channel: Expression | None = None
+    is_return: Expression | None = None
+
+    @model_validator(mode="after")
+    def _has_value(self) -> "TransactionColumns":
+        if self.amount is None and self.unit_price is None:
+            raise ValueError("needs amount (net value of the line) or unit_price (with quantity)")
+        return self
+
+
+class TransactionSource(Source):
+    """Order lines."""
+
+    columns: TransactionColumns
+
+
+class CustomerColumns(Section):
+    """The customer's id, then any attributes under names of their own."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Expression]
+    customer_id: Expression
+
+    @model_validator(mode="after")
+    def _safe_names(self) -> "CustomerColumns":
+        seen = {"customer_id"}
+        for name in self.__pydantic_extra__ or {}:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ValueError(f"the attribute {name!r:.60} {error}") from None
+            if name.lower() in seen:
+                raise ValueError(f"the attribute {name} is there twice; Spark tells no upper from lower case")
+            seen.add(name.lower())
+        return self
+
+
+class CustomerSource(Source):
+    """Attributes of customers."""
+
+    columns: CustomerColumns
+
+
+class EngagementColumns(Section):
+    """What an event is made of; each value is a column or a Spark SQL expression over the row."""
+
+    customer_id: Expression
+    occurred_at: Expression
+    event_type: Expression
+    channel: Expression | None = None
+    campaign_id: Expression | None = None
+
+
+class EngagementSource(Source):
+    """How customers were contacted and how they answered."""
+
+    columns: EngagementColumns
+
+
+_SOURCES = Field(min_length=1, description="a source, or a list of them that is not empty")
+
+
+class Sources(Section):
+    """Where the data comes from; several sources of one kind are put together."""
+
+    transactions: Annotated[list[TransactionSource], BeforeValidator(_listed), _SOURCES]
+    customers: Annotated[list[CustomerSource], BeforeValidator(_listed), _SOURCES] | None = None
+    engagement: Annotated[list[EngagementSource], BeforeValidator(_listed), _SOURCES] | None = None
+
+
+class Tables(Section):
+    """Where the tables are: below a path, or in a schema of a catalog."""
+
+    root: Text | None = "warehouse"
+    catalog: Name | None = None
+    schema_: Annotated[Name | None, Field(alias="schema")] = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Tables":
+        if self.schema_ is None and self.catalog is not None:
+            raise ValueError("has a catalog but no schema; name the schema in it")
+        if self.schema_ is None and self.root is None:
+            raise ValueError("needs a root (a path), or a schema (with or without a catalog)")
+        return self
+
+
+class Checks(Section):
+    """What order lines have to pass."""
+
+    earliest_order: Date = date(1970, 1, 1)
+    max_quantity: Annotated[float, Field(gt=0)] = 100_000
+    max_rejected_share: Share = 0.5
+
+
+class Features(Section):
+    """What the customers' features are made from."""
+
+    response_events: Annotated[list[Text], AfterValidator(_distinct)] = ["redemption", "click", "reply"]
+
+
+class Clustering(Section):
+    """How segments are found."""
+
+    algorithm: Literal["kmeans"] = "kmeans"
+    features: Annotated[
+        list[FeatureName],
+        Field(min_length=1, description="a list of feature names that is not empty"),
+        AfterValidator(_distinct),
+    ] = [
+        "recency_days",
+        "frequency",
+        "monetary",
+        "average_order_value",
+        "distinct_categories",
+        "discount_rate",
+    ]
+    k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
+    k_min: Annotated[int, Field(ge=2, le=100)] = 4
+    k_max: Annotated[int, Field(ge=2, le=100)] = 10
+    smallest_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    sample_size: Annotated[int, Field(ge=100, le=100_000)] = 10_000
+    max_iterations: Annotated[int, Field(ge=1, le=1_000)] = 50
+    outlier_distance: Annotated[float, Field(gt=0)] = 3.0
+    retrain_after_days: Annotated[int, Field(ge=0)] = 30
+
+    @model_validator(mode="after")
+    def _range(self) -> "Clustering":
+        if self.k_min > self.k_max:
+            raise ValueError(f"k_min ({self.k_min}) must not be above k_max ({self.k_max}); lower it or raise k_max")
+        return self
+
+
+class Report(Section):
+    """The page for people."""
+
+    path: Text | None = None
+    title: Text = "Customer segments"
+    currency: Annotated[str, Field(max_length=8, description="text of at most 8 characters")] = ""
+
+
+class Generate(Section):
+    """Synthetic data."""
+
+    path: Text | None = None
+    lines: Annotated[int, Field(ge=1, le=10**12)] = 100_000
+    customers: Annotated[int, Field(ge=6, le=10**10)] = 5_000
+    start: Date = date(2023, 1, 1)
+    days: Annotated[int, Field(ge=30, le=36_500)] = 730
+    format: Format = "parquet"
+    return_rate: Share = 0.04
+    seasonality: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    skew: Share = 0.0
+    dirt: dict[Dirt, Annotated[float, Field(ge=0, le=0.1)]] = {}
+
+    @model_validator(mode="after")
+    def _enough_lines(self) -> "Generate":
+        if self.lines < self.customers:
+            raise ValueError(f"lines ({self.lines}) must be at least customers ({self.customers}), one a customer")
+        return self
+
+
+class Spark(Section):
+    """The session, where this process starts it."""
+
+    master: Text | None = None
+    driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$", description="a size such as 4g or 512m")] = "4g"
+    shuffle_partitions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    conf: Settings = {}
+
+
+class Config(Section):
+    """The whole configuration of a run, validated and frozen."""
+
+    as_of: Date | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
+    sources: Sources | None = None
+    tables: Tables = Tables()
+    checks: Checks = Checks()
+    features: Features = Features()
+    clustering: Clustering = Clustering()
+    report: Report = Report()
+    generate: Generate = Generate()
+    spark: Spark = Spark()

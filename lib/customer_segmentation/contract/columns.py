@@ -1,0 +1,48 @@
+"""Names of the columns that cross from one module to another."""
+
+# Order lines
+CUSTOMER_ID = "customer_id"
+ORDER_ID = "order_id"
+ORDERED_AT = "ordered_at"
+PRODUCT_ID = "product_id"
+CATEGORY = "category"
+QUANTITY = "quantity"
+UNIT_PRICE = "unit_price"
+AMOUNT = "amount"
+DISCOUNT = "discount"
+CHANNEL = "channel"
+IS_RETURN = "is_return"
+
+# Refused lines
+SOURCE_FILE = "source_file"
+ROW = "row"
+REASONS = "reasons"
+INGESTED_AT = "ingested_at"
+BATCH_ID = "batch_id"
+
+# Engagement
+OCCURRED_AT = "occurred_at"
+EVENT_TYPE = "event_type"
+CAMPAIGN_ID = "campaign_id"
+
+# A run and what it says of a customer
+RUN_ID = "run_id"
+AS_OF_DATE = "as_of_date"
+MODEL_VERSION = "model_version"
+SEGMENT_ID = "segment_id"
+SEGMENT_NAME = "segment_name"
+RANK_IN_SEGMENT = "rank_in_segment"
+CONFIDENCE = "confidence"
+IS_OUTLIER = "is_outlier"
+PREVIOUS_SEGMENT_ID = "previous_segment_id"
+DRIVERS = "drivers"
+
+# RFM
+RECENCY_DAYS = "recency_days"
+FREQUENCY = "frequency"
+MONETARY = "monetary"
+R_SCORE = "r_score"
+F_SCORE = "f_score"
+M_SCORE = "m_score"
+RFM_SCORE = "rfm_score"
+RFM_SEGMENT = "rfm_segment"

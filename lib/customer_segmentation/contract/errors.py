@@ -1,0 +1,23 @@
+"""The errors a user meets. Each kind has the exit code that the command line ends with."""
+
+
+class CustomerSegmentationError(Exception):
+    """Root of the library's errors: something the user can mend, told without a stack trace."""
+
+    exit_code = 1
+
+
+class ConfigurationError(CustomerSegmentationError):
+    """The command or the configuration is wrong; found before Spark starts."""
+
+    exit_code = 2
+
+
+class DataRefusedError(CustomerSegmentationError):
+    """The data can't be segmented as configured; nothing a consumer reads was written."""
+
+    exit_code = 3
+
+
+class PublishingError(CustomerSegmentationError):
+    """What was written is not what was computed; the run is not published."""

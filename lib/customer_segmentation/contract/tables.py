@@ -1,0 +1,301 @@
+"""The tables of a warehouse: every column with its type and a comment that says meaning and unit.
+
+The last `select` of a step is `Table.conform`, so a table's schema is declared here and nowhere else.
+"""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.features import FEATURES
+
+MONEY = "decimal(18,2)"
+TOTAL = "decimal(28,2)"
+DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
+DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
+TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double>>"
+CANDIDATES_TYPE = "array<struct<k:int,silhouette:double,smallest_share:double>>"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, its Spark SQL type and what it means."""
+
+    name: str
+    type: str
+    comment: str
+
+    def of(self, frame: DataFrame) -> SparkColumn:
+        """The frame's column of this name, in this type, with the comment as its metadata."""
+        return frame[self.name].cast(self.type).alias(self.name, metadata={"comment": self.comment})
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its name, what a row is, and its columns.
+
+    key: the columns that a row is one of.
+    partitioned_by: columns the files are laid out by.
+    open: whether a frame's further columns are kept, after the declared ones.
+    """
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partitioned_by: tuple[str, ...] = ()
+    open: bool = False
+
+    @property
+    def column_names(self) -> list[str]:
+        """The declared columns, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def ddl(self) -> str:
+        """The schema as Spark SQL DDL, for frames made from rows on the driver."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+
+    def conform(self, frame: DataFrame) -> DataFrame:
+        """The frame with exactly this table's columns, in order, typed and commented."""
+        kept = [column.of(frame) for column in self.columns]
+        if self.open:
+            declared = set(self.column_names)
+            kept += [F.col(f"`{name}`") for name in frame.columns if name not in declared]
+        return frame.select(kept)
+
+
+_CUSTOMER = Column(c.CUSTOMER_ID, "string", "Customer, as the source names it.")
+_RUN = Column(c.RUN_ID, "string", "Run that wrote the row; joins every table of a run.")
+_AS_OF = Column(c.AS_OF_DATE, "date", "Only what happened before this date (UTC) entered.")
+_SEGMENT = Column(c.SEGMENT_ID, "int", "Segment; -1 is noise, a customer in no segment.")
+_SEGMENT_NAME = Column(c.SEGMENT_NAME, "string", "Name of the segment, from its profile.")
+_MODEL = Column(c.MODEL_VERSION, "string", "Model that assigned the segment; see model_runs.")
+
+TRANSACTIONS = Table(
+    "transactions",
+    "an accepted order line",
+    (
+        _CUSTOMER,
+        Column(c.ORDER_ID, "string", "Order (basket, invoice) the line belongs to."),
+        Column(c.ORDERED_AT, "timestamp", "When the order was placed, UTC."),
+        Column(c.PRODUCT_ID, "string", "Product; null where the source has none."),
+        Column(c.CATEGORY, "string", "Product category; null where unknown."),
+        Column(c.QUANTITY, "decimal(18,3)", "Items; negative on a return line."),
+        Column(c.AMOUNT, MONEY, "Net value of the line after discounts; negative on a return line. Unit: money."),
+        Column(c.DISCOUNT, MONEY, "What was taken off the list price of the line, 0 or more. Unit: money."),
+        Column(c.CHANNEL, "string", "Where it was bought (store, web); null where unknown."),
+        Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
+    ),
+    key=(c.ORDER_ID, c.PRODUCT_ID),
+)
+
+REJECTED_TRANSACTIONS = Table(
+    "rejected_transactions",
+    "a refused order line",
+    (
+        Column(c.SOURCE_FILE, "string", "File or table the line came from."),
+        Column(c.ROW, "string", "The line as it came, as JSON."),
+        Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
+        Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
+        Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+    ),
+    key=(c.BATCH_ID,),
+)
+
+CUSTOMERS = Table(
+    "customers",
+    "attributes of a customer",
+    (_CUSTOMER,),
+    key=(c.CUSTOMER_ID,),
+    open=True,
+)
+
+ENGAGEMENT = Table(
+    "engagement",
+    "an engagement event",
+    (
+        _CUSTOMER,
+        Column(c.OCCURRED_AT, "timestamp", "When it happened, UTC."),
+        Column(c.EVENT_TYPE, "string", "What happened: mailing, redemption, click ..."),
+        Column(c.CHANNEL, "string", "Channel of the event; null where unknown."),
+        Column(c.CAMPAIGN_ID, "string", "Campaign it belongs to; null where none."),
+    ),
+    key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
+)
+
+_RFM_SCORES = (
+    Column(c.R_SCORE, "int", "Recency score, 1 to 5; 5 bought most recently. Equal recency, equal score."),
+    Column(c.F_SCORE, "int", "Frequency score, 1 to 5; 5 orders most often."),
+    Column(c.M_SCORE, "int", "Monetary score, 1 to 5; 5 spends most."),
+    Column(c.RFM_SCORE, "string", "The three scores as one cell, from 111 to 555."),
+    Column(c.RFM_SEGMENT, "string", "Segment of the 11-segment RFM grid the cell lies in."),
+)
+
+CUSTOMER_FEATURES = Table(
+    "customer_features",
+    "a customer at an as-of date",
+    (
+        _CUSTOMER,
+        _AS_OF,
+        *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
+        *_RFM_SCORES,
+        _RUN,
+    ),
+    key=(c.RUN_ID, c.CUSTOMER_ID),
+    partitioned_by=(c.RUN_ID,),
+)
+
+_ASSIGNMENT = (
+    _CUSTOMER,
+    _SEGMENT,
+    _SEGMENT_NAME,
+    Column(c.RFM_SEGMENT, "string", "Segment of the 11-segment RFM grid."),
+    Column(c.RANK_IN_SEGMENT, "bigint", "Place in the segment by net spend; 1 spends most, ties by customer_id."),
+    Column(
+        c.CONFIDENCE,
+        "double",
+        "How clearly the customer belongs here, 0 to 1: 1 - distance to this segment / distance to the next.",
+    ),
+    Column(c.IS_OUTLIER, "boolean", "Whether the customer lies unusually far from the segment's centre."),
+    Column(
+        c.PREVIOUS_SEGMENT_ID,
+        "int",
+        "Segment in the run published before; null for a customer that was not in it.",
+    ),
+    Column(
+        c.DRIVERS,
+        DRIVERS_TYPE,
+        "What speaks most for this segment against the next one: feature, the customer's value in natural "
+        "units, and effect, its share (of 1) in the difference of the two distances.",
+    ),
+    _MODEL,
+    _RUN,
+    _AS_OF,
+)
+
+CUSTOMER_SEGMENTS = Table("customer_segments", "a customer now", _ASSIGNMENT, key=(c.CUSTOMER_ID,))
+
+CUSTOMER_SEGMENTS_HISTORY = Table(
+    "customer_segments_history",
+    "a customer in a run",
+    _ASSIGNMENT,
+    key=(c.RUN_ID, c.CUSTOMER_ID),
+    partitioned_by=(c.RUN_ID,),
+)
+
+SEGMENT_PROFILES = Table(
+    "segment_profiles",
+    "a segment in a run",
+    (
+        _RUN,
+        _SEGMENT,
+        _SEGMENT_NAME,
+        Column("customers", "bigint", "Customers in the segment."),
+        Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
+        Column("customer_share", "double", "Share of all segmented customers, 0 to 1."),
+        Column("revenue_share", "double", "Share of all segmented customers' net spend; can be negative."),
+        Column("centroid", "map<string,double>", "Centre of the segment by feature, in natural units."),
+        Column("averages", "map<string,double>", "Mean of each feature over the segment, in natural units."),
+        Column(
+            "differentiators",
+            DIFFERENTIATORS_TYPE,
+            "What sets the segment apart, strongest first: feature, its centre here, its centre overall, and "
+            "effect, the difference in standard deviations of the prepared feature.",
+        ),
+        Column(
+            "traits",
+            TRAITS_TYPE,
+            "Customer attributes more common here than overall, strongest first, among customers with attributes.",
+        ),
+        Column(
+            "stability",
+            "double",
+            "Mean Jaccard index over bootstrap refits, 0 to 1: under .60 unstable, above .75 stable (Hennig 2007).",
+        ),
+        Column("action", "string", "Suggested marketing action."),
+    ),
+    key=(c.RUN_ID, c.SEGMENT_ID),
+)
+
+SEGMENT_TRANSITIONS = Table(
+    "segment_transitions",
+    "customers that went from one segment to another in a run",
+    (
+        _RUN,
+        Column("from_segment_id", "int", "Segment in the run published before; null for new customers."),
+        Column("to_segment_id", "int", "Segment in this run."),
+        Column("customers", "bigint", "Customers that went this way."),
+        Column("revenue", TOTAL, "Their net spend up to the as-of date. Unit: money."),
+    ),
+    key=(c.RUN_ID, "from_segment_id", "to_segment_id"),
+)
+
+MODEL_RUNS = Table(
+    "model_runs",
+    "a training",
+    (
+        _MODEL,
+        Column("algorithm", "string", "Clustering algorithm."),
+        Column("k", "int", "Number of segments."),
+        Column("trained_as_of", "date", "As-of date of the features it was trained on."),
+        Column("parameters", "map<string,string>", "Parameters of the training."),
+        Column("features", "array<string>", "Features the customers were clustered on."),
+        Column("quality", "map<string,double>", "Quality figures over all customers of the training."),
+        Column("candidates", CANDIDATES_TYPE, "What was tried to choose k, judged on a sample."),
+        Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),
+        Column("code_version", "string", "Version of the library."),
+        Column("data_version", "bigint", "Delta version of transactions it was trained on."),
+        Column("configuration", "string", "Fingerprint of the settings that made it."),
+    ),
+    key=(c.MODEL_VERSION,),
+)
+
+PIPELINE_RUNS = Table(
+    "pipeline_runs",
+    "a run",
+    (
+        _RUN,
+        _AS_OF,
+        Column(
+            "status",
+            "string",
+            "complete: every table of the run is written and its counts agree. The published run is the one "
+            "that customer_segments carries.",
+        ),
+        Column("previous_run_id", "string", "Run that was published before; null for the first."),
+        _MODEL,
+        Column(c.BATCH_ID, "string", "Reading of the sources that the run used."),
+        Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected."),
+        Column("rows_accepted", "bigint", "Order lines in transactions."),
+        Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
+        Column("rejected_by_reason", "map<string,bigint>", "Refused lines by reason; a line counts under each."),
+        Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
+        Column("customers_segmented", "bigint", "Customers in customer_segments; equals customers."),
+        Column("segments", "int", "Number of segments, noise not counted."),
+        Column("revenue", TOTAL, "Net spend of all segmented customers. Unit: money."),
+        Column("input_versions", "map<string,bigint>", "Delta versions of the tables that were read."),
+        Column("stage_seconds", "map<string,double>", "Duration of each stage up to publication. Unit: seconds."),
+        Column("started_at", "timestamp", "Start of the run, UTC."),
+        Column("finished_at", "timestamp", "When all of its tables were written, UTC."),
+        Column("code_version", "string", "Version of the library."),
+    ),
+    key=(c.RUN_ID,),
+)
+
+ALL_TABLES: tuple[Table, ...] = (
+    TRANSACTIONS,
+    REJECTED_TRANSACTIONS,
+    CUSTOMERS,
+    ENGAGEMENT,
+    CUSTOMER_FEATURES,
+    CUSTOMER_SEGMENTS,
+    CUSTOMER_SEGMENTS_HISTORY,
+    SEGMENT_PROFILES,
+    SEGMENT_TRANSITIONS,
+    MODEL_RUNS,
+    PIPELINE_RUNS,
+)

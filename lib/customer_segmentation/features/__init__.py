@@ -1,0 +1,1 @@
+"""One row per customer: RFM and behaviour at an as-of date."""

@@ -1,0 +1,1 @@
+"""Sources to canonical tables: read, map, check; refused lines keep their reasons."""

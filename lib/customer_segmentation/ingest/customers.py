@@ -1,0 +1,42 @@
+"""Customer attributes: one row per customer, whatever the source knows of them."""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import CustomerSource
+from customer_segmentation.contract import columns as c
+from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.values import as_text
+
+
+def customer_attributes(spark: SparkSession, sources: list[CustomerSource]) -> DataFrame:
+    """One row per customer: customer_id, then the mapped attributes, or all of the source's where none is mapped.
+
+    Of several rows for one customer the largest is kept, so the choice does not depend on their order. Rows without
+    a customer are left out.
+    """
+    frames = [_mapped(read_source(spark, source), source) for source in sources]
+    union = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
+    known = union.where(F.col(c.CUSTOMER_ID).isNotNull())
+    attributes = [name for name in union.columns if name != c.CUSTOMER_ID]
+    if not attributes:
+        return known.distinct()
+    largest = F.max(F.struct(*attributes)).alias("_row")
+    return known.groupBy(c.CUSTOMER_ID).agg(largest).select(c.CUSTOMER_ID, "_row.*")
+
+
+def _mapped(frame: DataFrame, source: CustomerSource) -> DataFrame:
+    attributes = dict(source.columns.__pydantic_extra__ or {})
+    if attributes:
+        carried = [F.expr(text).alias(name) for name, text in attributes.items()]
+    else:
+        others = [name for name in frame.columns if name not in (c.SOURCE_FILE, source.columns.customer_id)]
+        carried = [F.col(f"`{name}`").alias(_safe(name)) for name in others]
+    return frame.select(as_text(F.expr(source.columns.customer_id)).alias(c.CUSTOMER_ID), *carried)
+
+
+def _safe(name: str) -> str:
+    """A name Delta takes: anything but letters, digits and underscores becomes an underscore."""
+    return "".join(character if character.isalnum() or character == "_" else "_" for character in name)

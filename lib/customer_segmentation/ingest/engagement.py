@@ -1,0 +1,27 @@
+"""Engagement events: what was sent to customers and how they answered."""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame, SparkSession
+
+from customer_segmentation.config.schema import EngagementSource
+from customer_segmentation.contract import columns as c
+from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
+
+
+def engagement_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
+    """Every event that has a customer, a time and a type, in the canonical columns."""
+    frames = [_mapped(read_source(spark, source), source) for source in sources]
+    return reduce(DataFrame.unionByName, frames).dropna(subset=[c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE])
+
+
+def _mapped(frame: DataFrame, source: EngagementSource) -> DataFrame:
+    columns = source.columns
+    return frame.select(
+        as_text(mapped(columns.customer_id)).alias(c.CUSTOMER_ID),
+        as_timestamp(mapped(columns.occurred_at), source.timestamp_format).alias(c.OCCURRED_AT),
+        as_text(mapped(columns.event_type)).alias(c.EVENT_TYPE),
+        as_text(mapped(columns.channel)).alias(c.CHANNEL),
+        as_text(mapped(columns.campaign_id)).alias(c.CAMPAIGN_ID),
+    )

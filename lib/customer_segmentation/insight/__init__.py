@@ -1,0 +1,1 @@
+"""What the segments are: profiles, names, actions, traits, and who moved."""

@@ -1,0 +1,75 @@
+"""Names and actions for segments, from their profiles alone: a cluster's number never enters."""
+
+from collections import Counter
+
+from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.features.rfm import SCORES, SEGMENT_OF_CELL
+from customer_segmentation.insight.profiles import Profile
+
+_IN_THE_GRID = {"recency_days", "frequency", "monetary"}
+
+ACTIONS: dict[str, str] = {
+    "Champions": "Reward them, give early access, ask for referrals and reviews.",
+    "Loyal": "Offer a loyalty tier and related products; ask for their opinion.",
+    "Potential Loyalist": "Invite into the loyalty programme; recommend a second category.",
+    "New": "Welcome series; make the second order easy within 30 days.",
+    "Promising": "Small incentive for the next order; show the range.",
+    "Need Attention": "Limited-time offer on what they bought; remind before they drift off.",
+    "About To Sleep": "Win attention now: popular products, a modest discount.",
+    "At Risk": "Personal win-back with a strong offer; ask what went wrong.",
+    "Can't Lose": "Call or write in person; best offer, before a competitor does.",
+    "Hibernating": "Cheap reactivation only: seasonal mail, bestsellers.",
+    "Lost": "Stop paid contact; one last reactivation, then leave in peace.",
+}
+
+
+def base_name(profile: Profile) -> str:
+    """The RFM grid's name for the segment's mean scores."""
+    cell = "".join(str(min(SCORES, max(1, int(score + 0.5)))) for score in profile.rfm)
+    return SEGMENT_OF_CELL[cell]
+
+
+def action(profile: Profile) -> str:
+    """What marketing could do with the segment."""
+    return ACTIONS[base_name(profile)]
+
+
+def names(profiles: list[Profile]) -> dict[int, str]:
+    """A distinct name for every segment by its id.
+
+    A segment takes the grid's name for its mean scores. Where several take the same one, each adds the words for
+    what sets it apart from its namesakes, then its scores, then a place by revenue.
+    """
+    told = {profile.segment_id: base_name(profile) for profile in profiles}
+    for name, count in Counter(told.values()).items():
+        if count > 1:
+            namesakes = [profile for profile in profiles if told[profile.segment_id] == name]
+            for profile in namesakes:
+                told[profile.segment_id] = f"{name}, {_apart(profile, namesakes)}"
+    told = _refined(told, {profile.segment_id: _scores(profile) for profile in profiles})
+    by_revenue = sorted(profiles, key=lambda p: (-p.revenue, -p.customers, p.segment_id))
+    return _refined(told, {profile.segment_id: f" no. {place}" for place, profile in enumerate(by_revenue, 1)})
+
+
+def _refined(told: dict[int, str], endings: dict[int, str]) -> dict[int, str]:
+    """The names, those that occur more than once with their endings."""
+    repeated = {name for name, count in Counter(told.values()).items() if count > 1}
+    return {segment: name + endings[segment] if name in repeated else name for segment, name in told.items()}
+
+
+def _apart(profile: Profile, namesakes: list[Profile]) -> str:
+    """The word for the feature in which the profile differs most from the mean of its namesakes."""
+    effects = {d.feature: d.effect for d in profile.differentiators}
+    mean = {
+        feature: sum(d.effect for p in namesakes for d in p.differentiators if d.feature == feature) / len(namesakes)
+        for feature in effects
+    }
+    beyond = [feature for feature in effects if feature not in _IN_THE_GRID] or list(effects)
+    feature = max(sorted(beyond), key=lambda f: abs(effects[f] - mean[f]))
+    declared = FEATURE_BY_NAME[feature]
+    return declared.high if effects[feature] >= mean[feature] else declared.low
+
+
+def _scores(profile: Profile) -> str:
+    r, f, m = (f"{score:.1f}" for score in profile.rfm)
+    return f" (R {r}, F {f}, M {m})"

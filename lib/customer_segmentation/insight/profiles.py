@@ -1,0 +1,106 @@
+"""Profiles of segments: size, value, averages, and what sets each apart."""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.preparation import prepared_name
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.features import FEATURES
+
+_SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
+
+
+@dataclass(frozen=True)
+class Differentiator:
+    """A feature that sets a segment apart.
+
+    value, overall: centre of the segment and of all customers, in natural units.
+    effect: difference of the means in standard deviations of the prepared feature.
+    """
+
+    feature: str
+    value: float
+    overall: float
+    effect: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A segment as its customers are.
+
+    averages: mean of each feature in natural units; None where no customer has a value.
+    rfm: mean R, F and M score.
+    differentiators: strongest first.
+    """
+
+    segment_id: int
+    customers: int
+    revenue: Decimal
+    averages: dict[str, float | None]
+    rfm: tuple[float, float, float]
+    differentiators: list[Differentiator]
+
+
+def profiles(assigned: DataFrame, model: CentroidModel) -> list[Profile]:
+    """Profile every segment. Runs one aggregation.
+
+    Args:
+        assigned: `customer_features` with segment_id.
+        model: the model that assigned them.
+
+    Returns:
+        The profiles in the order of their ids, segments without customers left out.
+    """
+    prepared = [prepared_name(name) for name in model.preparation.names]
+    rows = (
+        model.preparation.transform(assigned)
+        .groupBy(c.SEGMENT_ID)
+        .agg(
+            F.count(F.lit(1)).alias("customers"),
+            F.sum(F.col(c.MONETARY)).alias("revenue"),
+            *(F.avg(F.col(feature.name).cast("double")).alias(feature.name) for feature in FEATURES),
+            *(F.avg(score).alias(score) for score in _SCORES),
+            *(F.avg(name).alias(name) for name in prepared),
+        )
+        .orderBy(c.SEGMENT_ID)
+        .collect()
+    )
+    found = [row.asDict() for row in rows]
+    total = sum(row["customers"] for row in found)
+    overall = {name: sum(row[name] * row["customers"] for row in found) / total for name in prepared} if total else {}
+    return [_profile(row, overall, model) for row in found]
+
+
+def _profile(row: dict[str, Any], overall: dict[str, float], model: CentroidModel) -> Profile:
+    differentiators = []
+    for feature in model.preparation.features:
+        name = prepared_name(feature.name)
+        effect = (row[name] - overall[name]) / feature.spread if feature.spread else 0.0
+        differentiators.append(
+            Differentiator(
+                feature.name,
+                rounded(feature.natural(row[name])),
+                rounded(feature.natural(overall[name])),
+                rounded(effect),
+            )
+        )
+    differentiators.sort(key=lambda d: (-abs(d.effect), d.feature))
+    return Profile(
+        segment_id=row[c.SEGMENT_ID],
+        customers=row["customers"],
+        revenue=row["revenue"],
+        averages={f.name: None if row[f.name] is None else rounded(row[f.name]) for f in FEATURES},
+        rfm=(row[c.R_SCORE], row[c.F_SCORE], row[c.M_SCORE]),
+        differentiators=differentiators,
+    )
+
+
+def rounded(value: float) -> float:
+    """To six significant digits: enough for people, and free of the order in which doubles were added."""
+    return float(f"{value:.6g}") if math.isfinite(value) else 0.0

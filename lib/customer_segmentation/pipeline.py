@@ -1,0 +1,37 @@
+"""The flow, end to end.
+
+sources ─▶ ingest ─▶ features ─▶ train ─▶ assign ─▶ report
+           │          │           │        │          │
+           │          │           │        │          └ report.html, a summary on the terminal
+           │          │           │        └ customer_segments (the last commit), its history,
+           │          │           │          segment_profiles, segment_transitions, pipeline_runs
+           │          │           └ model_runs
+           │          └ customer_features
+           └ transactions, rejected_transactions, customers, engagement
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from customer_segmentation.stages import (
+    Run,
+    assign_segments,
+    build_features,
+    ingest_sources,
+    train_segments,
+    write_report,
+)
+
+
+def run_pipeline(run: Run, console: Console) -> Path:
+    """All of it. Every stage is a job by itself too and finds in the tables what the one before it left.
+
+    Returns:
+        Where the report is.
+    """
+    ingest_sources(run)
+    build_features(run)
+    train_segments(run)
+    assign_segments(run)
+    return write_report(run, console)

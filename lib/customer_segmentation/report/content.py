@@ -1,0 +1,116 @@
+"""What a report shows of a run, as plain rows. Reading the rows from tables is the caller's."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from customer_segmentation.contract.columns import CUSTOMER_ID
+from customer_segmentation.contract.errors import CustomerSegmentationError
+from customer_segmentation.report.wording import plain
+
+Row = Mapping[str, Any]
+"""A row as `pyspark.sql.Row.asDict(recursive=True)` gives it."""
+
+NOISE_ID = -1
+
+_NEEDED: dict[str, frozenset[str]] = {
+    "run": frozenset(
+        {
+            "run_id",
+            "as_of_date",
+            "previous_run_id",
+            "model_version",
+            "rows_in",
+            "rows_accepted",
+            "rows_rejected",
+            "rejected_by_reason",
+            "customers",
+            "segments",
+            "revenue",
+        }
+    ),
+    "model": frozenset({"model_version", "algorithm", "k", "trained_as_of", "features", "quality", "candidates"}),
+    "segments": frozenset(
+        {
+            "segment_id",
+            "segment_name",
+            "customers",
+            "revenue",
+            "customer_share",
+            "revenue_share",
+            "centroid",
+            "averages",
+            "differentiators",
+            "traits",
+            "stability",
+            "action",
+        }
+    ),
+    "rfm_cells": frozenset({"r_score", "f_score", "customers", "revenue"}),
+    "rfm_segments": frozenset({"rfm_segment", "customers", "revenue"}),
+    "transitions": frozenset({"from_segment_id", "to_segment_id", "customers", "revenue"}),
+}
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What a report shows. Holds no customer: a row that names one is refused.
+
+    run: the row of `pipeline_runs`.
+    model: the row of `model_runs` that the run assigned with.
+    segments: the run's rows of `segment_profiles`, ordered by segment_id; -1 is noise.
+    rfm_cells: customers and their revenue by r_score and f_score, 1 to 5 each; an absent cell is empty.
+    rfm_segments: customers and their revenue by rfm_segment.
+    transitions: the run's rows of `segment_transitions`; empty for a first run.
+    title: heading of the page.
+    currency: goes before every amount, such as "€" or "GBP".
+
+    Raises CustomerSegmentationError when a row lacks a column that the report shows, or has a customer_id.
+    """
+
+    run: Row
+    model: Row
+    segments: list[Row]
+    rfm_cells: list[Row]
+    rfm_segments: list[Row]
+    transitions: list[Row]
+    title: str = "Customer segments"
+    currency: str = ""
+
+    def __post_init__(self) -> None:
+        for part, needed in _NEEDED.items():
+            value = getattr(self, part)
+            _check(part, needed, [value] if isinstance(value, Mapping) else value)
+
+    @property
+    def by_value(self) -> list[Row]:
+        """The segments, highest revenue first, noise last: the order in which people are shown them."""
+        return sorted(
+            self.segments,
+            key=lambda row: (row["segment_id"] == NOISE_ID, -(row["revenue"] or 0), row["segment_id"]),
+        )
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What each segment is called: never empty, no two alike."""
+        ids = {row["segment_id"]: row["segment_name"] for row in self.segments}
+        names = {key: plain(name) or f"Segment {key}" for key, name in ids.items()}
+        taken = Counter(names.values())
+        return {key: f"{name} ({key})" if taken[name] > 1 else name for key, name in names.items()}
+
+    @property
+    def has_previous_run(self) -> bool:
+        """Whether there is a run before this one to compare with."""
+        return self.run["previous_run_id"] is not None and bool(self.transitions)
+
+
+def _check(part: str, needed: frozenset[str], rows: Iterable[Row]) -> None:
+    for row in rows:
+        if CUSTOMER_ID in row:
+            raise CustomerSegmentationError(f"A report shows no customers; a row of its {part} has a {CUSTOMER_ID}.")
+        missing = sorted(needed - set(row))
+        if missing:
+            raise CustomerSegmentationError(
+                f"A report needs {', '.join(missing)} in its {part}; a row has only {', '.join(sorted(row))}."
+            )

@@ -1,0 +1,54 @@
+"""Every drawing of the page. Needs the `report` extra: Altair and vl-convert-python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import altair as alt
+from markupsafe import Markup
+
+from customer_segmentation.report import charts, rfm_charts
+from customer_segmentation.report.content import ReportContent
+from customer_segmentation.report.drawing import svg
+from customer_segmentation.report.effects import profile_features
+from customer_segmentation.report.wording import known
+
+WIDE = 956
+HALF = 436
+PHONE = 316
+"""Widths, in CSS pixels, that the page's full column, half of it, and a phone have room for."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, and the one that takes its place on a small screen."""
+
+    drawn: Markup
+    narrow: Markup
+
+
+def draw(content: ReportContent) -> dict[str, Figure]:
+    """The page's drawings by name; the ones that would be empty are left out."""
+    drawn: dict[str, Figure] = {}
+    if content.segments:
+        label = "Bars: each segment's share of customers beside its share of net revenue."
+        drawn["shares"] = _pair(charts.shares_chart, content, label, WIDE)
+    if profile_features(content):
+        label = "Heat map: how far each segment lies from all customers, by feature, in standard deviations."
+        wide, narrow = (charts.profile_width(content, width=width) for width in (WIDE, PHONE))
+        drawn["profile"] = Figure(
+            svg(charts.profile_chart(content, width=wide), label),
+            svg(charts.profile_chart(content, width=narrow, narrow=True), label, at_least=narrow),
+        )
+    if content.rfm_cells:
+        label = "Heat map: customers and their net revenue by recency score and frequency score."
+        drawn["rfm_grid"] = _pair(rfm_charts.rfm_grid, content, label, HALF)
+    if content.rfm_segments:
+        drawn["rfm_bars"] = _pair(rfm_charts.rfm_bars, content, "Bars: customers in each RFM segment.", HALF)
+    if any(known(row["silhouette"]) for row in content.model["candidates"] or ()):
+        label = f"Line: silhouette by number of segments; {content.model['k']} were chosen."
+        drawn["silhouette"] = _pair(charts.silhouette_chart, content, label, HALF)
+    return drawn
+
+
+def _pair(chart: Callable[..., alt.LayerChart], content: ReportContent, label: str, width: int) -> Figure:
+    return Figure(svg(chart(content, width=width), label), svg(chart(content, width=PHONE), label))

@@ -1,0 +1,112 @@
+"""What moved between the segments since the run published before."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from customer_segmentation.report.content import ReportContent
+from customer_segmentation.report.palette import segment_tone
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A segment's customers: stayed + joined + new = now. `left` went to other segments."""
+
+    segment_id: int
+    name: str
+    stayed: int
+    joined: int
+    new: int
+    left: int
+
+    @property
+    def tone(self) -> str:
+        """Name of the segment's colour."""
+        return segment_tone(self.segment_id).name
+
+    @property
+    def now(self) -> int:
+        """Customers in the segment in this run."""
+        return self.stayed + self.joined + self.new
+
+
+@dataclass(frozen=True)
+class Move:
+    """Customers that went from one segment to another, with their net spend."""
+
+    from_id: int
+    to_id: int
+    from_name: str
+    to_name: str
+    customers: int
+    revenue: Decimal | None
+
+
+@dataclass(frozen=True)
+class Movement:
+    """All that moved: a balance per segment of now or before, and the moves, largest first."""
+
+    balances: list[Balance]
+    moves: list[Move]
+
+    @property
+    def stayed(self) -> int:
+        """Customers in the segment they were in."""
+        return sum(balance.stayed for balance in self.balances)
+
+    @property
+    def moved(self) -> int:
+        """Customers in another segment than before."""
+        return sum(move.customers for move in self.moves)
+
+    @property
+    def new(self) -> int:
+        """Customers that the run before didn't have."""
+        return sum(balance.new for balance in self.balances)
+
+    @property
+    def loyalty(self) -> float | None:
+        """Share of the customers seen in both runs that kept their segment; None without any."""
+        both = self.stayed + self.moved
+        return self.stayed / both if both else None
+
+
+def movement(content: ReportContent) -> Movement:
+    """The transitions of a run as balances and moves."""
+    stayed: Counter[int] = Counter()
+    joined: Counter[int] = Counter()
+    new: Counter[int] = Counter()
+    left: Counter[int] = Counter()
+    rows = [row for row in content.transitions if row["to_segment_id"] is not None]
+    for row in rows:
+        origin, target, customers = row["from_segment_id"], row["to_segment_id"], row["customers"] or 0
+        if origin is None:
+            new[target] += customers
+        elif origin == target:
+            stayed[target] += customers
+        else:
+            joined[target] += customers
+            left[origin] += customers
+    order = [row["segment_id"] for row in content.by_value]
+    order += sorted((stayed.keys() | joined.keys() | new.keys() | left.keys()) - set(order))
+    names = content.names
+    balances = [Balance(key, name_of(key, names), stayed[key], joined[key], new[key], left[key]) for key in order]
+    moves = [
+        Move(
+            row["from_segment_id"],
+            row["to_segment_id"],
+            name_of(row["from_segment_id"], names),
+            name_of(row["to_segment_id"], names),
+            row["customers"] or 0,
+            row["revenue"],
+        )
+        for row in rows
+        if row["from_segment_id"] is not None and row["from_segment_id"] != row["to_segment_id"]
+    ]
+    return Movement(balances, sorted(moves, key=lambda move: (-move.customers, move.from_id, move.to_id)))
+
+
+def name_of(segment_id: int, names: Mapping[int, str]) -> str:
+    """The segment's name; one that no longer exists goes by its number."""
+    return names.get(segment_id, f"Segment {segment_id}, no longer there")

@@ -1,0 +1,89 @@
+"""The charts of the RFM grid, as Vega-Lite specifications: data in, no drawing."""
+
+import altair as alt
+
+from customer_segmentation.report.chart_style import (
+    AS_GIVEN,
+    SMALL,
+    TEXT,
+    data,
+    drawing,
+    names_axis,
+    plain_axis,
+    strength,
+)
+from customer_segmentation.report.content import ReportContent
+from customer_segmentation.report.palette import ACCENT, INK, SURFACE
+from customer_segmentation.report.rfm import SCORES, rfm_rows
+from customer_segmentation.report.wording import count, plain, share, short_money
+
+_NAMES = 136
+"""Pixels for the names of the RFM segments."""
+
+
+def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
+    """Customers by recency and frequency score; under their number, their net revenue."""
+    cells = {(row["r_score"], row["f_score"]): row for row in content.rfm_cells}
+    most = max((row["customers"] for row in content.rfm_cells), default=0) or 1
+    rows = [
+        {
+            "r": r,
+            "f": f,
+            "customers": count(cell["customers"]) if cell else "0",
+            "revenue": short_money(cell["revenue"], content.currency) if cell else "",
+            "colour": ACCENT.light,
+            "strength": strength(cell["customers"] / most if cell else 0.0),
+        }
+        for r in SCORES
+        for f in SCORES
+        for cell in (cells.get((r, f)),)
+    ]
+    scale = alt.Scale(padding=0)
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("r:O", title="Recency score: 5 bought most recently", scale=scale, axis=plain_axis(labelAngle=0)),
+        y=alt.Y("f:O", title="Frequency score: 5 orders most often", sort="descending", scale=scale, axis=plain_axis()),
+    )
+    return drawing(
+        [
+            base.mark_rect(stroke=SURFACE.light, strokeWidth=2, cornerRadius=4).encode(
+                color=alt.Color("colour:N", **AS_GIVEN), fillOpacity=alt.FillOpacity("strength:Q", **AS_GIVEN)
+            ),
+            base.mark_text(dy=-7, fontSize=TEXT, fontWeight=600, color=INK.light).encode(text="customers:N"),
+            base.mark_text(dy=9, fontSize=11, color=INK.light).encode(text="revenue:N"),
+        ],
+        width,
+        fixed_height=width - 30,
+    )
+
+
+def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
+    """Customers in each RFM segment, in number and share."""
+    ordered = rfm_rows(content)
+    total = sum(row["customers"] for row in ordered)
+    rows = [
+        {
+            "name": plain(row["rfm_segment"]) or "None",
+            "customers": row["customers"],
+            "label": f"{count(row['customers'])} · {share(row['customers'] / total if total else None)}",
+        }
+        for row in ordered
+    ]
+    most = max((row["customers"] for row in rows), default=0) or 1
+    base = alt.Chart(data(rows)).encode(
+        y=alt.Y(
+            "name:N",
+            sort=[row["name"] for row in rows],
+            title=None,
+            axis=names_axis(_NAMES),
+            scale=alt.Scale(paddingInner=0.42, paddingOuter=0.1),
+        ),
+        x=alt.X("customers:Q", axis=None, scale=alt.Scale(domain=[0, most * 1.7], nice=False)),
+    )
+    return drawing(
+        [
+            base.mark_bar(color=ACCENT.light, cornerRadiusEnd=2),
+            base.mark_text(align="left", dx=6, fontSize=SMALL, color=INK.light).encode(text="label:N"),
+        ],
+        width,
+        35,
+    )

@@ -1,0 +1,83 @@
+"""The segments of a run on the terminal: a table that fits the width there is."""
+
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from customer_segmentation.report import wording as w
+from customer_segmentation.report.content import ReportContent, Row
+
+STACKED_UNDER = 110
+"""Columns of the terminal under which what sets a segment apart stands below its name."""
+FIGURES_FROM = 160
+"""Columns of the terminal from which what sets a segment apart is told with its figures."""
+_APART = 3
+
+_WITHOUT_UNICODE = str.maketrans({"–": "-", "…": "..."})
+
+
+def summary(content: ReportContent, console: Console) -> None:
+    """Prints the figures of the run in a line, then its segments by value in a table as wide as the console.
+
+    Where the console is no terminal the text is plain; letters that its encoding lacks read as question marks.
+    """
+    console.print(_text(console, headline(content), "bold"))
+    console.print()
+    stacked = console.width < STACKED_UNDER
+    table = Table(
+        box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII,
+        show_edge=False,
+        pad_edge=False,
+        show_lines=stacked and not console.is_terminal,
+        header_style="bold",
+    )
+    table.add_column("Segment", overflow="fold", ratio=3 if stacked else 2)
+    for heading in ("Customers", "Share", "Revenue", "Share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if not stacked:
+        table.add_column("What sets it apart", overflow="fold", ratio=3)
+        table.add_column("Suggested action", overflow="fold", ratio=3)
+    names = content.names
+    for row in content.by_value:
+        name = _text(console, names[row["segment_id"]], "bold")
+        apart = _text(console, _apart(row, content.currency, figures=console.width >= FIGURES_FROM))
+        action = _text(console, w.plain(row["action"]), "italic" if stacked else "")
+        figures = [
+            _text(console, told)
+            for told in (
+                w.count(row["customers"]),
+                w.share(row["customer_share"]),
+                w.money(row["revenue"], content.currency),
+                w.share(row["revenue_share"]),
+            )
+        ]
+        if stacked:
+            below = [Padding(part, (0, 0, 0, 2)) for part in (apart, action) if part]
+            table.add_row(Group(name, *below), *figures, end_section=True)
+        else:
+            table.add_row(name, *figures, apart, action)
+    console.print(table)
+
+
+def headline(content: ReportContent) -> str:
+    """The run in a line: as-of date, lines, customers, segments."""
+    run = content.run
+    return (
+        f"As of {w.day(run['as_of_date'])}: {w.count(run['rows_in'])} lines in = {w.count(run['rows_accepted'])} "
+        f"accepted + {w.count(run['rows_rejected'])} refused; {w.count(run['customers'])} customers "
+        f"in {w.count(run['segments'])} segments"
+    )
+
+
+def _apart(row: Row, currency: str, *, figures: bool) -> str:
+    told = w.telling(row, _APART)
+    return ", ".join(w.apart(each, currency) if figures else w.apart_words(each) for each in told)
+
+
+def _text(console: Console, words: str, style: str = "") -> Text:
+    """The words as they are, never as markup, in letters that the console can write."""
+    if not console.encoding.startswith("utf"):
+        words = words.translate(_WITHOUT_UNICODE).encode(console.encoding, "replace").decode(console.encoding)
+    return Text(words, style=style)

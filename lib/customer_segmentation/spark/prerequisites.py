@@ -1,0 +1,51 @@
+"""Checks that this machine has the Python and the Java that Spark needs.
+
+Standard library only, and readable by an old Python: `make` runs this file before anything is installed.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+MINIMUM_PYTHON = (3, 11)
+MINIMUM_JAVA = 17
+
+
+def python_problem():
+    # type: () -> str | None
+    """What is wrong with the running Python, in one line; None when nothing is."""
+    if sys.version_info[:2] >= MINIMUM_PYTHON:
+        return None
+    return "Python {}.{} or newer is needed; {} is {}.{}. Name another with `make PYTHON=/path/to/python3 ...`.".format(
+        MINIMUM_PYTHON[0], MINIMUM_PYTHON[1], sys.executable, sys.version_info[0], sys.version_info[1]
+    )
+
+
+def java_problem():
+    # type: () -> str | None
+    """What is wrong with this machine's Java, in one line; None when nothing is."""
+    wanted = "Java {} or newer is needed".format(MINIMUM_JAVA)
+    remedy = "Install one (Debian: apt-get install openjdk-17-jre-headless) or point JAVA_HOME at it."
+    home = os.environ.get("JAVA_HOME")
+    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    if not java or not os.path.exists(java):
+        where = "JAVA_HOME={} has no bin/java".format(home) if home else "there is none on the PATH"
+        return "{}; {}. {}".format(wanted, where, remedy)
+    try:
+        told = subprocess.run([java, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        return "{}; {} does not run ({}). {}".format(wanted, java, error, remedy)
+    version = re.search(r'version "(?:1\.)?(\d+)', told.stdout.decode(errors="replace"))
+    if version is None:
+        return "{}; {} does not tell its version. {}".format(wanted, java, remedy)
+    if int(version.group(1)) < MINIMUM_JAVA:
+        return "{}; {} is Java {}. {}".format(wanted, java, version.group(1), remedy)
+    return None
+
+
+if __name__ == "__main__":
+    problem = python_problem() or java_problem()
+    if problem:
+        sys.exit(problem)

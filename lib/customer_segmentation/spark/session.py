@@ -1,0 +1,119 @@
+"""Builds or takes the Spark session; nothing else in the library makes one.
+
+Four places to run, told apart by what the environment already holds:
+
+- Spark Connect, when `SPARK_REMOTE` is set (`local[2]` starts a server on this machine);
+- Databricks or another notebook, whose session is there already;
+- `spark-submit`, where master, jars and memory are the command's;
+- otherwise plain local mode, tuned for a small machine.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping
+from importlib import resources
+
+from pyspark.sql import SparkSession
+
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.contract.errors import CustomerSegmentationError
+from customer_segmentation.spark.jars import delta_jars
+from customer_segmentation.spark.prerequisites import java_problem
+
+APP_NAME = "customer-segmentation"
+
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+_SMALL_MACHINE = {
+    # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.debug.maxToStringFields": "1000",
+}
+
+
+def runs_locally() -> bool:
+    """Whether this process makes a plain local session: paths without a scheme are this machine's files."""
+    elsewhere = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION")
+    return not any(os.environ.get(name) for name in elsewhere)
+
+
+def get_session(settings: Spark) -> SparkSession:
+    """The session to work in.
+
+    Args:
+        settings: the `spark` section; `master` and `driver_memory` count in plain local mode only.
+
+    Raises:
+        CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
+    """
+    remote = os.environ.get("SPARK_REMOTE", "")
+    if remote:
+        spark = _connect(remote, _on_this_machine(settings) if remote.startswith("local") else _anywhere(settings))
+    elif runs_locally() and SparkSession.getActiveSession() is None:
+        master = {"spark.master": settings.master or "local[*]"}
+        spark = _classic(_on_this_machine(settings) | master)
+    else:
+        spark = _classic(_anywhere(settings))
+    _require_delta(spark)
+    return spark
+
+
+def _classic(conf: Mapping[str, str]) -> SparkSession:
+    return SparkSession.builder.appName(APP_NAME).config(map={**conf}).getOrCreate()
+
+
+def _connect(url: str, conf: Mapping[str, str]) -> SparkSession:
+    with warnings.catch_warnings():
+        # A server started here takes the static settings at its start and then refuses them as "can't be modified".
+        warnings.filterwarnings("ignore", message="(?s).*CANNOT_MODIFY")
+        return SparkSession.builder.remote(url).config(map={**conf}).getOrCreate()
+
+
+def _anywhere(settings: Spark) -> dict[str, str]:
+    """What the library needs and the configuration asks for, wherever Spark runs."""
+    own = {key: _text(value) for key, value in settings.conf.items()}
+    if settings.shuffle_partitions is not None:
+        own["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
+    on_databricks = bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
+    return {"spark.sql.session.timeZone": "UTC", **({} if on_databricks else _DELTA), **own}
+
+
+def _on_this_machine(settings: Spark) -> dict[str, str]:
+    """And what Spark needs to run here alone; sets the environment that its processes start in."""
+    problem = java_problem()
+    if problem:
+        raise CustomerSegmentationError(problem)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    conf = {
+        **_SMALL_MACHINE,
+        "spark.driver.memory": settings.driver_memory,
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
+        **_anywhere(settings),
+    }
+    if "delta-spark" not in conf.get("spark.jars", ""):
+        conf["spark.jars"] = ",".join([*map(str, delta_jars()), *filter(None, [conf.get("spark.jars")])])
+    log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
+    options = f"-Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
+    return conf | {"spark.driver.extraJavaOptions": options.strip()}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _require_delta(spark: SparkSession) -> None:
+    if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
+        return
+    extensions = spark.conf.get("spark.sql.extensions", "") or ""
+    if _DELTA["spark.sql.extensions"] not in extensions:
+        raise CustomerSegmentationError(
+            f"this Spark session has no Delta: spark.sql.extensions is {extensions or 'not set'!s}. Start it with "
+            f"Delta's jars and spark.sql.extensions={_DELTA['spark.sql.extensions']}"
+        )

@@ -1,0 +1,155 @@
+"""Scores every customer with a registered model, describes the segments, and publishes the run."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from customer_segmentation import __version__
+from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError, PublishingError
+from customer_segmentation.insight.naming import action
+from customer_segmentation.insight.profiles import Profile, profiles
+from customer_segmentation.insight.traits import traits
+from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.stages.ingest import ingest_note
+from customer_segmentation.stages.models import newest_model
+from customer_segmentation.stages.run import Run
+
+
+def assign_segments(run: Run) -> None:
+    """Assign, describe and publish: everything keyed by run_id first, one commit to `customer_segments` last.
+
+    Raises:
+        ConfigurationError: no model is registered for the settings.
+        PublishingError: the tables written do not agree; the run is not published.
+    """
+    model = newest_model(run)
+    if model is None:
+        raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
+    with run.progress.stage("assign", "a segment for every customer") as stage:
+        features = run.features()
+        assigned = with_previous(model.assign(features), _previous_assignment(run))
+        history = _with_names_and_ranks(assigned, model)
+        run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
+        segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
+        stage.result = f"{model.version}"
+
+    with run.progress.stage("insight", "profiles, traits, what moved") as stage:
+        found = profiles(assigned, model)
+        _write_profiles(run, model, found, segmented)
+        moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
+        run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
+        stage.result = f"{len(found)} segments"
+
+    with run.progress.stage("publish", "checking the run and making it current") as stage:
+        counts = checked(run, features, segmented, found)
+        _write_run(run, model, found, counts)
+        run.warehouse.overwrite(t.CUSTOMER_SEGMENTS, segmented)
+        stage.result = f"run {run.run_id} is what consumers read"
+
+
+def _previous_run_id(run: Run) -> str | None:
+    """The run published before this one; a run done again keeps the one it had."""
+    published = run.published_run_id()
+    if published != run.run_id:
+        return published
+    row = run.warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run.run_id).select("previous_run_id").first()
+    return row[0] if row else None
+
+
+def _previous_assignment(run: Run) -> DataFrame | None:
+    previous = _previous_run_id(run)
+    if previous is None:
+        return None
+    return run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=previous)
+
+
+def _with_names_and_ranks(assigned: DataFrame, model: CentroidModel) -> DataFrame:
+    names = F.create_map(*(F.lit(part) for pair in sorted(model.names.items()) for part in pair))
+    by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
+    return assigned.withColumns(
+        {
+            c.SEGMENT_NAME: names[F.col(c.SEGMENT_ID)],
+            c.RANK_IN_SEGMENT: F.row_number().over(by_spend),
+            c.MODEL_VERSION: F.lit(model.version),
+        }
+    )
+
+
+def _write_profiles(run: Run, model: CentroidModel, found: list[Profile], segmented: DataFrame) -> None:
+    customers = run.customers()
+    told = traits(segmented, customers) if customers is not None else {}
+    centers = model.natural_centers()
+    everybody = sum(profile.customers for profile in found)
+    revenue = sum(profile.revenue for profile in found)
+    rows = [
+        {
+            c.RUN_ID: run.run_id,
+            c.SEGMENT_ID: profile.segment_id,
+            c.SEGMENT_NAME: model.names[profile.segment_id],
+            "customers": profile.customers,
+            "revenue": profile.revenue,
+            "customer_share": profile.customers / everybody,
+            "revenue_share": float(profile.revenue / revenue) if revenue else None,
+            "centroid": centers[profile.segment_id],
+            "averages": profile.averages,
+            "differentiators": [vars(differentiator) for differentiator in profile.differentiators],
+            "traits": told.get(profile.segment_id, []),
+            "stability": model.stability.get(profile.segment_id),
+            "action": action(profile),
+        }
+        for profile in found
+    ]
+    run.warehouse.replace_rows(t.SEGMENT_PROFILES, rows, column=c.RUN_ID, value=run.run_id)
+
+
+def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Profile]) -> dict[str, Any]:
+    """Count what was written, from the tables.
+
+    Raises:
+        PublishingError: a customer is missing or twice, or the segments' revenue is not the customers'.
+    """
+    expected = features.agg(F.count(F.lit(1)), F.sum(c.MONETARY)).first()
+    written = segmented.agg(F.count(F.lit(1)), F.count_distinct(c.CUSTOMER_ID)).first()
+    assert expected is not None, "an aggregation without grouping has one row"
+    assert written is not None, "an aggregation without grouping has one row"
+    customers, revenue = expected
+    if tuple(written) != (customers, customers):
+        raise PublishingError(
+            f"run {run.run_id} is not published: {customers} customers have features, but {written[0]} rows of "
+            f"{written[1]} customers were assigned"
+        )
+    by_segment = sum(profile.revenue for profile in found)
+    if by_segment != revenue:
+        raise PublishingError(
+            f"run {run.run_id} is not published: the customers' net spend is {revenue}, the segments' {by_segment}"
+        )
+    return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
+
+
+def _write_run(run: Run, model: CentroidModel, found: list[Profile], counts: dict[str, Any]) -> None:
+    note = ingest_note(run)
+    row = {
+        c.RUN_ID: run.run_id,
+        c.AS_OF_DATE: run.as_of,
+        "status": "complete",
+        "previous_run_id": _previous_run_id(run),
+        c.MODEL_VERSION: model.version,
+        c.BATCH_ID: note["batch_id"],
+        "rows_in": note["lines"],
+        "rows_accepted": note["lines"] - note["refused"],
+        "rows_rejected": note["refused"],
+        "rejected_by_reason": note["by_reason"],
+        **counts,
+        "segments": len([profile for profile in found if profile.segment_id >= 0]),
+        "input_versions": run.input_versions,
+        "stage_seconds": run.progress.seconds,
+        "started_at": run.started_at,
+        "finished_at": datetime.now(UTC),
+        "code_version": __version__,
+    }
+    run.warehouse.replace_row(t.PIPELINE_RUNS, row, column=c.RUN_ID, value=run.run_id)

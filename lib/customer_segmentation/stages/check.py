@@ -1,0 +1,29 @@
+"""Validates that every mapping fits its source, reading schemas and no rows."""
+
+from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.customers import customer_attributes
+from customer_segmentation.ingest.engagement import engagement_events
+from customer_segmentation.ingest.transactions import judged_lines
+from customer_segmentation.stages.ingest import analysed
+from customer_segmentation.stages.run import Run
+
+
+def check_sources(run: Run) -> list[str]:
+    """A line for each entity whose mapping fits.
+
+    Raises:
+        DataRefusedError: a mapping does not fit its source.
+    """
+    spark, sources = run.spark, run.sources
+    checks = transaction_checks(run.config.checks)
+    analysed("transactions", lambda: judged_lines(spark, sources.transactions, checks))
+    told = ["sources.transactions: the mapping fits"]
+    if sources.customers:
+        customers = sources.customers
+        frame = analysed("customers", lambda: customer_attributes(spark, customers))
+        told.append(f"sources.customers: the mapping fits; attributes {', '.join(frame.columns[1:])}")
+    if sources.engagement:
+        engagement = sources.engagement
+        analysed("engagement", lambda: engagement_events(spark, engagement))
+        told.append("sources.engagement: the mapping fits")
+    return told

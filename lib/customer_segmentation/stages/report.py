@@ -1,0 +1,69 @@
+"""The published run as a page to open and a summary to read on the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.report import ReportContent, render_page, summary
+from customer_segmentation.stages.run import Run
+
+
+def write_report(run: Run, console: Console) -> Path:
+    """Write `report.html` of the published run and print its summary.
+
+    Returns:
+        Where the page is: `report.path`, by default `report.html` in the tables' root.
+
+    Raises:
+        ConfigurationError: nothing is published yet.
+    """
+    with run.progress.stage("report", "drawing the page") as stage:
+        content = _content(run)
+        path = _path(run)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_page(content), encoding="utf-8")
+        stage.result = str(path)
+    summary(content, console)
+    return path
+
+
+def _path(run: Run) -> Path:
+    if run.config.report.path is not None:
+        return Path(run.config.report.path)
+    root = run.config.tables.root
+    return Path(root or ".") / "report.html" if root is None or "://" not in root else Path("report.html")
+
+
+def _content(run: Run) -> ReportContent:
+    published = run.published_run_id()
+    if published is None:
+        raise ConfigurationError("nothing is published yet; run `customer-segmentation run` first")
+
+    def rows(table: t.Table, *order: str) -> list[Mapping[str, Any]]:
+        frame = run.warehouse.rows(table, column=c.RUN_ID, value=published).orderBy(*order)
+        return [row.asDict(recursive=True) for row in frame.collect()]
+
+    pipeline_run = rows(t.PIPELINE_RUNS, c.RUN_ID)[0]
+    version = str(pipeline_run[c.MODEL_VERSION])
+    model = run.warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).first()
+    assert model is not None, "a published run has a registered model"
+    features = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=published)
+    totals = [F.count(F.lit(1)).alias("customers"), F.sum(c.MONETARY).alias("revenue")]
+    cells = features.groupBy(c.R_SCORE, c.F_SCORE).agg(*totals).collect()
+    grid = features.groupBy(c.RFM_SEGMENT).agg(*totals).collect()
+    return ReportContent(
+        run=pipeline_run,
+        model=model.asDict(recursive=True),
+        segments=rows(t.SEGMENT_PROFILES, c.SEGMENT_ID),
+        rfm_cells=[row.asDict() for row in cells],
+        rfm_segments=[row.asDict() for row in grid],
+        transitions=rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
+        title=run.config.report.title,
+        currency=run.config.report.currency,
+    )

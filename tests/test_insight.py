@@ -1,0 +1,131 @@
+"""Profiles, names, traits and transitions."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering import CentroidModel, Preparation
+from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.features.rfm import RFM_GRID
+from customer_segmentation.insight.naming import ACTIONS, action, names
+from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
+from customer_segmentation.insight.traits import traits
+from customer_segmentation.insight.transitions import transitions, with_previous
+
+
+def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100", **effects: float) -> Profile:
+    differentiators = [Differentiator(name, 1.0, 2.0, effect) for name, effect in effects.items()]
+    return Profile(segment, 10, Decimal(revenue), {}, rfm, differentiators)
+
+
+def test_a_name_is_the_grids_for_the_mean_scores() -> None:
+    found = names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
+
+    assert found == {1: "Champions", 2: "Lost", 3: "New"}
+
+
+def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
+    found = names(
+        [
+            profile(1, (5, 5, 5), discount_rate=1.5, monetary=2.0),
+            profile(2, (5, 5, 5), discount_rate=-1.5, monetary=-2.0),
+            profile(3, (1, 1, 1)),
+        ]
+    )
+
+    assert found == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
+
+
+def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
+    draw = random.Random(8)
+    for _ in range(50):
+        found = [
+            profile(
+                segment=i,
+                rfm=tuple(draw.choice([1, 1.2, 3, 5]) for _ in range(3)),
+                revenue=str(draw.randrange(1000) * 12 + i),
+                weekend_share=draw.choice([-1.0, 1.0]),
+            )
+            for i in range(12)
+        ]
+        numbers = draw.sample(range(100), 12)
+        renumbered = [replace(p, segment_id=n) for p, n in zip(found, numbers, strict=True)]
+        draw.shuffle(renumbered)
+
+        told, told_again = names(found), names(renumbered)
+
+        assert len(set(told.values())) == 12
+        assert [told[p.segment_id] for p in found] == [told_again[number] for number in numbers]
+
+
+def test_every_name_of_the_grid_has_an_action() -> None:
+    assert set(ACTIONS) == set(RFM_GRID)
+    assert action(profile(1, (5, 5, 5))) == ACTIONS["Champions"]
+
+
+def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataFrame]) -> None:
+    generator = random.Random(2)
+    rows = []
+    for i in range(30):
+        values = [float(generator.randrange(50)) for _ in FEATURES]
+        rows.append((1 + i % 3, *values, 1 + i % 5, 3, 5))
+    schema = ", ".join(
+        ["segment_id int", *(f"{feature.name} double" for feature in FEATURES), "r_score int, f_score int, m_score int"]
+    )
+    assigned = frame(rows, schema).withColumn("monetary", F.col("monetary").cast("decimal(18,2)"))
+    preparation = Preparation((PreparedFeature("frequency", False, 10.0, 5.0, 2.0),), {})
+    model = CentroidModel("kmeans", preparation, (1, 2, 3), np.zeros((3, 1)), (1.0,) * 3, 3.0, 0.0)
+
+    found = profiles(assigned, model)
+
+    assert [p.segment_id for p in found] == [1, 2, 3]
+    where = 1 + [feature.name for feature in FEATURES].index("frequency")
+    money = 1 + [feature.name for feature in FEATURES].index("monetary")
+    overall = np.mean([(row[where] - 10) / 5 for row in rows])
+    for p in found:
+        mine = [row for row in rows if row[0] == p.segment_id]
+        assert p.customers == len(mine)
+        assert p.revenue == Decimal(sum(row[money] for row in mine))
+        assert p.averages["frequency"] == pytest.approx(np.mean([row[where] for row in mine]), rel=1e-5)
+        effect = (np.mean([(row[where] - 10) / 5 for row in mine]) - overall) / 2
+        assert p.differentiators[0].effect == pytest.approx(effect, rel=1e-5, abs=1e-9)
+        assert p.differentiators[0].value == pytest.approx(np.mean([row[where] for row in mine]), rel=1e-5)
+
+
+def test_traits_tell_what_is_clearly_more_common(frame: Callable[..., DataFrame]) -> None:
+    assigned = frame([(f"C{i}", 1 if i < 100 else 2) for i in range(300)], "customer_id string, segment_id int")
+    customers = frame(
+        [(f"C{i}", "young" if i < 100 else "old", ("north", "south")[i % 2], f"street {i}", 4) for i in range(250)],
+        "customer_id string, age string, region string, address string, number int",
+    )
+
+    found = traits(assigned, customers)
+
+    assert [(t["attribute"], t["value"]) for t in found[1]] == [("age", "young")]
+    assert found[1][0]["share"] == 1.0
+    assert found[1][0]["overall"] == pytest.approx(0.4)
+    assert [(t["attribute"], t["value"]) for t in found[2]] == [("age", "old")]
+
+
+def test_transitions_conserve_customers_and_revenue(frame: Callable[..., DataFrame]) -> None:
+    now = frame(
+        [("a", 1, Decimal("1.10")), ("b", 1, Decimal("2.20")), ("c", 2, Decimal("3.30"))],
+        "customer_id string, segment_id int, monetary decimal(18,2)",
+    )
+    before = frame([("a", 2), ("c", 2), ("gone", 1)], "customer_id string, segment_id int")
+
+    rows = transitions(with_previous(now, before)).collect()
+
+    assert sorted(((r[0], r[1], r[2], str(r[3])) for r in rows), key=str) == [
+        (2, 1, 1, "1.10"),
+        (2, 2, 1, "3.30"),
+        (None, 1, 1, "2.20"),
+    ]
+    assert transitions(with_previous(now, None)).where("from_segment_id IS NOT NULL").count() == 0

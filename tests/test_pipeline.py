@@ -1,0 +1,141 @@
+"""The whole line on a small generated set: known segments in, the same segments out, every line accounted for."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from rich.console import Console
+from sklearn.metrics import adjusted_rand_score
+
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import DataRefusedError, PublishingError
+from customer_segmentation.pipeline import run_pipeline
+from customer_segmentation.stages import ingest_sources
+from customer_segmentation.stages.assign import checked
+from tests.generated import LINES, configured, quiet
+from tests.warehouse import contents, read
+
+
+@pytest.fixture(scope="module")
+def table(generated: Path) -> Callable[[str], pd.DataFrame]:
+    return lambda name: read(generated / "tables", name)
+
+
+def test_every_eligible_customer_is_in_exactly_one_segment(table: Callable[[str], pd.DataFrame]) -> None:
+    lines, segments = table("transactions"), table("customer_segments")
+
+    assert segments.customer_id.is_unique
+    assert set(segments.customer_id) == set(lines[~lines.is_return].customer_id)
+
+
+def test_the_true_segments_are_found_again(generated: Path, table: Callable[[str], pd.DataFrame]) -> None:
+    truth = pd.read_parquet(generated / "data" / "truth_segments")
+
+    both = table("customer_segments").merge(truth, on="customer_id")
+
+    assert len(both) == len(table("customer_segments"))
+    assert adjusted_rand_score(both.segment, both.segment_id) >= 0.9
+    assert both.segment_id.nunique() == truth.segment.nunique()
+
+
+def test_every_line_is_accepted_or_refused_and_the_run_says_so(
+    generated: Path, table: Callable[[str], pd.DataFrame]
+) -> None:
+    run = table("pipeline_runs").iloc[0]
+    dirt = pd.read_parquet(generated / "data" / "truth_dirt").set_index("kind").lines
+
+    assert run.rows_in == LINES == run.rows_accepted + run.rows_rejected
+    assert run.rows_accepted == len(table("transactions"))
+    assert run.rows_rejected == len(table("rejected_transactions"))
+    by_reason = dict(run.rejected_by_reason)
+    assert sum(dirt.drop("clean")) > 0
+    for kind in ("missing_customer", "missing_order", "unreadable_date", "zero_price", "absurd_quantity"):
+        if dirt.get(kind):
+            assert by_reason[kind] >= dirt[kind], kind  # copies of dirty lines add to it
+
+
+def test_the_segments_revenue_is_the_customers_to_the_cent(table: Callable[[str], pd.DataFrame]) -> None:
+    spend = sum(table("customer_features").monetary)
+
+    assert spend == sum(table("segment_profiles").revenue) == sum(table("segment_transitions").revenue)
+    assert spend == table("pipeline_runs").revenue[0] == sum(table("transactions").amount)
+
+
+def test_all_tables_of_a_run_agree_on_its_name(table: Callable[[str], pd.DataFrame]) -> None:
+    names = {
+        name: set(table(name).run_id)
+        for name in (
+            "customer_features",
+            "customer_segments",
+            "customer_segments_history",
+            "segment_profiles",
+            "segment_transitions",
+            "pipeline_runs",
+        )
+    }
+
+    assert len(set().union(*names.values())) == 1, names
+
+
+def test_every_declared_column_is_there_with_its_comment(generated: Path) -> None:
+    for declared in t.ALL_TABLES:
+        schema = DeltaTable(str(generated / "tables" / declared.name)).schema()
+        comments = {field.name: field.metadata.get("comment") for field in schema.fields}
+        assert list(comments)[: len(declared.columns)] == declared.column_names
+        assert [comments[column.name] for column in declared.columns] == [c.comment for c in declared.columns]
+
+
+def test_ranks_are_by_spend_within_the_segment(table: Callable[[str], pd.DataFrame]) -> None:
+    both = table("customer_segments").merge(table("customer_features")[["customer_id", "monetary"]], on="customer_id")
+
+    for _, segment in both.groupby("segment_id"):
+        ordered = segment.sort_values(["monetary", "customer_id"], ascending=[False, True])
+        assert ordered.rank_in_segment.tolist() == list(range(1, len(segment) + 1))
+
+
+def test_a_report_is_written(generated: Path, table: Callable[[str], pd.DataFrame]) -> None:
+    page = (generated / "tables" / "report.html").read_text()
+
+    assert all(name in page for name in table("segment_profiles").segment_name)
+    assert not any(customer in page for customer in table("customer_segments").customer_id)
+
+
+def test_the_same_run_again_leaves_the_same_tables(spark: SparkSession, generated: Path) -> None:
+    before = {declared.name: contents(generated / "tables", declared.name) for declared in t.ALL_TABLES}
+
+    run_pipeline(quiet(spark, configured(generated, "tables")), Console(file=io.StringIO()))
+
+    for name, rows in before.items():
+        assert contents(generated / "tables", name) == rows, name
+
+
+def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, generated: Path) -> None:
+    run = quiet(spark, configured(generated, "tables"))
+    features = run.features()
+    segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run.run_id)
+    one_less = segmented.where(segmented.rank_in_segment > 1)
+
+    with pytest.raises(PublishingError, match="not published"):
+        checked(run, features, one_less, [])
+
+
+def test_data_that_is_mostly_refused_stops_the_run_before_anything_changes(
+    spark: SparkSession, generated: Path
+) -> None:
+    run = quiet(spark, configured(generated, "refused", "checks.max_rejected_share=0.0001"))
+
+    with pytest.raises(DataRefusedError, match=r"checks\.max_rejected_share"):
+        ingest_sources(run)
+
+    assert not run.warehouse.exists(t.TRANSACTIONS)
+
+
+def test_a_mapping_that_does_not_fit_names_the_column(spark: SparkSession, generated: Path) -> None:
+    run = quiet(spark, configured(generated, "unfit", "sources.transactions.columns.order_id=order_nr"))
+
+    with pytest.raises(DataRefusedError, match="order_nr"):
+        ingest_sources(run)

@@ -1,0 +1,21 @@
+"""Reads a warehouse as a consumer does: by the deltalake package, without Spark."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from deltalake import DeltaTable
+
+TIMES_OF_A_RUN = {"ingested_at", "started_at", "finished_at", "stage_seconds"}
+
+
+def read(root: Path, table: str) -> pd.DataFrame:
+    """A table as pandas, nested values as Python lists and dicts."""
+    arrow = DeltaTable(str(root / table)).to_pyarrow_table()
+    return pd.DataFrame(arrow.to_pylist(), columns=arrow.column_names)
+
+
+def contents(root: Path, table: str) -> list[str]:
+    """The rows of a table without the times of the run, in a fixed order, to be compared."""
+    rows = read(root, table).drop(columns=TIMES_OF_A_RUN, errors="ignore").to_dict("records")
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
