@@ -45,7 +45,7 @@ def csv_source(path: Path, rows: list[dict[str, str]], **more: object) -> Transa
 
 
 def judged(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return judged_lines(spark, [source], transaction_checks(Checks()))
+    return judged_lines(spark, source, transaction_checks(Checks()))
 
 
 def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted(
@@ -151,14 +151,6 @@ def test_the_mapping_takes_an_amount_a_return_flag_and_a_date_layout(spark: Spar
     assert rows["1"][c.IS_RETURN]
     assert not rows["2"][c.IS_RETURN]
     assert rows["1"][c.ORDERED_AT].date().isoformat() == "2024-02-01"
-
-
-def test_several_sources_of_one_entity_are_read_as_one(spark: SparkSession, tmp_path: Path) -> None:
-    sources = [csv_source(tmp_path / f"{name}.csv", [{**GOOD, "order": name}]) for name in ("a", "b")]
-
-    rows = judged_lines(spark, sources, transaction_checks(Checks())).select(c.ORDER_ID).collect()
-
-    assert sorted(row[0] for row in rows) == ["a", "b"]
 
 
 def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSession, tmp_path: Path) -> None:

@@ -153,7 +153,13 @@ def hostile_content() -> ReportContent:
 
 def empty_content() -> ReportContent:
     """Two segments without a cent, and nothing that a run may lack."""
-    bare = {"centroid": {}, "averages": None, "differentiators": None, "traits": None, "stability": None}
+    bare: dict[str, Any] = {
+        "centroid": {},
+        "averages": None,
+        "differentiators": None,
+        "traits": None,
+        "stability": None,
+    }
     segments = [
         segment(number, f"Segment {number}", 0, "0", customer_share=0.0, revenue_share=None, action=None, **bare)
         for number in (1, 2)

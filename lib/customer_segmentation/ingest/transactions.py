@@ -1,42 +1,45 @@
 """Order lines, mapped and judged: each is accepted or refused with all its reasons, and none is lost."""
 
-from functools import reduce
-
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionColumns, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import Check, raw, reasons
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
+_LINE = "_line"
 _MONEY = "decimal(18,2)"
 _PRICE = "decimal(18,6)"
 _QUANTITY = "decimal(18,3)"
 
 
-def judged_lines(spark: SparkSession, sources: list[TransactionSource], checks: list[Check]) -> DataFrame:
-    """Every line of the sources: canonical columns, raw values, and the reasons against it."""
-    lines = [typed_lines(read_source(spark, source), source) for source in sources]
-    return reduce(DataFrame.unionByName, lines).withColumn(c.REASONS, reasons(checks))
+def judged_lines(spark: SparkSession, source: TransactionSource, checks: list[Check]) -> DataFrame:
+    """Every line of a source: as it came, in the canonical columns, and the reasons against it."""
+    return typed_lines(read_source(spark, source), source).withColumn(c.REASONS, reasons(checks))
 
 
 def accepted(judged: DataFrame) -> DataFrame:
-    """The lines without a reason against them."""
-    return judged.where(F.size(c.REASONS) == 0)
+    """The lines without a reason against them, as rows of `transactions`."""
+    return judged.where(F.size(c.REASONS) == 0).select(TRANSACTIONS.column_names)
 
 
 def refused(judged: DataFrame, *, batch_id: str) -> DataFrame:
     """The other lines, as rows of `rejected_transactions`."""
-    return judged.where(F.size(c.REASONS) > 0).withColumns(
-        {c.INGESTED_AT: F.current_timestamp(), c.BATCH_ID: F.lit(batch_id)}
+    return judged.where(F.size(c.REASONS) > 0).select(
+        c.SOURCE_FILE,
+        F.to_json(F.col(_LINE), {"ignoreNullFields": "false"}).alias(c.ROW),
+        c.REASONS,
+        F.current_timestamp().alias(c.INGESTED_AT),
+        F.lit(batch_id).alias(c.BATCH_ID),
     )
 
 
 def tallies(checks: list[Check]) -> dict[str, Column]:
     """Aggregates over judged lines: `lines`, `refused`, and for each check the lines that failed it, by code."""
-    per_check = {check.code: F.count_if(F.array_contains(c.REASONS, check.code)) for check in checks}
+    per_check = {check.code: F.count_if(check.refuses) for check in checks}
     return {"lines": F.count(F.lit(1)), "refused": F.count_if(F.size(c.REASONS) > 0), **per_check}
 
 
@@ -48,14 +51,13 @@ def typed_lines(frame: DataFrame, source: TransactionSource) -> DataFrame:
         source: the mapping.
 
     Returns:
-        source_file, row (the line as JSON), the canonical columns of `transactions`, and a raw_ column for each.
+        source_file, the line itself as a struct, the canonical columns of `transactions`, and a raw_ column for each.
     """
     mapping = source.columns
     own = [F.col(f"`{name}`") for name in frame.columns if name != c.SOURCE_FILE]
-    as_json = F.to_json(F.struct(*own), {"ignoreNullFields": "false"})
     lines = frame.select(
         c.SOURCE_FILE,
-        as_json.alias(c.ROW),
+        F.struct(*own).alias(_LINE),
         *(column.alias(raw(name)) for name, column in _raw_columns(mapping).items()),
     )
 

@@ -91,13 +91,13 @@ def movement(content: ReportContent) -> Movement:
     order = [row["segment_id"] for row in content.by_value]
     order += sorted((stayed.keys() | joined.keys() | new.keys() | left.keys()) - set(order))
     names = content.names
-    balances = [Balance(key, name_of(key, names), stayed[key], joined[key], new[key], left[key]) for key in order]
+    balances = [Balance(key, _name_of(key, names), stayed[key], joined[key], new[key], left[key]) for key in order]
     moves = [
         Move(
             row["from_segment_id"],
             row["to_segment_id"],
-            name_of(row["from_segment_id"], names),
-            name_of(row["to_segment_id"], names),
+            _name_of(row["from_segment_id"], names),
+            _name_of(row["to_segment_id"], names),
             row["customers"] or 0,
             row["revenue"],
         )
@@ -107,6 +107,6 @@ def movement(content: ReportContent) -> Movement:
     return Movement(balances, sorted(moves, key=lambda move: (-move.customers, move.from_id, move.to_id)))
 
 
-def name_of(segment_id: int, names: Mapping[int, str]) -> str:
+def _name_of(segment_id: int, names: Mapping[int, str]) -> str:
     """The segment's name; one that no longer exists goes by its number."""
     return names.get(segment_id, f"Segment {segment_id}, no longer there")

@@ -19,6 +19,8 @@ from customer_segmentation.report.wording import count, plain, share, short_mone
 
 _NAMES = 136
 """Pixels for the names of the RFM segments."""
+_LABEL = 100
+"""Pixels for the figures at the end of a bar."""
 
 
 def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
@@ -69,6 +71,7 @@ def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
         for row in ordered
     ]
     most = max((row["customers"] for row in rows), default=0) or 1
+    across = width - _NAMES
     base = alt.Chart(data(rows)).encode(
         y=alt.Y(
             "name:N",
@@ -77,7 +80,7 @@ def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
             axis=names_axis(_NAMES),
             scale=alt.Scale(paddingInner=0.42, paddingOuter=0.1),
         ),
-        x=alt.X("customers:Q", axis=None, scale=alt.Scale(domain=[0, most * 1.7], nice=False)),
+        x=alt.X("customers:Q", axis=None, scale=alt.Scale(domain=[0, most * across / (across - _LABEL)], nice=False)),
     )
     return drawing(
         [

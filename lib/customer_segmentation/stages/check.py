@@ -1,5 +1,7 @@
 """Validates that every mapping fits its source, reading schemas and no rows."""
 
+from functools import partial
+
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
@@ -16,7 +18,8 @@ def check_sources(run: Run) -> list[str]:
     """
     spark, sources = run.spark, run.sources
     checks = transaction_checks(run.config.checks)
-    analysed("transactions", lambda: judged_lines(spark, sources.transactions, checks))
+    for source in sources.transactions:
+        analysed("transactions", partial(judged_lines, spark, source, checks))
     told = ["sources.transactions: the mapping fits"]
     if sources.customers:
         customers = sources.customers

@@ -1,6 +1,8 @@
 """Sources to canonical tables: `transactions`, `rejected_transactions`, `customers`, `engagement`."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -9,7 +11,7 @@ from pyspark.sql import DataFrame, Observation
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError, PublishingError
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import Check, transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
 from customer_segmentation.ingest.sources import fingerprint
@@ -64,17 +66,14 @@ def _ingest_transactions(run: Run) -> dict[str, int]:
     if _is_current(run, t.TRANSACTIONS, batch_id):
         return ingest_note(run)
 
-    judged = analysed("transactions", lambda: judged_lines(run.spark, sources, checks))
-    observation = Observation("lines")
-    counted = judged.observe(observation, *(column.alias(name) for name, column in tallies(checks).items()))
-    warehouse.overwrite(t.REJECTED_TRANSACTIONS, refused(counted, batch_id=batch_id))
-    counts: dict[str, int] = dict(observation.get)
+    judged = [analysed("transactions", partial(judged_lines, run.spark, source, checks)) for source in sources]
+    counts = _write_refused(run, judged, checks, batch_id)
     lines, refusals = counts.pop("lines"), counts.pop("refused")
     by_reason = {code: count for code, count in counts.items() if count}
     _judge_share(run, lines, refusals, by_reason)
 
     note = {"batch_id": batch_id, "lines": lines, "refused": refusals, "by_reason": by_reason}
-    warehouse.overwrite(t.TRANSACTIONS, accepted(judged), note=note)
+    warehouse.overwrite(t.TRANSACTIONS, reduce(DataFrame.unionByName, map(accepted, judged)), note=note)
     written = warehouse.read(t.TRANSACTIONS).count(), warehouse.read(t.REJECTED_TRANSACTIONS).count()
     if written != (lines - refusals, refusals):
         raise PublishingError(
@@ -82,6 +81,16 @@ def _ingest_transactions(run: Run) -> dict[str, int]:
             "the sources changed while they were read: run again"
         )
     return {"lines": lines, "refused": refusals}
+
+
+def _write_refused(run: Run, judged: list[DataFrame], checks: list[Check], batch_id: str) -> Counter[str]:
+    """Write the refused lines, counting all of them on the way."""
+    observations = [Observation() for _ in judged]
+    tallied = [column.alias(name) for name, column in tallies(checks).items()]
+    counted = [lines.observe(seen, *tallied) for lines, seen in zip(judged, observations, strict=True)]
+    frames = [refused(lines, batch_id=batch_id) for lines in counted]
+    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, reduce(DataFrame.unionByName, frames))
+    return sum((Counter(seen.get) for seen in observations), Counter())
 
 
 def _judge_share(run: Run, lines: int, refusals: int, by_reason: dict[str, int]) -> None:
