@@ -1,5 +1,8 @@
 """Order lines, mapped and judged: each is accepted or refused with all its reasons, and none is lost."""
 
+import operator
+from functools import reduce
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -11,27 +14,29 @@ from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
 _LINE = "_line"
+_IS_REFUSED = "_is_refused"
 _MONEY = "decimal(18,2)"
 _PRICE = "decimal(18,6)"
 _QUANTITY = "decimal(18,3)"
 
 
 def judged_lines(spark: SparkSession, source: TransactionSource, checks: list[Check]) -> DataFrame:
-    """Every line of a source: as it came, in the canonical columns, and the reasons against it."""
-    return typed_lines(read_source(spark, source), source).withColumn(c.REASONS, reasons(checks))
+    """Every line of a source: as it came, in the canonical columns, and whether a check refuses it."""
+    lines = typed_lines(read_source(spark, source), source)
+    return lines.withColumn(_IS_REFUSED, reduce(operator.or_, [check.refuses for check in checks]))
 
 
 def accepted(judged: DataFrame) -> DataFrame:
-    """The lines without a reason against them, as rows of `transactions`."""
-    return judged.where(F.size(c.REASONS) == 0).select(TRANSACTIONS.column_names)
+    """The lines that no check refuses, as rows of `transactions`."""
+    return judged.where(~F.col(_IS_REFUSED)).select(TRANSACTIONS.column_names)
 
 
-def refused(judged: DataFrame, *, batch_id: str) -> DataFrame:
-    """The other lines, as rows of `rejected_transactions`."""
-    return judged.where(F.size(c.REASONS) > 0).select(
+def refused(judged: DataFrame, checks: list[Check], *, batch_id: str) -> DataFrame:
+    """The other lines with all reasons against them, as rows of `rejected_transactions`."""
+    return judged.where(_IS_REFUSED).select(
         c.SOURCE_FILE,
         F.to_json(F.col(_LINE), {"ignoreNullFields": "false"}).alias(c.ROW),
-        c.REASONS,
+        reasons(checks).alias(c.REASONS),
         F.current_timestamp().alias(c.INGESTED_AT),
         F.lit(batch_id).alias(c.BATCH_ID),
     )
@@ -40,7 +45,7 @@ def refused(judged: DataFrame, *, batch_id: str) -> DataFrame:
 def tallies(checks: list[Check]) -> dict[str, Column]:
     """Aggregates over judged lines: `lines`, `refused`, and for each check the lines that failed it, by code."""
     per_check = {check.code: F.count_if(check.refuses) for check in checks}
-    return {"lines": F.count(F.lit(1)), "refused": F.count_if(F.size(c.REASONS) > 0), **per_check}
+    return {"lines": F.count(F.lit(1)), "refused": F.count_if(F.col(_IS_REFUSED)), **per_check}
 
 
 def typed_lines(frame: DataFrame, source: TransactionSource) -> DataFrame:

@@ -1,7 +1,7 @@
 """Sources to canonical tables: `transactions`, `rejected_transactions`, `customers`, `engagement`."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -67,15 +67,18 @@ def _ingest_transactions(run: Run) -> dict[str, int]:
         return ingest_note(run)
 
     judged = [analysed("transactions", partial(judged_lines, run.spark, source, checks)) for source in sources]
-    counts = _write_refused(run, judged, checks, batch_id)
-    lines, refusals = counts.pop("lines"), counts.pop("refused")
-    by_reason = {code: count for code, count in counts.items() if count}
+    counted, counts = _observed(judged, checks)
+    warehouse.overwrite(t.REJECTED_TRANSACTIONS, _union(refused(lines, checks, batch_id=batch_id) for lines in counted))
+    first = counts()
+    lines, refusals = first["lines"], first["refused"]
+    by_reason = {check.code: first[check.code] for check in checks if first[check.code]}
     _judge_share(run, lines, refusals, by_reason)
 
     note = {"batch_id": batch_id, "lines": lines, "refused": refusals, "by_reason": by_reason}
-    warehouse.overwrite(t.TRANSACTIONS, reduce(DataFrame.unionByName, map(accepted, judged)), note=note)
+    counted, counts = _observed(judged, checks)
+    warehouse.overwrite(t.TRANSACTIONS, _union(map(accepted, counted)), note=note)
     written = warehouse.read(t.TRANSACTIONS).count(), warehouse.read(t.REJECTED_TRANSACTIONS).count()
-    if written != (lines - refusals, refusals):
+    if written != (lines - refusals, refusals) or counts() != first:
         raise PublishingError(
             f"{lines} lines were read, but {written[0]} accepted and {written[1]} refused ones were written; "
             "the sources changed while they were read: run again"
@@ -83,14 +86,19 @@ def _ingest_transactions(run: Run) -> dict[str, int]:
     return {"lines": lines, "refused": refusals}
 
 
-def _write_refused(run: Run, judged: list[DataFrame], checks: list[Check], batch_id: str) -> Counter[str]:
-    """Write the refused lines, counting all of them on the way."""
+def _observed(judged: list[DataFrame], checks: list[Check]) -> tuple[list[DataFrame], Callable[[], Counter[str]]]:
+    """The lines, counted as they pass, and the counts, to be asked for after they did.
+
+    The counting also keeps Spark from moving the verdict below the typing of values and typing them twice.
+    """
     observations = [Observation() for _ in judged]
     tallied = [column.alias(name) for name, column in tallies(checks).items()]
     counted = [lines.observe(seen, *tallied) for lines, seen in zip(judged, observations, strict=True)]
-    frames = [refused(lines, batch_id=batch_id) for lines in counted]
-    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, reduce(DataFrame.unionByName, frames))
-    return sum((Counter(seen.get) for seen in observations), Counter())
+    return counted, lambda: sum((Counter(seen.get) for seen in observations), Counter())
+
+
+def _union(frames: Iterable[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _judge_share(run: Run, lines: int, refusals: int, by_reason: dict[str, int]) -> None:

@@ -3,14 +3,14 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Generate
+from customer_segmentation.config.schema import Dirt, Generate
 from customer_segmentation.contract import columns as c
 from customer_segmentation.synthetic.draws import Draws
 
 CLEAN = "clean"
-DUPLICATE = "duplicate"
+DUPLICATE: Dirt = "duplicate"
 
-SPOILED: dict[str, dict[str, str | None]] = {
+SPOILED: dict[Dirt, dict[str, str | None]] = {
     "missing_customer": {c.CUSTOMER_ID: None},
     "missing_order": {c.ORDER_ID: None},
     "unreadable_date": {c.ORDERED_AT: "2024-13-45"},
@@ -41,9 +41,9 @@ def with_dirt(lines: DataFrame, draws: Draws, settings: Generate) -> DataFrame:
 
 def spoiled(name: str, value: Column) -> Column:
     """The value of the column of this name, or what a spoiled line says instead."""
-    instead = [(kind, values[name]) for kind, values in SPOILED.items() if name in values]
-    for kind, text in instead:
-        value = F.when(F.col("dirt") == kind, F.lit(text)).otherwise(value)
+    for kind, says in SPOILED.items():
+        if name in says:
+            value = F.when(F.col("dirt") == kind, F.lit(says[name])).otherwise(value)
     return value.alias(name)
 
 

@@ -5,6 +5,8 @@ time, product, price. What looks random is a hash of a number and the seed, so t
 on any cluster, nothing is shuffled, and the cost is even per line. Who stores the data is up to the caller.
 """
 
+from math import ceil
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -25,6 +27,11 @@ _REDEEMED_WITHIN_DAYS = 14
 _MAILING_CHANNELS = ("email", "letter", "app")
 _ATTRIBUTES_SHARE = 0.85
 """Share of customers of whom attributes are known."""
+_FEW_ROWS = 10_000_000
+_ROWS_PER_PARTITION = 1_000_000
+"""Some seconds of work, and about 15 MB of Parquet."""
+_MOST_PARTITIONS = 50_000
+_MORE_THAN_ANY_PARTITIONS = 2**31 - 1
 
 
 def order_lines(spark: SparkSession, settings: Generate, *, seed: int) -> DataFrame:
@@ -42,17 +49,13 @@ def order_lines(spark: SparkSession, settings: Generate, *, seed: int) -> DataFr
         unit_price (money paid for a piece, after discount); discount (money taken off the line, 0 or more); channel.
     """
     draws = Draws(seed)
-    lines = _numbered(spark, settings.lines, "line")
-    lines = placed(lines, draws, make_plan(settings))
+    lines = placed(_numbered(spark, settings.lines, "line"), draws, make_plan(settings))
     lines = with_dirt(lines, draws, settings)
     lines = returned(lines, draws, settings)
-    lines = lines.coalesce(2**31-1)
     lines = dated(lines, draws, settings)
-    lines = lines.coalesce(2**31-1)
-    lines = filled(lines, draws)
+    lines = filled(_compiled_apart(lines), draws)
 
     pieces = F.col("pieces")
-    off = (F.col("list_cents") - F.col("paid_cents")) * pieces
     text = {
         c.CUSTOMER_ID: people.customer_id(settings.customers, seed),
         c.ORDER_ID: _order_id(settings.lines),
@@ -61,7 +64,7 @@ def order_lines(spark: SparkSession, settings: Generate, *, seed: int) -> DataFr
         c.CATEGORY: F.lit(list(CATEGORIES))[F.col("category")],
         c.QUANTITY: F.when(F.col("is_return"), -pieces).otherwise(pieces).cast("string"),
         c.UNIT_PRICE: _money(F.col("paid_cents")),
-        c.DISCOUNT: _money(off),
+        c.DISCOUNT: _money((F.col("list_cents") - F.col("paid_cents")) * pieces),
         c.CHANNEL: F.col("channel"),
     }
     return lines.select(*(spoiled(name, value) for name, value in text.items()))
@@ -147,11 +150,22 @@ def engagement_events(spark: SparkSession, settings: Generate, *, seed: int) -> 
 
 
 def _numbered(spark: SparkSession, count: int, name: str) -> DataFrame:
-    return spark.range(count).withColumnRenamed("id", name)
+    """Numbers from 0; where there are many, in more partitions than a small machine would choose."""
+    rows = max(_ROWS_PER_PARTITION, count // _MOST_PARTITIONS)
+    partitions = ceil(count / rows) if count > _FEW_ROWS else None
+    return spark.range(0, count, 1, partitions).withColumnRenamed("id", name)
+
+
+def _compiled_apart(lines: DataFrame) -> DataFrame:
+    """The same lines, partition by partition, where Spark ends one generated method and begins another.
+
+    Java leaves methods above 8,000 bytes uncompiled; all columns in one method took ten times as long.
+    """
+    return lines.coalesce(_MORE_THAN_ANY_PARTITIONS)
 
 
 def _customers(spark: SparkSession, settings: Generate) -> DataFrame:
-    cohort = make_plan(settings).cohort_of_customer(F.col("customer"))
+    cohort = make_plan(settings).cohort_of_customer()
     return _numbered(spark, settings.customers, "customer").withColumn("cohort", cohort)
 
 
@@ -163,4 +177,5 @@ def _order_id(lines: int) -> Column:
 
 
 def _money(cents: Column) -> Column:
-    return (cents / 100).cast("decimal(18,2)").cast("string")
+    """Cents, 0 or more, as text with two decimals."""
+    return F.concat(F.floor(cents / 100).cast("string"), F.lit("."), F.lpad((cents % 100).cast("string"), 2, "0"))

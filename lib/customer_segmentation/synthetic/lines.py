@@ -28,7 +28,7 @@ _DISCOUNT_DEPTHS = (0.2, 0.3, 0.4, 0.5)
 _MOST_PIECES = 4
 
 _FREQUENCY_SPREAD = 0.5
-"""Where chance decides, a cohort's busiest customers order 1 + this times as often as the mean, the quietest 1 - this."""
+"""Where chance decides, a cohort's busiest customers get 1 + this times the mean, the quietest 1 - this."""
 _FAVOURITE_CHANNEL_SHARE = 0.8
 
 _YEAR = 365.25
@@ -45,7 +45,7 @@ def placed(lines: DataFrame, draws: Draws, plan: Plan) -> DataFrame:
     """
     size, offset = F.col("cohort.lines_per_pair"), F.col("line") - F.col("cohort.first_line")
     pairs = (
-        lines.withColumn("cohort", plan.cohort_of_line(F.col("line")))
+        lines.withColumn("cohort", plan.cohort_of_line())
         .withColumns({"pair": F.col("cohort.first_order") + 2 * F.floor(offset / size), "place": offset % size})
         .withColumn("cut", 1 + draws.below("cut", F.col("pair"), size - 1))
     )
@@ -111,8 +111,8 @@ def filled(lines: DataFrame, draws: Draws) -> DataFrame:
     )
     low, high = _BASE_PRICES
     base_price = low * F.pow(high / low, draws.uniform("price", F.col("product")))
-    priced = goods.withColumn("list_cents", F.round(100 * base_price * own(draws, "price_level")).cast("bigint"))
-    paid = F.round(F.col("list_cents") * (1 - F.col("depth"))).cast("bigint")
+    priced = goods.withColumn("list_cents", F.floor(100 * base_price * own(draws, "price_level")))
+    paid = F.floor(F.col("list_cents") * (1 - F.col("depth")))
     return priced.withColumn("paid_cents", paid)
 
 

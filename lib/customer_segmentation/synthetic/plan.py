@@ -5,7 +5,7 @@ Plain arithmetic on a handful of numbers; it costs the same for a thousand lines
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import ceil
 
 from pyspark.sql import Column
@@ -33,10 +33,12 @@ class Cohort:
 
     @property
     def end_line(self) -> int:
+        """The number after its last line's."""
         return self.first_line + self.lines
 
     @property
     def end_customer(self) -> int:
+        """The number after its last customer's."""
         return self.first_customer + self.customers
 
     @property
@@ -47,11 +49,12 @@ class Cohort:
         return size * (size - 1) / followers if followers else 0.0
 
     @property
-    def literal(self) -> Column:
-        """All of it as one constant struct."""
-        ranges = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "archetype"}
-        values = {**asdict(self.archetype), **ranges, "follower_weight": self.follower_weight}
-        return F.struct(*(_constant(value).alias(name) for name, value in values.items()))
+    def sql(self) -> str:
+        """All of it as one constant struct; as text, since hundreds of literals take Spark's Python seconds to make."""
+        numbers = asdict(self)
+        values = {**numbers.pop("archetype"), **numbers, "follower_weight": self.follower_weight}
+        fields = ", ".join(f"'{name}', {_sql(value)}" for name, value in values.items())
+        return f"named_struct({fields})"
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     heavy: Cohort
 
-    def cohort_of_line(self, line: Column) -> Column:
-        """The cohort, as a struct, of a line by its number."""
-        return _by_range(line, [(cohort.end_line, cohort) for cohort in (*self.cohorts, self.heavy)])
+    def cohort_of_line(self) -> Column:
+        """The cohort of the column line, as a struct."""
+        return _by_range("line", [(cohort.end_line, cohort) for cohort in (*self.cohorts, self.heavy)])
 
-    def cohort_of_customer(self, customer: Column) -> Column:
-        """The cohort, as a struct, of a customer by its number."""
-        return _by_range(customer, [(cohort.end_customer, cohort) for cohort in self.cohorts])
+    def cohort_of_customer(self) -> Column:
+        """The cohort of the column customer, as a struct."""
+        return _by_range("customer", [(cohort.end_customer, cohort) for cohort in self.cohorts])
 
 
 def make_plan(settings: Generate) -> Plan:
@@ -111,7 +114,7 @@ def apportion(total: int, weights: Sequence[float]) -> list[int]:
     """Whole numbers in proportion to the weights that add up to the total."""
     edges = list(accumulate(weights))
     bounds = [0, *(round(total * (edge / (edges[-1] or 1.0))) for edge in edges)]
-    return [high - low for low, high in zip(bounds, bounds[1:])]
+    return [high - low for low, high in pairwise(bounds)]
 
 
 def _lines_per_pair(archetype: Archetype, lines: int, customers: int) -> int:
@@ -120,15 +123,18 @@ def _lines_per_pair(archetype: Archetype, lines: int, customers: int) -> int:
     return max(2, min(round(2 * archetype.lines_per_order), lines // pairs))
 
 
-def _by_range(number: Column, ranges: Sequence[tuple[int, Cohort]]) -> Column:
-    (end, cohort), *others = ranges
-    chosen = F.when(number < end, cohort.literal)
-    for end, cohort in others:
-        chosen = chosen.when(number < end, cohort.literal)
-    return chosen
+def _by_range(number: str, ranges: Sequence[tuple[int, Cohort]]) -> Column:
+    cases = " ".join(f"when {number} < {end}L then {cohort.sql}" for end, cohort in ranges)
+    return F.expr(f"case {cases} end")
 
 
-def _constant(value: object) -> Column:
-    if isinstance(value, tuple):
-        return F.lit(list(value))
-    return F.lit(value).cast("bigint") if isinstance(value, int) else F.lit(value)
+def _sql(value: object) -> str:
+    match value:
+        case tuple():
+            return f"array({', '.join(_sql(item) for item in value)})"
+        case int():
+            return f"{value}L"
+        case float():
+            return f"{value!r}D"
+        case _:
+            return f"'{value}'"
