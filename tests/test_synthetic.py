@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from math import sqrt
 from types import SimpleNamespace
 
@@ -31,6 +32,9 @@ DIRTY = CLEAN.model_copy(
     update={"dirt": {kind: 0.01 * (1 + place) for place, kind in enumerate([DUPLICATE, *SPOILED])}}
 )
 SKEWED = CLEAN.model_copy(update={"skew": 0.3, "return_rate": 0.2})
+SCARCE = Generate(
+    lines=2_000, customers=1_000, start=date(2023, 3, 1), days=100, seasonality=0.9, return_rate=0.0, dirt=DIRTY.dirt
+)
 END = pd.Timestamp(CLEAN.start) + pd.Timedelta(days=CLEAN.days)
 SEED, OTHER_SEED = 7, 8
 
@@ -235,12 +239,14 @@ def test_a_duplicate_is_an_exact_copy_and_no_other_line_is(made: Made) -> None:
     assert not made(order_lines).duplicated().any()
 
 
-def test_every_customer_keeps_a_good_line(made: Made) -> None:
-    lines, truth = made(order_lines, DIRTY), made(true_segments, DIRTY)
+def test_every_customer_keeps_a_good_line_in_a_scarce_short_and_seasonal_set_too(made: Made) -> None:
+    lines, truth = made(order_lines, SCARCE), made(true_segments, SCARCE)
     says = {text for kinds in SPOILED.values() for text in kinds.values() if text is not None}
     is_good = lines.notna().all(axis=1) & ~lines[["ordered_at", "quantity", "unit_price"]].isin(says).any(axis=1)
 
     assert set(lines[is_good].customer_id) == set(truth.customer_id)
+    days = (pd.to_datetime(lines[is_good].ordered_at) - pd.Timestamp(SCARCE.start)).dt.days
+    assert days.between(0, SCARCE.days - 1).all()
 
 
 def test_data_without_dirt_are_clean(made: Made) -> None:

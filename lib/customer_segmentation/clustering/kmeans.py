@@ -72,8 +72,9 @@ class KMeans:
         if count < self.k:
             raise DataRefusedError(f"{count} customers can't make {self.k} segments; lower clustering.k")
         with held(in_fixed_order(points, rows=count, by=keys)) as fixed:
-            runs = [self._start(fixed, inputs, self.seed + start) for start in range(self.starts)]
-        centers, sizes, squares = min(runs, key=lambda run: float(run[2].sum()))
+            starts = [self._start(fixed, inputs, self.seed + start) for start in range(self.starts)]
+            _, centers = min(starts, key=lambda start: start[0])
+            sizes, squares = _sizes_and_squares(fixed, inputs, centers)
         return CentroidModel(
             algorithm="kmeans",
             preparation=prepared,
@@ -92,16 +93,15 @@ class KMeans:
         if not self.outlier_distance > 0:
             raise ConfigurationError(f"KMeans: outlier_distance must be above 0; found {self.outlier_distance!r}")
 
-    def _start(self, points: DataFrame, inputs: list[str], seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One start: centres in the order of their coordinates, with size and sum of squares of each cluster."""
+    def _start(self, points: DataFrame, inputs: list[str], seed: int) -> tuple[float, np.ndarray]:
+        """One start: its cost, and the centres in the order of their coordinates."""
         assembler = VectorAssembler(inputCols=inputs, outputCol="_features")
         kmeans = MLlibKMeans(
             k=self.k, maxIter=self.max_iterations, seed=seed, featuresCol="_features", predictionCol="_cluster"
         )
-        fitted = Pipeline(stages=[assembler, kmeans]).fit(points).stages[-1]
-        found = _rounded(np.array(cast(KMeansModel, fitted).clusterCenters()))
-        centers = found[np.lexsort(found.T[::-1])]
-        return (centers, *_sizes_and_squares(points, inputs, centers))
+        fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points).stages[-1])
+        found = _rounded(np.array(fitted.clusterCenters()))
+        return float(_rounded(fitted.summary.trainingCost)), found[np.lexsort(found.T[::-1])]
 
 
 def _sizes_and_squares(points: DataFrame, inputs: list[str], centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +120,6 @@ def _as_they_are(columns: list[str]) -> Preparation:
     return Preparation(tuple(PreparedFeature(name, False, 0.0, 1.0, 1.0) for name in columns), {})
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
+def _rounded(values: np.ndarray | float) -> np.ndarray:
     """To nine significant digits: what differs beyond them is the order in which doubles were added."""
     return np.array([float(f"{value:.9g}") for value in np.ravel(values)]).reshape(np.shape(values))

@@ -1,16 +1,16 @@
 """A fitted segmentation by centres: plain, checked data that assigns customers by column arithmetic."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.preparation import Preparation, PreparedFeature
+from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 
@@ -79,49 +79,51 @@ class CentroidModel:
                 f"the model needs the features {', '.join(missing)}, which the frame has not; "
                 f"it has {', '.join(features.columns)}"
             )
-        ranked = F.col("_ranked")
-        nearest, next_best = ranked[0], ranked[min(1, self.k - 1)]
-        index, distance, further = nearest["index"], F.sqrt(nearest["squared"]), F.sqrt(next_best["squared"])
-        return (
-            self._ranked(features)
-            .withColumns(
-                {
-                    c.SEGMENT_ID: _pick(self.segment_ids, index),
-                    c.CONFIDENCE: F.coalesce(1 - F.try_divide(distance, further), F.lit(0.0)),
-                    c.IS_OUTLIER: distance > self.outlier_distance * _pick(self.radii_, index),
-                    c.DRIVERS: self._drivers(features, index, next_best["index"]),
-                }
-            )
-            .drop("_z", "_ranked")
-        )
+        second = min(1, self.k - 1)
+        distance, further = "sqrt(_ranked[0].squared)", f"sqrt(_ranked[{second}].squared)"
+        limit = f"{sql.double(self.outlier_distance)} * {sql.doubles(self.radii_)}[_ranked[0].index]"
+        told = {
+            c.SEGMENT_ID: f"{sql.integers(self.segment_ids)}[_ranked[0].index]",
+            c.CONFIDENCE: f"coalesce(1D - try_divide({distance}, {further}), 0D)",
+            c.IS_OUTLIER: f"{distance} > {limit}",
+            c.DRIVERS: self._drivers("_ranked[0].index", f"_ranked[{second}].index"),
+        }
+        return self._ranked(features).withColumns({k: F.expr(v) for k, v in told.items()}).drop("_z", "_ranked")
 
     def nearest(self, features: DataFrame) -> DataFrame:
         """The position of each row's nearest centre (`index`) and its squared distance (`squared`)."""
-        nearest = F.col("_ranked")[0]
-        return self._ranked(features).select(nearest["index"].alias("index"), nearest["squared"].alias("squared"))
+        return self._ranked(features).selectExpr("_ranked[0].index AS index", "_ranked[0].squared AS squared")
 
     def _ranked(self, features: DataFrame) -> DataFrame:
         """The frame with its prepared values `_z` and all centres by distance, nearest first, `_ranked`."""
-        z = [F.col("_z")[j] for j in range(len(self.preparation.features))]
-        by_distance = F.array_sort(F.array(*(self._distance(z, i) for i in range(self.k))))
-        prepared = F.array(*(F.expr(feature.sql) for feature in self.preparation.features))
-        return features.withColumn("_z", prepared).withColumn("_ranked", by_distance)
+        prepared = ", ".join(feature.sql for feature in self.preparation.features)
+        distances = ", ".join(
+            f"named_struct('squared', {self._squared_distance(center)}, 'index', {i})"
+            for i, center in enumerate(self.centers_)
+        )
+        return features.withColumn("_z", F.expr(f"array({prepared})")).withColumn(
+            "_ranked", F.expr(f"sort_array(array({distances}))")
+        )
 
-    def _distance(self, prepared: Sequence[Column], i: int) -> Column:
-        squares = [(z - float(x)) * (z - float(x)) for z, x in zip(prepared, self.centers_[i], strict=True)]
-        return F.struct(_sum(squares).alias("squared"), F.lit(i).alias("index"))
+    def _squared_distance(self, center: np.ndarray) -> str:
+        return sql.total(sql.squared_difference(f"_z[{j}]", sql.double(x)) for j, x in enumerate(center))
 
-    def _drivers(self, features: DataFrame, nearest: Column, next_best: Column) -> Column:
+    def _drivers(self, nearest: str, next_best: str) -> str:
         """Each feature's part in the difference of the two squared distances; the parts add up to it."""
-        parts = []
+        parts = {}
         for j, feature in enumerate(self.preparation.features):
-            z, here, there = F.col("_z")[j], _pick(self.centers_[:, j], nearest), _pick(self.centers_[:, j], next_best)
-            parts.append((feature, (z - there) * (z - there) - (z - here) * (z - here)))
-        whole = _sum([part for _, part in parts])
-        told = F.array(*(_driver(features, feature, F.try_divide(part, whole)) for feature, part in parts))
-        speaking = F.filter(told, lambda driver: driver["effect"] > 0)
-        strongest = F.array_sort(speaking, _stronger)
-        return F.slice(strongest, 1, DRIVERS)
+            centers = sql.doubles(self.centers_[:, j])
+            to_next = sql.squared_difference(f"_z[{j}]", f"{centers}[{next_best}]")
+            to_nearest = sql.squared_difference(f"_z[{j}]", f"{centers}[{nearest}]")
+            parts[feature.name] = f"({to_next} - {to_nearest})"
+        whole = sql.total(parts.values())
+        told = ", ".join(
+            f"named_struct('effect', coalesce(try_divide({part}, {whole}), 0D), 'feature', {sql.text(name)}, "
+            f"'value', CAST({sql.column(name)} AS DOUBLE))"
+            for name, part in parts.items()
+        )
+        strongest = f"filter(slice(sort_array(array({told}), false), 1, {DRIVERS}), d -> d.effect > 0)"
+        return f"transform({strongest}, d -> named_struct('feature', d.feature, 'value', d.value, 'effect', d.effect))"
 
     def to_json(self) -> str:
         """The model as JSON text, keys sorted: the same model is the same text."""
@@ -185,33 +187,3 @@ class CentroidModel:
         if row is None:
             raise ConfigurationError(f"{path} holds no model")
         return cls.from_json(row["value"])
-
-
-def _driver(features: DataFrame, feature: PreparedFeature, effect: Column) -> Column:
-    return F.struct(
-        F.lit(feature.name).alias("feature"),
-        features[feature.name].cast("double").alias("value"),
-        F.coalesce(effect, F.lit(0.0)).alias("effect"),
-    )
-
-
-def _stronger(left: Column, right: Column) -> Column:
-    return (
-        F.when(left["effect"] > right["effect"], -1)
-        .when(left["effect"] < right["effect"], 1)
-        .when(left["feature"] < right["feature"], -1)
-        .otherwise(1)
-    )
-
-
-def _pick(values: Sequence[Any] | np.ndarray, index: Column) -> Column:
-    """The value at a row's index."""
-    literals = [value.item() if isinstance(value, np.generic) else value for value in values]
-    return F.array(*(F.lit(value) for value in literals))[index]
-
-
-def _sum(columns: Sequence[Column]) -> Column:
-    total = columns[0]
-    for column in columns[1:]:
-        total = total + column
-    return total

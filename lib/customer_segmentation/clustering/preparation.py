@@ -14,6 +14,8 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import sql
+
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a normal distribution in standard deviations."""
 
@@ -41,7 +43,9 @@ class PreparedFeature:
     @property
     def sql(self) -> str:
         """The prepared value as Spark SQL over the feature's column."""
-        return f"coalesce(({_shaped_sql(self.name, self.log)} - {_literal(self.center)}) / {_literal(self.scale)}, 0D)"
+        return (
+            f"coalesce(({_shaped_sql(self.name, self.log)} - {sql.double(self.center)}) / {sql.double(self.scale)}, 0D)"
+        )
 
     def natural(self, prepared: float) -> float:
         """The value in natural units that gives the prepared one."""
@@ -63,12 +67,13 @@ class Preparation:
 
     def stage(self) -> SQLTransformer:
         """The preparation as a Spark ML stage: adds a column z_NAME for each feature."""
-        columns = ", ".join(f"{feature.sql} AS `{prepared_name(feature.name)}`" for feature in self.features)
+        columns = ", ".join(f"{feature.sql} AS {sql.column(prepared_name(feature.name))}" for feature in self.features)
         return SQLTransformer(statement=f"SELECT *, {columns} FROM __THIS__")
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """The frame with a column z_NAME for each feature."""
-        return frame.select("*", *(F.expr(f.sql).alias(prepared_name(f.name)) for f in self.features))
+        columns = (f"{feature.sql} AS {sql.column(prepared_name(feature.name))}" for feature in self.features)
+        return frame.selectExpr("*", *columns)
 
     def subset(self, names: Iterable[str]) -> "Preparation":
         """The preparation of these features only; names that were dropped stay told."""
@@ -143,14 +148,10 @@ def _prepared(name: str, log: bool, found: Row) -> PreparedFeature:
 
 
 def _shaped_sql(name: str, log: bool) -> str:
-    value = f"CAST(`{name}` AS DOUBLE)"
+    value = f"CAST({sql.column(name)} AS DOUBLE)"
     return f"(signum({value}) * ln(1D + abs({value})))" if log else value
 
 
 def _rounded(value: float) -> float:
     """To nine significant digits: what differs beyond them is the order in which doubles were added."""
     return float(f"{value:.9g}")
-
-
-def _literal(value: float) -> str:
-    return f"({value!r}D)"

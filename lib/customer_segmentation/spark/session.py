@@ -35,6 +35,8 @@ _SMALL_MACHINE = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.debug.maxToStringFields": "1000",
+    # Every column expression would otherwise inspect the Python stack for where it was written.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 
 

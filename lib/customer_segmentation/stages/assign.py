@@ -16,7 +16,6 @@ from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 from customer_segmentation.stages.ingest import ingest_note
-from customer_segmentation.stages.models import newest_model
 from customer_segmentation.stages.run import Run
 
 
@@ -27,7 +26,7 @@ def assign_segments(run: Run) -> None:
         ConfigurationError: no model is registered for the settings.
         PublishingError: the tables written do not agree; the run is not published.
     """
-    model = newest_model(run)
+    model = run.newest_model
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     with run.progress.stage("assign", "a segment for every customer") as stage:
@@ -52,20 +51,10 @@ def assign_segments(run: Run) -> None:
         stage.result = f"run {run.run_id} is what consumers read"
 
 
-def _previous_run_id(run: Run) -> str | None:
-    """The run published before this one; a run done again keeps the one it had."""
-    published = run.published_run_id()
-    if published != run.run_id:
-        return published
-    row = run.warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run.run_id).select("previous_run_id").first()
-    return row[0] if row else None
-
-
 def _previous_assignment(run: Run) -> DataFrame | None:
-    previous = _previous_run_id(run)
-    if previous is None:
+    if run.previous_run_id is None:
         return None
-    return run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=previous)
+    return run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.previous_run_id)
 
 
 def _with_names_and_ranks(assigned: DataFrame, model: CentroidModel) -> DataFrame:
@@ -137,7 +126,7 @@ def _write_run(run: Run, model: CentroidModel, found: list[Profile], counts: dic
         c.RUN_ID: run.run_id,
         c.AS_OF_DATE: run.as_of,
         "status": "complete",
-        "previous_run_id": _previous_run_id(run),
+        "previous_run_id": run.previous_run_id,
         c.MODEL_VERSION: model.version,
         c.BATCH_ID: note["batch_id"],
         "rows_in": note["lines"],

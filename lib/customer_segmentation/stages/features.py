@@ -8,7 +8,6 @@ from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
 from customer_segmentation.spark.holding import held
-from customer_segmentation.stages.models import reusable_model
 from customer_segmentation.stages.run import Run
 
 
@@ -28,7 +27,7 @@ def build_features(run: Run) -> None:
         with held(features) as kept:
             if kept.isEmpty():
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
-            model = reusable_model(run)
+            model = run.young_model
             cuts = CutPoints.from_dict(model.cut_points) if model else cut_points(kept)
             frame = with_rfm(kept, cuts).withColumn(c.RUN_ID, F.lit(run.run_id))
             run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -93,6 +94,38 @@ class Run:
         """The run's customers."""
         self._require(t.CUSTOMER_FEATURES, "features")
         return self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+
+    @cached_property
+    def newest_model(self) -> CentroidModel | None:
+        """The newest registered model of the run's settings that was trained at or before its as-of date."""
+        if not self.warehouse.exists(t.MODEL_RUNS):
+            return None
+        row = (
+            self.warehouse.read(t.MODEL_RUNS)
+            .where(F.col("configuration") == self.model_settings)
+            .where(F.col("trained_as_of") <= F.lit(self.as_of))
+            .orderBy(F.desc("trained_as_of"))
+            .select("model")
+            .first()
+        )
+        return CentroidModel.from_json(row["model"]) if row else None
+
+    @property
+    def young_model(self) -> CentroidModel | None:
+        """The newest model, as long as it is less than `clustering.retrain_after_days` old at the as-of date."""
+        model = self.newest_model
+        limit = timedelta(days=self.config.clustering.retrain_after_days)
+        return model if model is not None and self.as_of - model.trained_as_of < limit else None
+
+    @cached_property
+    def previous_run_id(self) -> str | None:
+        """The run that was published before this one; a run done again keeps the one it had."""
+        published = self.published_run_id()
+        if published != self.run_id:
+            return published
+        runs = self.warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=self.run_id)
+        row = runs.select("previous_run_id").first()
+        return row[0] if row else None
 
     def published_run_id(self) -> str | None:
         """The run that consumers read now."""

@@ -12,7 +12,6 @@ from customer_segmentation.features.rfm import cut_points
 from customer_segmentation.insight.naming import names
 from customer_segmentation.insight.profiles import profiles
 from customer_segmentation.spark.holding import held
-from customer_segmentation.stages.models import reusable_model
 from customer_segmentation.stages.run import Run
 
 
@@ -23,7 +22,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
         anew: train even where a registered model is young enough to serve on.
     """
     with run.progress.stage("train", "choosing and fitting segments") as stage:
-        model = None if anew else reusable_model(run)
+        model = None if anew else run.young_model
         if model is not None:
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
@@ -63,3 +62,4 @@ def _register(run: Run, model: CentroidModel, training: Training) -> None:
         "configuration": run.model_settings,
     }
     run.warehouse.replace_row(t.MODEL_RUNS, row, column=c.MODEL_VERSION, value=model.version)
+    run.newest_model = model

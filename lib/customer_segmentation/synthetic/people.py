@@ -17,7 +17,7 @@ _TYPICAL_AGE_SHARE = 0.4
 
 
 def customer_id(customers: int, seed: int) -> Column:
-    """The customer's id as text, C0000012. Ids are shuffled: neighbours are of different archetypes."""
+    """The customer's id as text, C0000012. Shuffled, so that no range of ids is of one archetype."""
     shuffled = (F.col("customer") * _stride(customers) + seed) % customers
     digits = max(_LEAST_DIGITS, len(str(customers - 1)))
     return F.concat(F.lit("C"), F.lpad(shuffled.cast("string"), digits, "0"))
