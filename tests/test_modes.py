@@ -128,11 +128,11 @@ def test_workers_import_the_library_from_the_packaged_zip(tmp_path: Path, bare_p
     script = tmp_path / "where.py"
     script.write_text(
         "from pyspark.sql import SparkSession, functions as F\n"
+        "spark = SparkSession.builder.getOrCreate()\n"
         "@F.udf('string')\n"
         "def where(_):\n"
         "    import os, customer_segmentation, customer_segmentation.features.rfm\n"
         "    return f'{os.getpid()} {customer_segmentation.__version__} {customer_segmentation.__file__}'\n"
-        "spark = SparkSession.builder.getOrCreate()\n"
         "for row in spark.range(4).repartition(4).select(where('id')).distinct().collect():\n"
         "    print('FOUND', row[0])\n"
     )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from deltalake import DeltaTable
 
 TIMES_OF_A_RUN = {"ingested_at", "started_at", "finished_at", "stage_seconds"}
@@ -12,7 +13,9 @@ TIMES_OF_A_RUN = {"ingested_at", "started_at", "finished_at", "stage_seconds"}
 def read(root: Path, table: str) -> pd.DataFrame:
     """A table as pandas, nested values as Python lists and dicts."""
     arrow = DeltaTable(str(root / table)).to_pyarrow_table()
-    return pd.DataFrame(arrow.to_pylist(), columns=arrow.column_names)
+    maps = [field.name for field in arrow.schema if pa.types.is_map(field.type)]
+    rows = [row | {name: dict(row[name] or {}) for name in maps} for row in arrow.to_pylist()]
+    return pd.DataFrame(rows, columns=arrow.column_names)
 
 
 def contents(root: Path, table: str) -> list[str]:
