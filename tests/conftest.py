@@ -14,11 +14,13 @@ from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.spark.session import get_session
 from customer_segmentation.stages.generate import generate_data
 from tests.generated import configured, quiet
+from tests.postgres import DRIVER
 
 TEST_SETTINGS = Spark(
     master="local[2]",
     driver_memory="3g",
     shuffle_partitions=2,
+    packages=[DRIVER],
     conf={
         # The suite is many small queries: compiling them well costs more than running them.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",

@@ -14,8 +14,9 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
-from customer_segmentation.ingest.sources import fingerprint, read_source
-from customer_segmentation.ingest.transactions import accepted, judged_lines, refused
+from customer_segmentation.ingest.repeats import accepted, refused
+from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
+from customer_segmentation.ingest.transactions import judged_lines
 
 COLUMNS = {
     "customer_id": "customer",
@@ -44,13 +45,16 @@ def csv_source(path: Path, rows: list[dict[str, str]], **more: object) -> Transa
     return TransactionSource(format="csv", path=str(path), columns=COLUMNS, **more)
 
 
+def judged(spark: SparkSession, source: TransactionSource, checks: Checks | None = None) -> DataFrame:
+    return judged_lines(spark, read_source(spark, source), source, transaction_checks(checks or Checks()))
+
+
 def accepted_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return accepted(judged_lines(spark, source, transaction_checks(Checks())))
+    return accepted(judged(spark, source))
 
 
 def refused_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    checks = transaction_checks(Checks())
-    return refused(judged_lines(spark, source, checks), checks, batch_id="b1")
+    return refused(judged(spark, source), batch_id="b1")
 
 
 def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted(
@@ -128,7 +132,7 @@ def test_a_lookup_adds_columns_and_never_lines(spark: SparkSession, tmp_path: Pa
     joins = [{"format": "csv", "path": str(tmp_path / "products.csv"), "using": ["product"]}]
     source = csv_source(tmp_path / "lines.csv", [GOOD, {**GOOD, "product": "P2"}], joins=joins)
 
-    rows = read_source(spark, source).select("product", "department").collect()
+    rows = with_lookups(spark, read_source(spark, source), source).select("product", "department").collect()
 
     assert sorted(map(tuple, rows), key=str) == [("P1", "Dairy"), ("P2", None)]
 

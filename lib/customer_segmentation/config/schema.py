@@ -13,11 +13,27 @@ from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
 from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.reasons import ESSENTIAL, Reason
 
 
 def _listed(value: Any) -> Any:
     """One mapping stands for a list of one."""
     return [value] if isinstance(value, dict) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    """One text stands for a list of one, nothing for none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return text
 
 
 def _known_feature(name: str) -> str:
@@ -59,6 +75,8 @@ Scalar = Annotated[str | bool | int | float, Field(description="text, a number, 
 Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
 Format = Literal["parquet", "csv", "json", "delta"]
+SourceFormat = Literal["parquet", "csv", "json", "delta", "jdbc"]
+Severity = Literal["reject", "warn", "off"]
 Dirt = Literal[
     "missing_customer",
     "missing_order",
@@ -77,18 +95,31 @@ class Section(BaseModel):
 
 
 class Relation(Section):
-    """Where rows are: files at a path, or a table by name."""
+    """Where rows are: files at a path, or a table by name, in a lake or in a database."""
 
-    format: Format = "parquet"
+    format: SourceFormat = "parquet"
     path: Text | None = None
     table: Annotated[str, AfterValidator(_table_name)] | None = None
+    version: Annotated[int, Field(ge=0)] | None = None
     options: Settings = {}
+    environment: dict[str, Text] = {}
+    partition_column: Name | None = None
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> "Relation":
-        if (self.path is None) == (self.table is None):
+        if self.format == "jdbc":
+            if self.path is not None or self.table is None or "url" not in self.options:
+                raise ValueError("needs table and options.url (jdbc:postgresql://host/database), and no path, for jdbc")
+        elif (self.path is None) == (self.table is None):
             found = "neither" if self.path is None else "both"
             raise ValueError(f"needs exactly one of path and table, has {found}; null takes back an earlier file's")
+        if self.version is not None and self.format != "delta":
+            raise ValueError(f"has a version, which only delta keeps; the format is {self.format}")
+        if self.partition_column is not None and self.format != "jdbc":
+            raise ValueError(
+                f"has a partition_column, which splits the read of a jdbc table; the format is {self.format}"
+            )
         return self
 
 
@@ -102,7 +133,13 @@ class Source(Relation):
     """A relation with the joins that complete its rows."""
 
     joins: Annotated[list[Lookup], BeforeValidator(_listed)] = []
-    timestamp_format: Text | None = None
+    where: Expression | None = None
+    timestamp_format: Annotated[
+        list[Text],
+        BeforeValidator(_one_or_many),
+        Field(description="a date pattern such as dd.MM.yyyy HH:mm, or a list of them"),
+    ] = []
+    decimal_comma: bool = False
 
 
 class TransactionColumns(Section):
@@ -118,6 +155,7 @@ class TransactionColumns(Section):
     category: Expression | None = None
     discount: Expression | None = None
     channel: Expression | None = None
+    currency: Expression | None = None
     is_return: Expression | None = None
 
     @model_validator(mode="after")
@@ -207,8 +245,23 @@ class Checks(Section):
     """What order lines have to pass."""
 
     earliest_order: Date = date(1970, 1, 1)
+    latest_order: Date = date(2100, 1, 1)
     max_quantity: Annotated[float, Field(gt=0)] = 100_000
+    currencies: Annotated[list[Text], AfterValidator(_distinct)] = []
+    fee_products: list[Annotated[Text, AfterValidator(_pattern)]] = []
     max_rejected_share: Share = 0.5
+    severity: dict[Reason, Severity] = {}
+
+    @model_validator(mode="after")
+    def _keeps_the_essential(self) -> "Checks":
+        for reason in sorted(ESSENTIAL & self.severity.keys()):
+            if self.severity[reason] != "reject":
+                raise ValueError(f"can't set severity.{reason} to {self.severity[reason]}: no order line is without it")
+        return self
+
+    def severity_of(self, reason: Reason) -> Severity:
+        """What the check does with a line that fails it."""
+        return self.severity.get(reason, "reject")
 
 
 class Features(Section):
@@ -284,6 +337,15 @@ class Spark(Section):
     master: Text | None = None
     driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$", description="a size such as 4g or 512m")] = "4g"
     shuffle_partitions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    packages: list[
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[\w.-]+:[\w.-]+:[\w.-]+$",
+                description="a Maven package as group:name:version, such as org.postgresql:postgresql:42.7.4",
+            ),
+        ]
+    ] = []
     conf: Settings = {}
 
 

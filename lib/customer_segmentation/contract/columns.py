@@ -12,6 +12,8 @@ AMOUNT = "amount"
 DISCOUNT = "discount"
 CHANNEL = "channel"
 IS_RETURN = "is_return"
+LINE_ID = "line_id"
+WARNINGS = "warnings"
 
 # Refused lines
 SOURCE_FILE = "source_file"

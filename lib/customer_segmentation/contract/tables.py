@@ -89,8 +89,10 @@ TRANSACTIONS = Table(
         Column(c.DISCOUNT, MONEY, "What was taken off the list price of the line, 0 or more. Unit: money."),
         Column(c.CHANNEL, "string", "Where it was bought (store, web); null where unknown."),
         Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
+        Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
+        Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
     ),
-    key=(c.ORDER_ID, c.PRODUCT_ID),
+    key=(c.LINE_ID,),
 )
 
 REJECTED_TRANSACTIONS = Table(
@@ -269,10 +271,12 @@ PIPELINE_RUNS = Table(
         Column("previous_run_id", "string", "Run that was published before; null for the first."),
         _MODEL,
         Column(c.BATCH_ID, "string", "Reading of the sources that the run used."),
-        Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected."),
+        Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected + rows_left_out."),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
+        Column("rows_left_out", "bigint", "Order lines that the sources' `where` leaves out; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Refused lines by reason; a line counts under each."),
+        Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
         Column("customers_segmented", "bigint", "Customers in customer_segments; equals customers."),
         Column("segments", "int", "Number of segments, noise not counted."),

@@ -1,16 +1,21 @@
-"""The checks an order line has to pass: pure column expressions with stable reason codes.
+"""The checks of an order line by itself: pure column expressions with stable reason codes.
 
 They read the columns that `transactions.typed_lines` makes: for every canonical column `x` its typed value `x` and what
-the source had as `raw_x`.
+the source had as `raw_x`. Checks that need other lines are in `ingest.repeats`.
 """
 
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.reasons import Reason
+
+CURRENCY = "currency"
+IS_MALFORMED = "_is_malformed"
 
 
 def raw(name: str) -> str:
@@ -20,45 +25,57 @@ def raw(name: str) -> str:
 
 @dataclass(frozen=True)
 class Check:
-    """A reason to refuse a line: its code, what it means, and when it holds (never null)."""
+    """A reason against a line: its code, when it holds (never null), and whether it refuses or only warns."""
 
-    code: str
-    meaning: str
-    refuses: Column
+    code: Reason
+    holds: Column
+    refuses: bool
 
 
-def transaction_checks(settings: Checks) -> list[Check]:
-    """The checks for order lines, in the order their reasons are listed."""
-    amount, quantity, discount = F.col(c.AMOUNT), F.col(c.QUANTITY), F.col(c.DISCOUNT)
+def transaction_checks(settings: Checks, *, as_of: date | None = None) -> list[Check]:
+    """The checks for order lines that are not off, in the order their reasons are listed.
+
+    Args:
+        settings: thresholds and severities.
+        as_of: lines of this day and later are not known yet; None where it follows from the lines.
+    """
+    amount, quantity = F.col(c.AMOUNT), F.col(c.QUANTITY)
     ordered_at = F.col(c.ORDERED_AT)
-    no_number = _unreadable(c.QUANTITY) | _unreadable(c.DISCOUNT) | _unreadable_amount()
-    floor = F.lit(settings.earliest_order).cast("timestamp")
-    worthless = (amount == 0) & (F.coalesce(discount, F.lit(0)) == 0)
+    latest = min(filter(None, (as_of, settings.latest_order)))
+    worthless = (amount == 0) & (F.coalesce(F.col(c.DISCOUNT), F.lit(0)) == 0)
+    conditions: dict[Reason, Column] = {
+        "malformed_line": F.col(IS_MALFORMED),
+        "missing_customer": F.col(c.CUSTOMER_ID).isNull(),
+        "missing_order": F.col(c.ORDER_ID).isNull(),
+        "missing_date": F.col(raw(c.ORDERED_AT)).isNull(),
+        "unreadable_date": _unreadable(c.ORDERED_AT),
+        "date_too_early": _holds(ordered_at < _start_of(settings.earliest_order)),
+        "date_in_future": _holds(ordered_at >= _start_of(latest)),
+        "unreadable_number": _unreadable(c.QUANTITY) | _unreadable(c.DISCOUNT) | _unreadable_amount(),
+        "missing_amount": F.col(raw(c.AMOUNT)).isNull(),
+        "missing_quantity": F.col(raw(c.QUANTITY)).isNull(),
+        "zero_quantity": _holds(quantity == 0),
+        "absurd_quantity": _holds(F.abs(quantity) > settings.max_quantity),
+        "zero_price": _holds(worthless & (quantity != 0)),
+        "negative_price": _holds((amount < 0) & (quantity > 0) & ~F.col(c.IS_RETURN)),
+    }
+    if settings.currencies:
+        conditions["unknown_currency"] = ~_holds(F.col(CURRENCY).isin(settings.currencies))
+    if settings.fee_products:
+        whole = f"^(?:{'|'.join(f'(?:{pattern})' for pattern in settings.fee_products)})$"
+        conditions["fee_product"] = _holds(F.col(c.PRODUCT_ID).rlike(whole))
+    severities = {code: settings.severity_of(code) for code in conditions}
     return [
-        Check("missing_customer", "no customer", F.col(c.CUSTOMER_ID).isNull()),
-        Check("missing_order", "no order number", F.col(c.ORDER_ID).isNull()),
-        Check("missing_date", "no order date", F.col(raw(c.ORDERED_AT)).isNull()),
-        Check("unreadable_date", "an order date that is none", _unreadable(c.ORDERED_AT)),
-        Check("date_too_early", "ordered before checks.earliest_order", _holds(ordered_at < floor)),
-        Check("unreadable_number", "an amount, quantity or discount that is no number", no_number),
-        Check("missing_amount", "no amount and no price", F.col(raw(c.AMOUNT)).isNull()),
-        Check("missing_quantity", "no quantity", F.col(raw(c.QUANTITY)).isNull()),
-        Check("zero_quantity", "a quantity of zero", _holds(quantity == 0)),
-        Check(
-            "absurd_quantity", "a quantity above checks.max_quantity", _holds(F.abs(quantity) > settings.max_quantity)
-        ),
-        Check("zero_price", "no value and no discount that explains it", _holds(worthless & (quantity != 0))),
-        Check(
-            "negative_price",
-            "bought items with a negative value",
-            _holds((amount < 0) & (quantity > 0) & ~F.col(c.IS_RETURN)),
-        ),
+        Check(code, holds, severities[code] == "reject")
+        for code, holds in conditions.items()
+        if severities[code] != "off"
     ]
 
 
-def reasons(checks: list[Check]) -> Column:
-    """The codes of all checks a line fails, as an array; empty for a good line."""
-    return F.array_compact(F.array(*(F.when(check.refuses, F.lit(check.code)) for check in checks)))
+def codes(checks: list[Check], *, refuses: bool) -> Column:
+    """The codes of the refusing (or the warning) checks that hold for a line, as an array; empty where none does."""
+    held = [F.when(check.holds, F.lit(check.code)) for check in checks if check.refuses == refuses]
+    return F.array_compact(F.array(*held)) if held else F.array().cast("array<string>")
 
 
 def _unreadable(name: str) -> Column:
@@ -67,6 +84,10 @@ def _unreadable(name: str) -> Column:
 
 def _holds(condition: Column) -> Column:
     return F.coalesce(condition, F.lit(False))
+
+
+def _start_of(day: date) -> Column:
+    return F.lit(day).cast("timestamp")
 
 
 def _unreadable_amount() -> Column:

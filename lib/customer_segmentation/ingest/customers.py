@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import CustomerSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.sources import CORRUPT, read_source, with_lookups
+from customer_segmentation.ingest.transactions import left_out
 from customer_segmentation.ingest.values import as_text
 
 
@@ -17,7 +18,7 @@ def customer_attributes(spark: SparkSession, sources: list[CustomerSource]) -> D
     Of several rows for one customer the largest is kept, so the choice does not depend on their order. Rows without
     a customer are left out.
     """
-    frames = [_mapped(read_source(spark, source), source) for source in sources]
+    frames = [_mapped(spark, source) for source in sources]
     union = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
     known = union.where(F.col(c.CUSTOMER_ID).isNotNull())
     attributes = [name for name in union.columns if name != c.CUSTOMER_ID]
@@ -27,12 +28,13 @@ def customer_attributes(spark: SparkSession, sources: list[CustomerSource]) -> D
     return known.groupBy(c.CUSTOMER_ID).agg(largest).select(c.CUSTOMER_ID, "_row.*")
 
 
-def _mapped(frame: DataFrame, source: CustomerSource) -> DataFrame:
+def _mapped(spark: SparkSession, source: CustomerSource) -> DataFrame:
+    frame = with_lookups(spark, read_source(spark, source).where(~left_out(source)), source)
     attributes = dict(source.columns.__pydantic_extra__ or {})
     if attributes:
         carried = [F.expr(text).alias(name) for name, text in attributes.items()]
     else:
-        others = [name for name in frame.columns if name not in (c.SOURCE_FILE, source.columns.customer_id)]
+        others = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT, source.columns.customer_id)]
         carried = [F.col(f"`{name}`").alias(_safe(name)) for name in others]
     return frame.select(as_text(F.expr(source.columns.customer_id)).alias(c.CUSTOMER_ID), *carried)
 

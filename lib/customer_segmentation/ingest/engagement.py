@@ -6,17 +6,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.sources import read_source, with_lookups
+from customer_segmentation.ingest.transactions import left_out
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
 
 def engagement_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
     """Every event that has a customer, a time and a type, in the canonical columns."""
-    frames = [_mapped(read_source(spark, source), source) for source in sources]
+    frames = [_mapped(spark, source) for source in sources]
     return reduce(DataFrame.unionByName, frames).dropna(subset=[c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE])
 
 
-def _mapped(frame: DataFrame, source: EngagementSource) -> DataFrame:
+def _mapped(spark: SparkSession, source: EngagementSource) -> DataFrame:
+    frame = with_lookups(spark, read_source(spark, source).where(~left_out(source)), source)
     columns = source.columns
     return frame.select(
         as_text(mapped(columns.customer_id)).alias(c.CUSTOMER_ID),

@@ -1,82 +1,115 @@
-"""Order lines, mapped and judged: each is accepted or refused with all its reasons, and none is lost."""
-
-import operator
-from functools import reduce
+"""Order lines, mapped and judged one by one: what can be said of a line without looking at the others."""
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    MapType,
+    NumericType,
+    StringType,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+    VariantType,
+)
 
-from customer_segmentation.config.schema import TransactionColumns, TransactionSource
+from customer_segmentation.config.schema import Source, TransactionColumns, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
-from customer_segmentation.ingest.checks import Check, raw, reasons
-from customer_segmentation.ingest.sources import read_source
-from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
+from customer_segmentation.ingest.checks import CURRENCY, IS_MALFORMED, Check, codes, raw
+from customer_segmentation.ingest.sources import CORRUPT, with_lookups
+from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped
 
+IS_REFUSED = "_is_refused"
 _LINE = "_line"
-_IS_REFUSED = "_is_refused"
 _MONEY = "decimal(18,2)"
 _PRICE = "decimal(18,6)"
 _QUANTITY = "decimal(18,3)"
 
-
-def judged_lines(spark: SparkSession, source: TransactionSource, checks: list[Check]) -> DataFrame:
-    """Every line of a source: as it came, in the canonical columns, and whether a check refuses it."""
-    lines = typed_lines(read_source(spark, source), source)
-    return lines.withColumn(_IS_REFUSED, reduce(operator.or_, [check.refuses for check in checks]))
+_NESTED = (ArrayType, MapType, StructType, VariantType)
+_NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT)
 
 
-def accepted(judged: DataFrame) -> DataFrame:
-    """The lines that no check refuses, as rows of `transactions`."""
-    return judged.where(~F.col(_IS_REFUSED)).select(TRANSACTIONS.column_names)
-
-
-def refused(judged: DataFrame, checks: list[Check], *, batch_id: str) -> DataFrame:
-    """The other lines with all reasons against them, as rows of `rejected_transactions`."""
-    return judged.where(_IS_REFUSED).select(
-        c.SOURCE_FILE,
-        F.to_json(F.col(_LINE), {"ignoreNullFields": "false"}).alias(c.ROW),
-        reasons(checks).alias(c.REASONS),
-        F.current_timestamp().alias(c.INGESTED_AT),
-        F.lit(batch_id).alias(c.BATCH_ID),
-    )
-
-
-def tallies(checks: list[Check]) -> dict[str, Column]:
-    """Aggregates over judged lines: `lines`, `refused`, and for each check the lines that failed it, by code."""
-    per_check = {check.code: F.count_if(check.refuses) for check in checks}
-    return {"lines": F.count(F.lit(1)), "refused": F.count_if(F.col(_IS_REFUSED)), **per_check}
-
-
-def typed_lines(frame: DataFrame, source: TransactionSource) -> DataFrame:
-    """Order lines with every canonical column typed; what can't be read is null beside its raw value.
+def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
+    """Every line of a source that its `where` keeps, with what its own checks say.
 
     Args:
         frame: rows of the source as `sources.read_source` gives them.
         source: the mapping.
+        checks: see `checks.transaction_checks`.
 
     Returns:
-        source_file, the line itself as a struct, the canonical columns of `transactions`, and a raw_ column for each.
+        source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that refuse
+        the line) and whether there are any.
+
+    Raises:
+        DataRefusedError: a mapped column has a type that can't be what it is mapped to.
     """
-    mapping = source.columns
-    own = [F.col(f"`{name}`") for name in frame.columns if name != c.SOURCE_FILE]
-    lines = frame.select(
+    typed = typed_lines(spark, frame, source)
+    refuses = [check.holds for check in checks if check.refuses]
+    return typed.select(
         c.SOURCE_FILE,
-        F.struct(*own).alias(_LINE),
-        *(column.alias(raw(name)) for name, column in _raw_columns(mapping).items()),
+        _as_it_came(typed).alias(c.ROW),
+        *(name for name in TRANSACTIONS.column_names if name != c.WARNINGS),
+        codes(checks, refuses=False).alias(c.WARNINGS),
+        codes(checks, refuses=True).alias(c.REASONS),
+        # On its own, so that good lines need no array to be found good.
+        _any(refuses).alias(IS_REFUSED),
     )
 
-    quantity = F.col(raw(c.QUANTITY)).try_cast(_QUANTITY)
+
+def left_out(source: Source) -> Column:
+    """Whether the source's `where` leaves a row out; what is neither true nor false is left out too."""
+    return F.lit(False) if source.where is None else ~F.coalesce(F.expr(source.where), F.lit(False))
+
+
+def identified_lines(frame: DataFrame, source: Source) -> DataFrame:
+    """The rows that the source's `where` keeps, with the row itself as a struct and its digest `line_id`."""
+    own = [name for name in frame.columns if name != c.SOURCE_FILE]
+    return frame.where(~left_out(source)).select(
+        "*",
+        F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE),
+        _digest(frame, own).alias(c.LINE_ID),
+        (F.col(CORRUPT).isNotNull() if CORRUPT in own else F.lit(False)).alias(IS_MALFORMED),
+    )
+
+
+def typed_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource) -> DataFrame:
+    """Order lines with every canonical column typed; what can't be read is null beside its raw value.
+
+    Returns:
+        source_file, the line itself as a struct, its digest `line_id`, the canonical columns of `transactions`, a raw_
+        column for each, the currency, and whether the line is malformed.
+    """
+    mapping = source.columns
+    _check_where(frame, source)
+    lines = with_lookups(spark, identified_lines(frame, source), source).select(
+        c.SOURCE_FILE,
+        _LINE,
+        c.LINE_ID,
+        IS_MALFORMED,
+        *(column.alias(raw(name)) for name, column in _raw_columns(mapping).items()),
+    )
+    types = {field.name: field.dataType for field in lines.schema.fields}
+    _check_types(types, mapping)
+
+    def number(name: str, type_: str) -> Column:
+        is_text = isinstance(types[raw(name)], StringType)
+        return as_number(F.col(raw(name)), type_, decimal_comma=source.decimal_comma and is_text)
+
+    quantity = number(c.QUANTITY, _QUANTITY)
     if mapping.amount is not None:
-        amount = F.col(raw(c.AMOUNT)).try_cast(_MONEY)
+        amount = number(c.AMOUNT, _MONEY)
     else:
-        amount = (F.col(raw(c.AMOUNT)).try_cast(_PRICE) * quantity).try_cast(_MONEY)
+        amount = (number(c.AMOUNT, _PRICE) * quantity).try_cast(_MONEY)
+    is_return = F.coalesce((quantity if mapping.quantity is not None else amount) < 0, F.lit(False))
     if mapping.is_return is not None:
-        is_return = F.coalesce(F.col(raw(c.IS_RETURN)).try_cast("boolean"), F.lit(False))
-    elif mapping.quantity is not None:
-        is_return = F.coalesce(quantity < 0, F.lit(False))
-    else:
-        is_return = F.coalesce(amount < 0, F.lit(False))
+        is_return = is_return | F.coalesce(F.col(raw(c.IS_RETURN)).try_cast("boolean"), F.lit(False))
     return lines.select(
         "*",
         as_text(F.col(raw(c.CUSTOMER_ID))).alias(c.CUSTOMER_ID),
@@ -86,8 +119,9 @@ def typed_lines(frame: DataFrame, source: TransactionSource) -> DataFrame:
         as_text(F.col(raw(c.CATEGORY))).alias(c.CATEGORY),
         _negative_when(is_return, quantity).alias(c.QUANTITY),
         _negative_when(is_return, amount).alias(c.AMOUNT),
-        F.abs(F.col(raw(c.DISCOUNT)).try_cast(_MONEY)).alias(c.DISCOUNT),
+        F.abs(number(c.DISCOUNT, _MONEY)).alias(c.DISCOUNT),
         as_text(F.col(raw(c.CHANNEL))).alias(c.CHANNEL),
+        as_text(F.col(raw(CURRENCY))).alias(CURRENCY),
         is_return.alias(c.IS_RETURN),
     )
 
@@ -102,6 +136,67 @@ def _raw_columns(mapping: TransactionColumns) -> dict[str, Column]:
     if mapping.discount is None:
         columns[c.DISCOUNT] = F.lit(0)
     return columns
+
+
+def _check_where(frame: DataFrame, source: Source) -> None:
+    if source.where is None:
+        return
+    found = frame.select(F.expr(source.where)).schema[0].dataType
+    if not isinstance(found, BooleanType):
+        raise DataRefusedError(
+            f"sources.transactions: where must be true or false for a row, but {source.where!r} is {found.simpleString()}"
+        )
+
+
+def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> None:
+    """Refuse a mapping whose columns can't hold what they are mapped to: a cast would make nonsense of them."""
+    needed: dict[str, tuple[tuple[type[DataType], ...], str]] = {
+        c.ORDERED_AT: (
+            (StringType, DateType, TimestampType, TimestampNTZType),
+            "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
+        ),
+        c.IS_RETURN: ((BooleanType, StringType, NumericType), "true or false"),
+        **dict.fromkeys(_NUMBERS, ((NumericType, StringType), "a number or its text")),
+    }
+    problems = []
+    for name, expression in mapping.model_dump(exclude_none=True).items():
+        target = c.AMOUNT if name == c.UNIT_PRICE else name
+        found = types[raw(target)]
+        if target in needed:
+            kinds, expected = needed[target]
+            fits = isinstance(found, kinds)
+        else:
+            expected, fits = "text or a number", not isinstance(found, (*_NESTED, BinaryType))
+        if not fits and found.typeName() != "void":
+            problems.append(f"{name} must be {expected}, but {expression!r} is {found.simpleString()}")
+    if problems:
+        raise DataRefusedError("sources.transactions: the mapping does not fit the source: " + "; ".join(problems))
+
+
+def _digest(frame: DataFrame, own: list[str]) -> Column:
+    """A digest of the line as it came: 64 bits, for the source's own columns and which of them are null."""
+    types = {field.name: field.dataType for field in frame.schema.fields}
+    values = [F.to_json(F.struct(f"`{n}`")) if isinstance(types[n], _NESTED) else F.col(f"`{n}`") for n in own]
+    # The hash passes over nulls: without this, (a, null) and (null, a) would be equal.
+    absent = F.concat(*(F.when(F.col(f"`{name}`").isNull(), "1").otherwise("0") for name in own))
+    return F.xxhash64(absent, *values)
+
+
+def _as_it_came(typed: DataFrame) -> Column:
+    """The line as JSON; the text of a malformed line is in it."""
+    names = [field.name for field in typed.schema[_LINE].dataType.fields]  # type: ignore[attr-defined]
+    options = {"ignoreNullFields": "false"}
+    whole = F.to_json(_LINE, options)
+    if CORRUPT not in names:
+        return whole
+    return F.when(F.col(IS_MALFORMED), whole).otherwise(F.to_json(F.col(_LINE).dropFields(CORRUPT), options))
+
+
+def _any(conditions: list[Column]) -> Column:
+    found = F.lit(False)
+    for condition in conditions:
+        found = found | condition
+    return found
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

@@ -1,7 +1,12 @@
 """Reads values of a source into types without ever failing: what can't be read becomes null."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+
+_SPACES = r"[\s\u00a0\u202f]"
+_DECIMAL_COMMA = r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$"
 
 
 def as_text(column: Column) -> Column:
@@ -9,11 +14,23 @@ def as_text(column: Column) -> Column:
     return F.nullif(F.trim(column.cast("string")), F.lit(""))
 
 
-def as_timestamp(column: Column, layout: str | None) -> Column:
-    """As a timestamp in UTC, from text in the given layout (Spark's datetime pattern) or in ISO 8601."""
-    if layout is None:
+def as_timestamp(column: Column, layouts: Sequence[str]) -> Column:
+    """As a timestamp in UTC, from text in the first of the layouts that fits (Spark's datetime patterns).
+
+    Without layouts from ISO 8601, or from a date or a timestamp.
+    """
+    if not layouts:
         return column.try_cast("timestamp")
-    return F.try_to_timestamp(column.cast("string"), F.lit(layout))
+    text = F.trim(column.cast("string"))
+    return F.coalesce(*(F.try_to_timestamp(text, F.lit(layout)) for layout in layouts))
+
+
+def as_number(column: Column, type_: str, *, decimal_comma: bool = False) -> Column:
+    """As a number of the type, from a number or its text; with `decimal_comma` from text such as 1.234,56 only."""
+    if not decimal_comma:
+        return column.try_cast(type_)
+    text = F.regexp_replace(column, _SPACES, "")
+    return F.when(text.rlike(_DECIMAL_COMMA), F.translate(F.translate(text, ".", ""), ",", ".")).try_cast(type_)
 
 
 def mapped(text: str | None) -> Column:

@@ -1,4 +1,4 @@
-"""Fetches the few jars that Delta needs once, and keeps them.
+"""Fetches the few jars that Delta needs once, and those of configured packages, and keeps them.
 
 Spark's own resolver (`spark.jars.packages`) would bring 87 MB, most of which Spark already has, and
 resolve again at every start. Ivy, which comes with Spark, is asked for just these instead.
@@ -9,10 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.spark.prerequisites import java_problem
+
+Artifact = tuple[str, str, str]
+"""Group, name and version of a jar."""
 
 DELTA_VERSION = "4.4.0"
 UNITY_CATALOG_VERSION = "0.6.0"
@@ -30,10 +34,30 @@ def delta_jars() -> list[Path]:
     import pyspark
 
     spark_line = ".".join(pyspark.__version__.split(".")[:2])
-    home = _cache() / f"delta-{DELTA_VERSION}-spark-{spark_line}"
-    wanted = _artifacts(spark_line)
+    return _kept(_artifacts(spark_line), f"delta-{DELTA_VERSION}-spark-{spark_line}", "Delta's jars (13 MB, once)")
+
+
+def package_jars(packages: Iterable[str]) -> list[Path]:
+    """The jars of Maven packages such as `org.postgresql:postgresql:42.7.4`, kept like Delta's.
+
+    A package is the one jar, without those it depends on: a database driver needs no other.
+
+    Raises:
+        CustomerSegmentationError: one is not here and can't be fetched.
+    """
+    jars = []
+    for package in packages:
+        group, name, version = package.split(":")
+        jars += _kept([(group, name, version)], f"{group}-{name}-{version}", f"{package} (once)")
+    return jars
+
+
+def _kept(wanted: list[Artifact], name: str, told: str) -> list[Path]:
+    import pyspark
+
+    home = _cache() / name
     if not home.is_dir():
-        print("Fetching Delta's jars (13 MB, once) ...", file=sys.stderr)
+        print(f"Fetching {told} ...", file=sys.stderr)
         _fetch(wanted, home, Path(pyspark.__file__).parent / "jars")
     return [home / f"{name}-{version}.jar" for _, name, version in wanted]
 
@@ -45,7 +69,7 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customer-segmentation"
 
 
-def _artifacts(spark_line: str) -> list[tuple[str, str, str]]:
+def _artifacts(spark_line: str) -> list[Artifact]:
     delta = [
         f"delta-spark_{spark_line}_{_SCALA}",
         "delta-storage",
@@ -59,7 +83,7 @@ def _artifacts(spark_line: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def _fetch(wanted: list[tuple[str, str, str]], home: Path, spark_jars: Path) -> None:
+def _fetch(wanted: list[Artifact], home: Path, spark_jars: Path) -> None:
     problem = java_problem()
     if problem:
         raise CustomerSegmentationError(problem)
@@ -91,8 +115,8 @@ def _fetch(wanted: list[tuple[str, str, str]], home: Path, spark_jars: Path) -> 
         if told.returncode or missing:
             detail = next((line.strip() for line in told.stdout.splitlines() if "not found" in line), "no answer")
             raise CustomerSegmentationError(
-                f"Delta's jars could not be fetched from Maven Central ({detail}). Check the network, or name jars "
-                "that are already here: --set 'spark.conf={spark.jars: /path/delta-spark.jar,...}'"
+                f"{', '.join(missing)} could not be fetched from Maven Central ({detail}). Check the network, or name "
+                "jars that are already here: --set 'spark.conf={spark.jars: /path/delta-spark.jar,...}'"
             )
         try:
             (work / "jars").rename(home)

@@ -9,6 +9,7 @@ Four places to run, told apart by what the environment already holds:
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from importlib import resources
@@ -17,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.errors import CustomerSegmentationError
-from customer_segmentation.spark.jars import delta_jars
+from customer_segmentation.spark.jars import delta_jars, package_jars
 from customer_segmentation.spark.prerequisites import java_problem
 
 APP_NAME = "customer-segmentation"
@@ -50,7 +51,7 @@ def get_session(settings: Spark) -> SparkSession:
     """The session to work in.
 
     Args:
-        settings: the `spark` section; `master` and `driver_memory` count in plain local mode only.
+        settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only.
 
     Raises:
         CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
@@ -93,14 +94,17 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     if problem:
         raise CustomerSegmentationError(problem)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Workers need what the driver has, pyarrow among it, not what the first python3 on the PATH has.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = {
         **_SMALL_MACHINE,
         "spark.driver.memory": settings.driver_memory,
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         **_anywhere(settings),
     }
-    if "delta-spark" not in conf.get("spark.jars", ""):
-        conf["spark.jars"] = ",".join([*map(str, delta_jars()), *filter(None, [conf.get("spark.jars")])])
+    delta = [] if "delta-spark" in conf.get("spark.jars", "") else delta_jars()
+    jars = [*map(str, [*delta, *package_jars(settings.packages)]), conf.get("spark.jars", "")]
+    conf["spark.jars"] = ",".join(filter(None, jars))
     log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
     options = f"-Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
     return conf | {"spark.driver.extraJavaOptions": options.strip()}

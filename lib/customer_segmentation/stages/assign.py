@@ -15,7 +15,7 @@ from customer_segmentation.insight.naming import action
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
-from customer_segmentation.stages.ingest import ingest_note
+from customer_segmentation.stages.ingest import last_reading
 from customer_segmentation.stages.run import Run
 
 
@@ -120,19 +120,29 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
     return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
 
 
+def _warned(run: Run) -> dict[str, int]:
+    """Accepted lines by warning."""
+    if "warn" not in run.config.checks.severity.values():
+        return {}
+    rows = run.transactions().groupBy(F.explode(c.WARNINGS).alias("code")).count().collect()
+    return {row["code"]: row["count"] for row in rows}
+
+
 def _write_run(run: Run, model: CentroidModel, found: list[Profile], counts: dict[str, Any]) -> None:
-    note = ingest_note(run)
+    reading = last_reading(run)
     row = {
         c.RUN_ID: run.run_id,
         c.AS_OF_DATE: run.as_of,
         "status": "complete",
         "previous_run_id": run.previous_run_id,
         c.MODEL_VERSION: model.version,
-        c.BATCH_ID: note["batch_id"],
-        "rows_in": note["lines"],
-        "rows_accepted": note["lines"] - note["refused"],
-        "rows_rejected": note["refused"],
-        "rejected_by_reason": note["by_reason"],
+        c.BATCH_ID: reading.batch_id,
+        "rows_in": reading.lines,
+        "rows_accepted": reading.accepted,
+        "rows_rejected": reading.refused,
+        "rows_left_out": reading.left_out,
+        "rejected_by_reason": reading.by_reason,
+        "warned_by_code": _warned(run),
         **counts,
         "segments": len([profile for profile in found if profile.segment_id >= 0]),
         "input_versions": run.input_versions,

@@ -1,12 +1,8 @@
 """Validates that every mapping fits its source, reading schemas and no rows."""
 
-from functools import partial
-
-from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
-from customer_segmentation.ingest.transactions import judged_lines
-from customer_segmentation.stages.ingest import analysed
+from customer_segmentation.stages.ingest import OrderLines, analysed
 from customer_segmentation.stages.run import Run
 
 
@@ -17,9 +13,7 @@ def check_sources(run: Run) -> list[str]:
         DataRefusedError: a mapping does not fit its source.
     """
     spark, sources = run.spark, run.sources
-    checks = transaction_checks(run.config.checks)
-    for source in sources.transactions:
-        analysed("transactions", partial(judged_lines, spark, source, checks))
+    OrderLines(run)
     told = ["sources.transactions: the mapping fits"]
     if sources.customers:
         customers = sources.customers

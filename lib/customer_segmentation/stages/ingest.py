@@ -1,22 +1,59 @@
 """Sources to canonical tables: `transactions`, `rejected_transactions`, `customers`, `engagement`."""
 
+import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Source
+from customer_segmentation.config.schema import Source, TransactionSource
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError, PublishingError
-from customer_segmentation.ingest.checks import Check, transaction_checks
+from customer_segmentation.contract.reasons import Reason
+from customer_segmentation.ingest import repeats
+from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
-from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.ingest.transactions import accepted, judged_lines, refused, tallies
+from customer_segmentation.ingest.repeats import Key
+from customer_segmentation.ingest.sources import CORRUPT, fingerprint, read_source
+from customer_segmentation.ingest.transactions import identified_lines, judged_lines, left_out
+from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
+
+_NOT_KNOWN_YET: Reason = "date_in_future"
+_TOP_REASONS = 3
+_LONGEST_EXAMPLE = 300
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of the lines of the sources: lines = accepted + refused + left_out, always.
+
+    lines: read.
+    left_out: by the sources' `where`.
+    by_reason: refused lines by code; a line counts under each of its codes.
+    latest: lines of this day (YYYY-MM-DD) and later were refused as not known yet.
+    """
+
+    batch_id: str
+    lines: int
+    accepted: int
+    refused: int
+    left_out: int
+    by_reason: dict[str, int]
+    latest: str
+
+    def told(self) -> str:
+        """The account in one line."""
+        policy = f" + {self.left_out:,} left out" if self.left_out else ""
+        return f"{self.lines:,} lines in = {self.accepted:,} accepted + {self.refused:,} refused{policy}"
 
 
 def ingest_sources(run: Run) -> None:
@@ -28,24 +65,25 @@ def ingest_sources(run: Run) -> None:
         PublishingError: the lines written are not those counted.
     """
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
-        counts = _ingest_transactions(run)
-        stage.result = (
-            f"{counts['lines']:,} lines in = {counts['lines'] - counts['refused']:,} accepted "
-            f"+ {counts['refused']:,} refused"
-        )
+        stage.result = _ingest_transactions(run).told()
         if run.sources.customers:
             _ingest_whole(run, t.CUSTOMERS, run.sources.customers, customer_attributes)
         if run.sources.engagement:
             _ingest_whole(run, t.ENGAGEMENT, run.sources.engagement, engagement_events)
 
 
-def ingest_note(run: Run) -> dict[str, Any]:
-    """What was said of the reading that made `transactions`: batch_id, lines, refused, by_reason."""
-    return run.warehouse.last_commit(t.TRANSACTIONS)[1]
+def last_reading(run: Run) -> Reading:
+    """The reading that made `transactions` what it is."""
+    return Reading(**run.warehouse.last_commit(t.TRANSACTIONS)[1])
 
 
-def analysed(name: str, frame: Callable[[], DataFrame]) -> DataFrame:
+def analysed(name: str, frame: Callable[[], DataFrame], *, has: Sequence[str] = ()) -> DataFrame:
     """The frame, with its mapping resolved against the source's columns; no row is read.
+
+    Args:
+        name: of the source in the configuration.
+        frame: makes it.
+        has: the source's columns.
 
     Raises:
         DataRefusedError: a column of the mapping is not there, or has a type that does not fit.
@@ -55,64 +93,146 @@ def analysed(name: str, frame: Callable[[], DataFrame]) -> DataFrame:
         made.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
     except AnalysisException as error:
         said = str(error).split("\n")[0].split(" SQLSTATE")[0]
+        missing = (error.getMessageParameters() or {}).get("objectName", "").strip("`")
+        if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN") and has:
+            close = difflib.get_close_matches(missing.lower(), [column.lower() for column in has], n=1)
+            meant = next((column for column in has if close and column.lower() == close[0]), None)
+            hint = f"did you mean {meant}? " if meant else ""
+            said = f"there is no column {missing}; {hint}It has {', '.join(has)}"
         raise DataRefusedError(f"sources.{name}: the mapping does not fit the source: {said}") from None
     return made
 
 
-def _ingest_transactions(run: Run) -> dict[str, int]:
-    warehouse, sources = run.warehouse, run.sources.transactions
-    checks = transaction_checks(run.config.checks)
-    batch_id = fingerprint(run.spark, sources, run.config.checks.model_dump(mode="json"))
+def _ingest_transactions(run: Run) -> Reading:
+    settings = run.config.checks
+    batch_id = fingerprint(run.spark, run.sources.transactions, settings.model_dump(mode="json"))
+    latest = min(filter(None, (run.config.as_of, settings.latest_order))).isoformat()
     if _is_current(run, t.TRANSACTIONS, batch_id):
-        return ingest_note(run)
+        reading = last_reading(run)
+        # Lines that were not known yet may be by now; all others are judged as before.
+        if _NOT_KNOWN_YET not in reading.by_reason or latest <= reading.latest:
+            return reading
 
-    judged = [analysed("transactions", partial(judged_lines, run.spark, source, checks)) for source in sources]
-    counted, counts = _observed(judged, checks)
-    warehouse.overwrite(t.REJECTED_TRANSACTIONS, _union(refused(lines, checks, batch_id=batch_id) for lines in counted))
-    first = counts()
-    lines, refusals = first["lines"], first["refused"]
-    by_reason = {check.code: first[check.code] for check in checks if first[check.code]}
-    _judge_share(run, lines, refusals, by_reason)
+    lines = OrderLines(run)
+    with ExitStack() as kept:
+        copied = torn = None
+        if settings.severity_of("duplicate") != "off":
+            copied = _key(kept, repeats.copied_lines(lines.identified()))
+        if settings.severity_of("order_changes_customer") != "off":
+            torn = _key(kept, repeats.torn_orders(lines.judged()))
 
-    note = {"batch_id": batch_id, "lines": lines, "refused": refusals, "by_reason": by_reason}
-    counted, counts = _observed(judged, checks)
-    warehouse.overwrite(t.TRANSACTIONS, _union(map(accepted, counted)), note=note)
-    written = warehouse.read(t.TRANSACTIONS).count(), warehouse.read(t.REJECTED_TRANSACTIONS).count()
-    if written != (lines - refusals, refusals) or counts() != first:
-        raise PublishingError(
-            f"{lines} lines were read, but {written[0]} accepted and {written[1]} refused ones were written; "
-            "the sources changed while they were read: run again"
+        counted, seen = lines.counted()
+        _, concerned = repeats.set_apart(counted, copied=copied, torn=torn)
+        compared = kept.enter_context(held(repeats.compared(concerned, settings, copied=copied, torn=torn)))
+        account = repeats.account(compared)
+        run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, repeats.refused(compared, batch_id=batch_id))
+        read = seen()
+        reading = Reading(
+            batch_id=batch_id,
+            lines=read["lines"],
+            accepted=read["lines"] - read["left_out"] - account.refused,
+            refused=account.refused,
+            left_out=read["left_out"],
+            by_reason=account.by_reason,
+            latest=latest,
         )
-    return {"lines": lines, "refused": refusals}
+        _judge_share(run, reading, account, compared)
+
+        counted, seen = lines.counted()
+        good, _ = repeats.set_apart(counted, copied=copied, torn=torn)
+        accepted = repeats.accepted(good).unionByName(repeats.accepted(compared))
+        run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
+        _verify(run, reading, seen())
+    return reading
 
 
-def _observed(judged: list[DataFrame], checks: list[Check]) -> tuple[list[DataFrame], Callable[[], Counter[str]]]:
-    """The lines, counted as they pass, and the counts, to be asked for after they did.
+class OrderLines:
+    """The lines of all sources of order lines, in the forms that the passes over them need.
 
-    The counting also keeps Spark from moving the verdict below the typing of values and typing them twice.
+    Raises DataRefusedError where a mapping does not fit its source.
     """
-    observations = [Observation() for _ in judged]
-    tallied = [column.alias(name) for name, column in tallies(checks).items()]
-    counted = [lines.observe(seen, *tallied) for lines, seen in zip(judged, observations, strict=True)]
-    return counted, lambda: sum((Counter(seen.get) for seen in observations), Counter())
+
+    def __init__(self, run: Run) -> None:
+        self._spark = run.spark
+        self._checks = transaction_checks(run.config.checks, as_of=run.config.as_of)
+        self._frames = [
+            (source, analysed("transactions", partial(read_source, run.spark, source)))
+            for source in run.sources.transactions
+        ]
+        for source, frame in self._frames:
+            own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
+            analysed("transactions", partial(judged_lines, run.spark, frame, source, self._checks), has=own)
+
+    def identified(self) -> DataFrame:
+        """The line_id of each line."""
+        frames = [identified_lines(frame, source).select(c.LINE_ID) for source, frame in self._frames]
+        return reduce(DataFrame.unionByName, frames)
+
+    def judged(self) -> DataFrame:
+        """Each line with what its own checks say."""
+        return self._union(self._frames)
+
+    def counted(self) -> tuple[DataFrame, Callable[[], Counter[str]]]:
+        """Like `judged`; and how many lines there were (`lines`, `left_out`), to be asked for after a pass."""
+        observations = [Observation() for _ in self._frames]
+        frames = [
+            (
+                source,
+                frame.observe(seen, F.count(F.lit(1)).alias("lines"), F.count_if(left_out(source)).alias("left_out")),
+            )
+            for seen, (source, frame) in zip(observations, self._frames, strict=True)
+        ]
+        return self._union(frames), lambda: sum((Counter(seen.get) for seen in observations), Counter())
+
+    def _union(self, frames: list[tuple[TransactionSource, DataFrame]]) -> DataFrame:
+        return reduce(
+            DataFrame.unionByName,
+            (judged_lines(self._spark, frame, source, self._checks) for source, frame in frames),
+        )
 
 
-def _union(frames: Iterable[DataFrame]) -> DataFrame:
-    return reduce(DataFrame.unionByName, frames)
+def _key(kept: ExitStack, values: DataFrame) -> Key:
+    """The values, kept for the passes that look them up."""
+    values = kept.enter_context(held(values))
+    return Key(values, values.count())
 
 
-def _judge_share(run: Run, lines: int, refusals: int, by_reason: dict[str, int]) -> None:
-    limit = run.config.checks.max_rejected_share
-    if lines and refusals < lines and refusals <= limit * lines:
+def _judge_share(run: Run, reading: Reading, account: repeats.Account, compared: DataFrame) -> None:
+    judged, limit = reading.lines - reading.left_out, run.config.checks.max_rejected_share
+    if reading.accepted and account.refused - account.not_known_yet <= limit * judged:
         return
-    if not lines:
-        raise DataRefusedError("sources.transactions: the sources hold no lines")
-    top = sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))[:3]
+    if not judged:
+        kept = f", and `where` leaves out all of the {reading.lines:,} read" if reading.lines else ""
+        raise DataRefusedError(f"sources.transactions: the sources hold no lines{kept}")
+    top = sorted(reading.by_reason.items(), key=lambda item: (-item[1], item[0]))[:_TOP_REASONS]
+    examples = [f"  - {code} ({count:,}), such as {_example(compared, code)}" for code, count in top]
     raise DataRefusedError(
-        f"sources.transactions: {refusals:,} of {lines:,} lines are refused, checks.max_rejected_share is {limit:g}; "
-        f"most often for {', '.join(f'{code} ({count:,})' for code, count in top)}. "
-        f"The lines are in {run.warehouse.location(t.REJECTED_TRANSACTIONS)}; mend them or the mapping"
+        f"sources.transactions: {reading.refused:,} of {judged:,} lines are refused, checks.max_rejected_share is "
+        f"{limit:g}; most often for\n" + "\n".join(examples) + "\nAll of them are in "
+        f"{run.warehouse.location(t.REJECTED_TRANSACTIONS)}; mend them or the mapping, or set checks.severity"
     )
+
+
+def _example(compared: DataFrame, code: str) -> str:
+    """A line that was refused for the code; its customer is not shown."""
+    lines = compared.where(F.array_contains(c.REASONS, code)).select(c.ROW, c.SOURCE_FILE, c.CUSTOMER_ID)
+    row = lines.orderBy(c.ROW, c.SOURCE_FILE).first()
+    assert row is not None, "a reason that was counted has a line"
+    shown = row[c.ROW].replace(row[c.CUSTOMER_ID], "***") if row[c.CUSTOMER_ID] else row[c.ROW]
+    return f"{shown[:_LONGEST_EXAMPLE]} in {row[c.SOURCE_FILE]}"
+
+
+def _verify(run: Run, reading: Reading, seen: Counter[str]) -> None:
+    """Compare what was written with what was read, and the two passes over the sources with each other."""
+    written = run.warehouse.read(t.TRANSACTIONS).count(), run.warehouse.read(t.REJECTED_TRANSACTIONS).count()
+    if written != (reading.accepted, reading.refused) or (seen["lines"], seen["left_out"]) != (
+        reading.lines,
+        reading.left_out,
+    ):
+        raise PublishingError(
+            f"{reading.told()}, but {written[0]:,} accepted and {written[1]:,} refused ones were written of "
+            f"{seen['lines']:,}; the sources changed while they were read: run again"
+        )
 
 
 def _ingest_whole(run: Run, table: t.Table, sources: Sequence[Source], read: Callable[[Any, Any], DataFrame]) -> None:

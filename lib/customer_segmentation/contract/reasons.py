@@ -1,0 +1,60 @@
+"""Why an order line is refused or warned of: the stable codes, each declared once."""
+
+from typing import Literal
+
+Reason = Literal[
+    "malformed_line",
+    "missing_customer",
+    "missing_order",
+    "missing_date",
+    "unreadable_date",
+    "date_too_early",
+    "date_in_future",
+    "unreadable_number",
+    "missing_amount",
+    "missing_quantity",
+    "zero_quantity",
+    "absurd_quantity",
+    "zero_price",
+    "negative_price",
+    "unknown_currency",
+    "fee_product",
+    "duplicate",
+    "order_changes_customer",
+]
+"""A code in `rejected_transactions.reasons` or `transactions.warnings`."""
+
+MEANING: dict[Reason, str] = {
+    "malformed_line": "a line that does not have the columns of its file",
+    "missing_customer": "no customer",
+    "missing_order": "no order number",
+    "missing_date": "no order date",
+    "unreadable_date": "an order date that is none",
+    "date_too_early": "ordered before checks.earliest_order",
+    "date_in_future": "ordered on or after the as-of date or checks.latest_order",
+    "unreadable_number": "an amount, price, quantity or discount that is no number",
+    "missing_amount": "no amount and no price",
+    "missing_quantity": "no quantity",
+    "zero_quantity": "a quantity of zero",
+    "absurd_quantity": "a quantity above checks.max_quantity",
+    "zero_price": "no value and no discount that explains it",
+    "negative_price": "bought items with a negative value",
+    "unknown_currency": "a currency that is not in checks.currencies",
+    "fee_product": "a product that is a fee or postage by checks.fee_products",
+    "duplicate": "an exact copy of a line that is kept",
+    "order_changes_customer": "an order with lines of several customers",
+}
+"""What each code says of a line, in the order in which a line's reasons are listed."""
+
+ESSENTIAL: frozenset[Reason] = frozenset(
+    {
+        "missing_customer",
+        "missing_order",
+        "missing_date",
+        "unreadable_date",
+        "unreadable_number",
+        "missing_amount",
+        "missing_quantity",
+    }
+)
+"""Reasons that always refuse a line: without what they miss, it is no order line."""
