@@ -9,6 +9,7 @@ Four places to run, told apart by what the environment already holds:
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from importlib import resources
@@ -93,6 +94,8 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     if problem:
         raise CustomerSegmentationError(problem)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    # Python workers would otherwise be the first python3 of the path, which need not have what is installed here.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = {
         **_SMALL_MACHINE,
         "spark.driver.memory": settings.driver_memory,
