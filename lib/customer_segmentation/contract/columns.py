@@ -12,6 +12,14 @@ AMOUNT = "amount"
 DISCOUNT = "discount"
 CHANNEL = "channel"
 IS_RETURN = "is_return"
+LINE_ID = "line_id"
+
+# What was given back
+RETURN_LINE_ID = "return_line_id"
+RETURN_ORDER_ID = "return_order_id"
+RETURNED_AT = "returned_at"
+IS_MATCHED = "is_matched"
+RETURNED_AMOUNT = "returned_amount"
 
 # Refused lines
 SOURCE_FILE = "source_file"
