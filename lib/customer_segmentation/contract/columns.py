@@ -15,6 +15,13 @@ IS_RETURN = "is_return"
 LINE_ID = "line_id"
 WARNINGS = "warnings"
 
+# What was given back
+RETURN_LINE_ID = "return_line_id"
+RETURN_ORDER_ID = "return_order_id"
+RETURNED_AT = "returned_at"
+IS_MATCHED = "is_matched"
+RETURNED_AMOUNT = "returned_amount"
+
 # Refused lines
 SOURCE_FILE = "source_file"
 ROW = "row"

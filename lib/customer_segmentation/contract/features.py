@@ -52,7 +52,7 @@ FEATURES: tuple[Feature, ...] = (
         "frequency",
         "bigint",
         "orders",
-        "Distinct orders with a purchase; the first one counts.",
+        "Distinct orders with a purchase, the first one included; an order given back whole is none.",
         "skewed",
         "frequent",
         "infrequent",
@@ -142,7 +142,8 @@ FEATURES: tuple[Feature, ...] = (
         "return_rate",
         "double",
         "share",
-        "Value returned by gross purchases; above 1 where more came back than was bought in the data's time.",
+        "Value returned by gross purchases, those given back whole included; above 1 where more came back than was "
+        "bought in the data's time.",
         "skewed",
         "returns much",
         "returns little",

@@ -129,6 +129,33 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
+RETURNS = Table(
+    "returns",
+    "a piece of a return and the purchase it undoes",
+    (
+        _CUSTOMER,
+        Column(c.PRODUCT_ID, "string", "Product given back; null where the source has none."),
+        Column(c.RETURN_LINE_ID, "bigint", "Line that gave it back, in transactions."),
+        Column(c.RETURN_ORDER_ID, "string", "Order (basket, invoice) of that line."),
+        Column(c.RETURNED_AT, "timestamp", "When it was given back, UTC."),
+        Column(c.LINE_ID, "bigint", "Line that had bought it; null for what no purchase explains."),
+        Column(c.ORDER_ID, "string", "Order that had bought it; null for what no purchase explains."),
+        Column(c.ORDERED_AT, "timestamp", "When it had been bought, UTC; null for what no purchase explains."),
+        Column(
+            c.QUANTITY,
+            "decimal(18,3)",
+            "Items of the piece; 0 only for a return line without items. A return's pieces add up to its items.",
+        ),
+        Column(
+            c.AMOUNT,
+            MONEY,
+            "Value given back for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
+        ),
+        Column(c.IS_MATCHED, "boolean", "Whether a purchase explains the piece; a return has at most one without."),
+    ),
+    key=(c.RETURN_LINE_ID, c.LINE_ID),
+)
+
 _RFM_SCORES = (
     Column(c.R_SCORE, "int", "Recency score, 1 to 5; 5 bought most recently. Equal recency, equal score."),
     Column(c.F_SCORE, "int", "Frequency score, 1 to 5; 5 orders most often."),
@@ -295,6 +322,7 @@ ALL_TABLES: tuple[Table, ...] = (
     REJECTED_TRANSACTIONS,
     CUSTOMERS,
     ENGAGEMENT,
+    RETURNS,
     CUSTOMER_FEATURES,
     CUSTOMER_SEGMENTS,
     CUSTOMER_SEGMENTS_HISTORY,

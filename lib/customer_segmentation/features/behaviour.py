@@ -9,25 +9,30 @@ from customer_segmentation.contract import columns as c
 
 RECENT_DAYS = 90
 
+_IS_UNDONE = "_is_undone"
 
-def customer_behaviour(transactions: DataFrame, *, as_of: date) -> DataFrame:
-    """One row per customer with a purchase before `as_of`.
+
+def customer_behaviour(transactions: DataFrame, undone: DataFrame | None = None, *, as_of: date) -> DataFrame:
+    """One row per customer with a purchase before `as_of` that stands.
 
     Args:
         transactions: order lines in the columns of the `transactions` table.
+        undone: customer_id and order_id of the orders that were given back whole. Their lines are no purchases; what
+            was paid and given back for them counts in net spend and in the return rate only.
         as_of: lines of this day (UTC) and later do not enter.
 
     Returns:
         customer_id, as_of_date and every feature that comes from order lines, see `contract.features`.
     """
     today = F.lit(as_of)
-    bought = ~F.col(c.IS_RETURN)
+    placed = ~F.col(c.IS_RETURN)
+    bought = placed & ~F.col(_IS_UNDONE)
     day = F.to_date(c.ORDERED_AT)
     recent = bought & (day >= F.date_sub(today, RECENT_DAYS))
     weekend = bought & F.dayofweek(day).isin(1, 7)
 
     totals = (
-        transactions.where(F.col(c.ORDERED_AT) < today.cast("timestamp"))
+        _marked(transactions.where(F.col(c.ORDERED_AT) < today.cast("timestamp")), undone)
         .groupBy(c.CUSTOMER_ID)
         .agg(
             F.min(F.when(bought, day)).alias("first_day"),
@@ -36,7 +41,8 @@ def customer_behaviour(transactions: DataFrame, *, as_of: date) -> DataFrame:
             F.size(F.collect_set(F.when(bought, day))).alias("days"),
             F.sum(c.AMOUNT).alias("net"),
             _total(c.AMOUNT, bought).alias("gross"),
-            _total(c.AMOUNT, ~bought).alias("returned"),
+            _total(c.AMOUNT, placed).alias("placed"),
+            _total(c.AMOUNT, ~placed).alias("returned"),
             _total(c.QUANTITY, bought).alias("items"),
             _total(c.DISCOUNT, bought).alias("discounts"),
             _total(c.AMOUNT, recent).alias("recent_gross"),
@@ -61,10 +67,18 @@ def customer_behaviour(transactions: DataFrame, *, as_of: date) -> DataFrame:
         F.col("products").alias("distinct_products"),
         F.col("categories").alias("distinct_categories"),
         _share("discounts", F.col("gross") + F.col("discounts")).alias("discount_rate"),
-        _share(-F.col("returned"), F.col("gross")).alias("return_rate"),
+        _share(-F.col("returned"), F.col("placed")).alias("return_rate"),
         _share("recent_gross", F.col("gross")).alias("recent_spend_share"),
         _share("weekend_lines", F.col("lines")).alias("weekend_share"),
     )
+
+
+def _marked(lines: DataFrame, undone: DataFrame | None) -> DataFrame:
+    if undone is None:
+        return lines.withColumn(_IS_UNDONE, F.lit(False))
+    orders = undone.select(c.CUSTOMER_ID, c.ORDER_ID, F.lit(True).alias(_IS_UNDONE))
+    marked = lines.join(orders, on=[c.CUSTOMER_ID, c.ORDER_ID], how="left")
+    return marked.withColumn(_IS_UNDONE, F.coalesce(_IS_UNDONE, F.lit(False)))
 
 
 def _distinct(name: str, condition: Column) -> Column:

@@ -144,7 +144,8 @@ def _check_where(frame: DataFrame, source: Source) -> None:
     found = frame.select(F.expr(source.where)).schema[0].dataType
     if not isinstance(found, BooleanType):
         raise DataRefusedError(
-            f"sources.transactions: where must be true or false for a row, but {source.where!r} is {found.simpleString()}"
+            f"sources.transactions: where must be true or false for a row, but {source.where!r} is "
+            f"{found.simpleString()}"
         )
 
 

@@ -7,6 +7,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
+from customer_segmentation.ingest.returns import undone_orders
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
 
@@ -18,9 +19,12 @@ def build_features(run: Run) -> None:
         DataRefusedError: no customer has a purchase before the as-of date.
     """
     with run.progress.stage("features", "one row per customer") as stage:
+        until = F.lit(run.as_of).cast("timestamp")
+        lines = run.transactions().where(F.col(c.ORDERED_AT) < until)
         features = customer_features(
-            run.transactions(),
+            lines,
             run.engagement(),
+            undone_orders(lines, run.returns().where(F.col(c.RETURNED_AT) < until)),
             as_of=run.as_of,
             response_events=run.config.features.response_events,
         )

@@ -1,4 +1,4 @@
-"""Sources to canonical tables: `transactions`, `rejected_transactions`, `customers`, `engagement`."""
+"""Sources to canonical tables: `transactions`, `rejected_transactions`, `returns`, `customers`, `engagement`."""
 
 import difflib
 from collections import Counter
@@ -22,6 +22,7 @@ from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes
 from customer_segmentation.ingest.engagement import engagement_events
 from customer_segmentation.ingest.repeats import Key
+from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.ingest.sources import CORRUPT, fingerprint, read_source
 from customer_segmentation.ingest.transactions import identified_lines, judged_lines, left_out
 from customer_segmentation.spark.holding import held
@@ -66,6 +67,9 @@ def ingest_sources(run: Run) -> None:
     """
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         stage.result = _ingest_transactions(run).told()
+    with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
+        stage.result = _ingest_returns(run)
+    with run.progress.stage("others", "customers and engagement") as stage:
         if run.sources.customers:
             _ingest_whole(run, t.CUSTOMERS, run.sources.customers, customer_attributes)
         if run.sources.engagement:
@@ -144,6 +148,23 @@ def _ingest_transactions(run: Run) -> Reading:
         run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
         _verify(run, reading, seen())
     return reading
+
+
+def _ingest_returns(run: Run) -> str:
+    """Match the returns of the lines as they are now, and say what no purchase explains."""
+    version = run.warehouse.last_commit(t.TRANSACTIONS)[0]
+    if not run.warehouse.exists(t.RETURNS) or run.warehouse.last_commit(t.RETURNS)[1] != {"transactions": version}:
+        pieces = matched_returns(run.warehouse.read(t.TRANSACTIONS, version=version))
+        run.warehouse.overwrite(t.RETURNS, pieces, note={"transactions": version})
+    value, unmatched = F.sum(c.AMOUNT), F.sum(F.when(~F.col(c.IS_MATCHED), F.col(c.AMOUNT)))
+    lines, back, unexplained = (
+        run.warehouse.read(t.RETURNS)
+        .agg(F.count_distinct(c.RETURN_LINE_ID, c.RETURN_ORDER_ID), value, unmatched)
+        .collect()[0]
+    )
+    if not lines:
+        return "none"
+    return f"{lines:,} lines worth {back:,} given back, {unexplained or 0:,} of it without a purchase that explains it"
 
 
 class OrderLines:

@@ -70,15 +70,21 @@ class Run:
     @cached_property
     def input_versions(self) -> dict[str, int]:
         """Delta versions of the canonical tables that the run reads; fixed at its first look."""
-        read = [t.TRANSACTIONS]
+        read = [t.TRANSACTIONS, t.RETURNS]
         read += [t.CUSTOMERS] if self.sources.customers else []
         read += [t.ENGAGEMENT] if self.sources.engagement else []
         return {table.name: self.warehouse.last_commit(table)[0] for table in read}
 
     def transactions(self) -> DataFrame:
         """The accepted order lines, at the run's version."""
-        self._require(t.TRANSACTIONS, "ingest")
+        for table in (t.TRANSACTIONS, t.RETURNS):
+            self._require(table, "ingest")
         return self.warehouse.read(t.TRANSACTIONS, version=self.input_versions[t.TRANSACTIONS.name])
+
+    def returns(self) -> DataFrame:
+        """What was given back, with the purchases it undoes, at the run's version."""
+        self._require(t.RETURNS, "ingest")
+        return self.warehouse.read(t.RETURNS, version=self.input_versions[t.RETURNS.name])
 
     def customers(self) -> DataFrame | None:
         """The customers' attributes, at the run's version; None where no source is configured."""

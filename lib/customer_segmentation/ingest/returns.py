@@ -1,0 +1,226 @@
+"""Which purchase each return undoes: last bought, first given back. What follows from it is left to others.
+
+The lines of a customer and a product are read in order of time with the purchases still open as a stack. Since a match
+looks only at what came before, it never changes when later lines arrive.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import chain, islice, starmap
+from typing import NamedTuple
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import RETURNS, TOTAL
+
+_CUSTOMER_KEY = "_customer"
+_PRODUCT_KEY = "_product"
+_PIECES_PER_BATCH = 10_000
+
+
+class Line(NamedTuple):
+    """A line of `transactions` in whole units, so that nothing is rounded on the way.
+
+    ordered_at: microseconds since 1970.
+    quantity: thousandths of an item, negative on a return.
+    amount: cents, negative on a return.
+    """
+
+    customer_id: str | None
+    product_id: str | None
+    ordered_at: int
+    is_return: bool
+    line_id: int
+    order_id: str
+    quantity: int
+    amount: int
+
+
+class Piece(NamedTuple):
+    """A piece of a return and the purchase it undoes, in the units of `Line`; the columns are those of `returns`."""
+
+    customer_id: str | None
+    product_id: str | None
+    return_line_id: int
+    return_order_id: str
+    returned_at: int
+    line_id: int | None
+    order_id: str | None
+    ordered_at: int | None
+    quantity: int
+    amount: int
+    is_matched: bool
+
+
+_AS_THEY_ARE = {"string": pa.string(), "boolean": pa.bool_()}
+"""The types of `returns` that a piece has too; times, items and money are whole numbers in it."""
+_PIECE_DDL = ", ".join(
+    f"{column.name} {column.type if column.type in _AS_THEY_ARE else 'bigint'}" for column in RETURNS.columns
+)
+_PIECE = pa.schema([(column.name, _AS_THEY_ARE.get(column.type, pa.int64())) for column in RETURNS.columns])
+
+
+def matched_returns(transactions: DataFrame) -> DataFrame:
+    """The purchases that every return line undoes, as rows of `returns`.
+
+    A return undoes purchases of the same product by the same customer: the latest one before it that has items left,
+    then the next latest, until its items are used up. At the same instant purchases come before returns, and lines of a
+    kind in the order of their `line_id`. Items that no purchase explains are one row without a purchase, and so is a
+    return line without items, such as a correction of a price. A line without a product matches nothing. The value of a
+    return is shared out by items, each piece rounded down to a cent and the last one taking the rest.
+
+    A match looks only backwards in time. The matches of the lines before a date are therefore the matches of all
+    lines, of which the returns before that date are kept.
+
+    Args:
+        transactions: order lines in the columns of the `transactions` table, and their `line_id`. Read twice.
+
+    Returns:
+        The columns of `contract.tables.RETURNS`: one or more rows for each return line.
+    """
+    pieces = (
+        _lines_that_matter(transactions)
+        # The join above has other keys on purpose. With these it could stand in for the repartitioning, and adaptive
+        # execution splits the partitions of a join where one customer and product have very many lines.
+        .repartition(c.CUSTOMER_ID, c.PRODUCT_ID)
+        # The fields of a line in their order: lines that still tie are equal in all that is read of them.
+        .sortWithinPartitions(*Line._fields)
+        .mapInArrow(_matched, _PIECE_DDL)
+    )
+    return RETURNS.conform(
+        pieces.withColumns(
+            {
+                c.RETURNED_AT: F.timestamp_micros(c.RETURNED_AT),
+                c.ORDERED_AT: F.timestamp_micros(c.ORDERED_AT),
+                c.QUANTITY: _in_units(c.QUANTITY, Decimal("0.001")),
+                c.AMOUNT: _in_units(c.AMOUNT, Decimal("0.01")),
+            }
+        )
+    )
+
+
+def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
+    """The orders of which every item was given back: as if they had never been placed.
+
+    To know them as of a date, pass the lines and the returns before it; the matches themselves need not be made anew,
+    see `matched_returns`.
+
+    Args:
+        transactions: order lines in the columns of the `transactions` table.
+        returns: rows of `returns`, matched on the same lines.
+
+    Returns:
+        customer_id, order_id, and returned_amount, the value given back for the order (decimal(28,2), money).
+    """
+    order = [c.CUSTOMER_ID, c.ORDER_ID]
+    given_back = (
+        returns.where(c.IS_MATCHED)
+        .groupBy(order)
+        .agg(F.sum(c.QUANTITY).alias("returned"), F.sum(c.AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT))
+    )
+    return (
+        transactions.where(~F.col(c.IS_RETURN) & (F.col(c.QUANTITY) > 0))
+        .join(given_back, on=order, how="inner")
+        .groupBy(*order, "returned", c.RETURNED_AMOUNT)
+        .agg(F.sum(c.QUANTITY).alias("bought"))
+        # No purchase has more given back than it had, so that equal sums mean equal lines.
+        .where(F.col("returned") == F.col("bought"))
+        .select(*order, c.RETURNED_AMOUNT)
+    )
+
+
+def undo(lines: Iterable[Line]) -> Iterator[Piece]:
+    """The pieces of every return among the lines, by the rules of `matched_returns`.
+
+    Args:
+        lines: sorted by their fields, so that a customer and product lie together in order of time. Read as they are
+            asked for; only the open purchases of one customer and product are held.
+    """
+    pair: tuple[str | None, str | None] | None = None
+    open_purchases: list[tuple[Line, int]] = []
+    for line in lines:
+        if pair != (line.customer_id, line.product_id):
+            pair = (line.customer_id, line.product_id)
+            open_purchases = []
+        if line.is_return:
+            yield from _undo_one(line, open_purchases)
+        elif line.quantity > 0 and None not in pair:
+            open_purchases.append((line, line.quantity))
+
+
+def _undo_one(line: Line, open_purchases: list[tuple[Line, int]]) -> Iterator[Piece]:
+    """The pieces of a return line; takes their items from the purchases at the end of the list."""
+    items, value = abs(line.quantity), abs(line.amount)
+    items_left, value_left = items, value
+    while items_left and open_purchases:
+        purchase, available = open_purchases.pop()
+        taken = min(items_left, available)
+        if taken < available:
+            open_purchases.append((purchase, available - taken))
+        items_left -= taken
+        worth = value * taken // items if items_left else value_left
+        value_left -= worth
+        yield _piece(line, purchase, taken, worth)
+    if items_left or not items:
+        yield _piece(line, None, items_left, value_left)
+
+
+def _piece(line: Line, purchase: Line | None, items: int, worth: int) -> Piece:
+    return Piece(
+        line.customer_id,
+        line.product_id,
+        line.line_id,
+        line.order_id,
+        line.ordered_at,
+        purchase and purchase.line_id,
+        purchase and purchase.order_id,
+        purchase and purchase.ordered_at,
+        items,
+        worth,
+        purchase is not None,
+    )
+
+
+def _matched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """`undo` over Arrow batches; where one ends says nothing about where a customer and product do."""
+    rows = chain.from_iterable(zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
+    pieces = undo(starmap(Line, rows))
+    while some := list(islice(pieces, _PIECES_PER_BATCH)):
+        columns = zip(*some, strict=True)
+        yield pa.record_batch(
+            [pa.array(values, field.type) for values, field in zip(columns, _PIECE, strict=True)], schema=_PIECE
+        )
+
+
+def _lines_that_matter(transactions: DataFrame) -> DataFrame:
+    """The returns, and the purchases of a customer and product that has one, as fields of `Line`.
+
+    Most lines are of customers and products without a return: they go before anything is moved to Python.
+    """
+    could_match = F.col(c.IS_RETURN) | F.col(c.PRODUCT_ID).isNotNull()
+    keyed = transactions.where(could_match).withColumns(
+        {_CUSTOMER_KEY: _never_null(c.CUSTOMER_ID), _PRODUCT_KEY: _never_null(c.PRODUCT_ID)}
+    )
+    given_back = keyed.where(c.IS_RETURN).select(_CUSTOMER_KEY, _PRODUCT_KEY)
+    return keyed.join(given_back, on=[_CUSTOMER_KEY, _PRODUCT_KEY], how="left_semi").select(
+        c.CUSTOMER_ID,
+        c.PRODUCT_ID,
+        F.unix_micros(c.ORDERED_AT).alias(c.ORDERED_AT),
+        c.IS_RETURN,
+        c.LINE_ID,
+        c.ORDER_ID,
+        (F.col(c.QUANTITY).cast("decimal(18,3)") * 1000).cast("bigint").alias(c.QUANTITY),
+        (F.col(c.AMOUNT).cast("decimal(18,2)") * 100).cast("bigint").alias(c.AMOUNT),
+    )
+
+
+def _never_null(name: str) -> Column:
+    """The value, for a join that keeps the returns without one; `undo` tells a null from what stands for it here."""
+    return F.coalesce(F.col(name), F.lit(""))
+
+
+def _in_units(name: str, unit: Decimal) -> Column:
+    return F.col(name).cast("decimal(18,0)") * F.lit(unit)
