@@ -7,7 +7,7 @@ sources ─▶ ingest ─▶ features ─▶ train ─▶ assign ─▶ report
            │          │           │          segment_profiles, segment_transitions, pipeline_runs
            │          │           └ model_runs
            │          └ customer_features
-           └ transactions, rejected_transactions, customers, engagement
+           └ transactions, rejected_transactions, returns, customers, engagement
 """
 
 from pathlib import Path

@@ -1,0 +1,17 @@
+"""`python -m benchmarks [NAME ...] [--lines N] [--runs N]`: run all benchmarks, or the named ones."""
+
+import argparse
+
+from benchmarks import ingest
+from benchmarks.measuring import finish
+
+BENCHMARKS = {"ingest": ingest.measure}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--lines", type=int, default=10_000_000, help="order lines to measure with")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each; the medians are told")
+    options = parser.parse_args()
+    for name in options.names or BENCHMARKS:
+        finish(name, BENCHMARKS[name](lines=options.lines, runs=options.runs))

@@ -1,0 +1,84 @@
+"""Times two ways of doing a thing in turn, so that a machine that slows down slows both, and tells their ratio."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds of each run of ours and of the peer, in the order in which they took turns.
+
+    what: what was done.
+    peer: what it is compared with.
+    items: how many items a run works through, such as order lines.
+    limit: the most that ours may take, as a multiple of the peer.
+    """
+
+    what: str
+    peer: str
+    items: int
+    limit: float
+    ours: list[float]
+    theirs: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """Ours by the peer's, the median over the turns."""
+        return statistics.median(ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True))
+
+
+def compared(
+    what: str,
+    ours: Callable[[], object],
+    *,
+    peer: tuple[str, Callable[[], object]],
+    items: int,
+    limit: float,
+    runs: int,
+) -> Comparison:
+    """Run both once unmeasured, then in turns."""
+    name, theirs = peer
+    theirs(), ours()
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        seconds[1].append(_timed(theirs))
+        seconds[0].append(_timed(ours))
+    return Comparison(what, name, items, limit, *seconds)
+
+
+def finish(name: str, comparisons: list[Comparison]) -> None:
+    """Print the comparisons as a table and write them to `benchmarks/results/NAME.json`."""
+    table = Table("what", "ours", "items/s", "peer", "its", "ratio", "at most", title=name)
+    for one in comparisons:
+        ours, theirs = statistics.median(one.ours), statistics.median(one.theirs)
+        table.add_row(
+            one.what,
+            f"{ours:.1f} s",
+            f"{one.items / ours:,.0f}",
+            one.peer,
+            f"{theirs:.1f} s",
+            f"{one.ratio:.2f}",
+            f"{one.limit:g}",
+        )
+    Console().print(table)
+    machine = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()}
+    RESULTS.mkdir(exist_ok=True)
+    figures = [{**asdict(one), "ratio": round(one.ratio, 3)} for one in comparisons]
+    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "comparisons": figures}, indent=2) + "\n")
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
