@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.explore.summary import Summary
 
-SKEWED_FROM = 10
-"""The scale is logarithmic where the 99th percentile is more than this many times the median."""
+SKEWED_FROM = 6
+"""The scale is logarithmic where the 99th percentile is more than this many times the median;
+an exponential distribution has 6.6 times."""
 _ABOUT = 24
 """Even buckets between the 1st and the 99th percentile; a few more or less, to have round edges."""
 _MOST_LOGARITHMIC = 32
@@ -72,6 +73,14 @@ def plainly(number: Decimal) -> str:
     """A number without exponent or needless zeros, with separators: 1500, 0.05."""
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def shortly(number: Decimal) -> str:
+    """A number for where there is little room: 1500 as 1.5k, 2000000 as 2M."""
+    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if abs(number) >= unit:
+            return f"{plainly(number / unit)}{letter}"
+    return plainly(number)
 
 
 def fitting(summary: Summary, *, whole: bool = False) -> Buckets:

@@ -2,10 +2,12 @@
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import altair as alt
 
+from customer_segmentation.explore.buckets import shortly
 from customer_segmentation.explore.panels import Chart, LorenzCurve, NamedBars, UprightBars
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.bars import named_bars
@@ -97,9 +99,8 @@ def _tick_step(most: float, *, is_money: bool) -> float:
 
 
 def _tick(value: float, of: UprightBars) -> str:
-    if of.is_money:
-        return w.short_money(value, of.currency) if abs(value) >= 1 or not value else w.money(value, of.currency)
-    return w.short_money(value)
+    size = shortly(abs(Decimal(f"{value:.6g}")))
+    return w.signed(value < 0, of.currency if of.is_money else "", size)
 
 
 def _lorenz_curve(of: LorenzCurve, width: int) -> alt.LayerChart:

@@ -60,14 +60,14 @@ def _intake(found: Exploration, currency: str) -> Iterator[Finding]:
             True,
             f"{w.share(refused)} of the lines read were refused, most often for {w.words(reason)} "
             f"({_many(lines, 'line')}).",
-            f"{w.share(REFUSED_FROM)} of the lines or more are refused",
+            f"{w.share(REFUSED_FROM, 0)} of the lines or more are refused",
         )
     missing = intake.by_reason.get("missing_customer", 0) / intake.lines if intake.lines else 0.0
     if missing >= REFUSED_FROM:
         yield Finding(
             True,
             f"{w.share(missing)} of the lines read name no customer, so what they sold is in no segment.",
-            f"{w.share(REFUSED_FROM)} of the lines or more have no customer",
+            f"{w.share(REFUSED_FROM, 0)} of the lines or more have no customer",
         )
     if found.lines_after:
         yield Finding(
@@ -81,7 +81,7 @@ def _intake(found: Exploration, currency: str) -> Iterator[Finding]:
             True,
             f"{w.share(repeated)} of the lines are equal to another one of their order in every column: "
             "either the same product was scanned twice, or lines were delivered twice.",
-            f"{w.share(REPEATED_FROM)} of the lines or more repeat another",
+            f"{w.share(REPEATED_FROM, 0)} of the lines or more repeat another",
         )
 
 
@@ -136,7 +136,7 @@ def _customers(found: Exploration, currency: str) -> Iterator[Finding]:
         yield Finding(
             True,
             f"{w.share(once / found.buyers)} of the customers ordered just once, so frequency tells few of them apart.",
-            f"{w.share(ONE_ORDER_FROM)} of the customers or more have a single order",
+            f"{w.share(ONE_ORDER_FROM, 0)} of the customers or more have a single order",
         )
     only_returns = found.customers - found.buyers
     if only_returns:
@@ -164,14 +164,14 @@ def _value(found: Exploration, currency: str) -> Iterator[Finding]:
                 True,
                 f"One customer brings {w.share(part)} of the spend, {w.money(found.largest_customer, currency)}: a "
                 "reseller, or an id that many customers share?",
-                f"one customer has {w.share(ONE_CUSTOMER_FROM)} of the spend or more",
+                f"one customer has {w.share(ONE_CUSTOMER_FROM, 0)} of the spend or more",
             )
     orders = found.calendar.total.orders
     if orders and found.customers > 1 and found.most_orders / orders >= ONE_CUSTOMER_FROM:
         yield Finding(
             True,
             f"One customer has {w.share(found.most_orders / orders)} of the orders: an id that many customers share?",
-            f"one customer has {w.share(ONE_CUSTOMER_FROM)} of the orders or more",
+            f"one customer has {w.share(ONE_CUSTOMER_FROM, 0)} of the orders or more",
         )
 
 
@@ -188,7 +188,7 @@ def _returns(found: Exploration, currency: str) -> Iterator[Finding]:
         yield Finding(
             True,
             f"{w.share(part)} of what was bought came back, by value.",
-            f"{w.share(RETURNS_FROM)} of the value bought or more is returned",
+            f"{w.share(RETURNS_FROM, 0)} of the value bought or more is returned",
         )
     elif total.lines and total.return_lines == total.lines:
         yield Finding(True, "Every line is a return; look at the mapping of is_return.", "all lines are returns")
@@ -209,7 +209,7 @@ def _columns(found: Exploration, currency: str) -> Iterator[Finding]:
         yield Finding(
             True,
             f"Values are missing in {_listed(told)}.",
-            f"{w.share(MISSING_FROM)} or more of a column's values are missing, but not all",
+            f"{w.share(MISSING_FROM, 0)} or more of a column's values are missing, but not all",
         )
     same = [
         profile
@@ -232,7 +232,7 @@ def _coverage(found: Exploration, currency: str) -> Iterator[Finding]:
             yield Finding(
                 False,
                 f"{w.share(part.without_orders / known)} of the customers in {part.table} have no order line.",
-                f"{w.share(UNKNOWN_FROM)} or more of a table's customers have no order line",
+                f"{w.share(UNKNOWN_FROM, 0)} or more of a table's customers have no order line",
             )
         if part.table == t.CUSTOMERS.name and found.customers and not part.both:
             yield Finding(

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from customer_segmentation.contract import tables as t
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import Period
-from customer_segmentation.explore.buckets import Buckets, plainly
+from customer_segmentation.explore.buckets import Buckets, shortly
 from customer_segmentation.explore.columns import HIDDEN, ColumnProfile
 from customer_segmentation.explore.exploration import Exploration
 from customer_segmentation.explore.panels import LorenzCurve, NamedBars, Panel, UprightBars
@@ -18,6 +18,7 @@ CATEGORIES_SHOWN = 12
 STRETCHES_SHOWN = 8
 VALUES_SHOWN = 8
 QUANTILES_SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
+_ESTIMATED_FROM = 100
 _ON_THE_PAGE = (t.TRANSACTIONS, t.CUSTOMERS, t.ENGAGEMENT, t.REJECTED_TRANSACTIONS)
 
 
@@ -338,7 +339,7 @@ def _histogram(one: d.Distribution, currency: str) -> Panel:
     notes = []
     if one.summary.median is not None:
         low, high = one.summary.quantiles[0.05], one.summary.quantiles[0.95]
-        notes.append(f"Half lie below {told(one.summary.median)}, nine in ten from {told(low)} to {told(high)}.")
+        notes.append(f"Median {told(one.summary.median)}; nine in ten lie from {told(low)} to {told(high)}.")
     if one.scale.logarithmic and buckets:
         notes.append("Bars get wider to the right: a logarithmic scale.")
     total = sum(bucket.count for bucket in buckets)
@@ -373,14 +374,7 @@ def _histogram(one: d.Distribution, currency: str) -> Panel:
 def _edges(scale: Buckets, buckets: list[d.Bucket]) -> list[str]:
     lowers = [bucket.lower for bucket in buckets]
     ends = [*lowers, scale.upper(buckets[-1].number)]
-    return ["" if end is None else _edge(end) for end in ends]
-
-
-def _edge(number: Decimal) -> str:
-    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if abs(number) >= unit:
-            return f"{plainly(number / unit)}{letter}"
-    return plainly(number)
+    return ["" if end is None else shortly(end) for end in ends]
 
 
 def _unit(measure: d.Measure, currency: str) -> str:
@@ -422,11 +416,16 @@ def _column(profile: ColumnProfile) -> ColumnView:
         _type(profile.type),
         "0" if not profile.missing else f"{w.count(profile.missing)} · {w.share(profile.missing_share)}",
         profile.missing_share or 0.0,
-        w.count(profile.distinct),
+        _distinct(profile.distinct),
         figures,
         values,
         "" if figures else _remark(profile, len(values)),
     )
+
+
+def _distinct(number: int | None) -> str:
+    """Distinct values; larger numbers are estimates and read so."""
+    return w.count(number) if number is None or number < _ESTIMATED_FROM else f"≈ {w.count(number)}"
 
 
 def _remark(profile: ColumnProfile, shown: int) -> str:

@@ -87,7 +87,7 @@ def money(value: Number | None, currency: str = "") -> str:
     if value is None or not known(value):
         return NOTHING
     size = _size(value)
-    return _signed(value < 0, currency, f"{size:,.{0 if size >= CENTS_BELOW or size == 0 else 2}f}")
+    return signed(value < 0, currency, f"{size:,.{0 if size >= CENTS_BELOW or size == 0 else 2}f}")
 
 
 def short_money(value: Number | None, currency: str = "") -> str:
@@ -99,15 +99,16 @@ def short_money(value: Number | None, currency: str = "") -> str:
         scaled = size / unit
         if scaled >= 0.9995:
             digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
-            return _signed(value < 0, currency, f"{scaled:.{digits}f}{letter}")
-    return _signed(value < 0, currency, f"{size:,.0f}")
+            return signed(value < 0, currency, f"{scaled:.{digits}f}{letter}")
+    return signed(value < 0, currency, f"{size:,.0f}")
 
 
 def _size(value: Number) -> Number:
     return -value if value < 0 else value
 
 
-def _signed(negative: bool, currency: str, digits: str) -> str:
+def signed(negative: bool, currency: str, digits: str) -> str:
+    """Digits after their sign and currency; one that is a code stands apart."""
     gap = " " if currency[-1:].isalpha() else ""
     return f"{'-' if negative else ''}{plain(currency)}{gap}{digits}"
 
