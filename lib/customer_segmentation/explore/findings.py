@@ -214,7 +214,7 @@ def _columns(found: Exploration, currency: str) -> Iterator[Finding]:
     same = [
         profile
         for profile in shown
-        if profile.distinct == 1 and profile.rows - profile.missing > 1 and not profile.missing
+        if profile.distinct == 1 and profile.rows > 1 and not profile.missing and profile.column != c.IS_RETURN
     ]
     if same:
         have = "have" if len(same) > 1 else "has"

@@ -341,7 +341,7 @@ def _histogram(one: d.Distribution, currency: str) -> Panel:
         low, high = one.summary.quantiles[0.05], one.summary.quantiles[0.95]
         notes.append(f"Median {told(one.summary.median)}; nine in ten lie from {told(low)} to {told(high)}.")
     if one.scale.logarithmic and buckets:
-        notes.append("Bars get wider to the right: a logarithmic scale.")
+        notes.append("Logarithmic: ranges widen to the right.")
     total = sum(bucket.count for bucket in buckets)
     head = (_unit(measure, currency), w.sentence(measure.of), "Share")
     has_amount = measure.unit == "money" and any(bucket.amount is not None for bucket in buckets)

@@ -32,6 +32,6 @@ def needs_extra() -> Iterator[None]:
         if missing not in _EXTRA:
             raise
         raise CustomerSegmentationError(
-            f"The report's charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
+            f"The page's charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
             "run: pip install 'customer-segmentation[report]'"
         ) from error
