@@ -33,7 +33,14 @@ setup(
     package_dir={"": "lib"},
     packages=find_packages("lib"),
     package_data={
-        "customer_segmentation": ["py.typed", "spark/*.properties", "report/*.j2", "report/*.css"],
+        "customer_segmentation": [
+            "py.typed",
+            "spark/*.properties",
+            "report/*.j2",
+            "report/*.css",
+            "explore/*.j2",
+            "explore/*.css",
+        ],
     },
     install_requires=[
         "jinja2>=3.1",

@@ -88,6 +88,7 @@ def content(**changes: Any) -> ReportContent:
         "rows_in": 1_469_307,
         "rows_accepted": 1_464_880,
         "rows_rejected": 4_427,
+        "rows_left_out": 0,
         "rejected_by_reason": {"zero_quantity": 3_981, "missing_customer": 458},
         "customers": 2_469,
         "segments": 6,
@@ -164,7 +165,7 @@ def empty_content() -> ReportContent:
         segment(number, f"Segment {number}", 0, "0", customer_share=0.0, revenue_share=None, action=None, **bare)
         for number in (1, 2)
     ]
-    none = dict.fromkeys(["rows_in", "rows_accepted", "rows_rejected", "customers"], 0)
+    none = dict.fromkeys(["rows_in", "rows_accepted", "rows_rejected", "rows_left_out", "customers"], 0)
     return content(
         segments=segments,
         rfm_cells=[],
@@ -416,10 +417,10 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
             if file.suffix in (".py", ".j2", ".css"):
                 archive.write(file, str(file.relative_to(library)))
     script = (
-        "import customer_segmentation.report.page as page\n"
-        "assert 'library.zip' in page.__file__\n"
-        "template = page._environment().get_template('page.html.j2')\n"
-        "print(len(page._environment().get_template('page.css').render()))"
+        "import customer_segmentation.report.template as template\n"
+        "assert 'library.zip' in template.__file__\n"
+        "template.environment().get_template('page.html.j2')\n"
+        "print(len(template.environment().get_template('page.css').render()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -438,7 +439,7 @@ def test_without_the_extra_the_page_says_what_to_install(
     module: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("customer_segmentation.report.")]:
-        if name.rsplit(".", 1)[1] in ("figures", "charts", "rfm_charts", "chart_style", "drawing"):
+        if name.rsplit(".", 1)[1] in ("figures", "charts", "rfm_charts", "bars", "chart_style", "drawing"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(

@@ -78,7 +78,7 @@ def _require_sources(config: Config, command: str) -> None:
 
     if config.sources is None:
         raise ConfigurationError("sources.transactions: is missing; say where the order lines are, see conf/demo.yml")
-    if command in ("run", "ingest", "check") and runs_locally():
+    if command in ("run", "ingest", "check", "explore") and runs_locally():
         found = problems(config)
         if found:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *found]))
@@ -139,6 +139,12 @@ def _report(run: "Run", console: "Console") -> None:
     console.print(f"Report: {write_report(run, console)}", soft_wrap=True)
 
 
+def _explore(run: "Run", console: "Console") -> None:
+    from customer_segmentation.stages import explore_data
+
+    console.print(f"Page: {explore_data(run, console)}", soft_wrap=True)
+
+
 def _generate(run: "Run", console: "Console") -> None:
     from customer_segmentation.stages.generate import generate_data
 
@@ -169,5 +175,6 @@ COMMANDS: dict[str, tuple[str, Callable[[Config], None]]] = {
     "assign": ("score every customer with a registered model and publish", _with_run(_assign)),
     "report": ("the HTML report of the published run", _with_run(_report)),
     "generate": ("synthetic transactions at any size, with known segments, seeded", _with_run(_generate)),
+    "explore": ("a profile of the data before anything is modelled", _with_run(_explore)),
     "check": ("validate configuration and sources, run nothing", _with_run(_check)),
 }

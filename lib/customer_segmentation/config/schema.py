@@ -310,6 +310,13 @@ class Report(Section):
     currency: Annotated[str, Field(max_length=8, description="text of at most 8 characters")] = ""
 
 
+class Explore(Section):
+    """The page on the data before anything is modelled."""
+
+    path: Text | None = None
+    title: Text = "What is in the data"
+
+
 class Generate(Section):
     """Synthetic data."""
 
@@ -360,5 +367,6 @@ class Config(Section):
     features: Features = Features()
     clustering: Clustering = Clustering()
     report: Report = Report()
+    explore: Explore = Explore()
     generate: Generate = Generate()
     spark: Spark = Spark()

@@ -17,6 +17,7 @@ TOTAL = "decimal(28,2)"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
 TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double>>"
+TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
 CANDIDATES_TYPE = "array<struct<k:int,silhouette:double,smallest_share:double>>"
 
 
@@ -316,6 +317,64 @@ PIPELINE_RUNS = Table(
     ),
     key=(c.RUN_ID,),
 )
+
+DATA_PROFILE = Table(
+    "data_profile",
+    "a column of a canonical table, as it was before the as-of date of a run",
+    (
+        _RUN,
+        _AS_OF,
+        Column("table_name", "string", "Table that the column is in."),
+        Column("position", "int", "Place of the column in its table, from 0."),
+        Column("column_name", "string", "The column."),
+        Column("column_type", "string", "Its type, in Spark SQL."),
+        Column("row_count", "bigint", "Rows of the table that entered."),
+        Column("missing", "bigint", "Rows without a value: null, not a number, or blank text."),
+        Column("missing_share", "double", "Share of the rows without a value, 0 to 1; null without rows."),
+        Column(
+            "distinct_values",
+            "bigint",
+            "Distinct values, estimated with a standard error of 5%; null for nested types.",
+        ),
+        Column("least", "string", "Smallest number, first date or time; null for texts and identifiers."),
+        Column("most", "string", "Largest number, last date or time; null for texts and identifiers."),
+        Column("mean", "double", "Mean of the known numbers; null for other types."),
+        Column(
+            "quantiles",
+            "map<string,double>",
+            "Quantiles of the known numbers by probability, right to 1 part in 10,000 of the rows.",
+        ),
+        Column(
+            "top_values",
+            TOP_VALUES_TYPE,
+            "Most frequent values with their rows and share of all rows, where there are few; customer attributes "
+            "only where 5 customers or more share the value, identifiers never.",
+        ),
+    ),
+    key=(c.RUN_ID, "table_name", "column_name"),
+    partitioned_by=(c.RUN_ID,),
+)
+
+DATA_DISTRIBUTIONS = Table(
+    "data_distributions",
+    "a bucket of a measure, over what happened before the as-of date of a run",
+    (
+        _RUN,
+        _AS_OF,
+        Column("measure", "string", "What is counted: order_value, orders_by_month, spend_by_category ..."),
+        Column("bucket", "int", "Place of the bucket in its measure, from 0."),
+        Column("label", "string", "The bucket in words; empty for rows without a value."),
+        Column("lower", "double", "First value in the bucket; null where it is open below or no range."),
+        Column("upper", "double", "First value above the bucket; null where it is open above or no range."),
+        Column("count", "bigint", "Lines, orders, customers or gaps in the bucket, as the measure says."),
+        Column("amount", TOTAL, "What they add up to; null where nothing is summed. Unit: money."),
+    ),
+    key=(c.RUN_ID, "measure", "bucket"),
+    partitioned_by=(c.RUN_ID,),
+)
+
+EXPLORED_TABLES: tuple[Table, ...] = (DATA_PROFILE, DATA_DISTRIBUTIONS)
+"""What an exploration writes, apart from the tables of a run."""
 
 ALL_TABLES: tuple[Table, ...] = (
     TRANSACTIONS,

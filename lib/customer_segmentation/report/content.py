@@ -24,6 +24,7 @@ _NEEDED: dict[str, frozenset[str]] = {
             "rows_in",
             "rows_accepted",
             "rows_rejected",
+            "rows_left_out",
             "rejected_by_reason",
             "customers",
             "segments",

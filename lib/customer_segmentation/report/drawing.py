@@ -1,11 +1,18 @@
 """Turns a chart into an SVG element that scales with the page and lies safely within it."""
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import altair as alt
 import vl_convert  # noqa: F401  Altair looks for it only when it draws; if missing, it shall be missed here.
 from markupsafe import Markup
+
+WIDE = 956
+HALF = 436
+PHONE = 316
+"""Widths, in CSS pixels, that a page's full column, half of it, and a phone have room for."""
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = frozenset({"svg", "g", "path", "line", "rect", "circle", "text", "tspan"})
@@ -37,6 +44,19 @@ _ATTRIBUTES = frozenset(
         "font-weight",
     }
 )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, and the one that takes its place on a small screen."""
+
+    drawn: Markup
+    narrow: Markup
+
+
+def figure(chart: Callable[[int], alt.LayerChart], label: str, width: int) -> Figure:
+    """A chart in this width and in a phone's; `label` says it to who can't see it."""
+    return Figure(svg(chart(width), label), svg(chart(PHONE), label))
 
 
 def svg(chart: alt.LayerChart, label: str, *, at_least: int = 0) -> Markup:

@@ -1,29 +1,14 @@
 """Every drawing of the page. Needs the `report` extra: Altair and vl-convert-python."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import altair as alt
-from markupsafe import Markup
 
 from customer_segmentation.report import charts, rfm_charts
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.drawing import svg
+from customer_segmentation.report.drawing import HALF, PHONE, WIDE, Figure, figure, svg
 from customer_segmentation.report.effects import profile_features
 from customer_segmentation.report.wording import known
-
-WIDE = 956
-HALF = 436
-PHONE = 316
-"""Widths, in CSS pixels, that the page's full column, half of it, and a phone have room for."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing, and the one that takes its place on a small screen."""
-
-    drawn: Markup
-    narrow: Markup
 
 
 def draw(content: ReportContent) -> dict[str, Figure]:
@@ -51,4 +36,4 @@ def draw(content: ReportContent) -> dict[str, Figure]:
 
 
 def _pair(chart: Callable[..., alt.LayerChart], content: ReportContent, label: str, width: int) -> Figure:
-    return Figure(svg(chart(content, width=width), label), svg(chart(content, width=PHONE), label))
+    return figure(lambda across: chart(content, width=across), label, width)

@@ -2,13 +2,12 @@
 
 import altair as alt
 
+from customer_segmentation.report.bars import named_bars
 from customer_segmentation.report.chart_style import (
     AS_GIVEN,
-    SMALL,
     TEXT,
     data,
     drawing,
-    names_axis,
     plain_axis,
     strength,
 )
@@ -19,8 +18,6 @@ from customer_segmentation.report.wording import count, plain, share, short_mone
 
 _NAMES = 136
 """Pixels for the names of the RFM segments."""
-_LABEL = 100
-"""Pixels for the figures at the end of a bar."""
 
 
 def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
@@ -65,28 +62,9 @@ def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
     rows = [
         {
             "name": plain(row["rfm_segment"]) or "None",
-            "customers": row["customers"],
+            "value": row["customers"],
             "label": f"{count(row['customers'])} · {share(row['customers'] / total if total else None)}",
         }
         for row in ordered
     ]
-    most = max((row["customers"] for row in rows), default=0) or 1
-    across = width - _NAMES
-    base = alt.Chart(data(rows)).encode(
-        y=alt.Y(
-            "name:N",
-            sort=[row["name"] for row in rows],
-            title=None,
-            axis=names_axis(_NAMES),
-            scale=alt.Scale(paddingInner=0.42, paddingOuter=0.1),
-        ),
-        x=alt.X("customers:Q", axis=None, scale=alt.Scale(domain=[0, most * across / (across - _LABEL)], nice=False)),
-    )
-    return drawing(
-        [
-            base.mark_bar(color=ACCENT.light, cornerRadiusEnd=2),
-            base.mark_text(align="left", dx=6, fontSize=SMALL, color=INK.light).encode(text="label:N"),
-        ],
-        width,
-        35,
-    )
+    return named_bars(rows, width=width, room=_NAMES)

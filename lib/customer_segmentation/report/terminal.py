@@ -23,7 +23,7 @@ def summary(content: ReportContent, console: Console) -> None:
 
     Where the console is no terminal the text is plain; letters that its encoding lacks read as question marks.
     """
-    console.print(_text(console, headline(content), "bold"))
+    console.print(as_text(console, headline(content), "bold"))
     console.print()
     stacked = console.width < STACKED_UNDER
     table = Table(
@@ -41,11 +41,11 @@ def summary(content: ReportContent, console: Console) -> None:
         table.add_column("Suggested action", overflow="fold", ratio=3)
     names = content.names
     for row in content.by_value:
-        name = _text(console, names[row["segment_id"]], "bold")
-        apart = _text(console, _apart(row, content.currency, figures=console.width >= FIGURES_FROM))
-        action = _text(console, w.plain(row["action"]), "italic" if stacked else "")
+        name = as_text(console, names[row["segment_id"]], "bold")
+        apart = as_text(console, _apart(row, content.currency, figures=console.width >= FIGURES_FROM))
+        action = as_text(console, w.plain(row["action"]), "italic" if stacked else "")
         figures = [
-            _text(console, told)
+            as_text(console, told)
             for told in (
                 w.count(row["customers"]),
                 w.share(row["customer_share"]),
@@ -65,9 +65,9 @@ def headline(content: ReportContent) -> str:
     """The run in a line: as-of date, lines, customers, segments."""
     run = content.run
     return (
-        f"As of {w.day(run['as_of_date'])}: {w.count(run['rows_in'])} lines in = {w.count(run['rows_accepted'])} "
-        f"accepted + {w.count(run['rows_rejected'])} refused; {w.count(run['customers'])} customers "
-        f"in {w.count(run['segments'])} segments"
+        f"As of {w.day(run['as_of_date'])}: "
+        + w.accounted(*(run[name] for name in ("rows_in", "rows_accepted", "rows_rejected", "rows_left_out")))
+        + f"; {w.count(run['customers'])} customers in {w.count(run['segments'])} segments"
     )
 
 
@@ -76,7 +76,7 @@ def _apart(row: Row, currency: str, *, figures: bool) -> str:
     return ", ".join(w.apart(each, currency) if figures else w.apart_words(each) for each in told)
 
 
-def _text(console: Console, words: str, style: str = "") -> Text:
+def as_text(console: Console, words: str, style: str = "") -> Text:
     """The words as they are, never as markup, in letters that the console can write."""
     if not console.encoding.startswith("utf"):
         words = words.translate(_WITHOUT_UNICODE).encode(console.encoding, "replace").decode(console.encoding)

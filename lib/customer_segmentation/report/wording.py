@@ -69,6 +69,12 @@ def count(value: Number | None) -> str:
     return f"{value:,.0f}" if known(value) else NOTHING
 
 
+def accounted(lines: Number, accepted: Number, refused: Number, left_out: Number) -> str:
+    """What became of the lines that were read, as a sum; what is left out by a filter only where something is."""
+    policy = f" + {count(left_out)} left out" if left_out else ""
+    return f"{count(lines)} lines in = {count(accepted)} accepted + {count(refused)} refused{policy}"
+
+
 def share(value: Number | None, digits: int = 1) -> str:
     """A share of 1 in percent: .4521 as 45.2%. What isn't nothing or all is never told as 0% or 100%."""
     if value is None or not known(value):
@@ -87,7 +93,7 @@ def money(value: Number | None, currency: str = "") -> str:
     if value is None or not known(value):
         return NOTHING
     size = _size(value)
-    return _signed(value < 0, currency, f"{size:,.{0 if size >= CENTS_BELOW or size == 0 else 2}f}")
+    return signed(value < 0, currency, f"{size:,.{0 if size >= CENTS_BELOW or size == 0 else 2}f}")
 
 
 def short_money(value: Number | None, currency: str = "") -> str:
@@ -99,15 +105,16 @@ def short_money(value: Number | None, currency: str = "") -> str:
         scaled = size / unit
         if scaled >= 0.9995:
             digits = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
-            return _signed(value < 0, currency, f"{scaled:.{digits}f}{letter}")
-    return _signed(value < 0, currency, f"{size:,.0f}")
+            return signed(value < 0, currency, f"{scaled:.{digits}f}{letter}")
+    return signed(value < 0, currency, f"{size:,.0f}")
 
 
 def _size(value: Number) -> Number:
     return -value if value < 0 else value
 
 
-def _signed(negative: bool, currency: str, digits: str) -> str:
+def signed(negative: bool, currency: str, digits: str) -> str:
+    """Digits after their sign and currency; one that is a code stands apart."""
     gap = " " if currency[-1:].isalpha() else ""
     return f"{'-' if negative else ''}{plain(currency)}{gap}{digits}"
 

@@ -1,10 +1,19 @@
 """The stages of a run: each reads tables of the warehouse, calls the library, and writes its own tables."""
 
 from customer_segmentation.stages.assign import assign_segments
+from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features
 from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.report import write_report
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.train import train_segments
 
-__all__ = ["Run", "assign_segments", "build_features", "ingest_sources", "train_segments", "write_report"]
+__all__ = [
+    "Run",
+    "assign_segments",
+    "build_features",
+    "explore_data",
+    "ingest_sources",
+    "train_segments",
+    "write_report",
+]

@@ -25,6 +25,7 @@ from customer_segmentation.ingest.repeats import Key
 from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.ingest.sources import CORRUPT, fingerprint, read_source
 from customer_segmentation.ingest.transactions import identified_lines, judged_lines, left_out
+from customer_segmentation.report.wording import accounted
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
 
@@ -53,8 +54,7 @@ class Reading:
 
     def told(self) -> str:
         """The account in one line."""
-        policy = f" + {self.left_out:,} left out" if self.left_out else ""
-        return f"{self.lines:,} lines in = {self.accepted:,} accepted + {self.refused:,} refused{policy}"
+        return accounted(self.lines, self.accepted, self.refused, self.left_out)
 
 
 def ingest_sources(run: Run) -> None:

@@ -25,7 +25,7 @@ def write_report(run: Run, console: Console) -> Path:
     """
     with run.progress.stage("report", "drawing the page") as stage:
         content = _content(run)
-        path = _path(run)
+        path = page_path(run, run.config.report.path, "report.html")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(render_page(content), encoding="utf-8")
         stage.result = str(path)
@@ -33,11 +33,12 @@ def write_report(run: Run, console: Console) -> Path:
     return path
 
 
-def _path(run: Run) -> Path:
-    if run.config.report.path is not None:
-        return Path(run.config.report.path)
+def page_path(run: Run, configured: str | None, name: str) -> Path:
+    """Where a page goes: the configured file, by default the name in the tables' root, or here if that is far away."""
+    if configured is not None:
+        return Path(configured)
     root = run.config.tables.root
-    return Path(root or ".") / "report.html" if root is None or "://" not in root else Path("report.html")
+    return Path(root or ".") / name if root is None or "://" not in root else Path(name)
 
 
 def _content(run: Run) -> ReportContent:

@@ -1,0 +1,88 @@
+"""How far revenue rests on a few customers: Lorenz curve, Gini coefficient, what the top customers bring.
+
+A customer who brought back more than was bought counts as one who spent nothing, so that shares lie between 0 and 1.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from customer_segmentation.explore.tally import Group
+
+TOPS = (0.01, 0.05, 0.10, 0.20)
+_DIGITS = 3
+"""Customers whose spend is equal in its first digits, this many, count as equal; it is exact in what they add up to."""
+_POINTS = 100
+
+
+@dataclass(frozen=True)
+class Top:
+    """The customers who spend most, rounded up to a whole one, and what they bring.
+
+    part: of all customers, 0 to 1.
+    share: of all spend, 0 to 1.
+    """
+
+    part: float
+    customers: int
+    amount: Decimal
+    share: float
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """How spend is spread over customers.
+
+    gini: 0 when all spend the same, towards 1 when one spends all; None where nobody spends.
+    lorenz: the share of spend that the share of customers who spend least brings, from (0, 0) to (1, 1).
+    """
+
+    customers: int
+    spend: Decimal
+    gini: float | None
+    tops: list[Top]
+    lorenz: list[tuple[float, float]]
+
+
+def spend_group(spend: Column) -> Column:
+    """The first digits and the size of an amount: customers who share it count as equal."""
+    size = F.floor(F.log10(F.abs(spend).cast("double")))
+    digits = F.floor(F.abs(spend).cast("double") / F.pow(F.lit(10.0), size - _DIGITS + 1))
+    return F.when(spend <= 0, F.lit("0")).otherwise(F.concat_ws("e", digits.cast("string"), size.cast("string")))
+
+
+def concentration(groups: list[Group]) -> Concentration:
+    """How spend is spread, from customers counted and summed by `spend_group`."""
+    ordered = sorted(
+        ((group.rows, max(group.amount or Decimal(0), Decimal(0))) for group in groups),
+        key=lambda part: part[1] / part[0],
+    )
+    customers = sum(rows for rows, _ in ordered)
+    spend = sum((amount for _, amount in ordered), Decimal(0))
+    if not spend:
+        return Concentration(customers, spend, None, [], [])
+    people = [0, *accumulate(rows for rows, _ in ordered)]
+    amounts = [Decimal(0), *accumulate(amount for _, amount in ordered)]
+
+    def brought(least: int | float) -> Decimal:
+        """What so many customers who spend least bring; within a group all bring the same."""
+        place = max(bisect_left(people, least), 1)
+        into = Decimal(least - people[place - 1]) / ordered[place - 1][0]
+        return amounts[place - 1] + into * ordered[place - 1][1]
+
+    area = sum(
+        float((people[place] - people[place - 1]) * (amounts[place] + amounts[place - 1]) / (customers * spend))
+        for place in range(1, len(people))
+    )
+    tops = []
+    for part in TOPS:
+        count = math.ceil(round(part * customers, 9))
+        amount = (spend - brought(customers - count)).quantize(Decimal("0.01"))
+        tops.append(Top(part, count, amount, float(amount / spend)))
+    points = [(step / _POINTS, float(brought(customers * step / _POINTS) / spend)) for step in range(_POINTS + 1)]
+    return Concentration(customers, spend, max(0.0, 1 - area), tops, points)

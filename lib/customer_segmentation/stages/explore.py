@@ -1,0 +1,54 @@
+"""The canonical tables as a page to open, tables to keep and a summary on the terminal, before anything is modelled."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
+from customer_segmentation.explore.rows import distribution_rows, profile_rows
+from customer_segmentation.stages.ingest import ingest_sources, last_reading
+from customer_segmentation.stages.report import page_path
+from customer_segmentation.stages.run import Run
+
+
+def explore_data(run: Run, console: Console) -> Path:
+    """Read the sources where they changed, write the profile's tables and page, and print what stands out.
+
+    Returns:
+        Where the page is: `explore.path`, by default `explore.html` in the tables' root.
+
+    Raises:
+        DataRefusedError: a mapping does not fit its source, or too many lines are refused.
+    """
+    ingest_sources(run)
+    with run.progress.stage("explore", "counting what is there") as stage:
+        found = _explored(run)
+        run.warehouse.replace_rows(
+            t.DATA_PROFILE, profile_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+        )
+        run.warehouse.replace_rows(
+            t.DATA_DISTRIBUTIONS, distribution_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+        )
+        stage.result = f"{len(found.columns)} columns, {len(found.distributions)} distributions"
+    content = PageContent(found, title=run.config.explore.title, currency=run.config.report.currency)
+    with run.progress.stage("page", "drawing the page") as stage:
+        path = page_path(run, run.config.explore.path, "explore.html")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render_page(content), encoding="utf-8")
+        stage.result = str(path)
+    summary(content, console)
+    return path
+
+
+def _explored(run: Run) -> Exploration:
+    reading = last_reading(run)
+    return explore(
+        lines=run.transactions(),
+        refused=run.warehouse.read(t.REJECTED_TRANSACTIONS),
+        customers=run.customers(),
+        engagement=run.engagement(),
+        intake=Intake(reading.lines, reading.accepted, reading.refused, reading.by_reason, reading.left_out),
+        as_of=run.as_of,
+    )
