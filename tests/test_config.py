@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.expressions import check_expression, check_name
-from customer_segmentation.config.schema import CustomerSource, EngagementSource, TransactionSource
+from customer_segmentation.config.schema import CustomerSource, EngagementSource, Source, TransactionSource
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FEATURES
 
@@ -110,7 +110,10 @@ def test_the_templates_of_base_yml_are_valid_and_differ_from_the_defaults(my: Pa
     assert config.sources.customers
     assert config.sources.engagement
     assert config.generate.dirt
-    assert config.model_copy(update={"sources": None, "generate": Config().generate}) == Config()
+    assert config.checks.severity
+    defaults = {"sources": None, "generate": Config().generate, "checks": Config().checks}
+    assert config.model_copy(update=defaults) == Config()
+    assert config.checks.model_copy(update={"severity": {}}) == Config().checks
 
 
 def test_every_key_of_base_yml_has_a_comment() -> None:
@@ -760,8 +763,8 @@ def test_a_configuration_is_frozen() -> None:
 
 @pytest.mark.parametrize("source", [TransactionSource, CustomerSource, EngagementSource])
 def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel]) -> None:
-    common = {"format", "path", "table", "options", "joins", "timestamp_format", "columns"}
-    assert set(source.model_fields) == common
+    own = {"columns", "decimal_comma"} if source is TransactionSource else {"columns"}
+    assert set(source.model_fields) == {*Source.model_fields, *own}
 
 
 def test_a_broken_file_is_refused_in_well_under_a_second_and_without_spark(my: Path) -> None:

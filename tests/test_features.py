@@ -42,13 +42,38 @@ def line(
         Decimal(discount),
         None,
         is_return,
+        [],
+        0,
     )
 
 
-def features_of(spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None) -> dict[str, dict]:
+def features_of(
+    spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None, undone: DataFrame | None = None
+) -> dict[str, dict]:
     transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl)
-    rows = customer_features(transactions, engagement, as_of=AS_OF, response_events=["click"]).collect()
+    rows = customer_features(transactions, engagement, undone, as_of=AS_OF, response_events=["click"]).collect()
     return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
+
+
+def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
+    lines = [
+        line(order="O1", at="2024-05-01", amount="30.00"),
+        line(order="O2", at="2024-06-20", product="P2", quantity="2", amount="10.00"),
+        line(order="R1", at="2024-06-25", product="P2", quantity="-2", amount="-10.00", is_return=True),
+        line("C2", order="O3", at="2024-06-01", amount="5.00"),
+        line("C2", order="R2", at="2024-06-02", quantity="-1", amount="-5.00", is_return=True),
+        line("C3", order="O2", at="2024-06-20"),  # the same number, another customer
+    ]
+    undone = spark.createDataFrame([("C1", "O2"), ("C2", "O3")], "customer_id string, order_id string")
+
+    found = features_of(spark, lines, undone=undone)
+
+    assert set(found) == {"C1", "C3"}
+    one = found["C1"]
+    assert (one["frequency"], one["recency_days"], one["distinct_products"]) == (1, 61, 1)
+    assert (one["monetary"], one["average_order_value"], one["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
+    assert one["return_rate"] == 0.25
+    assert found["C3"]["frequency"] == 1
 
 
 def test_one_customer_counted_by_hand(spark: SparkSession) -> None:

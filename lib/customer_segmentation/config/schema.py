@@ -139,7 +139,6 @@ class Source(Relation):
         BeforeValidator(_one_or_many),
         Field(description="a date pattern such as dd.MM.yyyy HH:mm, or a list of them"),
     ] = []
-    decimal_comma: bool = False
 
 
 class TransactionColumns(Section):
@@ -168,6 +167,7 @@ class TransactionColumns(Section):
 class TransactionSource(Source):
     """Order lines."""
 
+    decimal_comma: bool = False
     columns: TransactionColumns
 
 
