@@ -136,6 +136,7 @@ def test_a_line_without_which_there_is_no_order_cannot_be_let_through(run_of: Ca
         run_of(Path("x"), severity={"missing_customer": "warn"})
 
 
+@pytest.mark.slow
 def test_a_line_not_known_yet_is_taken_once_it_is(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     path = written(tmp_path / "lines.csv", [line(), line(no="O2", at="2024-05-01")])
 
@@ -238,6 +239,7 @@ def test_no_line_is_lost_and_none_crashes_whatever_it_holds(tmp_path: Path, run_
     assert any(row["product"] == HOSTILE[12] for row in kept) or HOSTILE[12] in set(accepted.product_id)
 
 
+@pytest.mark.slow
 def test_the_same_lines_in_any_order_and_files_give_the_same_tables(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     draw = seeded()
     lines = [values for values in mutated(draw, 400) if not any("\n" in value for value in values)]

@@ -292,6 +292,7 @@ def test_every_declared_column_has_its_comment(root: Path) -> None:
         }
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_and_tables_and_a_second_time_the_same(
     root: Path, generated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,6 +315,7 @@ def test_the_command_writes_page_and_tables_and_a_second_time_the_same(
         assert contents(root, name) == rows, name
 
 
+@pytest.mark.slow
 def test_only_what_happened_before_the_configured_date_enters(
     spark: SparkSession, generated: Path, lines: pd.DataFrame, tmp_path: Path
 ) -> None:

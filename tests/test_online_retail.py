@@ -13,6 +13,8 @@ from customer_segmentation.stages.ingest import Reading, last_reading
 from tests.generated import ROOT, quiet
 from tests.warehouse import read
 
+pytestmark = pytest.mark.slow
+
 CSV = ROOT.parent / "shared" / "data" / "online_retail" / "online_retail.csv.gz"
 FEES = {"POST", "DOT", "C2", "M", "m", "D", "S", "B", "PADS", "CRUK", "BANK CHARGES", "AMAZONFEE"}
 
