@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.stages import Run, ingest_sources
-from customer_segmentation.stages.ingest import Reading, last_reading
+from customer_segmentation.stages.ingest import Reading, changes, last_reading
 from tests.generated import quiet
 from tests.warehouse import contents, read
 
@@ -255,3 +255,14 @@ def test_the_same_lines_in_any_order_and_files_give_the_same_tables(tmp_path: Pa
         assert contents(tmp_path / "tables-one", table) == contents(tmp_path / "tables-three", table), table
     assert readings[0].by_reason == readings[1].by_reason
     assert "duplicate" in readings[0].by_reason
+
+
+def test_what_changed_in_the_columns_of_a_source_is_told() -> None:
+    then = [{"who": "string", "price": "double", "old": "int"}]
+
+    assert changes(then, [{"who": "string", "price": "string", "old": "int", "extra": "int"}]) == [
+        "column extra is new and ignored",
+        "column price is string, was double",
+    ]
+    assert changes(then * 2, [{"who": "string", "price": "double"}, *then]) == ["column old of source 1 is gone"]
+    assert changes([], then) == changes(then, then) == []

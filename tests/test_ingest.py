@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.ingest.checks import transaction_checks
-from customer_segmentation.ingest.customers import customer_attributes
-from customer_segmentation.ingest.engagement import engagement_events
+from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
+from customer_segmentation.ingest.engagement import engagement_events, mapped_events
 from customer_segmentation.ingest.repeats import accepted, refused
 from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
 from customer_segmentation.ingest.transactions import judged_lines
@@ -172,7 +172,7 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         path = str(tmp_path / name)
         spark.createDataFrame(ordered, schema).coalesce(1).write.parquet(path)
         source = CustomerSource(path=path, columns={"customer_id": "id"})
-        frame = customer_attributes(spark, [source])
+        frame = customer_attributes(mapped_customers(spark, [source]))
         assert frame.columns == ["customer_id", "age_group", "region"]
         found.append(sorted(map(tuple, frame.collect()), key=str))
 
@@ -189,7 +189,7 @@ def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_pa
         columns={"customer_id": "who", "occurred_at": "at", "event_type": "what"},
     )
 
-    rows = engagement_events(spark, [source]).collect()
+    rows = engagement_events(mapped_events(spark, [source])).collect()
 
     assert [(row[c.CUSTOMER_ID], str(row[c.OCCURRED_AT]), row[c.EVENT_TYPE]) for row in rows] == [
         ("C1", "2024-01-01 00:00:00", "click")

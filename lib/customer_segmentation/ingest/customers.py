@@ -12,16 +12,20 @@ from customer_segmentation.ingest.transactions import left_out
 from customer_segmentation.ingest.values import as_text
 
 
-def customer_attributes(spark: SparkSession, sources: list[CustomerSource]) -> DataFrame:
-    """One row per customer: customer_id, then the mapped attributes, or all of the source's where none is mapped.
+def mapped_customers(spark: SparkSession, sources: list[CustomerSource]) -> DataFrame:
+    """Every row of the sources: customer_id, then the mapped attributes, or all of the source's with none mapped."""
+    frames = [_mapped(spark, source) for source in sources]
+    return reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
+
+
+def customer_attributes(rows: DataFrame) -> DataFrame:
+    """One of the mapped rows per customer.
 
     Of several rows for one customer the largest is kept, so the choice does not depend on their order. Rows without
     a customer are left out.
     """
-    frames = [_mapped(spark, source) for source in sources]
-    union = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
-    known = union.where(F.col(c.CUSTOMER_ID).isNotNull())
-    attributes = [name for name in union.columns if name != c.CUSTOMER_ID]
+    known = rows.where(F.col(c.CUSTOMER_ID).isNotNull())
+    attributes = [name for name in rows.columns if name != c.CUSTOMER_ID]
     if not attributes:
         return known.distinct()
     largest = F.max(F.struct(*attributes)).alias("_row")

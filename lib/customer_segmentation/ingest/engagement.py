@@ -11,10 +11,14 @@ from customer_segmentation.ingest.transactions import left_out
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
 
-def engagement_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
-    """Every event that has a customer, a time and a type, in the canonical columns."""
-    frames = [_mapped(spark, source) for source in sources]
-    return reduce(DataFrame.unionByName, frames).dropna(subset=[c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE])
+def mapped_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
+    """Every row of the sources in the canonical columns, what can't be read as null."""
+    return reduce(DataFrame.unionByName, [_mapped(spark, source) for source in sources])
+
+
+def engagement_events(rows: DataFrame) -> DataFrame:
+    """Those of the mapped rows that have a customer, a time and a type."""
+    return rows.dropna(subset=[c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE])
 
 
 def _mapped(spark: SparkSession, source: EngagementSource) -> DataFrame:

@@ -44,7 +44,7 @@ def torn_orders(lines: DataFrame) -> DataFrame:
 
 
 def set_apart(lines: DataFrame, *, copied: Key | None, torn: Key | None) -> tuple[DataFrame, DataFrame]:
-    """The lines that are good whatever the others are, and those that have to be compared or are refused.
+    """The lines that are good whatever the others are, as rows of `transactions`, and those to be compared or refused.
 
     Args:
         lines: as `transactions.judged_lines` gives them.
@@ -53,7 +53,7 @@ def set_apart(lines: DataFrame, *, copied: Key | None, torn: Key | None) -> tupl
     """
     marked = _marked(_marked(lines, copied, c.LINE_ID, _IS_COPIED), torn, c.ORDER_ID, _IS_TORN)
     concerned = F.col(IS_REFUSED) | F.col(_IS_COPIED) | F.col(_IS_TORN)
-    return marked.where(~concerned), marked.where(concerned)
+    return marked.where(~concerned).select(TRANSACTIONS.column_names), marked.where(concerned)
 
 
 def compared(concerned: DataFrame, settings: Checks, *, copied: Key | None, torn: Key | None) -> DataFrame:

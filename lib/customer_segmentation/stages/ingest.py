@@ -4,7 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial, reduce
 from typing import Any
 
@@ -19,8 +19,8 @@ from customer_segmentation.contract.errors import DataRefusedError, PublishingEr
 from customer_segmentation.contract.reasons import Reason
 from customer_segmentation.ingest import repeats
 from customer_segmentation.ingest.checks import transaction_checks
-from customer_segmentation.ingest.customers import customer_attributes
-from customer_segmentation.ingest.engagement import engagement_events
+from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
+from customer_segmentation.ingest.engagement import engagement_events, mapped_events
 from customer_segmentation.ingest.repeats import Key
 from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.ingest.sources import CORRUPT, fingerprint, read_source
@@ -42,6 +42,7 @@ class Reading:
     left_out: by the sources' `where`.
     by_reason: refused lines by code; a line counts under each of its codes.
     latest: lines of this day (YYYY-MM-DD) and later were refused as not known yet.
+    columns: of each source, with their types.
     """
 
     batch_id: str
@@ -51,6 +52,7 @@ class Reading:
     left_out: int
     by_reason: dict[str, int]
     latest: str
+    columns: list[dict[str, str]]
 
     def told(self) -> str:
         """The account in one line."""
@@ -66,14 +68,18 @@ def ingest_sources(run: Run) -> None:
         PublishingError: the lines written are not those counted.
     """
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
-        stage.result = _ingest_transactions(run).told()
+        before = run.warehouse.last_commit(t.TRANSACTIONS)[1] if run.warehouse.exists(t.TRANSACTIONS) else {}
+        reading = _ingest_transactions(run)
+        stage.result = "; ".join([reading.told(), *changes(before.get("columns", []), reading.columns)])
     with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
         stage.result = _ingest_returns(run)
-    with run.progress.stage("others", "customers and engagement") as stage:
-        if run.sources.customers:
-            _ingest_whole(run, t.CUSTOMERS, run.sources.customers, customer_attributes)
-        if run.sources.engagement:
-            _ingest_whole(run, t.ENGAGEMENT, run.sources.engagement, engagement_events)
+    for table, sources, mapped, kept in (
+        (t.CUSTOMERS, run.sources.customers, mapped_customers, customer_attributes),
+        (t.ENGAGEMENT, run.sources.engagement, mapped_events, engagement_events),
+    ):
+        if sources:
+            with run.progress.stage(table.name, f"reading {table.name}") as stage:
+                stage.result = _ingest_whole(run, table, sources, mapped, kept)
 
 
 def last_reading(run: Run) -> Reading:
@@ -109,7 +115,9 @@ def analysed(name: str, frame: Callable[[], DataFrame], *, has: Sequence[str] = 
 
 def _ingest_transactions(run: Run) -> Reading:
     settings = run.config.checks
-    batch_id = fingerprint(run.spark, run.sources.transactions, settings.model_dump(mode="json"))
+    # Tables that an earlier version of the library left with another account are made anew.
+    account_form = [field.name for field in fields(Reading)]
+    batch_id = fingerprint(run.spark, run.sources.transactions, settings.model_dump(mode="json"), account_form)
     latest = min(filter(None, (run.config.as_of, settings.latest_order))).isoformat()
     if _is_current(run, t.TRANSACTIONS, batch_id):
         reading = last_reading(run)
@@ -139,15 +147,28 @@ def _ingest_transactions(run: Run) -> Reading:
             left_out=read["left_out"],
             by_reason=account.by_reason,
             latest=latest,
+            columns=lines.columns(),
         )
         _judge_share(run, reading, account, compared)
 
         counted, seen = lines.counted()
         good, _ = repeats.set_apart(counted, copied=copied, torn=torn)
-        accepted = repeats.accepted(good).unionByName(repeats.accepted(compared))
+        accepted = good.unionByName(repeats.accepted(compared))
         run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
         _verify(run, reading, seen())
     return reading
+
+
+def changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+    """What changed in the sources' columns between two readings; what a mapping can't live with was refused before."""
+    told = []
+    for number, (then, today) in enumerate(zip(before, now, strict=False), start=1):
+        source = f" of source {number}" if len(now) > 1 else ""
+        told += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
+        told += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
+        retyped = sorted(name for name in today.keys() & then.keys() if today[name] != then[name])
+        told += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
+    return sorted(told)
 
 
 def _ingest_returns(run: Run) -> str:
@@ -183,6 +204,13 @@ class OrderLines:
         for source, frame in self._frames:
             own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
             analysed("transactions", partial(judged_lines, run.spark, frame, source, self._checks), has=own)
+
+    def columns(self) -> list[dict[str, str]]:
+        """The columns of each source, with their types."""
+        return [
+            {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
+            for _, frame in self._frames
+        ]
 
     def identified(self) -> DataFrame:
         """The line_id of each line."""
@@ -256,11 +284,22 @@ def _verify(run: Run, reading: Reading, seen: Counter[str]) -> None:
         )
 
 
-def _ingest_whole(run: Run, table: t.Table, sources: Sequence[Source], read: Callable[[Any, Any], DataFrame]) -> None:
+def _ingest_whole(
+    run: Run,
+    table: t.Table,
+    sources: Sequence[Source],
+    mapped: Callable[[Any, Any], DataFrame],
+    kept: Callable[[DataFrame], DataFrame],
+) -> str:
+    """Replace the table by the rows that are kept of the sources, and say how many are not."""
     batch_id = fingerprint(run.spark, sources)
-    if not _is_current(run, table, batch_id):
-        frame = analysed(table.name, lambda: read(run.spark, sources))
-        run.warehouse.overwrite(table, frame, note={"batch_id": batch_id})
+    if _is_current(run, table, batch_id):
+        return "as they were"
+    seen = Observation()
+    rows = analysed(table.name, lambda: mapped(run.spark, sources)).observe(seen, F.count(F.lit(1)).alias("rows"))
+    run.warehouse.overwrite(table, kept(rows), note={"batch_id": batch_id})
+    read, written = seen.get["rows"], run.warehouse.read(table).count()
+    return f"{read:,} rows in = {written:,} kept + {read - written:,} without what they need, or again"
 
 
 def _is_current(run: Run, table: t.Table, batch_id: str) -> bool:
