@@ -26,6 +26,7 @@ def configured(folder: Path, root: str, *settings: str) -> Config:
             f"generate.customers={CUSTOMERS}",
             *(f"sources.{name}.path={data}/{name}" for name in ("transactions", "customers", "engagement")),
             f"tables.root={folder / root}",
+            "checks.severity.duplicate=warn",
             "clustering.retrain_after_days=0",
             "clustering.k_min=2",
             "clustering.k_max=8",

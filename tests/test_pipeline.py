@@ -78,6 +78,17 @@ def test_every_line_is_accepted_or_refused_and_the_run_says_so(
             assert by_reason[kind] >= dirt[kind], kind  # copies of dirty lines add to it
 
 
+def test_copies_that_are_let_through_are_counted(generated: Path, table: Callable[[str], pd.DataFrame]) -> None:
+    run, lines = table("pipeline_runs").iloc[0], table("transactions")
+    dirt = pd.read_parquet(generated / "data" / "truth_dirt").set_index("kind").lines
+
+    warned = sum("duplicate" in codes for codes in lines.warnings)
+
+    assert dict(run.warned_by_code) == {"duplicate": warned}
+    assert 0 < warned <= dirt["duplicate"]
+    assert lines.line_id.duplicated().sum() == warned
+
+
 def test_the_segments_revenue_is_the_customers_to_the_cent(
     table: Callable[[str], pd.DataFrame], eligible: set[str]
 ) -> None:

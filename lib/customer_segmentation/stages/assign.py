@@ -124,7 +124,7 @@ def _warned(run: Run) -> dict[str, int]:
     """Accepted lines by warning."""
     if "warn" not in run.config.checks.severity.values():
         return {}
-    rows = run.transactions().groupBy(F.explode(c.WARNINGS).alias("code")).count().collect()
+    rows = run.transactions().select(F.explode(c.WARNINGS).alias("code")).groupBy("code").count().collect()
     return {row["code"]: row["count"] for row in rows}
 
 
