@@ -168,6 +168,7 @@ def test_frequent_values_are_told_with_their_rows(profile: pd.DataFrame, lines: 
         ("customers", "region", read(root, "customers")),
     ):
         counts = table[column].value_counts()
+        assert profile.loc[(name, column)].distinct_values == len(counts)
         told = {each["value"]: each["rows"] for each in profile.loc[(name, column)].top_values}
         assert told == counts.head(10).to_dict()
         assert profile.loc[(name, column)].top_values[0]["share"] == pytest.approx(counts.iloc[0] / len(table))

@@ -334,7 +334,7 @@ DATA_PROFILE = Table(
         Column(
             "distinct_values",
             "bigint",
-            "Distinct values, estimated with a standard error of 5%; null for nested types.",
+            "Distinct values: counted for texts with few, else estimated, standard error 5%; null for nested types.",
         ),
         Column("least", "string", "Smallest number, first date or time; null for texts and identifiers."),
         Column("most", "string", "Largest number, last date or time; null for texts and identifiers."),

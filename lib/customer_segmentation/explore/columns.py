@@ -48,6 +48,7 @@ class ColumnProfile:
 
     missing: rows without a value: null, not a number, or blank text.
     distinct: known values that differ, as exact as `DISTINCT_ERROR` says; None for nested types.
+    is_counted: whether distinct is exact, because the values were counted one by one.
     least, most: the ends of numbers, dates and times, as text.
     summary: of a number; None for others.
     values: most frequent first, for texts and booleans with few of them; never of an identifier.
@@ -63,6 +64,7 @@ class ColumnProfile:
     least: str | None = None
     most: str | None = None
     summary: Summary | None = None
+    is_counted: bool = False
     values: tuple[Group, ...] = ()
 
     @property
@@ -106,12 +108,16 @@ def listed_columns(frame: DataFrame, profiles: list[ColumnProfile]) -> dict[str,
 def with_values(
     profiles: list[ColumnProfile], found: dict[str, list[Group]], *, fewest: int = 1
 ) -> list[ColumnProfile]:
-    """The profiles with the values that at least so many rows have."""
+    """The profiles with the values that at least so many rows have, and how many there are, counted."""
 
-    def told(column: str) -> tuple[Group, ...]:
-        return tuple(group for group in found.get(column, ()) if group.value is not None and group.rows >= fewest)
+    def counted(profile: ColumnProfile) -> ColumnProfile:
+        if profile.column not in found:
+            return profile
+        known = [group for group in found[profile.column] if group.value is not None]
+        told = tuple(group for group in known if group.rows >= fewest)
+        return replace(profile, distinct=len(known), is_counted=True, values=told)
 
-    return [replace(profile, values=told(profile.column)) for profile in profiles]
+    return [counted(profile) for profile in profiles]
 
 
 def _aggregates(column: Column, kind: DataType) -> list[Column]:

@@ -416,16 +416,18 @@ def _column(profile: ColumnProfile) -> ColumnView:
         _type(profile.type),
         "0" if not profile.missing else f"{w.count(profile.missing)} · {w.share(profile.missing_share)}",
         profile.missing_share or 0.0,
-        _distinct(profile.distinct),
+        _distinct(profile),
         figures,
         values,
         "" if figures else _remark(profile, len(values)),
     )
 
 
-def _distinct(number: int | None) -> str:
-    """Distinct values; larger numbers are estimates and read so."""
-    return w.count(number) if number is None or number < _ESTIMATED_FROM else f"≈ {w.count(number)}"
+def _distinct(profile: ColumnProfile) -> str:
+    """Distinct values; what was estimated reads so, unless it is so small that it is as good as counted."""
+    number = profile.distinct
+    is_exact = profile.is_counted or number is None or number < _ESTIMATED_FROM
+    return w.count(number) if is_exact else f"≈ {w.count(number)}"
 
 
 def _remark(profile: ColumnProfile, shown: int) -> str:
@@ -438,7 +440,7 @@ def _remark(profile: ColumnProfile, shown: int) -> str:
         return "not shown: personal data"
     others = (profile.distinct or 0) - shown
     if shown:
-        return f"and about {w.count(others)} more" if len(profile.values) > shown else ""
+        return f"and {w.count(others)} more" if len(profile.values) > shown else ""
     return "too many values to list, or too rare to show"
 
 
