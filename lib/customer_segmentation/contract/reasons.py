@@ -58,3 +58,6 @@ ESSENTIAL: frozenset[Reason] = frozenset(
     }
 )
 """Reasons that always refuse a line: without what they miss, it is no order line."""
+
+NOT_KNOWN_YET: Reason = "date_in_future"
+"""The one reason that may pass with time: a line refused for it alone is taken once the as-of date is later."""

@@ -13,6 +13,7 @@ from customer_segmentation.explore.columns import HIDDEN, ColumnProfile
 from customer_segmentation.explore.exploration import Exploration
 from customer_segmentation.explore.panels import LorenzCurve, NamedBars, Panel, UprightBars
 from customer_segmentation.report import wording as w
+from customer_segmentation.report.view import Headline
 
 CATEGORIES_SHOWN = 12
 STRETCHES_SHOWN = 8
@@ -20,15 +21,6 @@ VALUES_SHOWN = 8
 QUANTILES_SHOWN = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ESTIMATED_FROM = 100
 _ON_THE_PAGE = (t.TRANSACTIONS, t.CUSTOMERS, t.ENGAGEMENT, t.REJECTED_TRANSACTIONS)
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A figure at the top of the page, with a line that places it."""
-
-    name: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)

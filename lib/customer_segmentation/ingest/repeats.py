@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import MEANING, Reason
+from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
 from customer_segmentation.ingest.transactions import IS_REFUSED
 
@@ -87,7 +87,7 @@ class Account:
 
 def account(compared: DataFrame) -> Account:
     """Count the refused lines. Runs one aggregation."""
-    not_known_yet = F.col(c.REASONS) == F.array(F.lit("date_in_future"))
+    not_known_yet = F.col(c.REASONS) == F.array(F.lit(NOT_KNOWN_YET))
     row = compared.agg(
         F.count_if(F.size(c.REASONS) > 0).alias("refused"),
         F.count_if(not_known_yet).alias("not_known_yet"),

@@ -9,7 +9,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.stages.ingest import ingest_sources, last_reading
-from customer_segmentation.stages.report import page_path
+from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
 
 
@@ -34,9 +34,7 @@ def explore_data(run: Run, console: Console) -> Path:
         stage.result = f"{len(found.columns)} columns, {len(found.distributions)} distributions"
     content = PageContent(found, title=run.config.explore.title, currency=run.config.report.currency)
     with run.progress.stage("page", "drawing the page") as stage:
-        path = page_path(run, run.config.explore.path, "explore.html")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_page(content), encoding="utf-8")
+        path = write_page(run, run.config.explore.path, "explore.html", render_page(content))
         stage.result = str(path)
     summary(content, console)
     return path

@@ -16,7 +16,7 @@ from customer_segmentation.config.schema import Source, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError, PublishingError
-from customer_segmentation.contract.reasons import Reason
+from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.ingest import repeats
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
@@ -29,7 +29,6 @@ from customer_segmentation.report.wording import accounted
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
 
-_NOT_KNOWN_YET: Reason = "date_in_future"
 _TOP_REASONS = 3
 _LONGEST_EXAMPLE = 300
 
@@ -122,7 +121,7 @@ def _ingest_transactions(run: Run) -> Reading:
     if _is_current(run, t.TRANSACTIONS, batch_id):
         reading = last_reading(run)
         # Lines that were not known yet may be by now; all others are judged as before.
-        if _NOT_KNOWN_YET not in reading.by_reason or latest <= reading.latest:
+        if NOT_KNOWN_YET not in reading.by_reason or latest <= reading.latest:
             return reading
 
     lines = OrderLines(run)

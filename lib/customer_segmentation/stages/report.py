@@ -11,6 +11,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.report import ReportContent, render_page, summary
+from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
 
 
@@ -25,20 +26,10 @@ def write_report(run: Run, console: Console) -> Path:
     """
     with run.progress.stage("report", "drawing the page") as stage:
         content = _content(run)
-        path = page_path(run, run.config.report.path, "report.html")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_page(content), encoding="utf-8")
+        path = write_page(run, run.config.report.path, "report.html", render_page(content))
         stage.result = str(path)
     summary(content, console)
     return path
-
-
-def page_path(run: Run, configured: str | None, name: str) -> Path:
-    """Where a page goes: the configured file, by default the name in the tables' root, or here if that is far away."""
-    if configured is not None:
-        return Path(configured)
-    root = run.config.tables.root
-    return Path(root or ".") / name if root is None or "://" not in root else Path(name)
 
 
 def _content(run: Run) -> ReportContent:
