@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.stages import Run, ingest_sources
-from customer_segmentation.stages.ingest import Reading, changes, last_reading
+from customer_segmentation.stages.reading import Reading, changes, last_reading
 from tests.generated import quiet
 from tests.warehouse import contents, read
 

@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.ingest.batches import as_accepted, as_refused
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
 from customer_segmentation.ingest.engagement import engagement_events, mapped_events
-from customer_segmentation.ingest.repeats import accepted, refused
 from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
 from customer_segmentation.ingest.transactions import judged_lines
 
@@ -50,11 +50,11 @@ def judged(spark: SparkSession, source: TransactionSource, checks: Checks | None
 
 
 def accepted_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return accepted(judged(spark, source))
+    return as_accepted(judged(spark, source))
 
 
 def refused_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return refused(judged(spark, source), batch_id="b1")
+    return as_refused(judged(spark, source), batch_id="b1")
 
 
 def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted(

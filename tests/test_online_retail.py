@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.config import load_config
 from customer_segmentation.stages import ingest_sources
-from customer_segmentation.stages.ingest import Reading, last_reading
+from customer_segmentation.stages.reading import Reading, last_reading
 from tests.generated import ROOT, quiet
 from tests.warehouse import read
 

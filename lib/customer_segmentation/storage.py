@@ -5,6 +5,8 @@ Spark Connect alike, so it uses the DataFrame API and a few plain statements wit
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.tables import Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
+
+
+_NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 
 class Warehouse:
@@ -54,8 +59,7 @@ class Warehouse:
 
     def last_commit(self, table: Table) -> tuple[int, dict[str, Any]]:
         """Version of the newest commit and the note that was committed with it (empty without one)."""
-        target = self.location(table) if self._named else f"delta.`{self.location(table).replace('`', '``')}`"
-        row = self.spark.sql(f"DESCRIBE HISTORY {target} LIMIT 1").select("version", "userMetadata").head()
+        row = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT 1").select("version", "userMetadata").head()
         assert row is not None, "a Delta table has at least one commit"
         return row["version"], json.loads(row["userMetadata"] or "{}")
 
@@ -64,10 +68,82 @@ class Warehouse:
         writer = self._writer(table, frame, note).option("overwriteSchema", "true")
         self._save(table, writer)
 
+    def change(
+        self,
+        table: Table,
+        *,
+        gone: DataFrame,
+        key: str,
+        rows: DataFrame,
+        within: tuple[str, str, str] | None = None,
+        note: dict[str, Any] | None = None,
+    ) -> None:
+        """Delete the rows of some keys and add others, in one commit.
+
+        Args:
+            gone: keys whose rows go, each once; the same key may be among the added rows.
+            key: their column; null is a key too.
+            within: a column, with the least and the greatest value that it has in the rows to go: files out of that
+                range are not looked at. A row without a value is in it.
+            note: kept with the commit.
+        """
+        if gone.isEmpty():
+            self._save(table, self._writer(table, rows, note).mode("append"))
+            return
+        marked = gone.select(F.col(key).alias("_key"), F.lit(False).alias("_is_added"))
+        added = table.conform(rows).withColumn("_is_added", F.lit(True))
+        view = f"changes_of_{table.name}"
+        marked.unionByName(added, allowMissingColumns=True).createOrReplaceTempView(view)
+        names = ", ".join(f"`{name}`" for name in table.column_names)
+        values = ", ".join(f"s.`{name}`" for name in table.column_names)
+        in_range = ""
+        if within is not None:
+            column, least, greatest = within
+            in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {_literal(least)} AND {_literal(greatest)})"
+        with self._committing(note):
+            self.spark.sql(
+                f"MERGE INTO {self._target(table)} t USING {view} s "
+                f"ON NOT s._is_added AND t.`{key}` <=> s._key{in_range} "
+                "WHEN MATCHED THEN DELETE "
+                f"WHEN NOT MATCHED AND s._is_added THEN INSERT ({names}) VALUES ({values})"
+            )
+        self.spark.catalog.dropTempView(view)
+
+    def changes(self, table: Table, *, since: int, until: int) -> DataFrame | None:
+        """The rows that came to a table or left it after one version and up to another, a row for each time.
+
+        None where that can't be told: the table was replaced in between, or its history is gone.
+        """
+        versions = F.col("version").between(since + 1, until)
+        commits = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)}").where(versions)
+        was_replaced = F.col("operation").startswith("CREATE") | (
+            F.element_at("operationParameters", "mode") == "Overwrite"
+        )
+        found = commits.agg(F.count(F.lit(1)), F.count_if(was_replaced)).head()
+        if found is None or tuple(found) != (until - since, 0):
+            return None
+        if since == until:
+            return self.read(table).limit(0)
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
+        location = self.location(table)
+        try:
+            feed = (reader.table(location) if self._named else reader.load(location)).select(table.column_names)
+            feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+        except AnalysisException:
+            return None
+        return feed
+
+    def restore(self, table: Table, *, version: int) -> bool:
+        """Take back what was committed after a version; whether there was something."""
+        if self.last_commit(table)[0] == version:
+            return False
+        self.spark.sql(f"RESTORE TABLE {self._target(table)} TO VERSION AS OF {version}")
+        return True
+
     def replace(self, table: Table, frame: DataFrame, *, column: str, value: str) -> None:
         """Replace the rows whose column equals value in one commit; every row of the frame has that value."""
-        literal = value.replace("\\", "\\\\").replace("'", "\\'")
-        writer = self._writer(table, frame, None).option("replaceWhere", f"{column} = '{literal}'")
+        writer = self._writer(table, frame, None).option("replaceWhere", f"{column} = {_literal(value)}")
         self._save(table, writer.option("mergeSchema", "true"))
 
     def replace_rows(self, table: Table, rows: list[dict[str, Any]], *, column: str, value: str) -> None:
@@ -88,8 +164,24 @@ class Warehouse:
     def _named(self) -> bool:
         return self._tables.schema_ is not None
 
+    def _target(self, table: Table) -> str:
+        """The table as a statement names it."""
+        return self.location(table) if self._named else f"delta.`{self.location(table).replace('`', '``')}`"
+
+    @contextmanager
+    def _committing(self, note: dict[str, Any] | None) -> Iterator[None]:
+        """Keeps the note with what a statement in the block commits; a statement has no option for it."""
+        if note is None:
+            yield
+            return
+        self.spark.conf.set(_NOTE, json.dumps(note))
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(_NOTE)
+
     def _writer(self, table: Table, frame: DataFrame, note: dict[str, Any] | None) -> DataFrameWriter:
-        writer = table.conform(frame).write.format("delta").mode("overwrite")
+        writer = table.conform(frame).write.format("delta").mode("overwrite").options(**table.properties)
         if table.partitioned_by:
             writer = writer.partitionBy(*table.partitioned_by)
         return writer.option("userMetadata", json.dumps(note)) if note is not None else writer
@@ -103,3 +195,9 @@ class Warehouse:
         if not self.spark.catalog.databaseExists(schema):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         writer.saveAsTable(location)
+
+
+def _literal(text: str) -> str:
+    """The text as a SQL literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -74,6 +74,10 @@ Text = Annotated[str, Field(min_length=1, description="text, not empty")]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
 Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
+Overlap = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[0-9]{1,6} (second|minute|hour|day)s?$")],
+    Field(description="a time such as 1 hour or 2 days, or a whole number"),
+]
 Format = Literal["parquet", "csv", "json", "delta"]
 SourceFormat = Literal["parquet", "csv", "json", "delta", "jdbc"]
 Severity = Literal["reject", "warn", "off"]
@@ -156,19 +160,37 @@ class TransactionColumns(Section):
     channel: Expression | None = None
     currency: Expression | None = None
     is_return: Expression | None = None
+    line_number: Expression | None = None
+    changed_at: Expression | None = None
 
     @model_validator(mode="after")
     def _has_value(self) -> "TransactionColumns":
         if self.amount is None and self.unit_price is None:
             raise ValueError("needs amount (net value of the line) or unit_price (with quantity)")
+        if (self.line_number is None) != (self.changed_at is None):
+            raise ValueError(
+                "needs both line_number and changed_at, or neither: the versions of a line have its order and "
+                "number, and the one changed last stands"
+            )
         return self
 
 
 class TransactionSource(Source):
-    """Order lines."""
+    """Order lines; what is new is told by files, a Delta table's change feed, or a database's watermark."""
 
     decimal_comma: bool = False
+    watermark: Name | None = None
+    overlap: Overlap = 0
+    gone_files: Literal["refuse", "remove", "keep"] = "refuse"
     columns: TransactionColumns
+
+    @model_validator(mode="after")
+    def _has_a_use_for_it(self) -> "TransactionSource":
+        if self.watermark is not None and self.format != "jdbc":
+            raise ValueError(f"has a watermark, which only a jdbc table needs; the format is {self.format}")
+        if self.overlap != 0 and self.watermark is None:
+            raise ValueError("has an overlap but no watermark that it is of; name the column that grows")
+        return self
 
 
 class CustomerColumns(Section):

@@ -12,6 +12,8 @@ AMOUNT = "amount"
 DISCOUNT = "discount"
 CHANNEL = "channel"
 IS_RETURN = "is_return"
+LINE_NUMBER = "line_number"
+CHANGED_AT = "changed_at"
 LINE_ID = "line_id"
 WARNINGS = "warnings"
 

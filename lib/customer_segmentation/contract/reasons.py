@@ -20,6 +20,7 @@ Reason = Literal[
     "unknown_currency",
     "fee_product",
     "duplicate",
+    "superseded",
     "order_changes_customer",
 ]
 """A code in `rejected_transactions.reasons` or `transactions.warnings`."""
@@ -42,6 +43,7 @@ MEANING: dict[Reason, str] = {
     "unknown_currency": "a currency that is not in checks.currencies",
     "fee_product": "a product that is a fee or postage by checks.fee_products",
     "duplicate": "an exact copy of a line that is kept",
+    "superseded": "an earlier version of a line that was changed since",
     "order_changes_customer": "an order with lines of several customers",
 }
 """What each code says of a line, in the order in which a line's reasons are listed."""

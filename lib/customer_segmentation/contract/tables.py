@@ -41,6 +41,8 @@ class Table:
     key: the columns that a row is one of.
     partitioned_by: columns the files are laid out by.
     open: whether a frame's further columns are kept, after the declared ones.
+    skipped_by: columns whose range is kept for each file, so that files are skipped by them; all where none is named.
+    tells_changes: whether the table keeps a change feed.
     """
 
     name: str
@@ -49,6 +51,14 @@ class Table:
     key: tuple[str, ...]
     partitioned_by: tuple[str, ...] = ()
     open: bool = False
+    skipped_by: tuple[str, ...] = ()
+    tells_changes: bool = False
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Delta's table properties, given when the table is made."""
+        given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)} if self.skipped_by else {}
+        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -91,9 +101,13 @@ TRANSACTIONS = Table(
         Column(c.CHANNEL, "string", "Where it was bought (store, web); null where unknown."),
         Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
+        Column(c.LINE_NUMBER, "string", "What tells the lines of an order apart; null where the source has none."),
+        Column(c.CHANGED_AT, "timestamp", "When the source last changed the line, UTC; null where it does not say."),
         Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
     ),
     key=(c.LINE_ID,),
+    skipped_by=(c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT),
+    tells_changes=True,
 )
 
 REJECTED_TRANSACTIONS = Table(
@@ -105,8 +119,23 @@ REJECTED_TRANSACTIONS = Table(
         Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
         Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
         Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+        # As far as it can be read, so that a line can be judged again without its source.
+        *TRANSACTIONS.columns,
     ),
     key=(c.BATCH_ID,),
+    skipped_by=(c.ORDER_ID, c.ORDERED_AT),
+)
+
+INGESTED_FILES = Table(
+    "ingested_files",
+    "a file of order lines that was read",
+    (
+        Column("path", "string", "Path or pattern of the source, as configured."),
+        Column(c.SOURCE_FILE, "string", "The file."),
+        Column("bytes", "bigint", "Its size when it was read."),
+        Column("modified_at", "string", "When it had been written, UTC."),
+    ),
+    key=("path", c.SOURCE_FILE),
 )
 
 CUSTOMERS = Table(
@@ -382,6 +411,7 @@ ALL_TABLES: tuple[Table, ...] = (
     CUSTOMERS,
     ENGAGEMENT,
     RETURNS,
+    INGESTED_FILES,
     CUSTOMER_FEATURES,
     CUSTOMER_SEGMENTS,
     CUSTOMER_SEGMENTS_HISTORY,

@@ -1,10 +1,12 @@
-"""What an order line can only be judged on beside the others: exact copies, and orders of several customers.
+"""What an order line is judged on beside the others: exact copies, later versions, orders of several customers.
 
-Good data has few such lines. So the lines are looked at twice: a narrow pass finds the digests and orders that are
-repeated, and the wide one sets apart the lines that they, or the lines' own checks, concern. Only those are compared
-with each other; all others go straight to their table.
+All three lie within an order, and good data has few of them. So the lines are looked at twice: a narrow pass finds the
+digests and the orders that may be concerned, and the wide one sets apart the lines that they, or the lines' own checks,
+concern. Only those are compared with each other; all others go straight to their table.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, Window
@@ -13,14 +15,19 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
+from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.transactions import IS_REFUSED
+from customer_segmentation.spark.holding import held
 
 FEW = 1_000_000
 """Keys that are sent to every task rather than shuffled with the lines."""
 
+IN_CONTEXT: tuple[Reason, ...] = ("duplicate", "superseded", "order_changes_customer")
+"""The reasons that depend on the other lines of an order."""
+
+_ORDER = "_order"
 _IS_COPIED = "_is_copied"
-_IS_TORN = "_is_torn"
+_IS_MIXED = "_is_mixed"
 
 
 @dataclass(frozen=True)
@@ -31,49 +38,98 @@ class Key:
     count: int
 
 
-def copied_lines(lines: DataFrame) -> DataFrame:
-    """The `line_id`s that are there more than once: candidates for exact copies."""
-    return lines.groupBy(c.LINE_ID).agg(F.count(F.lit(1)).alias("n")).where("n > 1").select(c.LINE_ID)
+@dataclass(frozen=True)
+class Suspects:
+    """What the narrow pass found: digests of lines that are there again, and orders whose lines may not agree."""
+
+    copied: Key
+    mixed: Key
 
 
-def torn_orders(lines: DataFrame) -> DataFrame:
-    """The orders that have lines of more than one customer."""
-    named = lines.where(F.col(c.ORDER_ID).isNotNull() & F.col(c.CUSTOMER_ID).isNotNull())
-    customers = named.groupBy(c.ORDER_ID).agg(F.min(c.CUSTOMER_ID).alias("first"), F.max(c.CUSTOMER_ID).alias("last"))
-    return customers.where(F.col("first") != F.col("last")).select(c.ORDER_ID)
+@contextmanager
+def suspects(lines: DataFrame, settings: Checks) -> Iterator[Suspects]:
+    """Look for lines that others concern; what is found is kept for the block. Reads the lines once.
+
+    Args:
+        lines: as `transactions.judged_lines` gives them.
+        settings: a check that is off is not looked for.
+    """
+    narrow = lines.select(
+        c.LINE_ID,
+        order_key().alias(_ORDER),
+        # A hash passes over nulls; here they must stay what they are.
+        F.when(F.col(c.CUSTOMER_ID).isNotNull(), F.xxhash64(c.CUSTOMER_ID)).alias("customer"),
+        F.when(F.col(c.LINE_NUMBER).isNotNull(), F.xxhash64(c.LINE_NUMBER)).alias("number"),
+    )
+    order = Window.partitionBy(_ORDER).orderBy("number", c.LINE_ID)
+    customer_before = F.last("customer", ignorenulls=True).over(order.rowsBetween(Window.unboundedPreceding, -1))
+    is_again = F.lag(c.LINE_ID).over(order) == F.col(c.LINE_ID)
+    is_revised = ~is_again & (F.lag("number").over(order) == F.col("number"))
+    is_torn = customer_before != F.col("customer")
+    found = narrow.select(
+        c.LINE_ID,
+        _ORDER,
+        _where(is_again, "duplicate", settings).alias(_IS_COPIED),
+        (_where(is_revised, "superseded", settings) | _where(is_torn, "order_changes_customer", settings)).alias(
+            _IS_MIXED
+        ),
+    )
+    with held(found.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
+        copied = suspected.where(_IS_COPIED).select(c.LINE_ID).distinct()
+        mixed = suspected.where(_IS_MIXED).select(_ORDER).distinct()
+        yield Suspects(Key(copied, copied.count()), Key(mixed, mixed.count()))
 
 
-def set_apart(lines: DataFrame, *, copied: Key | None, torn: Key | None) -> tuple[DataFrame, DataFrame]:
+def order_key() -> Column:
+    """What keeps the lines of an order together: a digest of its number; a line without one is by itself."""
+    return F.when(F.col(c.ORDER_ID).isNotNull(), F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
+
+
+def set_apart(lines: DataFrame, found: Suspects) -> tuple[DataFrame, DataFrame]:
     """The lines that are good whatever the others are, as rows of `transactions`, and those to be compared or refused.
 
     Args:
         lines: as `transactions.judged_lines` gives them.
-        copied: line_ids of `copied_lines`; None where copies are not looked for.
-        torn: order_ids of `torn_orders`; None where they are not looked for.
+        found: what `suspects` found among them.
     """
-    marked = _marked(_marked(lines, copied, c.LINE_ID, _IS_COPIED), torn, c.ORDER_ID, _IS_TORN)
-    concerned = F.col(IS_REFUSED) | F.col(_IS_COPIED) | F.col(_IS_TORN)
+    lines = lines.withColumn(_ORDER, order_key())
+    marked = _marked(_marked(lines, found.copied, c.LINE_ID, _IS_COPIED), found.mixed, _ORDER, _IS_MIXED)
+    concerned = F.col(IS_REFUSED) | F.col(_IS_COPIED) | F.col(_IS_MIXED)
     return marked.where(~concerned).select(TRANSACTIONS.column_names), marked.where(concerned)
 
 
-def compared(concerned: DataFrame, settings: Checks, *, copied: Key | None, torn: Key | None) -> DataFrame:
-    """The lines that were set apart with all that is to be said of them in `reasons` and `warnings`.
+def compared(lines: DataFrame, settings: Checks) -> DataFrame:
+    """Compare lines with each other and add what is found to their `reasons` and `warnings`.
 
-    Of equal lines one is kept, the one from the file first by name; the others are copies of it. All lines of a torn
-    order are concerned by it.
+    Of equal lines one is kept, the one from the file first by name; the others are copies of it. Of the versions of a
+    line, those with its order and line number, the one changed last stands. An order is one customer's: where the
+    lines that stand say otherwise, all lines of the order are concerned.
+
+    Args:
+        lines: as `transactions.judged_lines` gives them: whole orders, or lines that no other line concerns.
     """
-    found: dict[Reason, Column] = {}
-    if copied is not None and copied.count:
-        equal = Window.partitionBy(c.LINE_ID, c.ROW).orderBy(c.SOURCE_FILE)
-        found["duplicate"] = F.col(_IS_COPIED) & (F.row_number().over(equal) > 1)
-    if torn is not None and torn.count:
-        found["order_changes_customer"] = F.col(_IS_TORN)
+    lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER)
+    order = Window.partitionBy(_ORDER, c.ORDER_ID)
+    equal = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_ID).orderBy(c.SOURCE_FILE)
+    last_first = F.desc_nulls_last(c.CHANGED_AT), F.desc(c.LINE_ID)
+    versions = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_NUMBER).orderBy(*last_first)
+    is_numbered = F.col(c.ORDER_ID).isNotNull() & F.col(c.LINE_NUMBER).isNotNull()
+    # Equal lines share a rank: a copy is no other version of what it copies.
+    is_old = is_numbered & (F.dense_rank().over(versions) > 1)
+    lines = lines.withColumn("_is_old", _where(is_old, "superseded", settings))
+    standing = F.when(~F.col("_is_old") & F.col(c.ORDER_ID).isNotNull(), F.col(c.CUSTOMER_ID))
+    found: dict[Reason, Column] = {
+        "duplicate": F.row_number().over(equal) > 1,
+        "superseded": F.col("_is_old"),
+        "order_changes_customer": F.col(c.ORDER_ID).isNotNull()
+        & (F.min(standing).over(order) != F.max(standing).over(order)),
+    }
 
     def added(column: str, severity: Severity) -> Column:
         more = [F.when(holds, F.lit(code)) for code, holds in found.items() if settings.severity_of(code) == severity]
         return F.concat(column, F.array_compact(F.array(*more))) if more else F.col(column)
 
-    return concerned.withColumns({c.REASONS: added(c.REASONS, "reject"), c.WARNINGS: added(c.WARNINGS, "warn")})
+    return lines.withColumns({c.REASONS: added(c.REASONS, "reject"), c.WARNINGS: added(c.WARNINGS, "warn")})
 
 
 @dataclass(frozen=True)
@@ -85,34 +141,25 @@ class Account:
     by_reason: dict[str, int]
 
 
-def account(compared: DataFrame) -> Account:
-    """Count the refused lines. Runs one aggregation."""
-    not_known_yet = F.col(c.REASONS) == F.array(F.lit(NOT_KNOWN_YET))
-    row = compared.agg(
+def account(lines: DataFrame) -> Account:
+    """Count the refused lines by their `reasons`. Runs one aggregation."""
+    row = lines.agg(
         F.count_if(F.size(c.REASONS) > 0).alias("refused"),
-        F.count_if(not_known_yet).alias("not_known_yet"),
+        F.count_if(F.col(c.REASONS) == F.array(F.lit(NOT_KNOWN_YET))).alias("not_known_yet"),
         *(F.count_if(F.array_contains(c.REASONS, code)).alias(code) for code in MEANING),
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
     return Account(row["refused"], row["not_known_yet"], {code: row[code] for code in MEANING if row[code]})
 
 
-def accepted(lines: DataFrame) -> DataFrame:
-    """The lines without a reason against them, as rows of `transactions`."""
-    return lines.where(F.size(c.REASONS) == 0).select(TRANSACTIONS.column_names)
+def _where(condition: Column, reason: Reason, settings: Checks) -> Column:
+    """Whether the condition holds, which it does not where its check is off."""
+    return F.lit(False) if settings.severity_of(reason) == "off" else F.coalesce(condition, F.lit(False))
 
 
-def refused(lines: DataFrame, *, batch_id: str) -> DataFrame:
-    """The lines with reasons against them, as rows of `rejected_transactions`."""
-    told = lines.where(F.size(c.REASONS) > 0).withColumns(
-        {c.INGESTED_AT: F.current_timestamp(), c.BATCH_ID: F.lit(batch_id)}
-    )
-    return told.select(REJECTED_TRANSACTIONS.column_names)
-
-
-def _marked(lines: DataFrame, key: Key | None, name: str, mark: str) -> DataFrame:
+def _marked(lines: DataFrame, key: Key, name: str, mark: str) -> DataFrame:
     """The lines with whether their key is among the values; no join where there are none."""
-    if key is None or key.count == 0:
+    if key.count == 0:
         return lines.withColumn(mark, F.lit(False))
     values = key.values.withColumn(mark, F.lit(True))
     joined = lines.join(F.broadcast(values) if key.count <= FEW else values, on=name, how="left")

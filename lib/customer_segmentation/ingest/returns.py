@@ -102,6 +102,31 @@ def matched_returns(transactions: DataFrame) -> DataFrame:
     )
 
 
+def touched_pairs(changes: DataFrame, returns: DataFrame) -> DataFrame:
+    """The customers and products whose matches may be others after changes of lines.
+
+    Args:
+        changes: lines that came or went, in the columns of `transactions`.
+        returns: the matches before.
+
+    Returns:
+        customer_id and product_id, each pair once: those of the changes that have a return, then or now.
+    """
+    pairs = changes.groupBy(c.CUSTOMER_ID, c.PRODUCT_ID).agg(F.bool_or(c.IS_RETURN).alias("_returned"))
+    before = returns.select(c.CUSTOMER_ID, c.PRODUCT_ID).distinct()
+    again = of_pairs(pairs.where("not _returned"), before)
+    return pairs.where("_returned").unionByName(again).select(c.CUSTOMER_ID, c.PRODUCT_ID)
+
+
+def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
+    """The rows of some customers and products; a null is equal to a null."""
+    wanted = pairs.select(F.col(c.CUSTOMER_ID).alias(_CUSTOMER_KEY), F.col(c.PRODUCT_ID).alias(_PRODUCT_KEY))
+    is_wanted = F.col(c.CUSTOMER_ID).eqNullSafe(F.col(_CUSTOMER_KEY)) & F.col(c.PRODUCT_ID).eqNullSafe(
+        F.col(_PRODUCT_KEY)
+    )
+    return frame.join(wanted, on=is_wanted, how="left_semi")
+
+
 def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
     """The orders of which every item was given back: as if they had never been placed.
 

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
-from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
@@ -18,8 +20,8 @@ from customer_segmentation.ingest.locations import resolve
 CORRUPT = "_corrupt_record"
 """Column that holds the text of a line that does not have the columns of its file."""
 
-_FILE_FORMATS = {"parquet", "csv", "json"}
-_COSTLY_FORMATS = {"csv", "json", "jdbc"}
+FILE_FORMATS = {"parquet", "csv", "json"}
+_PATTERN = re.compile(r"[*?\[{]")
 _DEFAULTS: dict[str, dict[str, str]] = {
     # A short or a long line is told only when all columns are read, a file with other columns only when compared.
     "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false"},
@@ -37,11 +39,60 @@ _DRIVERS = {
 """By the start of an address. A driver that came with the session's jars is not found without its name."""
 
 
-def read_source(spark: SparkSession, source: Source) -> DataFrame:
-    """The source's own columns as they came, and `source_file`; a row per row of the source."""
-    frame = _load(spark, source)
-    origin = F.col("_metadata.file_path") if source.path else F.lit(source.table)
-    return frame.select("*", origin.alias(SOURCE_FILE))
+def read_source(
+    spark: SparkSession, source: Source, *, files: Sequence[str] | None = None, version: int | None = None
+) -> DataFrame:
+    """The source's own columns as they came, and `source_file`; a row per row of the source.
+
+    Args:
+        files: only these of the source's files.
+        version: of a Delta table, where the source names none.
+    """
+    frame = _load(spark, source, files=files, version=version)
+    return frame.select("*", origin(source).alias(SOURCE_FILE))
+
+
+def origin(source: Source) -> Column:
+    """Where a row of the source came from: its file, or its table."""
+    if source.format in FILE_FORMATS and source.path is not None:
+        return F.col("_metadata.file_path")
+    return F.lit(source.table or source.path)
+
+
+def delta_name(relation: Relation) -> str:
+    """A Delta table as a SQL statement names it."""
+    if relation.path is None:
+        return str(relation.table)
+    return f"delta.`{resolve(relation.path).replace('`', '``')}`"
+
+
+def bounds(spark: SparkSession, relation: Relation, column: str) -> tuple[str | None, str | None]:
+    """The smallest and the largest value of a column of a database table, as text; asked of the server."""
+    query = f"(SELECT MIN({column}) AS low, MAX({column}) AS high FROM {relation.table}) bounds"
+    answer = spark.read.format("jdbc").options(**_options(relation)).option("dbtable", query).load()
+    row = answer.select(F.col("low").cast("string"), F.col("high").cast("string")).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return row["low"], row["high"]
+
+
+def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, str]]:
+    """The relation's files by path, each with its size in bytes and when it was written.
+
+    As Spark reads them: of a folder the files in it and in folders below named column=value, unless the option
+    recursiveFileLookup asks for all.
+    """
+    found = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", "true")
+        .load(resolve(str(relation.path)))
+        .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
+    )
+    everything = str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
+    return {
+        path: (length, modified)
+        for path, length, modified in found.collect()
+        if everything or _is_read(path, resolve(str(relation.path)))
+    }
 
 
 def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataFrame:
@@ -55,9 +106,18 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
     return frame
 
 
-def is_costly(source: Source) -> bool:
-    """Whether reading the source again costs more than keeping what was read: text has to be parsed, a server asked."""
-    return source.format in _COSTLY_FORMATS
+def definition(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
+    """A short text that changes when what is made of a row may: the configuration, a look-up, the settings."""
+    parts: list[object] = list(settings)
+    for source in sources:
+        parts.append(source.model_dump(mode="json", exclude={"gone_files", "overlap", "partitions"}))
+        parts.extend(_state(spark, lookup) for lookup in source.joins)
+    return digest(parts)
+
+
+def digest(parts: object) -> str:
+    """16 hexadecimal digits for anything JSON can tell."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
@@ -66,19 +126,28 @@ def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: objec
     for source in sources:
         parts.append(source.model_dump(mode="json"))
         parts.extend(_state(spark, relation) for relation in (source, *source.joins))
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return digest(parts)
 
 
-def _load(spark: SparkSession, relation: Relation) -> DataFrame:
+def _load(
+    spark: SparkSession, relation: Relation, *, files: Sequence[str] | None = None, version: int | None = None
+) -> DataFrame:
     reader: DataFrameReader = spark.read.format(relation.format).options(**_options(relation))
-    if relation.version is not None:
-        reader = reader.option("versionAsOf", relation.version)
+    version = version if relation.version is None else relation.version
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
     if relation.format == "jdbc":
-        return _jdbc(reader, relation)
+        return _jdbc(spark, reader, relation)
     if relation.path is None:
         assert relation.table is not None, "validated: path or table"
         return reader.table(relation.table)
-    path = resolve(relation.path)
+    path: str | list[str] = resolve(relation.path)
+    if files is not None:
+        base = _folder(resolve(relation.path), files)
+        if base is not None:
+            # Folders named column=value below it are columns.
+            reader = reader.option("basePath", base)
+        path = list(files)
     if relation.format == "csv":
         # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
         columns = reader.load(path).schema.fields
@@ -103,21 +172,15 @@ def _options(relation: Relation) -> dict[str, str]:
     return defaults | given | secret
 
 
-def _jdbc(reader: DataFrameReader, relation: Relation) -> DataFrame:
+def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> DataFrame:
     table, column = str(relation.table), relation.partition_column
     if column is None or relation.partitions == 1:
         return reader.option("dbtable", table).load()
     # The server's own smallest and largest value, so that nobody has to write bounds down and keep them true.
-    bounds = f"(SELECT MIN({column}) AS low, MAX({column}) AS high FROM {table}) bounds"
-    row = (
-        reader.option("dbtable", bounds)
-        .load()
-        .select(F.col("low").cast("string"), F.col("high").cast("string"))
-        .first()
-    )
-    if row is None or row["low"] is None:
+    low, high = bounds(spark, relation, column)
+    if low is None:
         return reader.option("dbtable", table).load()
-    splits = {"partitionColumn": column, "lowerBound": row["low"], "upperBound": row["high"]}
+    splits = {"partitionColumn": column, "lowerBound": low, "upperBound": high}
     return reader.options(dbtable=table, numPartitions=str(relation.partitions), **splits).load()
 
 
@@ -133,18 +196,30 @@ def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
 
 def _state(spark: SparkSession, relation: Relation) -> object:
     """What changes when the relation's data does: files with size and time, a Delta version, else the time."""
-    if relation.format in _FILE_FORMATS and relation.path is not None:
-        files = (
-            spark.read.format("binaryFile")
-            .option("recursiveFileLookup", "true")
-            .load(resolve(relation.path))
-            .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
-        )
-        return sorted(tuple(row) for row in files.collect())
+    if relation.format in FILE_FORMATS and relation.path is not None:
+        return sorted(files_of(spark, relation).items())
     if relation.format == "delta":
         if relation.version is not None:
             return relation.version
-        target = f"delta.`{resolve(relation.path)}`" if relation.path is not None else relation.table
-        row = spark.sql(f"DESCRIBE HISTORY {target} LIMIT 1").select("version", "timestamp").head()
+        row = spark.sql(f"DESCRIBE HISTORY {delta_name(relation)} LIMIT 1").select("version", "timestamp").head()
         return str(row)
     return datetime.now(UTC).isoformat()  # can't be told: taken as new each time
+
+
+def _folder(path: str, files: Sequence[str]) -> str | None:
+    """The folder that a path or the start of a pattern is; None where it is a file itself."""
+    if len(files) == 1 and _parts(files[0]) == _parts(path):
+        return None
+    head = _PATTERN.split(path, maxsplit=1)
+    return path if len(head) == 1 else head[0].rpartition("/")[0] or None
+
+
+def _is_read(file: str, path: str) -> bool:
+    """Whether Spark reads a file below a path (or pattern): every folder on the way is named column=value."""
+    return all("=" in part for part in _parts(file)[len(_parts(path)) : -1])
+
+
+def _parts(path: str) -> list[str]:
+    scheme = re.match(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?", path)
+    rest = path[scheme.end() :] if scheme else str(Path(path).absolute())
+    return [part for part in rest.split("/") if part not in ("", ".")]

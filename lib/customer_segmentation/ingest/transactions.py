@@ -1,5 +1,7 @@
 """Order lines, mapped and judged one by one: what can be said of a line without looking at the others."""
 
+import zlib
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -23,7 +25,7 @@ from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import CURRENCY, IS_MALFORMED, Check, codes, raw
 from customer_segmentation.ingest.sources import CORRUPT, with_lookups
-from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped
+from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped, storable
 
 IS_REFUSED = "_is_refused"
 _LINE = "_line"
@@ -45,7 +47,7 @@ def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSourc
 
     Returns:
         source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that refuse
-        the line) and whether there are any.
+        the line) and whether there are any; ingested_at and batch_id, null until the line is refused.
 
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
@@ -60,6 +62,8 @@ def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSourc
         codes(checks, refuses=True).alias(c.REASONS),
         # On its own, so that good lines need no array to be found good.
         _any(refuses).alias(IS_REFUSED),
+        F.lit(None).cast("timestamp").alias(c.INGESTED_AT),
+        F.lit(None).cast("string").alias(c.BATCH_ID),
     )
 
 
@@ -123,6 +127,8 @@ def typed_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource
         as_text(F.col(raw(c.CHANNEL))).alias(c.CHANNEL),
         as_text(F.col(raw(CURRENCY))).alias(CURRENCY),
         is_return.alias(c.IS_RETURN),
+        as_text(F.col(raw(c.LINE_NUMBER))).alias(c.LINE_NUMBER),
+        storable(as_timestamp(F.col(raw(c.CHANGED_AT)), source.timestamp_format)).alias(c.CHANGED_AT),
     )
 
 
@@ -151,11 +157,13 @@ def _check_where(frame: DataFrame, source: Source) -> None:
 
 def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> None:
     """Refuse a mapping whose columns can't hold what they are mapped to: a cast would make nonsense of them."""
+    time = (
+        (StringType, DateType, TimestampType, TimestampNTZType),
+        "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
+    )
     needed: dict[str, tuple[tuple[type[DataType], ...], str]] = {
-        c.ORDERED_AT: (
-            (StringType, DateType, TimestampType, TimestampNTZType),
-            "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
-        ),
+        c.ORDERED_AT: time,
+        c.CHANGED_AT: time,
         c.IS_RETURN: ((BooleanType, StringType, NumericType), "true or false"),
         **dict.fromkeys(_NUMBERS, ((NumericType, StringType), "a number or its text")),
     }
@@ -175,12 +183,18 @@ def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> Non
 
 
 def _digest(frame: DataFrame, own: list[str]) -> Column:
-    """A digest of the line as it came: 64 bits, for the source's own columns and which of them are null."""
+    """A digest of the line as it came: 64 bits, for the values that are there and the columns they are in.
+
+    A column that is null or not there makes no difference, so lines keep their digest when a source gets more columns.
+    """
     types = {field.name: field.dataType for field in frame.schema.fields}
-    values = [F.to_json(F.struct(f"`{n}`")) if isinstance(types[n], _NESTED) else F.col(f"`{n}`") for n in own]
-    # The hash passes over nulls: without this, (a, null) and (null, a) would be equal.
-    absent = F.concat(*(F.when(F.col(f"`{name}`").isNull(), "1").otherwise("0") for name in own))
-    return F.xxhash64(absent, *values)
+    parts = []
+    for name in sorted(own):
+        value = F.col(f"`{name}`")
+        # The hash passes over nulls: without this, (a, null) and (null, a) would be equal.
+        parts.append(F.when(value.isNotNull(), F.lit(zlib.crc32(name.encode()))))
+        parts.append(F.to_json(F.struct(value)) if isinstance(types[name], _NESTED) else value)
+    return F.xxhash64(*parts)
 
 
 def _as_it_came(typed: DataFrame) -> Column:

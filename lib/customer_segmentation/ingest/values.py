@@ -6,6 +6,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 _SPACES = r"[\s\u00a0\u202f]"
+_EVERY_READER_HOLDS = ("1678-01-01", "2262-01-01")
 _DECIMAL_COMMA = r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$"
 
 
@@ -23,6 +24,11 @@ def as_timestamp(column: Column, layouts: Sequence[str]) -> Column:
         return column.try_cast("timestamp")
     text = F.trim(column.cast("string"))
     return F.coalesce(*(F.try_to_timestamp(text, F.lit(layout)) for layout in layouts))
+
+
+def storable(timestamp: Column) -> Column:
+    """The timestamp where every reader of a table can hold it, in nanoseconds since 1970 too; null elsewhere."""
+    return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _EVERY_READER_HOLDS)), timestamp)
 
 
 def as_number(column: Column, type_: str, *, decimal_comma: bool = False) -> Column:

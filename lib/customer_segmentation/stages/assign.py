@@ -15,7 +15,7 @@ from customer_segmentation.insight.naming import action
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
-from customer_segmentation.stages.ingest import last_reading
+from customer_segmentation.stages.reading import last_reading
 from customer_segmentation.stages.run import Run
 
 

@@ -8,8 +8,9 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
-from customer_segmentation.stages.ingest import ingest_sources, last_reading
+from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.page import write_page
+from customer_segmentation.stages.reading import last_reading
 from customer_segmentation.stages.run import Run
 
 

@@ -81,6 +81,19 @@ class Run:
             self._require(table, "ingest")
         return self.warehouse.read(t.TRANSACTIONS, version=self.input_versions[t.TRANSACTIONS.name])
 
+    def touched_since(self, version: int) -> DataFrame | None:
+        """The customers and days of order lines that came, went or changed after a version of `transactions`.
+
+        Returns:
+            customer_id and day, each pair once; None where all are to be looked at: the table was replaced since, or
+            its history is gone.
+        """
+        until = self.input_versions[t.TRANSACTIONS.name]
+        changes = self.warehouse.changes(t.TRANSACTIONS, since=version, until=until)
+        if changes is None:
+            return None
+        return changes.select(c.CUSTOMER_ID, F.to_date(c.ORDERED_AT).alias("day")).distinct()
+
     def returns(self) -> DataFrame:
         """What was given back, with the purchases it undoes, at the run's version."""
         self._require(t.RETURNS, "ingest")

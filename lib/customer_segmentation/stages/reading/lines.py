@@ -1,0 +1,117 @@
+"""The lines of all sources of order lines, mapped and judged, in the forms that the passes over them need."""
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import partial, reduce
+from typing import TypeVar
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import TransactionSource
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.sources import CORRUPT, read_source
+from customer_segmentation.ingest.transactions import judged_lines, left_out
+from customer_segmentation.stages.run import Run
+
+Frames = Sequence[tuple[TransactionSource, DataFrame]]
+"""Rows of each source, as `sources.read_source` gives them."""
+
+Made = TypeVar("Made")
+
+
+class OrderLines:
+    """Rows of sources of order lines, by default all of them, as order lines.
+
+    Lines of `latest` and later are not known yet; by default those of the run's as-of date.
+
+    Raises DataRefusedError where a mapping does not fit its source.
+    """
+
+    def __init__(self, run: Run, frames: Frames | None = None, *, latest: date | None = None) -> None:
+        self._spark = run.spark
+        self._checks = transaction_checks(run.config.checks, as_of=latest or run.config.as_of)
+        if frames is None:
+            frames = [
+                (source, analysed("transactions", partial(read_source, run.spark, source)))
+                for source in run.sources.transactions
+            ]
+        self._frames = frames
+        for source, frame in self._frames:
+            own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
+            analysed("transactions", partial(judged_lines, run.spark, frame, source, self._checks), has=own)
+
+    def columns(self) -> list[dict[str, str]]:
+        """The columns of each source, with their types."""
+        return [column_types(frame) for _, frame in self._frames]
+
+    def judged(self) -> DataFrame:
+        """Each line with what its own checks say."""
+        return self._union(self._frames)
+
+    def counted(self) -> tuple[DataFrame, Callable[[], Counter[str]]]:
+        """Like `judged`; and how many lines there were (`lines`, `left_out`), to be asked for after a pass."""
+        observations = [Observation() for _ in self._frames]
+        frames = [
+            (
+                source,
+                frame.observe(seen, F.count(F.lit(1)).alias("lines"), F.count_if(left_out(source)).alias("left_out")),
+            )
+            for seen, (source, frame) in zip(observations, self._frames, strict=True)
+        ]
+        return self._union(frames), lambda: sum((Counter(seen.get) for seen in observations), Counter())
+
+    def _union(self, frames: Frames) -> DataFrame:
+        return reduce(
+            DataFrame.unionByName,
+            (judged_lines(self._spark, frame, source, self._checks) for source, frame in frames),
+        )
+
+
+def column_types(frame: DataFrame) -> dict[str, str]:
+    """The source's own columns, with their types."""
+    return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
+
+
+def changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+    """What changed in the sources' columns between two readings; what a mapping can't live with was refused before."""
+    told = []
+    for number, (then, today) in enumerate(zip(before, now, strict=False), start=1):
+        source = f" of source {number}" if len(now) > 1 else ""
+        told += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
+        told += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
+        retyped = sorted(name for name in today.keys() & then.keys() if today[name] != then[name])
+        told += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
+    return sorted(told)
+
+
+def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) -> Made:
+    """What is made of a source, with its mapping resolved against the source's columns; no row is read.
+
+    Args:
+        name: of the source in the configuration.
+        made: makes it; a frame is resolved.
+        has: the source's columns.
+
+    Raises:
+        DataRefusedError: the source is not there, or a column of the mapping is not, or has a type that does not fit.
+    """
+    try:
+        result = made()
+        if isinstance(result, DataFrame):
+            result.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+    except AnalysisException as error:
+        said = str(error).split("\n")[0].split(" SQLSTATE")[0]
+        missing = (error.getMessageParameters() or {}).get("objectName", "").strip("`")
+        if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN") and has:
+            close = difflib.get_close_matches(missing.lower(), [column.lower() for column in has], n=1)
+            meant = next((column for column in has if close and column.lower() == close[0]), None)
+            hint = f"did you mean {meant}? " if meant else ""
+            said = f"there is no column {missing}; {hint}It has {', '.join(has)}"
+        raise DataRefusedError(f"sources.{name}: the mapping does not fit the source: {said}") from None
+    return result

@@ -1,0 +1,73 @@
+"""Reads the sources of order lines whole: three passes, which hold no more than lines that concern others."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+
+from pyspark.sql import DataFrame
+
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import PublishingError
+from customer_segmentation.ingest import repeats
+from customer_segmentation.ingest.batches import as_accepted, as_refused
+from customer_segmentation.spark.holding import held
+from customer_segmentation.stages.reading.account import Reading, judge_share, require_lines, verify
+from customer_segmentation.stages.reading.lines import Frames, OrderLines
+from customer_segmentation.stages.reading.now import Now
+from customer_segmentation.stages.run import Run
+
+
+def read_whole(run: Run, now: Now) -> Reading:
+    """Replace `transactions` and `rejected_transactions` by the lines that the sources hold."""
+    settings = run.config.checks
+    with _unchanging(now.whole()) as frames:
+        lines = OrderLines(run, frames)
+        with repeats.suspects(lines.judged(), settings) as found:
+            every_line, seen = lines.counted()
+            concerned = repeats.set_apart(every_line, found)[1]
+            with held(repeats.compared(concerned, settings)) as compared:
+                reading = _refused_written(run, now, lines, compared, seen)
+                every_line, seen_again = lines.counted()
+                good = repeats.set_apart(every_line, found)[0]
+                accepted = good.unionByName(as_accepted(compared))
+                run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
+    verify(run, reading)
+    if seen_again() != seen():
+        raise PublishingError("the sources changed while they were read: run again")
+    return reading
+
+
+def _refused_written(
+    run: Run, now: Now, lines: OrderLines, compared: DataFrame, seen: Callable[[], Counter[str]]
+) -> Reading:
+    """Write the refused lines, and give the account of all lines."""
+    found = repeats.account(compared)
+    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_refused(compared, batch_id=now.batch_id))
+    read = seen()
+    judged = read["lines"] - read["left_out"]
+    require_lines(found, compared, lines=read["lines"], judged=judged)
+    judge_share(run, found, compared, judged=judged)
+    now.write_files()
+    return Reading(
+        batch_id=now.batch_id,
+        lines=read["lines"],
+        accepted=judged - found.refused,
+        refused=found.refused,
+        left_out=read["left_out"],
+        by_reason=found.by_reason,
+        latest=now.latest.isoformat(),
+        columns=lines.columns(),
+        definition=now.definition,
+        sources=[dict(seen.state) for seen in now.seen],
+        versions=now.versions(),
+    )
+
+
+@contextmanager
+def _unchanging(frames: Frames) -> Iterator[Frames]:
+    """The rows, the same in every pass: those of a database, which may change in between, are kept."""
+    with ExitStack() as kept:
+        yield [
+            (source, kept.enter_context(held(frame)) if source.format == "jdbc" else frame) for source, frame in frames
+        ]
