@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
-from customer_segmentation.ingest.values import storable
 from customer_segmentation.ingest.repeats import FEW, IN_CONTEXT, order_key
+from customer_segmentation.ingest.values import storable
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]

@@ -134,22 +134,25 @@ def compared(lines: DataFrame, settings: Checks) -> DataFrame:
 
 @dataclass(frozen=True)
 class Account:
-    """How many lines are refused, how many of them only for a date that is not known yet, and how many by reason."""
+    """How many lines there are and are refused, for no more than a date that is not known yet, and by reason."""
 
+    lines: int
     refused: int
     not_known_yet: int
     by_reason: dict[str, int]
 
 
 def account(lines: DataFrame) -> Account:
-    """Count the refused lines by their `reasons`. Runs one aggregation."""
+    """Count lines by their `reasons`. Runs one aggregation."""
     row = lines.agg(
+        F.count(F.lit(1)).alias("lines"),
         F.count_if(F.size(c.REASONS) > 0).alias("refused"),
         F.count_if(F.col(c.REASONS) == F.array(F.lit(NOT_KNOWN_YET))).alias("not_known_yet"),
         *(F.count_if(F.array_contains(c.REASONS, code)).alias(code) for code in MEANING),
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
-    return Account(row["refused"], row["not_known_yet"], {code: row[code] for code in MEANING if row[code]})
+    by_reason: dict[str, int] = {code: row[code] for code in MEANING if row[code]}
+    return Account(row["lines"], row["refused"], row["not_known_yet"], by_reason)
 
 
 def _where(condition: Column, reason: Reason, settings: Checks) -> Column:

@@ -90,8 +90,9 @@ class _Batch:
         self.came, self.went = came_lines.count(), went_lines.count()
         stayed = batches.without(self._before, went_lines) if self.went else self._before
         self._after = self._hold(repeats.compared(batches.together(stayed, came_lines), run.config.checks))
-        self._counts = self._before.count(), self._after.count()
-        if self._counts[1] - self._counts[0] != self.came - self.went:
+        self._was = repeats.account(self._before.withColumn(c.REASONS, F.col("was_refused")))
+        self._is = repeats.account(self._after)
+        if self._is.lines - self._was.lines != self.came - self.went:
             raise MustReadWholeError("lines that are no longer there were not in the tables either")
         self.is_empty = not (self.came or self.went or passing.head(1))
 
@@ -101,8 +102,6 @@ class _Batch:
         Raises:
             DataRefusedError: too many of the lines that came are refused.
         """
-        before = repeats.account(self._before.withColumn(c.REASONS, F.col("was_refused")))
-        after = repeats.account(self._after)
         changed = self._hold(batches.changed(self._before, self._after))
         rows = self._after.join(changed, on=c.LINE_ID, how="left_semi")
         was_refused = F.size("was_refused") > 0
@@ -110,15 +109,15 @@ class _Batch:
         self._judge_share()
         now.write_files()
         by_reason = Counter(self._then.by_reason)
-        by_reason.subtract(before.by_reason)
-        by_reason.update(after.by_reason)
-        accepted = (self._counts[1] - after.refused) - (self._counts[0] - before.refused)
+        by_reason.subtract(self._was.by_reason)
+        by_reason.update(self._is.by_reason)
+        refused = self._is.refused - self._was.refused
         reading = replace(
             self._then,
             batch_id=now.batch_id,
             lines=self._then.lines + self.came - self.went + self._left_out,
-            accepted=self._then.accepted + accepted,
-            refused=self._then.refused + after.refused - before.refused,
+            accepted=self._then.accepted + self.came - self.went - refused,
+            refused=self._then.refused + refused,
             left_out=self._then.left_out + self._left_out,
             by_reason={code: lines for code, lines in by_reason.items() if lines},
             latest=self._latest.isoformat(),
@@ -154,6 +153,8 @@ class _Batch:
 
     def _judge_share(self) -> None:
         """Judge the lines that came; those that were there before have been judged."""
+        if self._is.refused <= self._run.config.checks.max_rejected_share * _FEWEST_JUDGED:
+            return
         new = self._after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
         judge_share(self._run, repeats.account(new), new, judged=self.came, as_if=max(self.came, _FEWEST_JUDGED))
 
