@@ -18,6 +18,7 @@ from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
 from customer_segmentation.ingest.repeats import FEW, IN_CONTEXT, order_key
 from customer_segmentation.ingest.values import storable
+from customer_segmentation.spark.holding import settled
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]
@@ -55,12 +56,11 @@ def orders_of(lines: DataFrame) -> DataFrame:
 
 
 def orders(lines: Sequence[DataFrame]) -> Orders:
-    """The orders among rows of `orders_of`. Runs one aggregation."""
-    every = reduce(DataFrame.unionByName, lines)
-    keys = every.select(_ORDER).distinct()
-    found = every.agg(F.count_distinct(_ORDER), F.min(c.ORDER_ID), F.max(c.ORDER_ID)).first()
+    """The orders among rows of `orders_of`. Reads the lines once."""
+    every = settled(reduce(DataFrame.unionByName, lines).distinct())
+    found = every.agg(F.count(F.lit(1)), F.min(c.ORDER_ID), F.max(c.ORDER_ID)).first()
     assert found is not None, "an aggregation without grouping has one row"
-    return Orders(keys, *found)
+    return Orders(every.select(_ORDER), *found)
 
 
 def known_by_now(rejected: DataFrame, latest: date) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Keeps a frame that is read more than once, where the platform can."""
+"""Keeps the rows of a frame that is read more than once, where the platform can."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +21,17 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
         yield kept
     finally:
         kept.unpersist()
+
+
+def settled(frame: DataFrame) -> DataFrame:
+    """The frame's rows, computed now and kept as long as the result is in use; how they came about is forgotten.
+
+    For few rows that much is built on: a plan that uses a frame again and again grows with each use. On serverless
+    compute the frame as it is.
+    """
+    try:
+        return frame.localCheckpoint()
+    except PySparkException as error:
+        if "NOT_SUPPORTED" not in str(error):
+            raise
+        return frame

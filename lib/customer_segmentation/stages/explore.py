@@ -45,7 +45,8 @@ def _explored(run: Run) -> Exploration:
     reading = last_reading(run)
     return explore(
         lines=run.transactions(),
-        refused=run.warehouse.read(t.REJECTED_TRANSACTIONS),
+        # As they came: the columns read from them are those of the line itself.
+        refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
         customers=run.customers(),
         engagement=run.engagement(),
         intake=Intake(reading.lines, reading.accepted, reading.refused, reading.by_reason, reading.left_out),

@@ -13,7 +13,7 @@ from customer_segmentation.ingest.customers import customer_attributes, mapped_c
 from customer_segmentation.ingest.engagement import engagement_events, mapped_events
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.holding import settled
 from customer_segmentation.stages.reading import analysed, read_order_lines
 from customer_segmentation.stages.run import Run
 
@@ -64,10 +64,10 @@ def _match_returns(run: Run, version: int, then: int | None) -> None:
     if changes is None:
         run.warehouse.overwrite(t.RETURNS, matched_returns(lines), note=note)
         return
-    with held(touched_pairs(changes, run.warehouse.read(t.RETURNS))) as pairs:
-        gone = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
-        pieces = matched_returns(of_pairs(lines, pairs))
-        run.warehouse.change(t.RETURNS, gone=gone, key=c.RETURN_LINE_ID, rows=pieces, note=note)
+    pairs = settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
+    gone = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
+    pieces = matched_returns(of_pairs(lines, pairs))
+    run.warehouse.change(t.RETURNS, gone=gone, key=c.RETURN_LINE_ID, rows=pieces, note=note)
 
 
 def _ingest_whole(

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -18,7 +17,7 @@ from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, repeats
 from customer_segmentation.ingest.news import MustReadWholeError, News
 from customer_segmentation.report.wording import count
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.holding import settled
 from customer_segmentation.stages.reading.account import Reading, judge_share, verify
 from customer_segmentation.stages.reading.lines import OrderLines, column_types
 from customer_segmentation.stages.reading.now import Now
@@ -46,11 +45,10 @@ def read_batch(run: Run, then: Reading, now: Now) -> tuple[Reading, list[str]]:
     if not any(news) and not may_pass:
         return then, ["nothing new"]
     _take_back(run, then)
-    with ExitStack() as kept:
-        batch = _Batch(run, then, news, latest, kept)
-        if batch.is_empty and not any(one and one.perhaps is None for one in news):
-            return then, ["nothing new"]
-        reading = batch.written(now)
+    batch = _Batch(run, then, news, latest)
+    if batch.is_empty and not any(one and one.perhaps is None for one in news):
+        return then, ["nothing new"]
+    reading = batch.written(now)
     verify(run, reading)
     told = f"{count(batch.came)} new lines" + (f", {count(batch.went)} no longer there" if batch.went else "")
     return reading, [told]
@@ -62,8 +60,8 @@ class _Batch:
     came, went: how many lines.
     """
 
-    def __init__(self, run: Run, then: Reading, news: Sequence[News | None], latest: date, kept: ExitStack) -> None:
-        self._run, self._then, self._latest, self._kept = run, then, latest, kept
+    def __init__(self, run: Run, then: Reading, news: Sequence[News | None], latest: date) -> None:
+        self._run, self._then, self._latest = run, then, latest
         self._columns = [
             known | (column_types(one.came) if one else {}) for known, one in zip(then.columns, news, strict=True)
         ]
@@ -74,9 +72,8 @@ class _Batch:
         came_lines, went_lines = came.lines, went.lines
         if went.is_some:
             # A row that was changed and changed back, or written anew with its whole file, did neither.
-            came_lines = self._hold(batches.without(came.lines, went.lines))
-            went_lines = self._hold(batches.without(went.lines, came.lines))
-        # Of fixed versions: what is kept of a table is read anew once the table is written.
+            came_lines = settled(batches.without(came.lines, went.lines))
+            went_lines = settled(batches.without(went.lines, came.lines))
         transactions, rejected = (
             run.warehouse.read(table, version=run.warehouse.last_commit(table)[0])
             for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS)
@@ -84,12 +81,12 @@ class _Batch:
         passing = batches.known_by_now(rejected, latest)
         parts = [came_lines, went_lines, perhaps.lines, passing]
         self._orders = batches.orders([batches.orders_of(lines) for lines in parts])
-        self._before = self._hold(batches.standing(transactions, rejected, self._orders, latest=latest))
+        self._before = settled(batches.standing(transactions, rejected, self._orders, latest=latest))
         if perhaps.is_some:
-            came_lines = self._hold(came_lines.unionByName(batches.without(perhaps.lines, self._before)))
+            came_lines = settled(came_lines.unionByName(batches.without(perhaps.lines, self._before)))
         self.came, self.went = came_lines.count(), went_lines.count()
         stayed = batches.without(self._before, went_lines) if self.went else self._before
-        self._after = self._hold(repeats.compared(batches.together(stayed, came_lines), run.config.checks))
+        self._after = settled(repeats.compared(batches.together(stayed, came_lines), run.config.checks))
         self._was = repeats.account(self._before.withColumn(c.REASONS, F.col("was_refused")))
         self._is = repeats.account(self._after)
         if self._is.lines - self._was.lines != self.came - self.went:
@@ -102,7 +99,7 @@ class _Batch:
         Raises:
             DataRefusedError: too many of the lines that came are refused.
         """
-        changed = self._hold(batches.changed(self._before, self._after))
+        changed = settled(batches.changed(self._before, self._after))
         rows = self._after.join(changed, on=c.LINE_ID, how="left_semi")
         was_refused = F.size("was_refused") > 0
         self._change(t.REJECTED_TRANSACTIONS, changed, was_refused, batches.as_refused(rows, batch_id=now.batch_id))
@@ -128,9 +125,6 @@ class _Batch:
         self._change(t.TRANSACTIONS, changed, ~was_refused, batches.as_accepted(rows), note=asdict(reading))
         return reading
 
-    def _hold(self, frame: DataFrame) -> DataFrame:
-        return self._kept.enter_context(held(frame))
-
     def _judged(self, parts: Sequence[DataFrame | None]) -> "_Judged":
         """The rows of one part of the news of each source, as order lines."""
         run = self._run
@@ -141,15 +135,14 @@ class _Batch:
         ]
         if not frames:
             return _Judged(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
-        lines, seen = OrderLines(run, frames, latest=self._latest).counted()
-        lines = self._hold(lines.select(t.REJECTED_TRANSACTIONS.column_names))
+        lines = OrderLines(run, frames, latest=self._latest)
         try:
-            lines.count()
+            judged = settled(lines.judged().select(t.REJECTED_TRANSACTIONS.column_names))
         except PySparkException as error:
             if any(source.format == "delta" for source, _ in frames) and "FAILED_READ_FILE" in str(error):
                 raise MustReadWholeError("the change feed's files are gone") from None
             raise
-        return _Judged(lines, seen()["left_out"], True)
+        return _Judged(judged, lines.left_out(), True)
 
     def _judge_share(self) -> None:
         """Judge the lines that came; those that were there before have been judged."""

@@ -66,6 +66,10 @@ class OrderLines:
         ]
         return self._union(frames), lambda: sum((Counter(seen.get) for seen in observations), Counter())
 
+    def left_out(self) -> int:
+        """How many lines the sources' `where` leaves out. Reads those that have one."""
+        return sum(frame.where(left_out(source)).count() for source, frame in self._frames if source.where is not None)
+
     def _union(self, frames: Frames) -> DataFrame:
         return reduce(
             DataFrame.unionByName,
