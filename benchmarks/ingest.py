@@ -1,4 +1,4 @@
-"""What checking every line costs: ingest of order lines against a bare copy of the same files to Delta."""
+"""What checking every line costs: reading order lines into their tables against a bare copy of the files to Delta."""
 
 import io
 import shutil
@@ -12,8 +12,9 @@ from benchmarks.measuring import Comparison, compared
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.session import get_session
-from customer_segmentation.stages import Run, ingest_sources
+from customer_segmentation.stages import Run
 from customer_segmentation.stages.generate import generate_data
+from customer_segmentation.stages.reading import read_order_lines
 
 SYNTHETIC = Path(__file__).parents[1] / "conf" / "synthetic.yml"
 LIMIT = 1.5
@@ -32,7 +33,7 @@ def _measured(folder: Path, format_: str, lines: int, runs: int) -> Comparison:
 
     def ours() -> None:
         shutil.rmtree(folder / "tables", ignore_errors=True)
-        ingest_sources(_run(spark, config))
+        read_order_lines(_run(spark, config))
 
     def bare() -> None:
         shutil.rmtree(folder / "copy", ignore_errors=True)

@@ -4,7 +4,8 @@ Each kind of source tells it in its own way: files by the list of those that wer
 since the version that was read, a database by a column that grows. Where the source can't tell, all of it is read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,9 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.ingest.locations import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
+from customer_segmentation.spark.history import lost_history
 
 State = Mapping[str, Any]
 """How far a source has been read, as JSON can tell it."""
@@ -27,7 +30,7 @@ Files = Mapping[str, tuple[int, str]]
 
 _GONE_SHOWN = 3
 _KIND = "_change_type"
-_NO_FEED = "set its table property delta.enableChangeDataFeed to read only what is new"
+_NO_FEED = "with the table property delta.enableChangeDataFeed, only what is new is read"
 
 
 class MustReadWholeError(Exception):
@@ -72,6 +75,24 @@ def look(spark: SparkSession, source: TransactionSource) -> Seen:
         top = bounds(spark, source, source.watermark)[1]
         return Seen({"watermark": top, "read_at": datetime.now(UTC).isoformat()})
     return Seen({"read_at": datetime.now(UTC).isoformat()})
+
+
+@contextmanager
+def following(source: TransactionSource, then: State) -> Iterator[None]:
+    """Where the block finds that a Delta table can't tell its changes since a look, says so.
+
+    Raises:
+        MustReadWholeError: it can't.
+    """
+    try:
+        yield
+    except PySparkException as error:
+        why = lost_history(error)
+        if source.format != "delta" or why is None:
+            raise
+        raise MustReadWholeError(
+            f"{source.table or source.path} {why}, since version {then['version']}; {_NO_FEED}"
+        ) from None
 
 
 def as_seen(spark: SparkSession, source: TransactionSource, seen: Seen) -> DataFrame:
@@ -143,13 +164,9 @@ def _changed_rows(spark: SparkSession, source: TransactionSource, then: State, n
         return None
     reader = spark.read.format("delta").option("readChangeFeed", "true")
     reader = reader.option("startingVersion", then["version"] + 1).option("endingVersion", now["version"])
-    name = delta_name(source)
-    try:
-        feed = reader.table(name) if source.path is None else reader.load(name[len("delta.`") : -1].replace("``", "`"))
+    with following(source, then):
+        feed = reader.table(str(source.table)) if source.path is None else reader.load(resolve(source.path))
         feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
-    except PySparkException as error:
-        why = "has no change feed" if "CHANGE_DATA" in str(error.getCondition()) else "lost its history"
-        raise MustReadWholeError(f"{place} {why} since version {then['version']}; {_NO_FEED}") from None
     rows = feed.select(
         *(F.col(f"`{name}`") for name in feed.columns if name not in (_KIND, "_commit_version", "_commit_timestamp")),
         origin(source).alias(SOURCE_FILE),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -13,6 +14,7 @@ from customer_segmentation.ingest.customers import customer_attributes, mapped_c
 from customer_segmentation.ingest.engagement import engagement_events, mapped_events
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
 from customer_segmentation.ingest.sources import fingerprint
+from customer_segmentation.spark.history import lost_history
 from customer_segmentation.spark.holding import settled
 from customer_segmentation.stages.reading import analysed, read_order_lines
 from customer_segmentation.stages.run import Run
@@ -60,14 +62,26 @@ def _ingest_returns(run: Run) -> str:
 def _match_returns(run: Run, version: int, then: int | None) -> None:
     """Write the matches of a version of the lines; from those of an earlier one, only where lines changed."""
     lines, note = run.warehouse.read(t.TRANSACTIONS, version=version), {"transactions": version}
-    changes = run.warehouse.changes(t.TRANSACTIONS, since=then, until=version) if then is not None else None
-    if changes is None:
+    pairs = _touched_pairs(run, version, then)
+    if pairs is None:
         run.warehouse.overwrite(t.RETURNS, matched_returns(lines), note=note)
         return
-    pairs = settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
     gone = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
     pieces = matched_returns(of_pairs(lines, pairs))
     run.warehouse.change(t.RETURNS, gone=gone, key=c.RETURN_LINE_ID, rows=pieces, note=note)
+
+
+def _touched_pairs(run: Run, version: int, then: int | None) -> DataFrame | None:
+    """The customers and products whose matches may have changed since a version; None where that can't be told."""
+    changes = None if then is None else run.warehouse.changes(t.TRANSACTIONS, since=then, until=version)
+    if changes is None:
+        return None
+    try:
+        return settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
+    except PySparkException as error:
+        if lost_history(error) is None:
+            raise
+        return None
 
 
 def _ingest_whole(

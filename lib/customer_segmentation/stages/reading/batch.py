@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -15,7 +16,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, repeats
-from customer_segmentation.ingest.news import MustReadWholeError, News
+from customer_segmentation.ingest.news import MustReadWholeError, News, following
 from customer_segmentation.report.wording import count
 from customer_segmentation.spark.holding import settled
 from customer_segmentation.stages.reading.account import Reading, judge_share, verify
@@ -136,12 +137,10 @@ class _Batch:
         if not frames:
             return _Judged(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
         lines = OrderLines(run, frames, latest=self._latest)
-        try:
+        with ExitStack() as looking:
+            for source, then in zip(run.sources.transactions, self._then.sources, strict=True):
+                looking.enter_context(following(source, then))
             judged = settled(lines.judged().select(t.REJECTED_TRANSACTIONS.column_names))
-        except PySparkException as error:
-            if any(source.format == "delta" for source, _ in frames) and "FAILED_READ_FILE" in str(error):
-                raise MustReadWholeError("the change feed's files are gone") from None
-            raise
         return _Judged(judged, lines.left_out(), True)
 
     def _judge_share(self) -> None:
