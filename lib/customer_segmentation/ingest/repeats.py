@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.transactions import IS_REFUSED
 from customer_segmentation.spark.holding import held
 
@@ -86,16 +85,16 @@ def order_key() -> Column:
 
 
 def set_apart(lines: DataFrame, found: Suspects) -> tuple[DataFrame, DataFrame]:
-    """The lines that are good whatever the others are, as rows of `transactions`, and those to be compared or refused.
+    """The lines that are good whatever the others are, and those to be compared or refused.
 
     Args:
-        lines: as `transactions.judged_lines` gives them.
+        lines: as `transactions.checked_lines` gives them.
         found: what `suspects` found among them.
     """
     lines = lines.withColumn(_ORDER, order_key())
     marked = _marked(_marked(lines, found.copied, c.LINE_ID, _IS_COPIED), found.mixed, _ORDER, _IS_MIXED)
     concerned = F.col(IS_REFUSED) | F.col(_IS_COPIED) | F.col(_IS_MIXED)
-    return marked.where(~concerned).select(TRANSACTIONS.column_names), marked.where(concerned)
+    return marked.where(~concerned), marked.where(concerned)
 
 
 def compared(lines: DataFrame, settings: Checks) -> DataFrame:

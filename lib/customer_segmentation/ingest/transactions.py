@@ -52,16 +52,24 @@ def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSourc
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
     """
-    typed = typed_lines(spark, frame, source)
-    refuses = [check.holds for check in checks if check.refuses]
-    return typed.select(
+    return told_lines(checked_lines(spark, frame, source, checks), checks)
+
+
+def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
+    """Like `typed_lines`, with whether a check refuses the line: good lines need no more to be found good."""
+    refuses = _any([check.holds for check in checks if check.refuses])
+    return typed_lines(spark, frame, source).withColumn(IS_REFUSED, refuses)
+
+
+def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
+    """The lines of `checked_lines`, or some of them, as `judged_lines` tells them."""
+    return lines.select(
         c.SOURCE_FILE,
-        _as_it_came(typed).alias(c.ROW),
+        _as_it_came(lines).alias(c.ROW),
         *(name for name in TRANSACTIONS.column_names if name != c.WARNINGS),
         codes(checks, refuses=False).alias(c.WARNINGS),
         codes(checks, refuses=True).alias(c.REASONS),
-        # On its own, so that good lines need no array to be found good.
-        _any(refuses).alias(IS_REFUSED),
+        IS_REFUSED,
         F.lit(None).cast("timestamp").alias(c.INGESTED_AT),
         F.lit(None).cast("string").alias(c.BATCH_ID),
     )
@@ -188,13 +196,13 @@ def _digest(frame: DataFrame, own: list[str]) -> Column:
     A column that is null or not there makes no difference, so lines keep their digest when a source gets more columns.
     """
     types = {field.name: field.dataType for field in frame.schema.fields}
-    parts = []
+    values, places = [], F.lit(0).cast("bigint")
     for name in sorted(own):
         value = F.col(f"`{name}`")
-        # The hash passes over nulls: without this, (a, null) and (null, a) would be equal.
-        parts.append(F.when(value.isNotNull(), F.lit(zlib.crc32(name.encode()))))
-        parts.append(F.to_json(F.struct(value)) if isinstance(types[name], _NESTED) else value)
-    return F.xxhash64(*parts)
+        values.append(F.to_json(F.struct(value)) if isinstance(types[name], _NESTED) else value)
+        places = places + F.when(value.isNotNull(), F.lit(zlib.crc32(name.encode())).cast("bigint")).otherwise(0)
+    # The hash passes over nulls: without the places, (a, null) and (null, a) would be equal.
+    return F.xxhash64(*values, places)
 
 
 def _as_it_came(typed: DataFrame) -> Column:

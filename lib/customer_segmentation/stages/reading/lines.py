@@ -1,11 +1,10 @@
 """The lines of all sources of order lines, mapped and judged, in the forms that the passes over them need."""
 
 import difflib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial, reduce
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation
@@ -13,10 +12,12 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.repeats import Suspects, set_apart
 from customer_segmentation.ingest.sources import CORRUPT, read_source
-from customer_segmentation.ingest.transactions import judged_lines, left_out
+from customer_segmentation.ingest.transactions import checked_lines, judged_lines, left_out, told_lines
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]
@@ -51,30 +52,37 @@ class OrderLines:
         return [column_types(frame) for _, frame in self._frames]
 
     def judged(self) -> DataFrame:
-        """Each line with what its own checks say."""
-        return self._union(self._frames)
+        """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
+        return self._union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
 
-    def counted(self) -> tuple[DataFrame, Callable[[], Counter[str]]]:
-        """Like `judged`; and how many lines there were (`lines`, `left_out`), to be asked for after a pass."""
-        observations = [Observation() for _ in self._frames]
-        frames = [
-            (
-                source,
-                frame.observe(seen, F.count(F.lit(1)).alias("lines"), F.count_if(left_out(source)).alias("left_out")),
-            )
-            for seen, (source, frame) in zip(observations, self._frames, strict=True)
-        ]
-        return self._union(frames), lambda: sum((Counter(seen.get) for seen in observations), Counter())
+    def good(self, found: Suspects) -> tuple[DataFrame, Callable[[], int]]:
+        """The lines that are good whatever the others are, as rows of `transactions`.
+
+        Also how many lines there were in all that are not left out, to be asked for after a pass over the lines.
+        """
+        lines, seen = self._set_apart(found, 0)
+        return lines.select(t.TRANSACTIONS.column_names), seen
+
+    def concerned(self, found: Suspects) -> tuple[DataFrame, Callable[[], int]]:
+        """The lines that are to be compared or refused; and how many there were in all, see `good`."""
+        return self._set_apart(found, 1)
 
     def left_out(self) -> int:
         """How many lines the sources' `where` leaves out. Reads those that have one."""
         return sum(frame.where(left_out(source)).count() for source, frame in self._frames if source.where is not None)
 
-    def _union(self, frames: Frames) -> DataFrame:
-        return reduce(
-            DataFrame.unionByName,
-            (judged_lines(self._spark, frame, source, self._checks) for source, frame in frames),
-        )
+    def _set_apart(self, found: Suspects, part: Literal[0, 1]) -> tuple[DataFrame, Callable[[], int]]:
+        seen = [Observation() for _ in self._frames]
+        frames = []
+        for one, (source, frame) in zip(seen, self._frames, strict=True):
+            # No condition is moved below what is observed: else every value would be read once to choose the line, and
+            # again for the line. The line's text and reasons are made of the few that are chosen.
+            lines = checked_lines(self._spark, frame, source, self._checks).observe(one, F.count(F.lit(1)).alias("n"))
+            frames.append(told_lines(set_apart(lines, found)[part], self._checks))
+        return self._union(frames), lambda: sum(one.get["n"] for one in seen)
+
+    def _union(self, frames: Iterable[DataFrame]) -> DataFrame:
+        return reduce(DataFrame.unionByName, frames)
 
 
 def column_types(frame: DataFrame) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Reads the sources of order lines whole: three passes, which hold no more than lines that concern others."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -24,12 +23,10 @@ def read_whole(run: Run, now: Now) -> Reading:
     with _unchanging(now.whole()) as frames:
         lines = OrderLines(run, frames)
         with repeats.suspects(lines.judged(), settings) as found:
-            every_line, seen = lines.counted()
-            concerned = repeats.set_apart(every_line, found)[1]
+            concerned, seen = lines.concerned(found)
             with held(repeats.compared(concerned, settings)) as compared:
                 reading = _refused_written(run, now, lines, compared, seen)
-                every_line, seen_again = lines.counted()
-                good = repeats.set_apart(every_line, found)[0]
+                good, seen_again = lines.good(found)
                 accepted = good.unionByName(as_accepted(compared))
                 run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
     verify(run, reading)
@@ -38,28 +35,25 @@ def read_whole(run: Run, now: Now) -> Reading:
     return reading
 
 
-def _refused_written(
-    run: Run, now: Now, lines: OrderLines, compared: DataFrame, seen: Callable[[], Counter[str]]
-) -> Reading:
+def _refused_written(run: Run, now: Now, lines: OrderLines, compared: DataFrame, seen: Callable[[], int]) -> Reading:
     """Write the refused lines, and give the account of all lines."""
     found = repeats.account(compared)
     run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_refused(compared, batch_id=now.batch_id))
-    read = seen()
-    judged = read["lines"] - read["left_out"]
-    require_lines(found, compared, lines=read["lines"], judged=judged)
+    judged, left_out = seen(), lines.left_out()
+    require_lines(found, compared, lines=judged + left_out, judged=judged)
     judge_share(run, found, compared, judged=judged)
     now.write_files()
     return Reading(
         batch_id=now.batch_id,
-        lines=read["lines"],
+        lines=judged + left_out,
         accepted=judged - found.refused,
         refused=found.refused,
-        left_out=read["left_out"],
+        left_out=left_out,
         by_reason=found.by_reason,
         latest=now.latest.isoformat(),
         columns=lines.columns(),
         definition=now.definition,
-        sources=[dict(seen.state) for seen in now.seen],
+        sources=[dict(one.state) for one in now.seen],
         versions=now.versions(),
     )
 
