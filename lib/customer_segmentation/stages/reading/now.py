@@ -1,7 +1,7 @@
 """What the sources of order lines and the settings are as a run finds them."""
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.news import Files, News, as_seen, gone, look, news
@@ -17,7 +17,7 @@ class Now:
     def __init__(self, run: Run) -> None:
         self._run = run
         self.sources = run.sources.transactions
-        self.seen = [analysed("transactions", lambda s=source: look(run.spark, s)) for source in self.sources]  # type: ignore[misc]
+        self.seen = [analysed("transactions", partial(look, run.spark, source)) for source in self.sources]
         self.latest = min(filter(None, (run.config.as_of, run.config.checks.latest_order)))
         settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
         self.definition = definition(run.spark, self.sources, settings)
@@ -27,10 +27,10 @@ class Now:
         """Names what was read: the same settings and state of the sources have the same."""
         return digest([self.definition, *(dict(seen.state) for seen in self.seen)])
 
-    def whole(self) -> Frames:
-        """All rows of each source."""
+    def whole(self, *, is_placed: bool = True) -> Frames:
+        """All rows of each source, with where they came from or without."""
         return [
-            (source, analysed("transactions", lambda s=source, at=seen: as_seen(self._run.spark, s, at)))  # type: ignore[misc]
+            (source, analysed("transactions", partial(as_seen, self._run.spark, source, seen, is_placed=is_placed)))
             for source, seen in zip(self.sources, self.seen, strict=True)
         ]
 

@@ -20,13 +20,13 @@ from customer_segmentation.stages.run import Run
 def read_whole(run: Run, now: Now) -> Reading:
     """Replace `transactions` and `rejected_transactions` by the lines that the sources hold."""
     settings = run.config.checks
-    with _unchanging(now.whole()) as frames:
-        lines = OrderLines(run, frames)
-        with repeats.suspects(lines.judged(), settings) as found:
+    with _unchanging(now) as (frames, unplaced):
+        lines, unplaced_lines = OrderLines(run, frames), OrderLines(run, unplaced)
+        with repeats.suspects(unplaced_lines.judged(), settings) as found:
             concerned, seen = lines.concerned(found)
             with held(repeats.compared(concerned, settings)) as compared:
                 reading = _refused_written(run, now, lines, compared, seen)
-                good, seen_again = lines.good(found)
+                good, seen_again = unplaced_lines.good(found)
                 accepted = good.unionByName(as_accepted(compared))
                 run.warehouse.overwrite(t.TRANSACTIONS, accepted, note=asdict(reading))
     verify(run, reading)
@@ -59,9 +59,15 @@ def _refused_written(run: Run, now: Now, lines: OrderLines, compared: DataFrame,
 
 
 @contextmanager
-def _unchanging(frames: Frames) -> Iterator[Frames]:
-    """The rows, the same in every pass: those of a database, which may change in between, are kept."""
+def _unchanging(now: Now) -> Iterator[tuple[Frames, Frames]]:
+    """The rows, with where they came from and without, the same in every pass: those of a database are kept."""
     with ExitStack() as kept:
-        yield [
-            (source, kept.enter_context(held(frame)) if source.format == "jdbc" else frame) for source, frame in frames
+        frames = [
+            (source, kept.enter_context(held(frame)) if source.format == "jdbc" else frame)
+            for source, frame in now.whole()
         ]
+        unplaced = [
+            one if one[0].format == "jdbc" else other
+            for one, other in zip(frames, now.whole(is_placed=False), strict=True)
+        ]
+        yield frames, unplaced
