@@ -763,7 +763,8 @@ def test_a_configuration_is_frozen() -> None:
 
 @pytest.mark.parametrize("source", [TransactionSource, CustomerSource, EngagementSource])
 def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel]) -> None:
-    own = {"columns", "decimal_comma"} if source is TransactionSource else {"columns"}
+    of_lines = {"decimal_comma", "watermark", "overlap", "gone_files"}
+    own = {"columns", *of_lines} if source is TransactionSource else {"columns"}
     assert set(source.model_fields) == {*Source.model_fields, *own}
 
 

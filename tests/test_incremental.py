@@ -202,6 +202,20 @@ def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable
 
 
 @pytest.mark.slow
+def test_folders_named_after_a_column_are_columns_of_a_batch_too(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    mapping = {"columns": {**MAPPING, "ordered_at": "day"}}
+    written(tmp_path / "in" / "day=2024-03-01" / "a.csv", [line()])
+    written(tmp_path / "in" / "archive" / "old.csv", [line(no="O9")])
+    ingested(run_of(**mapping))
+    written(tmp_path / "in" / "day=2024-03-02" / "b.csv", [line(no="O2"), line(no="O2")])
+
+    assert ingested(run_of(**mapping)).told() == "3 lines in = 2 accepted + 1 refused"
+
+    assert_as_if_read_anew(run_of(**mapping), run_of(root="anew", **mapping))
+    assert sorted(read(tmp_path / "tables", "transactions").ordered_at.dt.day) == [1, 2]
+
+
+@pytest.mark.slow
 def test_what_a_killed_batch_left_is_taken_back(
     tmp_path: Path, run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,11 +190,20 @@ def test_a_secret_that_is_not_set_is_named_by_its_variable_only(spark: SparkSess
         {"format": "jdbc", "path": "x", "options": {"url": "jdbc:x"}},
         {"format": "csv", "path": "x", "version": 3},
         {"format": "csv", "path": "x", "partition_column": "id"},
+        {"format": "csv", "path": "x", "watermark": "changed"},
+        {"format": "jdbc", "table": "x", "options": {"url": "jdbc:x"}, "overlap": "1 hour"},
+        {"format": "jdbc", "table": "x", "options": {"url": "jdbc:x"}, "watermark": "at", "overlap": "an hour"},
+        {"format": "csv", "path": "x", "gone_files": "forget"},
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(relation: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TransactionSource.model_validate({**relation, "columns": MAPPING})
+
+
+def test_the_versions_of_a_line_need_a_number_and_a_time() -> None:
+    with pytest.raises(ValidationError, match="needs both line_number and changed_at"):
+        TransactionSource.model_validate({"path": "x", "columns": {**MAPPING, "changed_at": "at"}})
 
 
 @pytest.fixture
