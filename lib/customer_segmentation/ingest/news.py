@@ -138,7 +138,7 @@ def gone(source: TransactionSource, files_then: Files, files_now: Files) -> list
     if missing and source.gone_files == "refuse":
         shown = ", ".join(missing[:_GONE_SHOWN]) + (" ..." if len(missing) > _GONE_SHOWN else "")
         raise DataRefusedError(
-            f"sources.transactions: {len(missing):,} files that were read are no longer at {source.path}: {shown}; "
+            f"sources.transactions: files that were read are no longer at {source.path} ({len(missing):,}): {shown}; "
             "bring them back, or set gone_files of the source to remove (their lines go too) or keep (they stay)"
         )
     return missing

@@ -51,7 +51,8 @@ def read_batch(run: Run, then: Reading, now: Now) -> tuple[Reading, list[str]]:
         return then, ["nothing new"]
     reading = batch.written(now)
     verify(run, reading)
-    told = f"{count(batch.came)} new lines" + (f", {count(batch.went)} no longer there" if batch.went else "")
+    lines = "line" if batch.came == 1 else "lines"
+    told = f"{count(batch.came)} new {lines}" + (f", {count(batch.went)} no longer there" if batch.went else "")
     return reading, [told]
 
 
