@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, NumericType, TimestampNTZType, TimestampType
@@ -86,7 +85,7 @@ def following(source: TransactionSource, then: State) -> Iterator[None]:
     """
     try:
         yield
-    except PySparkException as error:
+    except Exception as error:
         why = lost_history(error)
         if source.format != "delta" or why is None:
             raise

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -78,7 +77,7 @@ def _touched_pairs(run: Run, version: int, then: int | None) -> DataFrame | None
         return None
     try:
         return settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
-    except PySparkException as error:
+    except Exception as error:
         if lost_history(error) is None:
             raise
         return None
