@@ -127,6 +127,9 @@ def shown(found: Exploration) -> Page:
 def test_missing_and_known_values_are_counted_in_every_column(profile: pd.DataFrame, root: Path) -> None:
     for name in ("transactions", "rejected_transactions", "customers", "engagement"):
         table = read(root, name)
+        if name == "rejected_transactions":
+            # Of a refused line what came is told, not what could be read of it.
+            table = table.drop(columns=t.TRANSACTIONS.column_names)
         told = profile.loc[name]
         assert list(told.sort_values("position").index) == list(table.columns)
         assert set(told.row_count) == {len(table)}

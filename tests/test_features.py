@@ -43,6 +43,8 @@ def line(
         None,
         is_return,
         [],
+        None,
+        None,
         0,
     )
 
