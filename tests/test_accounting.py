@@ -16,10 +16,10 @@ from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.reading import Reading, changes, last_reading
+from tests.csv_lines import Line, Sheet, seeded
 from tests.generated import quiet
 from tests.warehouse import contents, read
 
-NAMES = ["who", "no", "at", "product", "pieces", "price", "money"]
 MAPPING = {
     "customer_id": "who",
     "order_id": "no",
@@ -29,19 +29,8 @@ MAPPING = {
     "unit_price": "price",
     "currency": "money",
 }
-GOOD = ["C1", "O1", "2024-03-01 10:00:00", "P1", "2", "3.50", "EUR"]
-Line = list[str]
-
-
-def line(**changes: str) -> Line:
-    return [changes.get(name, value) for name, value in zip(NAMES, GOOD, strict=True)]
-
-
-def written(path: Path, lines: list[Line]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([NAMES, *lines])
-    return path
+SHEET = Sheet(who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", money="EUR")
+line, written = SHEET.line, SHEET.written
 
 
 @pytest.fixture
@@ -211,12 +200,6 @@ def mutated(draw: random.Random, count: int) -> list[Line]:
             values[draw.randrange(len(values))] = draw.choice(HOSTILE)
         lines.append(values)
     return lines
-
-
-def seeded() -> random.Random:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    return random.Random(seed)
 
 
 def test_no_line_is_lost_and_none_crashes_whatever_it_holds(tmp_path: Path, run_of: Callable[..., Run]) -> None:

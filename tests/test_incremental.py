@@ -1,6 +1,5 @@
 """Batches of order lines: whatever came, changed or went, the tables are as if all lines were read anew."""
 
-import csv
 import random
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -17,11 +16,11 @@ from customer_segmentation.ingest import news
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.reading import Reading, last_reading, read_order_lines
 from customer_segmentation.stages.reading.now import Now
+from tests.csv_lines import Line, Sheet, seeded
 from tests.generated import quiet
 from tests.postgres import postgres
 from tests.warehouse import contents, read
 
-NAMES = ["who", "no", "at", "product", "pieces", "price", "position", "changed"]
 MAPPING = {
     "customer_id": "who",
     "order_id": "no",
@@ -32,19 +31,11 @@ MAPPING = {
     "line_number": "position",
     "changed_at": "changed",
 }
-GOOD = ["C1", "O1", "2024-03-01 10:00:00", "P1", "2", "3.50", "", ""]
-SCHEMA = ", ".join(f"{name} string" for name in NAMES)
-Line = list[str]
-
-
-def line(**changes: str) -> Line:
-    return [changes.get(name, value) for name, value in zip(NAMES, GOOD, strict=True)]
-
-
-def written(path: Path, lines: list[Line]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([NAMES, *lines])
+SHEET = Sheet(
+    who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", position="", changed=""
+)
+line, written = SHEET.line, SHEET.written
+SCHEMA = ", ".join(f"{name} string" for name in SHEET.names)
 
 
 @pytest.fixture
@@ -86,12 +77,6 @@ def assert_as_if_read_anew(run: Run, anew: Run) -> None:
     assert refused(roots[0]) == refused(roots[1])
     accounts = [(one.lines, one.accepted, one.refused, one.left_out, one.by_reason) for one in readings]
     assert accounts[0] == accounts[1]
-
-
-def seeded() -> random.Random:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    return random.Random(seed)
 
 
 def entangled(draw: random.Random, count: int) -> list[Line]:

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS
 from customer_segmentation.ingest.returns import Line, Piece, matched_returns, undo, undone_orders
+from tests.csv_lines import seeded
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA = (
@@ -320,12 +321,6 @@ def setting(spark: SparkSession, **values: str | int) -> Iterator[None]:
     finally:
         for name, value in before.items():
             spark.conf.set(name, value)
-
-
-def seeded(seed: int | None = None) -> random.Random:
-    seed = random.randrange(10**6) if seed is None else seed
-    print(f"seed {seed}")
-    return random.Random(seed)
 
 
 @pytest.mark.parametrize("seed", [7, None])

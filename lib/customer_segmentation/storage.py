@@ -16,10 +16,9 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.tables import Table
+from customer_segmentation.spark.history import change_feed
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
-
-
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -124,22 +123,16 @@ class Warehouse:
             return None
         if since == until:
             return self.read(table).limit(0)
-        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
-        reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
-        location = self.location(table)
         try:
-            feed = (reader.table(location) if self._named else reader.load(location)).select(table.column_names)
-            feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+            feed = change_feed(self.spark, self.location(table), is_named=self._named, since=since, until=until)
         except AnalysisException:
             return None
-        return feed
+        return feed.select(table.column_names)
 
-    def restore(self, table: Table, *, version: int) -> bool:
-        """Take back what was committed after a version; whether there was something."""
-        if self.last_commit(table)[0] == version:
-            return False
-        self.spark.sql(f"RESTORE TABLE {self._target(table)} TO VERSION AS OF {version}")
-        return True
+    def restore(self, table: Table, *, version: int) -> None:
+        """Take back what was committed after a version, if something was."""
+        if self.last_commit(table)[0] != version:
+            self.spark.sql(f"RESTORE TABLE {self._target(table)} TO VERSION AS OF {version}")
 
     def replace(self, table: Table, frame: DataFrame, *, column: str, value: str) -> None:
         """Replace the rows whose column equals value in one commit; every row of the frame has that value."""

@@ -19,7 +19,7 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.locations import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
-from customer_segmentation.spark.history import lost_history
+from customer_segmentation.spark.history import change_feed, lost_history
 
 State = Mapping[str, Any]
 """How far a source has been read, as JSON can tell it."""
@@ -127,27 +127,32 @@ def news(spark: SparkSession, source: TransactionSource, then: State, files_then
     raise MustReadWholeError(f"{place} does not tell what is new in it: name a watermark, a column that grows")
 
 
-def gone(source: TransactionSource, files_then: Files, files_now: Files) -> list[str]:
-    """The files that were read and are no longer there, unless the configuration says to keep their lines.
+def refuse_gone(source: TransactionSource, files_then: Files, files_now: Files) -> None:
+    """Stop where files that were read are no longer there.
 
     Raises:
-        DataRefusedError: there are some, and `gone_files` is refuse.
+        DataRefusedError: some are not.
     """
-    missing = sorted(files_then.keys() - files_now.keys())
-    if missing and source.gone_files == "refuse":
+    missing = _missing(files_then, files_now)
+    if missing:
         shown = ", ".join(missing[:_GONE_SHOWN]) + (" ..." if len(missing) > _GONE_SHOWN else "")
         raise DataRefusedError(
             f"sources.transactions: files that were read are no longer at {source.path} ({len(missing):,}): {shown}; "
             "bring them back, or set gone_files of the source to remove (their lines go too) or keep (they stay)"
         )
-    return missing
+
+
+def _missing(files_then: Files, files_now: Files) -> list[str]:
+    return sorted(files_then.keys() - files_now.keys())
 
 
 def _new_files(spark: SparkSession, source: TransactionSource, then: Files, now: Files) -> News | None:
     changed = sorted(path for path in then.keys() & now.keys() if tuple(then[path]) != tuple(now[path]))
     if changed:
         raise MustReadWholeError(f"{changed[0]} changed since it was read")
-    missing = gone(source, then, now)
+    if source.gone_files == "refuse":
+        refuse_gone(source, then, now)
+    missing = _missing(then, now)
     if missing and source.gone_files == "remove":
         raise MustReadWholeError(f"{missing[0]} is gone")
     new = sorted(now.keys() - then.keys())
@@ -160,11 +165,10 @@ def _changed_rows(spark: SparkSession, source: TransactionSource, then: State, n
         raise MustReadWholeError(f"{place} was made anew")
     if then["version"] == now["version"]:
         return None
-    reader = spark.read.format("delta").option("readChangeFeed", "true")
-    reader = reader.option("startingVersion", then["version"] + 1).option("endingVersion", now["version"])
+    is_named = source.path is None
+    location = str(source.table) if source.path is None else resolve(source.path)
     with following(source, then):
-        feed = reader.table(str(source.table)) if source.path is None else reader.load(resolve(source.path))
-        feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+        feed = change_feed(spark, location, is_named=is_named, since=then["version"], until=now["version"])
     rows = feed.select(
         *(F.col(f"`{name}`") for name in feed.columns if name not in (_KIND, "_commit_version", "_commit_timestamp")),
         origin(source).alias(SOURCE_FILE),

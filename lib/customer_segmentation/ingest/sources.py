@@ -129,11 +129,7 @@ def digest(parts: object) -> str:
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
     """A short text that changes when a source, its configuration or the settings it is read with do."""
-    parts: list[object] = list(settings)
-    for source in sources:
-        parts.append(source.model_dump(mode="json"))
-        parts.extend(_state(spark, relation) for relation in (source, *source.joins))
-    return digest(parts)
+    return digest([definition(spark, sources, *settings), *(_state(spark, source) for source in sources)])
 
 
 def _load(

@@ -1,4 +1,6 @@
-"""Tells from an error of Spark that the history of a Delta table, which was asked for, is not there."""
+"""The change feed of a Delta table, and how to tell from an error that the history asked for is not there."""
+
+from pyspark.sql import DataFrame, SparkSession
 
 _SIGNS = {
     "[DELTA_MISSING_CHANGE_DATA": "keeps no change feed of that time",
@@ -14,3 +16,20 @@ def lost_history(error: Exception) -> str | None:
     """
     said = str(error)
     return next((meaning for sign, meaning in _SIGNS.items() if sign in said), None)
+
+
+def change_feed(spark: SparkSession, location: str, *, is_named: bool, since: int, until: int) -> DataFrame:
+    """The rows that came and went after one version and up to another, with Delta's own columns on each.
+
+    Args:
+        location: path of the table, or its name.
+        is_named: whether it is a name.
+
+    Raises:
+        Exception: see `lost_history`; now or, where files are gone, once the rows are read.
+    """
+    reader = spark.read.format("delta").option("readChangeFeed", "true")
+    reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
+    feed = reader.table(location) if is_named else reader.load(location)
+    feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+    return feed

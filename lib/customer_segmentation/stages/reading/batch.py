@@ -1,7 +1,7 @@
 """Reads what is new in the sources of order lines, and judges again only the orders that it concerns."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -70,7 +70,7 @@ class _Batch:
         came = self._judged([one.came if one else None for one in news])
         went = self._judged([one.went if one else None for one in news])
         perhaps = self._judged([one.perhaps if one else None for one in news])
-        self._left_out = came.left_out - went.left_out
+        self._left_out = came.left_out() - went.left_out()
         came_lines, went_lines = came.lines, went.lines
         if went.is_some:
             # A row that was changed and changed back, or written anew with its whole file, did neither.
@@ -136,13 +136,13 @@ class _Batch:
             if frame is not None
         ]
         if not frames:
-            return _Judged(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
+            return _Judged(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), lambda: 0, False)
         lines = OrderLines(run, frames, latest=self._latest)
         with ExitStack() as looking:
             for source, then in zip(run.sources.transactions, self._then.sources, strict=True):
                 looking.enter_context(following(source, then))
             judged = settled(lines.judged().select(t.REJECTED_TRANSACTIONS.column_names))
-        return _Judged(judged, lines.left_out(), True)
+        return _Judged(judged, lines.left_out, True)
 
     def _judge_share(self) -> None:
         """Judge the lines that came; those that were there before have been judged."""
@@ -166,10 +166,10 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Order lines, how many were left out beside them, and whether there can be some."""
+    """Order lines, how many were left out beside them (counted when asked for), and whether there can be some."""
 
     lines: DataFrame
-    left_out: int
+    left_out: Callable[[], int]
     is_some: bool
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial, reduce
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation
@@ -24,6 +24,13 @@ Frames = Sequence[tuple[TransactionSource, DataFrame]]
 """Rows of each source, as `sources.read_source` gives them."""
 
 Made = TypeVar("Made")
+
+
+class Counts(NamedTuple):
+    """How many lines were judged, and how many the sources' `where` left out."""
+
+    judged: int
+    left_out: int
 
 
 class OrderLines:
@@ -55,15 +62,15 @@ class OrderLines:
         """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
         return self._union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
 
-    def good(self, found: Suspects) -> tuple[DataFrame, Callable[[], int]]:
+    def good(self, found: Suspects) -> tuple[DataFrame, Callable[[], Counts]]:
         """The lines that are good whatever the others are, as rows of `transactions`.
 
-        Also how many lines there were in all that are not left out, to be asked for after a pass over the lines.
+        Also how many lines there were in all, to be asked for after a pass over the lines.
         """
         lines, seen = self._set_apart(found, 0)
         return lines.select(t.TRANSACTIONS.column_names), seen
 
-    def concerned(self, found: Suspects) -> tuple[DataFrame, Callable[[], int]]:
+    def concerned(self, found: Suspects) -> tuple[DataFrame, Callable[[], Counts]]:
         """The lines that are to be compared or refused; and how many there were in all, see `good`."""
         return self._set_apart(found, 1)
 
@@ -71,15 +78,21 @@ class OrderLines:
         """How many lines the sources' `where` leaves out. Reads those that have one."""
         return sum(frame.where(left_out(source)).count() for source, frame in self._frames if source.where is not None)
 
-    def _set_apart(self, found: Suspects, part: Literal[0, 1]) -> tuple[DataFrame, Callable[[], int]]:
-        seen = [Observation() for _ in self._frames]
+    def _set_apart(self, found: Suspects, part: Literal[0, 1]) -> tuple[DataFrame, Callable[[], Counts]]:
+        judged: list[Observation] = []
+        out: list[Observation] = []
         frames = []
-        for one, (source, frame) in zip(seen, self._frames, strict=True):
+        for source, frame in self._frames:
+            if source.where is not None:
+                out.append(Observation())
+                frame = frame.observe(out[-1], F.count_if(left_out(source)).alias("n"))
+            judged.append(Observation())
             # No condition is moved below what is observed: else every value would be read once to choose the line, and
             # again for the line. The line's text and reasons are made of the few that are chosen.
-            lines = checked_lines(self._spark, frame, source, self._checks).observe(one, F.count(F.lit(1)).alias("n"))
+            lines = checked_lines(self._spark, frame, source, self._checks)
+            lines = lines.observe(judged[-1], F.count(F.lit(1)).alias("n"))
             frames.append(told_lines(set_apart(lines, found)[part], self._checks))
-        return self._union(frames), lambda: sum(one.get["n"] for one in seen)
+        return self._union(frames), lambda: Counts(*(sum(one.get["n"] for one in each) for each in (judged, out)))
 
     def _union(self, frames: Iterable[DataFrame]) -> DataFrame:
         return reduce(DataFrame.unionByName, frames)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 
 from customer_segmentation.contract import tables as t
-from customer_segmentation.ingest.news import Files, News, as_seen, gone, look, news
+from customer_segmentation.ingest.news import Files, News, as_seen, look, news, refuse_gone
 from customer_segmentation.ingest.sources import definition, digest
 from customer_segmentation.stages.reading.account import Reading
 from customer_segmentation.stages.reading.lines import Frames, analysed
@@ -56,7 +56,7 @@ class Now:
         files = self._files(then)
         for source, seen in zip(self.sources, self.seen, strict=True):
             if seen.files is not None and source.gone_files != "remove":
-                gone(source.model_copy(update={"gone_files": "refuse"}), files.get(str(source.path), {}), seen.files)
+                refuse_gone(source, files.get(str(source.path), {}), seen.files)
 
     def write_files(self) -> None:
         """Keep the list of the files, where there are some."""

@@ -12,7 +12,7 @@ from customer_segmentation.ingest import repeats
 from customer_segmentation.ingest.batches import as_accepted, as_refused
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.reading.account import Reading, judge_share, require_lines, verify
-from customer_segmentation.stages.reading.lines import Frames, OrderLines
+from customer_segmentation.stages.reading.lines import Counts, Frames, OrderLines
 from customer_segmentation.stages.reading.now import Now
 from customer_segmentation.stages.run import Run
 
@@ -35,11 +35,11 @@ def read_whole(run: Run, now: Now) -> Reading:
     return reading
 
 
-def _refused_written(run: Run, now: Now, lines: OrderLines, compared: DataFrame, seen: Callable[[], int]) -> Reading:
+def _refused_written(run: Run, now: Now, lines: OrderLines, compared: DataFrame, seen: Callable[[], Counts]) -> Reading:
     """Write the refused lines, and give the account of all lines."""
     found = repeats.account(compared)
     run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_refused(compared, batch_id=now.batch_id))
-    judged, left_out = seen(), lines.left_out()
+    judged, left_out = seen()
     require_lines(found, compared, lines=judged + left_out, judged=judged)
     judge_share(run, found, compared, judged=judged)
     now.write_files()

@@ -1,0 +1,33 @@
+"""Order lines as CSV files, and random ones whose seed is printed."""
+
+import csv
+import random
+from pathlib import Path
+
+Line = list[str]
+
+
+class Sheet:
+    """The columns of CSV files of order lines, with a good line to make others from."""
+
+    def __init__(self, **good: str) -> None:
+        self.names = list(good)
+        self._good = good
+
+    def line(self, **changes: str) -> Line:
+        """The good line with some other values."""
+        return list((self._good | changes).values())
+
+    def written(self, path: Path, lines: list[Line]) -> Path:
+        """The file, with the lines in it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([self.names, *lines])
+        return path
+
+
+def seeded(seed: int | None = None) -> random.Random:
+    """A source of chance, its seed on the standard output; by default another one each time."""
+    seed = random.randrange(2**32) if seed is None else seed
+    print("seed", seed)
+    return random.Random(seed)
