@@ -19,6 +19,7 @@ from customer_segmentation.contract.tables import Table
 from customer_segmentation.spark.history import change_feed
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
+_CHANGES = "customer_segmentation_changes"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -91,22 +92,19 @@ class Warehouse:
             return
         marked = gone.select(F.col(key).alias("_key"), F.lit(False).alias("_is_added"))
         added = table.conform(rows).withColumn("_is_added", F.lit(True))
-        view = f"changes_of_{table.name}"
-        marked.unionByName(added, allowMissingColumns=True).createOrReplaceTempView(view)
         names = ", ".join(f"`{name}`" for name in table.column_names)
         values = ", ".join(f"s.`{name}`" for name in table.column_names)
         in_range = ""
         if within is not None:
             column, least, greatest = within
             in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {_literal(least)} AND {_literal(greatest)})"
-        with self._committing(note):
+        with self._committing(note), self._viewing(marked.unionByName(added, allowMissingColumns=True)) as view:
             self.spark.sql(
                 f"MERGE INTO {self._target(table)} t USING {view} s "
                 f"ON NOT s._is_added AND t.`{key}` <=> s._key{in_range} "
                 "WHEN MATCHED THEN DELETE "
                 f"WHEN NOT MATCHED AND s._is_added THEN INSERT ({names}) VALUES ({values})"
             )
-        self.spark.catalog.dropTempView(view)
 
     def changes(self, table: Table, *, since: int, until: int) -> DataFrame | None:
         """The rows that came to a table or left it after one version and up to another, a row for each time.
@@ -160,6 +158,15 @@ class Warehouse:
     def _target(self, table: Table) -> str:
         """The table as a statement names it."""
         return self.location(table) if self._named else f"delta.`{self.location(table).replace('`', '``')}`"
+
+    @contextmanager
+    def _viewing(self, frame: DataFrame) -> Iterator[str]:
+        """Gives the frame a name that a statement in the block can use."""
+        frame.createOrReplaceTempView(_CHANGES)
+        try:
+            yield _CHANGES
+        finally:
+            self.spark.catalog.dropTempView(_CHANGES)
 
     @contextmanager
     def _committing(self, note: dict[str, Any] | None) -> Iterator[None]:

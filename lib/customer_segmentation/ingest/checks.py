@@ -6,6 +6,7 @@ the source had as `raw_x`. Checks that need other lines are in `ingest.repeats`.
 
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -16,6 +17,7 @@ from customer_segmentation.contract.reasons import Reason
 
 CURRENCY = "currency"
 IS_MALFORMED = "_is_malformed"
+FAILED = "_failed"
 
 
 def raw(name: str) -> str:
@@ -72,10 +74,36 @@ def transaction_checks(settings: Checks, *, as_of: date | None = None) -> list[C
     ]
 
 
+def failed(checks: list[Check]) -> Column:
+    """The checks that hold for a line as one number: bit i is set where check i holds."""
+    bits = (F.when(check.holds, F.lit(1 << place)).otherwise(F.lit(0)) for place, check in enumerate(checks))
+    return reduce(Column.bitwiseOR, bits, F.lit(0)).cast("bigint")
+
+
+def is_refused(checks: list[Check]) -> Column:
+    """Whether a check that refuses holds, of the number that `failed` gives."""
+    return F.col(FAILED).bitwiseAND(F.lit(_mask(checks, refuses=True))) != 0
+
+
 def codes(checks: list[Check], *, refuses: bool) -> Column:
-    """The codes of the refusing (or the warning) checks that hold for a line, as an array; empty where none does."""
-    held = [F.when(check.holds, F.lit(check.code)) for check in checks if check.refuses == refuses]
-    return F.array_compact(F.array(*held)) if held else F.array().cast("array<string>")
+    """The codes of the refusing (or the warning) checks that hold for a line, as an array; empty where none does.
+
+    Of the number that `failed` gives.
+    """
+    none = F.array().cast("array<string>")
+    held = [
+        F.when(F.col(FAILED).bitwiseAND(F.lit(1 << place)) != 0, F.lit(check.code))
+        for place, check in enumerate(checks)
+        if check.refuses == refuses
+    ]
+    if not held:
+        return none
+    is_any = F.col(FAILED).bitwiseAND(F.lit(_mask(checks, refuses=refuses))) != 0
+    return F.when(is_any, F.array_compact(F.array(*held))).otherwise(none)
+
+
+def _mask(checks: list[Check], *, refuses: bool) -> int:
+    return sum(1 << place for place, check in enumerate(checks) if check.refuses == refuses)
 
 
 def _unreadable(name: str) -> Column:

@@ -94,10 +94,10 @@ def following(source: TransactionSource, then: State) -> Iterator[None]:
         ) from None
 
 
-def as_seen(spark: SparkSession, source: TransactionSource, seen: Seen, *, is_placed: bool = True) -> DataFrame:
+def as_seen(spark: SparkSession, source: TransactionSource, seen: Seen) -> DataFrame:
     """All rows of the source as it was when it was looked at, as far as it can tell; see `sources.read_source`."""
     files = sorted(seen.files) if seen.files else None
-    frame = read_source(spark, source, files=files, version=seen.state.get("version"), is_placed=is_placed)
+    frame = read_source(spark, source, files=files, version=seen.state.get("version"))
     top = seen.state.get("watermark")
     if top is None:
         return frame

@@ -1,8 +1,8 @@
 """What an order line is judged on beside the others: exact copies, later versions, orders of several customers.
 
-All three lie within an order, and good data has few of them. So the lines are looked at twice: a narrow pass finds the
-digests and the orders that may be concerned, and the wide one sets apart the lines that they, or the lines' own checks,
-concern. Only those are compared with each other; all others go straight to their table.
+All three lie within an order, and good data has few of them. So only digests and keys of the lines are shuffled, to
+find the lines and the orders that may be concerned. Those, and the lines that their own checks refuse, are set apart
+and compared with each other; all others go straight to their table.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.ingest.transactions import IS_REFUSED
 from customer_segmentation.spark.holding import held
 
 FEW = 1_000_000
@@ -50,7 +49,7 @@ def suspects(lines: DataFrame, settings: Checks) -> Iterator[Suspects]:
     """Look for lines that others concern; what is found is kept for the block. Reads the lines once.
 
     Args:
-        lines: as `transactions.judged_lines` gives them.
+        lines: have the columns of `transactions` but warnings.
         settings: a check that is off is not looked for.
     """
     narrow = lines.select(
@@ -84,16 +83,17 @@ def order_key() -> Column:
     return F.when(F.col(c.ORDER_ID).isNotNull(), F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
 
 
-def set_apart(lines: DataFrame, found: Suspects) -> tuple[DataFrame, DataFrame]:
+def set_apart(lines: DataFrame, found: Suspects, is_refused: Column) -> tuple[DataFrame, DataFrame]:
     """The lines that are good whatever the others are, and those to be compared or refused.
 
     Args:
         lines: as `transactions.checked_lines` gives them.
         found: what `suspects` found among them.
+        is_refused: whether a line's own checks refuse it.
     """
     lines = lines.withColumn(_ORDER, order_key())
     marked = _marked(_marked(lines, found.copied, c.LINE_ID, _IS_COPIED), found.mixed, _ORDER, _IS_MIXED)
-    concerned = F.col(IS_REFUSED) | F.col(_IS_COPIED) | F.col(_IS_MIXED)
+    concerned = is_refused | F.col(_IS_COPIED) | F.col(_IS_MIXED)
     return marked.where(~concerned), marked.where(concerned)
 
 

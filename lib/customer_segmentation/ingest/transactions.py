@@ -23,12 +23,13 @@ from customer_segmentation.config.schema import Source, TransactionColumns, Tran
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
-from customer_segmentation.ingest.checks import CURRENCY, IS_MALFORMED, Check, codes, raw
+from customer_segmentation.ingest.checks import CURRENCY, FAILED, IS_MALFORMED, Check, codes, failed, raw
 from customer_segmentation.ingest.sources import CORRUPT, with_lookups
 from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped, storable
 
-IS_REFUSED = "_is_refused"
 _LINE = "_line"
+OWN_COLUMNS = [name for name in TRANSACTIONS.column_names if name != c.WARNINGS]
+"""What a line has of its own in `transactions`."""
 _MONEY = "decimal(18,2)"
 _PRICE = "decimal(18,6)"
 _QUANTITY = "decimal(18,3)"
@@ -47,7 +48,7 @@ def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSourc
 
     Returns:
         source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that refuse
-        the line) and whether there are any; ingested_at and batch_id, null until the line is refused.
+        the line); ingested_at and batch_id, null until the line is refused.
 
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
@@ -56,9 +57,15 @@ def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSourc
 
 
 def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
-    """Like `typed_lines`, with whether a check refuses the line: good lines need no more to be found good."""
-    refuses = _any([check.holds for check in checks if check.refuses])
-    return typed_lines(spark, frame, source).withColumn(IS_REFUSED, refuses)
+    """Like `judged_lines`, in a form that costs little to make and to keep: texts are made of it where wanted.
+
+    Returns:
+        source_file, the line itself as a struct, the columns of `transactions` but warnings, and the checks that it
+        failed as bits of a number (see `checks.failed`).
+    """
+    return typed_lines(spark, frame, source).select(
+        c.SOURCE_FILE, _LINE, *OWN_COLUMNS, failed(checks).alias(FAILED), IS_MALFORMED
+    )
 
 
 def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
@@ -66,13 +73,18 @@ def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
     return lines.select(
         c.SOURCE_FILE,
         _as_it_came(lines).alias(c.ROW),
-        *(name for name in TRANSACTIONS.column_names if name != c.WARNINGS),
+        *OWN_COLUMNS,
         codes(checks, refuses=False).alias(c.WARNINGS),
         codes(checks, refuses=True).alias(c.REASONS),
-        IS_REFUSED,
         F.lit(None).cast("timestamp").alias(c.INGESTED_AT),
         F.lit(None).cast("string").alias(c.BATCH_ID),
     )
+
+
+def good_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
+    """The lines of `checked_lines` as rows of `transactions`."""
+    told = lines.withColumn(c.WARNINGS, codes(checks, refuses=False))
+    return told.select(TRANSACTIONS.column_names)
 
 
 def left_out(source: Source) -> Column:
@@ -213,13 +225,6 @@ def _as_it_came(typed: DataFrame) -> Column:
     if CORRUPT not in names:
         return whole
     return F.when(F.col(IS_MALFORMED), whole).otherwise(F.to_json(F.col(_LINE).dropFields(CORRUPT), options))
-
-
-def _any(conditions: list[Column]) -> Column:
-    found = F.lit(False)
-    for condition in conditions:
-        found = found | condition
-    return found
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

@@ -36,6 +36,8 @@ _SMALL_MACHINE = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.debug.maxToStringFields": "1000",
+    # What is kept is read a few times and dropped: to compress it costs more than it saves.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Every column expression would otherwise inspect the Python stack for where it was written.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }

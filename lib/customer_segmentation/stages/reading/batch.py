@@ -106,7 +106,7 @@ class _Batch:
         was_refused = F.size("was_refused") > 0
         self._change(t.REJECTED_TRANSACTIONS, changed, was_refused, batches.as_refused(rows, batch_id=now.batch_id))
         self._judge_share()
-        now.write_files()
+        now.write_files(self._then)
         by_reason = Counter(self._then.by_reason)
         by_reason.subtract(self._was.by_reason)
         by_reason.update(self._is.by_reason)

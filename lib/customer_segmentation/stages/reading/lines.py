@@ -1,10 +1,12 @@
-"""The lines of all sources of order lines, mapped and judged, in the forms that the passes over them need."""
+"""The lines of all sources of order lines, mapped and judged, in the forms that are made of them."""
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import partial, reduce
-from typing import Literal, NamedTuple, TypeVar
+from typing import TypeVar
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation
@@ -12,25 +14,25 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import Check, is_refused, transaction_checks
 from customer_segmentation.ingest.repeats import Suspects, set_apart
 from customer_segmentation.ingest.sources import CORRUPT, read_source
-from customer_segmentation.ingest.transactions import checked_lines, judged_lines, left_out, told_lines
+from customer_segmentation.ingest.transactions import (
+    OWN_COLUMNS,
+    checked_lines,
+    good_lines,
+    judged_lines,
+    left_out,
+    told_lines,
+)
+from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]
 """Rows of each source, as `sources.read_source` gives them."""
 
 Made = TypeVar("Made")
-
-
-class Counts(NamedTuple):
-    """How many lines were judged, and how many the sources' `where` left out."""
-
-    judged: int
-    left_out: int
 
 
 class OrderLines:
@@ -60,42 +62,56 @@ class OrderLines:
 
     def judged(self) -> DataFrame:
         """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
-        return self._union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
-
-    def good(self, found: Suspects) -> tuple[DataFrame, Callable[[], Counts]]:
-        """The lines that are good whatever the others are, as rows of `transactions`.
-
-        Also how many lines there were in all, to be asked for after a pass over the lines.
-        """
-        lines, seen = self._set_apart(found, 0)
-        return lines.select(t.TRANSACTIONS.column_names), seen
-
-    def concerned(self, found: Suspects) -> tuple[DataFrame, Callable[[], Counts]]:
-        """The lines that are to be compared or refused; and how many there were in all, see `good`."""
-        return self._set_apart(found, 1)
+        return union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
 
     def left_out(self) -> int:
         """How many lines the sources' `where` leaves out. Reads those that have one."""
         return sum(frame.where(left_out(source)).count() for source, frame in self._frames if source.where is not None)
 
-    def _set_apart(self, found: Suspects, part: Literal[0, 1]) -> tuple[DataFrame, Callable[[], Counts]]:
-        judged: list[Observation] = []
+    @contextmanager
+    def kept(self) -> Iterator["KeptLines"]:
+        """The lines, read once for all that is made of them in the block."""
         out: list[Observation] = []
-        frames = []
-        for source, frame in self._frames:
-            if source.where is not None:
-                out.append(Observation())
-                frame = frame.observe(out[-1], F.count_if(left_out(source)).alias("n"))
-            judged.append(Observation())
-            # No condition is moved below what is observed: else every value would be read once to choose the line, and
-            # again for the line. The line's text and reasons are made of the few that are chosen.
-            lines = checked_lines(self._spark, frame, source, self._checks)
-            lines = lines.observe(judged[-1], F.count(F.lit(1)).alias("n"))
-            frames.append(told_lines(set_apart(lines, found)[part], self._checks))
-        return self._union(frames), lambda: Counts(*(sum(one.get["n"] for one in each) for each in (judged, out)))
+        with ExitStack() as kept:
+            lines = []
+            for source, frame in self._frames:
+                if source.where is not None:
+                    out.append(Observation())
+                    frame = frame.observe(out[-1], F.count_if(left_out(source)).alias("n"))
+                lines.append(kept.enter_context(held(checked_lines(self._spark, frame, source, self._checks))))
+            judged = sum(frame.count() for frame in lines)
+            yield KeptLines(lines, self._checks, judged, sum(one.get["n"] for one in out))
 
-    def _union(self, frames: Iterable[DataFrame]) -> DataFrame:
-        return reduce(DataFrame.unionByName, frames)
+
+@dataclass(frozen=True)
+class KeptLines:
+    """Order lines that were read, by source, and how many there are; and how many the sources' `where` left out."""
+
+    _frames: Sequence[DataFrame]
+    _checks: list[Check]
+    judged: int
+    left_out: int
+
+    def keys(self) -> DataFrame:
+        """The columns of `transactions` but warnings, for what is looked for among them."""
+        return union(frame.select(OWN_COLUMNS) for frame in self._frames)
+
+    def good(self, found: Suspects) -> DataFrame:
+        """The lines that are good whatever the others are, as rows of `transactions`."""
+        return union(
+            good_lines(set_apart(frame, found, is_refused(self._checks))[0], self._checks) for frame in self._frames
+        )
+
+    def concerned(self, found: Suspects) -> DataFrame:
+        """The lines that are to be compared or refused, as `transactions.judged_lines` gives them."""
+        return union(
+            told_lines(set_apart(frame, found, is_refused(self._checks))[1], self._checks) for frame in self._frames
+        )
+
+
+def union(frames: Iterable[DataFrame]) -> DataFrame:
+    """The rows of frames that have the same columns; of one at least."""
+    return reduce(DataFrame.unionByName, frames)
 
 
 def column_types(frame: DataFrame) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property, partial
 
+from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.news import Files, News, as_seen, look, news, refuse_gone
 from customer_segmentation.ingest.sources import definition, digest
@@ -16,6 +17,7 @@ class Now:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._files_then: Mapping[str, Files] | None = None
         self.sources = run.sources.transactions
         self.seen = [analysed("transactions", partial(look, run.spark, source)) for source in self.sources]
         self.latest = min(filter(None, (run.config.as_of, run.config.checks.latest_order)))
@@ -27,10 +29,10 @@ class Now:
         """Names what was read: the same settings and state of the sources have the same."""
         return digest([self.definition, *(dict(seen.state) for seen in self.seen)])
 
-    def whole(self, *, is_placed: bool = True) -> Frames:
-        """All rows of each source, with where they came from or without."""
+    def whole(self) -> Frames:
+        """All rows of each source."""
         return [
-            (source, analysed("transactions", partial(as_seen, self._run.spark, source, seen, is_placed=is_placed)))
+            (source, analysed("transactions", partial(as_seen, self._run.spark, source, seen)))
             for source, seen in zip(self.sources, self.seen, strict=True)
         ]
 
@@ -58,14 +60,18 @@ class Now:
             if seen.files is not None and source.gone_files != "remove":
                 refuse_gone(source, files.get(str(source.path), {}), seen.files)
 
-    def write_files(self) -> None:
-        """Keep the list of the files, where there are some."""
+    def write_files(self, then: Reading | None = None) -> None:
+        """Keep the list of the files whose lines are in the tables, where there are some.
+
+        Args:
+            then: the reading whose lines stay; where files of it that are gone are kept, the list keeps them.
+        """
         if not self.has_files:
             return
         rows = [
             (str(source.path), file, size, modified)
             for source, seen in zip(self.sources, self.seen, strict=True)
-            for file, (size, modified) in (seen.files or {}).items()
+            for file, (size, modified) in {**self._kept(source, then), **(seen.files or {})}.items()
         ]
         frame = self._run.spark.createDataFrame(rows, t.INGESTED_FILES.ddl).coalesce(1)
         self._run.warehouse.overwrite(t.INGESTED_FILES, frame)
@@ -80,12 +86,17 @@ class Now:
         tables = [t.REJECTED_TRANSACTIONS, *([t.INGESTED_FILES] if self.has_files else [])]
         return {table.name: self._run.warehouse.last_commit(table)[0] for table in tables}
 
+    def _kept(self, source: TransactionSource, then: Reading | None) -> Files:
+        return self._files(then).get(str(source.path), {}) if then and source.gone_files == "keep" else {}
+
     def _files(self, then: Reading) -> Mapping[str, Files]:
-        """The files that were read, by the path of their source."""
-        files: dict[str, dict[str, tuple[int, str]]] = {}
-        if self.has_files and t.INGESTED_FILES.name in then.versions:
-            version = then.versions[t.INGESTED_FILES.name]
-            rows = self._run.warehouse.read(t.INGESTED_FILES, version=version).collect()
-            for path, file, size, modified in rows:
-                files.setdefault(path, {})[file] = (size, modified)
-        return files
+        """The files that were read, by the path of their source; looked up once."""
+        if self._files_then is None:
+            files: dict[str, dict[str, tuple[int, str]]] = {}
+            if self.has_files and t.INGESTED_FILES.name in then.versions:
+                version = then.versions[t.INGESTED_FILES.name]
+                rows = self._run.warehouse.read(t.INGESTED_FILES, version=version).collect()
+                for path, file, size, modified in rows:
+                    files.setdefault(path, {})[file] = (size, modified)
+            self._files_then = files
+        return self._files_then
