@@ -1,6 +1,7 @@
 """Features against literal frames, a pandas oracle on random histories, and what must always hold."""
 
 import random
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -12,10 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import TRANSACTIONS
+from customer_segmentation.features.attributes import with_attributes
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
+from tests.feature_oracle import oracle
 
 AS_OF = date(2024, 7, 1)
+AS_OF_TIME = datetime(2024, 7, 1)
 Line = tuple
 
 
@@ -29,6 +33,10 @@ def line(
     amount: str = "10.00",
     discount: str = "0.00",
     is_return: bool = False,
+    channel: str | None = None,
+    brand: str | None = None,
+    store: str | None = None,
+    coupon: str | None = "0.00",
 ) -> Line:
     when = datetime.fromisoformat(at)
     return (
@@ -40,7 +48,10 @@ def line(
         Decimal(quantity),
         Decimal(amount),
         Decimal(discount),
-        None,
+        channel,
+        brand,
+        store,
+        None if coupon is None else Decimal(coupon),
         is_return,
         [],
         None,
@@ -50,10 +61,10 @@ def line(
 
 
 def features_of(
-    spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None, undone: DataFrame | None = None
+    spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None, given_back: DataFrame | None = None
 ) -> dict[str, dict]:
     transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl)
-    rows = customer_features(transactions, engagement, undone, as_of=AS_OF, response_events=["click"]).collect()
+    rows = customer_features(transactions, engagement, given_back, as_of=AS_OF, response_events=["click"]).collect()
     return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
 
 
@@ -66,15 +77,19 @@ def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spar
         line("C2", order="R2", at="2024-06-02", quantity="-1", amount="-5.00", is_return=True),
         line("C3", order="O2", at="2024-06-20"),  # the same number, another customer
     ]
-    undone = spark.createDataFrame([("C1", "O2"), ("C2", "O3")], "customer_id string, order_id string")
+    given_back = spark.createDataFrame(
+        [("C1", "O2", True), ("C2", "O3", True), ("C3", "O2", False)],
+        "customer_id string, order_id string, is_undone boolean",
+    )
 
-    found = features_of(spark, lines, undone=undone)
+    found = features_of(spark, lines, given_back=given_back)
 
     assert set(found) == {"C1", "C3"}
     one = found["C1"]
     assert (one["frequency"], one["recency_days"], one["distinct_products"]) == (1, 61, 1)
     assert (one["monetary"], one["average_order_value"], one["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
     assert one["return_rate"] == 0.25
+    assert (one["return_order_rate"], found["C3"]["return_order_rate"]) == (0.5, 1.0)
     assert found["C3"]["frequency"] == 1
 
 
@@ -133,32 +148,79 @@ def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
     assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (1, 1), "C2": (0, 0)}
 
 
-def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSession) -> None:
+@pytest.mark.parametrize("partitions", [1, 5])
+def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSession, partitions: int) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
-    lines = [_random_line(draw) for _ in range(600)]
+    lines = [_random_line(draw) for _ in range(800)]
+    orders = sorted({(one[0], one[1]) for one in lines if not one[-5]})
+    given_back = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
+    events = [
+        (
+            f"C{draw.randrange(50)}",
+            AS_OF_TIME - timedelta(hours=draw.randrange(-99, 9999)),
+            draw.choice(["mail", "click"]),
+        )
+        for _ in range(200)
+    ]
+    transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl).repartition(partitions)
 
-    found = features_of(spark, lines)
-    expected = _oracle(lines)
+    rows = customer_features(
+        transactions,
+        spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string"),
+        spark.createDataFrame(given_back, "customer_id string, order_id string, is_undone boolean"),
+        as_of=AS_OF,
+        response_events=["click"],
+    ).collect()
 
+    expected = oracle(lines, {one[:2]: one[2] for one in given_back}, events, AS_OF)
+    found = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
     assert set(found) == set(expected)
-    names = [feature.name for feature in FEATURES if feature.name not in ("contacts", "responses")]
     for customer, row in expected.items():
-        for name in names:
-            value = found[customer][name]
-            if row[name] is None:
-                assert value is None, (customer, name)
+        for feature in FEATURES:
+            value, right = found[customer][feature.name], row[feature.name]
+            if right is None or value is None or feature.type != "double":
+                assert value == right, (customer, feature.name)
             else:
-                assert float(value) == pytest.approx(float(row[name]), abs=1e-9), (customer, name)
-        assert found[customer]["monetary"] == row["monetary"]
+                assert value == pytest.approx(right, abs=1e-8, rel=1e-9), (customer, feature.name)
+
+
+def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    lines = [_random_line(draw) for _ in range(300)]
+    known = [one for one in lines if one[2] < AS_OF_TIME]
+    assert len(known) < len(lines)
+
+    assert features_of(spark, lines) == features_of(spark, known)
+
+
+def test_labelled_attributes_are_carried_through_and_customers_without_any_are_marked(
+    spark: SparkSession, frame: Callable[..., DataFrame]
+) -> None:
+    features = frame([("C1",), ("C2",)], "customer_id string")
+    customers = frame([("C1", 41, "Bern", True)], "customer_id string, age int, city string, member boolean")
+
+    rows = {row.customer_id: row.asDict() for row in with_attributes(features, customers).collect()}
+
+    assert rows["C1"] == {
+        "customer_id": "C1",
+        "has_attributes": True,
+        "customer_age": 41.0,
+        "customer_city": "Bern",
+        "customer_member": 1.0,
+    }
+    assert rows["C2"]["has_attributes"] is False
+    assert [row.has_attributes for row in with_attributes(features, None).collect()] == [False, False]
 
 
 def _random_line(draw: random.Random) -> Line:
     is_return = draw.random() < 0.15
     sign = -1 if is_return else 1
-    day = draw.choice([draw.randrange(400), draw.randrange(5)])  # ties on the same days, some after the as-of date
-    at = datetime(2023, 8, 1) + timedelta(days=day, seconds=draw.choice([0, 43_200, 86_399]))
+    day = draw.choice([draw.randrange(800), draw.randrange(5)])  # ties on the same days, some after the as-of date
+    at = datetime(2022, 6, 1) + timedelta(days=day, seconds=draw.choice([0, 43_200, 86_399, draw.randrange(86_400)]))
     return line(
         customer=f"C{draw.randrange(40)}",
         order=f"O{draw.randrange(250)}",
@@ -167,41 +229,13 @@ def _random_line(draw: random.Random) -> Line:
         category=draw.choice([None, "K1", "K2", "K3"]),
         quantity=str(sign * draw.randrange(1, 5)),
         amount=str(sign * Decimal(draw.randrange(0, 5000)) / 100),
-        discount=str(Decimal(draw.randrange(0, 300)) / 100),
+        discount=draw.choice(["0.00", str(Decimal(draw.randrange(0, 300)) / 100)]),
         is_return=is_return,
+        channel=draw.choice([None, "web", "store"]),
+        brand=draw.choice([None, "B1", "B2"]),
+        store=draw.choice([None, "S1", "S2", "S3"]),
+        coupon=draw.choice([None, "0.00", "0.00", "1.50"]),
     )
-
-
-def _oracle(lines: list[Line]) -> dict[str, dict]:
-    names = TRANSACTIONS.column_names
-    table = pd.DataFrame(lines, columns=names)
-    table = table[table.ordered_at < pd.Timestamp(AS_OF)]
-    table["day"] = table.ordered_at.dt.date
-    found = {}
-    for customer, every in table.groupby("customer_id"):
-        bought, returned = every[~every.is_return], every[every.is_return]
-        if bought.empty:
-            continue
-        days, orders, gross = sorted(bought.day.unique()), bought.order_id.nunique(), sum(bought.amount)
-        discounts = sum(bought.discount)
-        recent = sum(bought.amount[bought.day >= AS_OF - timedelta(days=90)])
-        found[customer] = {
-            "recency_days": (AS_OF - days[-1]).days,
-            "frequency": orders,
-            "monetary": sum(every.amount),
-            "tenure_days": (AS_OF - days[0]).days,
-            "active_days": len(days),
-            "days_between_orders": (days[-1] - days[0]).days / (len(days) - 1) if len(days) > 1 else None,
-            "average_order_value": float(gross) / orders,
-            "items_per_order": float(sum(bought.quantity)) / orders,
-            "distinct_products": bought.product_id.nunique(),
-            "distinct_categories": bought.category.nunique(),
-            "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
-            "return_rate": float(-sum(returned.amount) / gross) if gross else 0,
-            "recent_spend_share": float(recent / gross) if gross else 0,
-            "weekend_share": sum(d.weekday() >= 5 for d in bought.day) / len(bought),
-        }
-    return found
 
 
 def test_the_grid_is_an_exact_partition_of_the_125_cells() -> None:
@@ -240,10 +274,28 @@ def test_scores_point_the_right_way_and_equal_customers_score_equally(frame: Cal
     assert [row[c.RFM_SEGMENT] for row in scored] == [SEGMENT_OF_CELL[row[c.RFM_SCORE]] for row in scored]
 
 
+def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., DataFrame]) -> None:
+    rows = [(day, 10 - day, Decimal(10 - day)) for day in range(1, 10)]
+    customers = frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)")
+
+    scored = with_rfm(customers, cut_points(customers, scores=3)).orderBy(c.RECENCY_DAYS).collect()
+
+    assert [row[c.RFM_SCORE] for row in scored] == ["333"] * 3 + ["222"] * 3 + ["111"] * 3
+    assert {row[c.RFM_SCORE]: row[c.RFM_SEGMENT] for row in scored} == {
+        "333": SEGMENT_OF_CELL["555"],
+        "222": SEGMENT_OF_CELL["444"],
+        "111": SEGMENT_OF_CELL["222"],
+    }
+    assert scored[0][c.RFM_NUMBER] == 3.0
+
+
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
-    transactions = spark.createDataFrame([line()], TRANSACTIONS.ddl)
+    transactions = spark.createDataFrame([line()], TRANSACTIONS.ddl).repartition(2, c.PRODUCT_ID)
     features = customer_features(transactions, None, as_of=AS_OF, response_events=[])
 
-    plan = features._jdf.queryExecution().executedPlan().toString()
+    assert len(features.collect()) == 1
 
-    assert plan.count("Exchange") == 1, plan
+    plan = features._jdf.queryExecution().executedPlan().toString().split("Initial Plan")[0]
+    moved = re.findall(r"(?<!Reused)Exchange hashpartitioning\((\w+)", plan)
+    assert moved == ["customer_id", "product_id"], plan
+    assert "ReusedExchange" in plan, plan

@@ -158,6 +158,9 @@ class TransactionColumns(Section):
     category: Expression | None = None
     discount: Expression | None = None
     channel: Expression | None = None
+    brand: Expression | None = None
+    store_id: Expression | None = None
+    coupon: Expression | None = None
     currency: Expression | None = None
     is_return: Expression | None = None
     line_number: Expression | None = None
@@ -286,10 +289,31 @@ class Checks(Section):
         return self.severity.get(reason, "reject")
 
 
+class Windows(Section):
+    """Days before the as-of date that the trend features look at, each as many again before them."""
+
+    short: Annotated[int, Field(ge=1, le=3650)] = 30
+    medium: Annotated[int, Field(ge=1, le=3650)] = 90
+    long: Annotated[int, Field(ge=1, le=3650)] = 365
+
+    @model_validator(mode="after")
+    def _ascend(self) -> "Windows":
+        if not self.short < self.medium < self.long:
+            raise ValueError(
+                f"need short below medium below long, but they are {self.short}, {self.medium} and {self.long}"
+            )
+        return self
+
+    def days(self) -> dict[str, int]:
+        """The lengths by name."""
+        return {"short": self.short, "medium": self.medium, "long": self.long}
+
+
 class Features(Section):
     """What the customers' features are made from."""
 
     response_events: Annotated[list[Text], AfterValidator(_distinct)] = ["redemption", "click", "reply"]
+    windows: Windows = Windows()
 
 
 class Clustering(Section):

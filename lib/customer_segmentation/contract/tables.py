@@ -43,6 +43,8 @@ class Table:
     open: whether a frame's further columns are kept, after the declared ones.
     skipped_by: columns whose range is kept for each file, so that files are skipped by them; all where none is named.
     tells_changes: whether the table keeps a change feed.
+    marks_deleted: whether rows that go are marked and their files left alone (deletion vectors): changing few rows
+        costs little, but not every reader beside Spark can read the table.
     """
 
     name: str
@@ -53,12 +55,14 @@ class Table:
     open: bool = False
     skipped_by: tuple[str, ...] = ()
     tells_changes: bool = False
+    marks_deleted: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
         """Delta's table properties, given when the table is made."""
         given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)} if self.skipped_by else {}
-        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
+        given |= {"delta.enableChangeDataFeed": "true"} if self.tells_changes else {}
+        return given | ({"delta.enableDeletionVectors": "true"} if self.marks_deleted else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -99,6 +103,9 @@ TRANSACTIONS = Table(
         Column(c.AMOUNT, MONEY, "Net value of the line after discounts; negative on a return line. Unit: money."),
         Column(c.DISCOUNT, MONEY, "What was taken off the list price of the line, 0 or more. Unit: money."),
         Column(c.CHANNEL, "string", "Where it was bought (store, web); null where unknown."),
+        Column(c.BRAND, "string", "Brand of the product; null where unknown."),
+        Column(c.STORE_ID, "string", "Store it was bought at; null where unknown."),
+        Column(c.COUPON, MONEY, "What coupons took off the line, part of the discount, 0 or more. Unit: money."),
         Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
         Column(c.LINE_NUMBER, "string", "What tells the lines of an order apart; null where the source has none."),
@@ -187,11 +194,108 @@ RETURNS = Table(
 )
 
 _RFM_SCORES = (
-    Column(c.R_SCORE, "int", "Recency score, 1 to 5; 5 bought most recently. Equal recency, equal score."),
+    Column(
+        c.R_SCORE,
+        "int",
+        "Recency score, 1 to 5; 5 bought most recently. Equal recency, equal score.",
+    ),
     Column(c.F_SCORE, "int", "Frequency score, 1 to 5; 5 orders most often."),
     Column(c.M_SCORE, "int", "Monetary score, 1 to 5; 5 spends most."),
     Column(c.RFM_SCORE, "string", "The three scores as one cell, from 111 to 555."),
+    Column(c.RFM_NUMBER, "double", "Mean of the three scores."),
     Column(c.RFM_SEGMENT, "string", "Segment of the 11-segment RFM grid the cell lies in."),
+)
+
+_LINES = tuple(
+    Column(f"{part}lines", "bigint", f"Purchase lines{meaning}.")
+    for part, meaning in {
+        "": "",
+        "discounted_": " with a discount",
+        "night_": " from 0 to 6 o'clock (UTC)",
+        "morning_": " from 6 to 12 o'clock",
+        "afternoon_": " from 12 to 18 o'clock",
+        "evening_": " from 18 to 24 o'clock",
+    }.items()
+)
+
+CUSTOMER_DAYS = Table(
+    "customer_days",
+    "a day on which a customer has order lines, as of the date of the last commit of customer_history",
+    (
+        _CUSTOMER,
+        Column("day", "date", "The day (UTC)."),
+        Column("orders", "bigint", "Distinct orders with a purchase; one given back whole is none."),
+        Column("net", "bigint", "Purchases less returns. Unit: cents."),
+        Column("gross", "bigint", "Purchases. Unit: cents."),
+        Column("placed", "bigint", "Purchases, those given back whole included. Unit: cents."),
+        Column("returned", "bigint", "Value given back. Unit: cents."),
+        Column("discounts", "bigint", "Discounts on purchases. Unit: cents."),
+        Column("discounted_spend", "bigint", "Purchases on lines with a discount. Unit: cents."),
+        Column("items", "bigint", "Purchased quantity. Unit: thousandths."),
+        *_LINES,
+    ),
+    key=(c.CUSTOMER_ID, "day"),
+    skipped_by=(c.CUSTOMER_ID, "day"),
+    marks_deleted=True,
+)
+
+CUSTOMER_HISTORY = Table(
+    "customer_history",
+    "a customer with a purchase, as of the date of the table's last commit: what the features are made of",
+    (
+        _CUSTOMER,
+        Column("first_day", "date", "Day (UTC) of the first purchase; an order given back whole is none."),
+        Column("last_day", "date", "Day of the last purchase."),
+        Column("days", "bigint", "Distinct days with a purchase."),
+        Column("net", MONEY, "Purchases less returns. Unit: money."),
+        Column("gross", MONEY, "Purchases. Unit: money."),
+        Column("placed", MONEY, "Purchases, those given back whole included. Unit: money."),
+        Column("returned", MONEY, "Value given back. Unit: money."),
+        Column("discounts", MONEY, "Discounts on purchases. Unit: money."),
+        Column("discounted_spend", MONEY, "Purchases on lines with a discount. Unit: money."),
+        Column("items", "decimal(20,3)", "Purchased quantity."),
+        *_LINES,
+        *(
+            Column(f"{part}_lines", "bigint", f"Purchase lines {meaning}.")
+            for part, meaning in {
+                "weekend": "on Saturday or Sunday",
+                "winter": "from December to February",
+                "spring": "from March to May",
+                "summer": "from June to August",
+                "autumn": "from September to November",
+            }.items()
+        ),
+        Column("gap_squares", "bigint", "Sum of the squared gaps between days with a purchase. Unit: days squared."),
+        Column("gap_logs", "double", "Sum of the natural logarithms of these gaps."),
+        Column("gap_entropy", "double", "Sum of these gaps, each times its natural logarithm."),
+        Column("orders", "bigint", "Distinct orders with a purchase."),
+        Column("orders_placed", "bigint", "Distinct orders, those given back whole included."),
+        Column("orders_given_back", "bigint", "Distinct orders of which something was given back."),
+        Column("coupon_orders", "bigint", "Distinct orders in which a coupon was used."),
+        Column("products", "bigint", "Distinct products purchased."),
+        Column("product_lines", "bigint", "Purchase lines with a product."),
+        *(
+            Column(
+                f"{one}_{what}" if what else many, "double" if what else "bigint", meaning.format(one=one, many=many)
+            )
+            for one, many in (
+                ("category", "categories"),
+                ("brand", "brands"),
+                ("channel", "channels"),
+                ("store", "stores"),
+            )
+            for what, meaning in (
+                ("", "Distinct {many} purchased."),
+                ("spend", "Purchases with a known {one}. Unit: cents."),
+                ("top", "Purchases with the {one} that has most. Unit: cents."),
+                ("logs", "Sum over {many} of the purchases times their natural logarithm. Unit: cents."),
+                ("squares", "Sum over {many} of the squared purchases. Unit: cents squared."),
+            )
+        ),
+    ),
+    key=(c.CUSTOMER_ID,),
+    skipped_by=(c.CUSTOMER_ID,),
+    marks_deleted=True,
 )
 
 CUSTOMER_FEATURES = Table(
@@ -202,10 +306,14 @@ CUSTOMER_FEATURES = Table(
         _AS_OF,
         *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
         *_RFM_SCORES,
+        Column(
+            "has_attributes", "boolean", "Whether the customer is in customers; its attributes follow as customer_*."
+        ),
         _RUN,
     ),
     key=(c.RUN_ID, c.CUSTOMER_ID),
     partitioned_by=(c.RUN_ID,),
+    open=True,
 )
 
 _ASSIGNMENT = (
@@ -412,6 +520,8 @@ ALL_TABLES: tuple[Table, ...] = (
     ENGAGEMENT,
     RETURNS,
     INGESTED_FILES,
+    CUSTOMER_DAYS,
+    CUSTOMER_HISTORY,
     CUSTOMER_FEATURES,
     CUSTOMER_SEGMENTS,
     CUSTOMER_SEGMENTS_HISTORY,

@@ -1,30 +1,75 @@
-"""Puts the feature families together: order lines and engagement in, one row per customer out."""
+"""Puts the feature families together: a customer's history and engagement in, one row of features out."""
 
+from collections.abc import Mapping
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
-from customer_segmentation.features.behaviour import customer_behaviour
-from customer_segmentation.features.engagement import with_engagement
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.features import FEATURES, Feature
+from customer_segmentation.features.engagement import engagement_totals
+from customer_segmentation.features.history import customer_lines, days_of, history_of, windows_of
+
+WINDOWS: Mapping[str, int] = {"short": 30, "medium": 90, "long": 365}
+"""Days of the windows, unless the configuration says otherwise."""
+
+_DECIMALS = 9
 
 
 def customer_features(
     transactions: DataFrame,
     engagement: DataFrame | None,
-    undone: DataFrame | None = None,
+    given_back: DataFrame | None = None,
     *,
     as_of: date,
     response_events: list[str],
+    windows: Mapping[str, int] = WINDOWS,
 ) -> DataFrame:
     """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`.
 
     Args:
         transactions: order lines in the columns of the `transactions` table.
         engagement: events in the columns of the `engagement` table; None where there are none.
-        undone: customer_id and order_id of the orders that were given back whole before `as_of`; None for none.
+        given_back: orders of which something was given back before `as_of`, see `history.customer_lines`.
         as_of: lines and events of this day (UTC) and later do not enter.
         response_events: the event types that are answers of the customer.
+        windows: days of the short, the medium and the long window.
     """
-    return customer_behaviour(transactions, undone, as_of=as_of).transform(
-        with_engagement, engagement, as_of=as_of, response_events=response_events
+    lines = customer_lines(transactions, given_back, as_of=as_of)
+    days = days_of(lines)
+    return features_of(
+        history_of(lines, days), days, engagement, as_of=as_of, response_events=response_events, windows=windows
     )
+
+
+def features_of(
+    history: DataFrame,
+    days: DataFrame,
+    engagement: DataFrame | None,
+    *,
+    as_of: date,
+    response_events: list[str],
+    windows: Mapping[str, int] = WINDOWS,
+) -> DataFrame:
+    """The features of the customers of a history and their days as of the same date; see `customer_features`."""
+    lately = windows_of(days, as_of=as_of, windows=windows)
+    known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=_all_but_key(lately))
+    if engagement is None:
+        none = F.lit(None).cast("date").alias("last_response_day")
+        known = known.select("*", F.lit(0).alias("contacts"), F.lit(0).alias("responses"), none)
+    else:
+        totals = engagement_totals(engagement, as_of=as_of, response_events=response_events)
+        known = known.join(totals, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
+    known = known.withColumn("as_of", F.lit(as_of))
+    return known.select(c.CUSTOMER_ID, F.col("as_of").alias(c.AS_OF_DATE), *map(_value, FEATURES))
+
+
+def _all_but_key(frame: DataFrame) -> list[str]:
+    return [name for name in frame.columns if name != c.CUSTOMER_ID]
+
+
+def _value(feature: Feature) -> Column:
+    """The feature's formula; what differs beyond nine decimals is the order in which doubles were added."""
+    value = F.expr(feature.formula)
+    return (F.round(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type).alias(feature.name)

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 
-SCORES = 5
-_QUANTILES = [step / SCORES for step in range(1, SCORES)]
+GRID_SCORES = 5
+"""Scores that the grid is made for."""
 
 RFM_GRID: dict[str, str] = {
     "Champions": "555 554 544 545 454 455 445",
@@ -36,7 +36,10 @@ SEGMENT_OF_CELL: dict[str, str] = {cell: name for name, cells in RFM_GRID.items(
 
 @dataclass(frozen=True)
 class CutPoints:
-    """The 20th, 40th, 60th and 80th percentiles of recency (days), frequency (orders) and monetary (money)."""
+    """Where scores change, ascending: recency (days), frequency (orders) and monetary (money).
+
+    For scores from 1 to n there are n - 1 of each: the percentiles that part the customers into n equal groups.
+    """
 
     recency: tuple[float, ...]
     frequency: tuple[float, ...]
@@ -52,15 +55,17 @@ class CutPoints:
         return cls(**{name: tuple(values) for name, values in data.items()})
 
 
-def cut_points(features: DataFrame) -> CutPoints:
-    """Exact quintile cut points of the customers at hand. Runs one aggregation.
+def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
+    """Exact cut points of the customers at hand. Runs one aggregation.
 
     Args:
         features: recency_days, frequency and monetary per customer; at least one row.
+        scores: how many scores there are to be, 2 to 9.
     """
+    steps = [step / scores for step in range(1, scores)]
     row = features.agg(
         *(
-            F.percentile(F.col(name).cast("double"), F.array(*map(F.lit, _QUANTILES))).alias(name)
+            F.percentile(F.col(name).cast("double"), F.array(*map(F.lit, steps))).alias(name)
             for name in (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
         )
     ).first()
@@ -69,20 +74,36 @@ def cut_points(features: DataFrame) -> CutPoints:
 
 
 def with_rfm(features: DataFrame, cuts: CutPoints) -> DataFrame:
-    """The features with r_score, f_score and m_score (1-5, 5 is best), rfm_score and rfm_segment."""
+    """The features with r_score, f_score and m_score (1 to n, n is best), rfm_score, rfm_number and rfm_segment.
+
+    rfm_score is the cell, such as 545; rfm_number is the mean of the three scores. The grid of rfm_segment has five
+    scores: others are brought to it, the best to 5.
+    """
+    names = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
+    scores = len(cuts.recency) + 1
     scored = features.withColumns(
         {
-            c.R_SCORE: F.lit(SCORES) - _cuts_below(c.RECENCY_DAYS, cuts.recency),
+            c.R_SCORE: F.lit(scores) - _cuts_below(c.RECENCY_DAYS, cuts.recency),
             c.F_SCORE: F.lit(1) + _cuts_below(c.FREQUENCY, cuts.frequency),
             c.M_SCORE: F.lit(1) + _cuts_below(c.MONETARY, cuts.monetary),
         }
     )
-    cell = F.concat(*(F.col(name).cast("string") for name in (c.R_SCORE, c.F_SCORE, c.M_SCORE)))
     grid = F.create_map(*(F.lit(text) for pair in SEGMENT_OF_CELL.items() for text in pair))
-    return scored.withColumn(c.RFM_SCORE, cell).withColumn(c.RFM_SEGMENT, grid[F.col(c.RFM_SCORE)])
+    in_grid = [F.ceil(F.col(name) * F.lit(GRID_SCORES) / F.lit(scores)) for name in names]
+    return scored.withColumns(
+        {
+            c.RFM_SCORE: _cell([F.col(name) for name in names]),
+            c.RFM_NUMBER: (F.col(c.R_SCORE) + F.col(c.F_SCORE) + F.col(c.M_SCORE)) / F.lit(len(names)),
+            c.RFM_SEGMENT: grid[_cell(in_grid)],
+        }
+    )
+
+
+def _cell(scores: Sequence[Column]) -> Column:
+    return F.concat(*(score.cast("string") for score in scores))
 
 
 def _cuts_below(name: str, cuts: tuple[float, ...]) -> Column:
-    """How many cut points lie below the value, 0 to 4."""
+    """How many cut points lie below the value."""
     value = F.col(name).cast("double")
     return sum((F.when(value > cut, 1).otherwise(0) for cut in cuts), F.lit(0))

@@ -53,7 +53,10 @@ def transaction_checks(settings: Checks, *, as_of: date | None = None) -> list[C
         "unreadable_date": _unreadable(c.ORDERED_AT),
         "date_too_early": _holds(ordered_at < _start_of(settings.earliest_order)),
         "date_in_future": _holds(ordered_at >= _start_of(latest)),
-        "unreadable_number": _unreadable(c.QUANTITY) | _unreadable(c.DISCOUNT) | _unreadable_amount(),
+        "unreadable_number": _unreadable(c.QUANTITY)
+        | _unreadable(c.DISCOUNT)
+        | _unreadable(c.COUPON)
+        | _unreadable_amount(),
         "missing_amount": F.col(raw(c.AMOUNT)).isNull(),
         "missing_quantity": F.col(raw(c.QUANTITY)).isNull(),
         "zero_quantity": _holds(quantity == 0),

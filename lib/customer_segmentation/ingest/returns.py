@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 
+IS_UNDONE = "is_undone"
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
 _PIECES_PER_BATCH = 10_000
@@ -130,6 +131,17 @@ def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
 def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
     """The orders of which every item was given back: as if they had never been placed.
 
+    Returns:
+        customer_id, order_id, and returned_amount, the value given back for the order (decimal(28,2), money); of
+        `given_back_orders`.
+    """
+    orders = given_back_orders(transactions, returns)
+    return orders.where(IS_UNDONE).select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
+
+
+def given_back_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
+    """The orders of which something was given back.
+
     To know them as of a date, pass the lines and the returns before it; the matches themselves need not be made anew,
     see `matched_returns`.
 
@@ -138,7 +150,7 @@ def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         returns: rows of `returns`, matched on the same lines.
 
     Returns:
-        customer_id, order_id, and returned_amount, the value given back for the order (decimal(28,2), money).
+        customer_id, order_id, returned_amount (decimal(28,2), money), and is_undone, whether every item was given back.
     """
     order = [c.CUSTOMER_ID, c.ORDER_ID]
     given_back = (
@@ -152,8 +164,7 @@ def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         .groupBy(*order, "returned", c.RETURNED_AMOUNT)
         .agg(F.sum(c.QUANTITY).alias("bought"))
         # No purchase has more given back than it had, so that equal sums mean equal lines.
-        .where(F.col("returned") == F.col("bought"))
-        .select(*order, c.RETURNED_AMOUNT)
+        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_UNDONE))
     )
 
 

@@ -35,7 +35,7 @@ _PRICE = "decimal(18,6)"
 _QUANTITY = "decimal(18,3)"
 
 _NESTED = (ArrayType, MapType, StructType, VariantType)
-_NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT)
+_NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.COUPON)
 
 
 def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
@@ -145,6 +145,9 @@ def typed_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource
         _negative_when(is_return, amount).alias(c.AMOUNT),
         F.abs(number(c.DISCOUNT, _MONEY)).alias(c.DISCOUNT),
         as_text(F.col(raw(c.CHANNEL))).alias(c.CHANNEL),
+        as_text(F.col(raw(c.BRAND))).alias(c.BRAND),
+        as_text(F.col(raw(c.STORE_ID))).alias(c.STORE_ID),
+        F.abs(number(c.COUPON, _MONEY)).alias(c.COUPON),
         as_text(F.col(raw(CURRENCY))).alias(CURRENCY),
         is_return.alias(c.IS_RETURN),
         as_text(F.col(raw(c.LINE_NUMBER))).alias(c.LINE_NUMBER),
@@ -159,8 +162,9 @@ def _raw_columns(mapping: TransactionColumns) -> dict[str, Column]:
     columns = {name: mapped(text) for name, text in given.items()}
     if mapping.quantity is None:
         columns[c.QUANTITY] = F.lit(1)
-    if mapping.discount is None:
-        columns[c.DISCOUNT] = F.lit(0)
+    for name in (c.DISCOUNT, c.COUPON):
+        if given[name] is None:
+            columns[name] = F.lit(0)
     return columns
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from customer_segmentation.contract.features import FEATURE_BY_NAME
-from customer_segmentation.features.rfm import SCORES, SEGMENT_OF_CELL
+from customer_segmentation.features.rfm import GRID_SCORES, SEGMENT_OF_CELL
 from customer_segmentation.insight.profiles import Profile
 
 _IN_THE_GRID = {"recency_days", "frequency", "monetary"}
@@ -25,7 +25,7 @@ ACTIONS: dict[str, str] = {
 
 def base_name(profile: Profile) -> str:
     """The RFM grid's name for the segment's mean scores."""
-    cell = "".join(str(min(SCORES, max(1, int(score + 0.5)))) for score in profile.rfm)
+    cell = "".join(str(min(GRID_SCORES, max(1, int(score + 0.5)))) for score in profile.rfm)
     return SEGMENT_OF_CELL[cell]
 
 

@@ -1,0 +1,35 @@
+"""The features of a customer by family, each declared once.
+
+The declaration makes the comments of the `customer_features` table, the catalogue of the documentation, the names that
+a configuration may use for clustering, and the words in which a segment is told apart. Its formula is over what
+`customer_segmentation.features` collects of a customer's history.
+"""
+
+from collections.abc import Mapping
+
+from customer_segmentation.contract.features.basket import BASKET
+from customer_segmentation.contract.features.cadence import CADENCE
+from customer_segmentation.contract.features.engagement import ENGAGEMENT
+from customer_segmentation.contract.features.feature import Feature, Shape
+from customer_segmentation.contract.features.price import PRICE
+from customer_segmentation.contract.features.psychographics import PSYCHOGRAPHICS
+from customer_segmentation.contract.features.rfm import RFM
+from customer_segmentation.contract.features.time_place import TIME_PLACE
+from customer_segmentation.contract.features.trend import TREND
+
+__all__ = ["FAMILIES", "FEATURES", "FEATURE_BY_NAME", "Feature", "Shape"]
+
+FAMILIES: Mapping[str, tuple[Feature, ...]] = {
+    "RFM": RFM,
+    "Cadence": CADENCE,
+    "Basket and range": BASKET,
+    "Price and returns": PRICE,
+    "Time and place": TIME_PLACE,
+    "Trend": TREND,
+    "Engagement": ENGAGEMENT,
+    "Psychographics": PSYCHOGRAPHICS,
+}
+
+FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES.values() for feature in family)
+
+FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

@@ -1,0 +1,49 @@
+"""What a feature is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["skewed", "even"]
+"""How a feature is prepared for clustering: a skewed one by its signed logarithm, an even one as it is."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A number per customer.
+
+    name: column in `customer_features`.
+    type: Spark SQL type.
+    unit: of the value, for people ("days", "money", "share").
+    meaning: one sentence, edge cases included.
+    formula: Spark SQL over `as_of`, the columns of `customer_history`, and what `customer_segmentation.features` sums
+        up in the windows before that date (spend_, spend_before_ and orders_ of short, medium and long) and of
+        engagement (contacts, responses, last_response_day).
+    shape: how the values spread, see `Shape`.
+    high, low: what people call a customer with much or little of it.
+    source: the table that it comes from, and where the formula is another's, whose.
+    """
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    formula: str
+    shape: Shape
+    high: str
+    low: str
+    source: str = "transactions"
+
+    @property
+    def comment(self) -> str:
+        """The column comment: the meaning with its unit."""
+        return f"{self.meaning} Unit: {self.unit}."
+
+
+def ratio(part: str, whole: str) -> str:
+    """The SQL of a part by a whole as a double; null where the whole is 0 or unknown."""
+    return f"try_divide(cast({part} AS DOUBLE), cast({whole} AS DOUBLE))"
+
+
+def share(part: str, whole: str) -> str:
+    """The SQL of a ratio that is 0 where there is no whole."""
+    return f"coalesce({ratio(part, whole)}, 0D)"

@@ -1,0 +1,157 @@
+"""Keeps what features are made of, by customer and by customer and day, up to the run's date.
+
+A customer whose lines came, went or changed since the last time, or became known by the date having moved on, is looked
+at anew, from all their lines at the version that the run reads; all others stay as they are. Nothing is added to or
+taken from a sum, so the tables are those of a full build. The last commit of `customer_history` says what the tables
+are made of; `customer_days` is of the version that it names.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.features.history import DEFINITION, customer_lines, days_of, history_of
+from customer_segmentation.ingest.returns import given_back_orders
+from customer_segmentation.report.wording import count
+from customer_segmentation.spark.history import lost_history
+from customer_segmentation.spark.holding import held, settled
+from customer_segmentation.stages.run import Run
+
+FEW = 1_000_000
+"""Keys that are sent to every task rather than shuffled with the lines."""
+
+_MOST_TOUCHED = 0.3
+"""Share of the customers above which a full build costs less."""
+
+
+class MustBuildAnewError(Exception):
+    """Why what changed can't be told, or is too much."""
+
+
+def bring_up_to_date(run: Run) -> str:
+    """Bring `customer_days` and `customer_history` to the run's date and lines; says what was done.
+
+    Raises:
+        ConfigurationError: the returns were not matched on the lines that the run reads.
+    """
+    _require_matching_returns(run)
+    try:
+        with _told_changes():
+            return _follow(run)
+    except MustBuildAnewError as why:
+        _build_anew(run)
+        return f"built from all order lines: {why}"
+
+
+def _require_matching_returns(run: Run) -> None:
+    matched_on = run.warehouse.last_commit(t.RETURNS)[1].get("transactions")
+    if matched_on != run.input_versions[t.TRANSACTIONS.name]:
+        raise ConfigurationError(
+            f"returns were matched on version {matched_on} of transactions, which is now at version "
+            f"{run.input_versions[t.TRANSACTIONS.name]}; run `customer-segmentation ingest`"
+        )
+
+
+def _build_anew(run: Run) -> None:
+    with held(_lines(run)) as lines:
+        days = days_of(lines)
+        run.warehouse.overwrite(t.CUSTOMER_DAYS, days)
+        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, days), note=_note(run))
+
+
+def _follow(run: Run) -> str:
+    """Look anew at the customers that something changed for.
+
+    Raises:
+        MustBuildAnewError: they can't be told, or are many.
+    """
+    then = _then(run)
+    if then == _note(run):
+        return "nothing changed"
+    touched = settled(_touched(run, then))
+    number = touched.count()
+    if number > _MOST_TOUCHED * run.warehouse.read(t.CUSTOMER_HISTORY).count():
+        raise MustBuildAnewError(f"{count(number)} customers have new or changed order lines")
+    with held(_lines(run, among=touched, few=number <= FEW)) as lines:
+        days = days_of(lines)
+        run.warehouse.change(t.CUSTOMER_DAYS, gone=touched, key=c.CUSTOMER_ID, rows=days)
+        history = history_of(lines, days)
+        run.warehouse.change(t.CUSTOMER_HISTORY, gone=touched, key=c.CUSTOMER_ID, rows=history, note=_note(run))
+    return f"{count(number)} customers have new or changed order lines"
+
+
+def _then(run: Run) -> Mapping[str, Any]:
+    """What the tables are made of; what a run that was killed wrote to `customer_days` is taken back.
+
+    Raises:
+        MustBuildAnewError: nothing that can be followed.
+    """
+    if not run.warehouse.exists(t.CUSTOMER_HISTORY):
+        raise MustBuildAnewError("there was nothing yet")
+    then, now = run.warehouse.last_commit(t.CUSTOMER_HISTORY)[1], _note(run)
+    if then.get("definition") != now["definition"]:
+        raise MustBuildAnewError("what is made of them changed")
+    if then["as_of"] > now["as_of"]:
+        raise MustBuildAnewError(f"the tables were as of {then['as_of']}, the run is as of {now['as_of']}")
+    try:
+        run.warehouse.restore(t.CUSTOMER_DAYS, version=then["days"])
+    except PySparkException:
+        raise MustBuildAnewError(f"customer_days lost its version {then['days']}") from None
+    return then
+
+
+def _touched(run: Run, then: Mapping[str, Any]) -> DataFrame:
+    """The customers whose lines came, went, changed, or became known since; each once."""
+    changes = run.touched_since(then["transactions"])
+    if changes is None:
+        raise MustBuildAnewError(f"the changes of transactions since version {then['transactions']} can't be told")
+    since, until = date.fromisoformat(then["as_of"]), run.as_of
+    became_known = run.transactions().where(
+        (F.col(c.ORDERED_AT) >= F.lit(since).cast("timestamp")) & (F.col(c.ORDERED_AT) < F.lit(until).cast("timestamp"))
+    )
+    return changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct()
+
+
+def _lines(run: Run, *, among: DataFrame | None = None, few: bool = False) -> DataFrame:
+    """The order lines as features see them, of all customers or of some."""
+
+    def of_some(frame: DataFrame) -> DataFrame:
+        if among is None:
+            return frame
+        return frame.join(F.broadcast(among) if few else among, on=c.CUSTOMER_ID, how="left_semi")
+
+    until = F.lit(run.as_of).cast("timestamp")
+    lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
+    given_back = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
+    return customer_lines(lines, given_back, as_of=run.as_of)
+
+
+def _note(run: Run) -> dict[str, Any]:
+    days = run.warehouse.last_commit(t.CUSTOMER_DAYS)[0] if run.warehouse.exists(t.CUSTOMER_DAYS) else None
+    return {
+        "as_of": run.as_of.isoformat(),
+        "definition": DEFINITION,
+        "transactions": run.input_versions[t.TRANSACTIONS.name],
+        "returns": run.input_versions[t.RETURNS.name],
+        "days": days,
+    }
+
+
+@contextmanager
+def _told_changes() -> Iterator[None]:
+    """Says of a change feed that is found to be gone, while it is read, that all has to be built anew."""
+    try:
+        yield
+    except Exception as error:
+        why = lost_history(error)
+        if why is None:
+            raise
+        raise MustBuildAnewError(f"transactions {why}") from None

@@ -1,0 +1,164 @@
+"""Every feature of a customer, computed from their order lines in plain Python and pandas."""
+
+import itertools
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from customer_segmentation.contract.tables import TRANSACTIONS
+
+WINDOWS = {"short": 30, "medium": 90, "long": 365}
+
+
+def oracle(
+    lines: Iterable[tuple], given_back: dict[tuple[str, str], bool], events: Iterable[tuple], as_of: date
+) -> dict[str, dict[str, Any]]:
+    """The features by customer.
+
+    Args:
+        lines: in the columns of `transactions`.
+        given_back: whether all of an order was given back, by customer and order, for those of which something was.
+        events: customer, time and type ("click" is a response).
+    """
+    table = pd.DataFrame(lines, columns=TRANSACTIONS.column_names)
+    table = table[table.ordered_at < pd.Timestamp(as_of)]
+    found = {}
+    for customer, every in table.groupby("customer_id"):
+        told = _of_customer(every, {order: all_ for (who, order), all_ in given_back.items() if who == customer}, as_of)
+        if told is not None:
+            theirs = [event for event in events if event[0] == customer and event[1] < _midnight(as_of)]
+            found[customer] = told | _engagement(theirs, as_of)
+    return found
+
+
+def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) -> dict[str, Any] | None:
+    placed, returned = every[~every.is_return], every[every.is_return]
+    bought = placed[[not given_back.get(order, False) for order in placed.order_id]]
+    if bought.empty:
+        return None
+    day_of = [at.date() for at in bought.ordered_at]
+    bought = bought.assign(day=day_of)
+    days = sorted(set(day_of))
+    gaps = [(b - a).days for a, b in itertools.pairwise(days)]
+    mean_gap = statistics.fmean(gaps) if gaps else None
+    deviation = statistics.stdev(gaps) if len(gaps) > 1 else None
+    recency, tenure = (as_of - days[-1]).days, (as_of - days[0]).days
+    orders, gross = bought.order_id.nunique(), sum(bought.amount)
+    items, lines = float(sum(bought.quantity)), len(bought)
+    discounts = sum(bought.discount)
+    reduced = bought[bought.discount > 0]
+    hours, months = [at.hour for at in bought.ordered_at], [at.month for at in bought.ordered_at]
+
+    def share_of(condition: Callable[[int], bool], values: list[int]) -> float:
+        return sum(map(condition, values)) / lines
+
+    categories, brands = _spend(bought, "category"), _spend(bought, "brand")
+    channels, stores = _spend(bought, "channel"), _spend(bought, "store_id")
+    products = bought.product_id.dropna()
+    placed_orders = set(placed.order_id)
+    told: dict[str, Any] = {
+        "recency_days": recency,
+        "frequency": orders,
+        "monetary": sum(every.amount),
+        "tenure_days": tenure,
+        "active_days": len(days),
+        "days_between_orders": mean_gap,
+        "gap_deviation": deviation,
+        "gap_variation": None if deviation is None else deviation / mean_gap,
+        "regularity": _regularity(gaps),
+        "clumpiness": _clumpiness(gaps, recency),
+        "days_to_next_order": None if mean_gap is None else mean_gap - recency,
+        "overdue_ratio": None if mean_gap is None else recency / mean_gap,
+        "average_order_value": float(gross) / orders,
+        "items_per_order": items / orders,
+        "distinct_products": products.nunique(),
+        "distinct_categories": bought.category.nunique(),
+        "category_entropy": -sum(p * math.log(p) for p in _shares(categories)),
+        "top_category_share": max(_shares(categories), default=None),
+        "distinct_brands": bought.brand.nunique(),
+        "brand_concentration": sum(p * p for p in _shares(brands)) if _shares(brands) else None,
+        "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
+        "discounted_share": len(reduced) / lines,
+        "coupon_rate": bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]].order_id.nunique()
+        / orders,
+        "average_item_price": float(gross) / items,
+        "return_rate": float(-sum(returned.amount) / sum(placed.amount)) if sum(placed.amount) else 0,
+        "return_order_rate": len(placed_orders & set(given_back)) / len(placed_orders),
+        "weekend_share": share_of(lambda weekday: weekday >= 5, [day.weekday() for day in day_of]),
+        "night_share": share_of(lambda hour: hour < 6, hours),
+        "morning_share": share_of(lambda hour: 6 <= hour < 12, hours),
+        "afternoon_share": share_of(lambda hour: 12 <= hour < 18, hours),
+        "evening_share": share_of(lambda hour: hour >= 18, hours),
+        "spring_share": share_of(lambda month: month in (3, 4, 5), months),
+        "summer_share": share_of(lambda month: month in (6, 7, 8), months),
+        "autumn_share": share_of(lambda month: month in (9, 10, 11), months),
+        "winter_share": share_of(lambda month: month in (12, 1, 2), months),
+        "distinct_channels": bought.channel.nunique(),
+        "main_channel_share": max(_shares(channels), default=None),
+        "distinct_stores": bought.store_id.nunique(),
+        "main_store_share": max(_shares(stores), default=None),
+        "price_sensitivity": float(sum(reduced.amount) / gross) if gross else 0,
+        "variety_seeking": products.nunique() / len(products) if len(products) else None,
+        "brand_loyalty": max(_shares(brands), default=None),
+    }
+    for name, length in WINDOWS.items():
+        inside = bought[bought.day >= as_of - timedelta(length)]
+        before = bought[(bought.day >= as_of - timedelta(2 * length)) & (bought.day < as_of - timedelta(length))]
+        now, then = sum(inside.amount, Decimal(0)), sum(before.amount, Decimal(0))
+        told[f"spend_{name}"] = now
+        told[f"orders_{name}"] = len(set(zip(inside.order_id, inside.day, strict=True)))
+        told[f"spend_change_{name}"] = float((now - then) / (now + then)) if now + then else 0
+    told["recent_spend_share"] = float(told["spend_medium"] / gross) if gross else 0
+    return told
+
+
+def _engagement(events: list[tuple], as_of: date) -> dict[str, Any]:
+    answers = [at for _, at, kind in events if kind == "click"]
+    contacts = len(events) - len(answers)
+    return {
+        "contacts": contacts,
+        "responses": len(answers),
+        "response_rate": len(answers) / contacts if contacts else None,
+        "days_since_response": (as_of - max(answers).date()).days if answers else None,
+        "promotion_response": min(1.0, (len(answers) + 1) / (contacts + 2)) if contacts else None,
+    }
+
+
+def _spend(bought: pd.DataFrame, name: str) -> dict[str, Decimal]:
+    spend: Counter = Counter()
+    for key, amount in zip(bought[name], bought.amount, strict=True):
+        if key is not None:
+            spend[key] += amount
+    return spend
+
+
+def _shares(spend: dict[str, Decimal]) -> list[float]:
+    positive = [float(value) for value in spend.values() if value > 0]
+    return [value / sum(positive) for value in positive]
+
+
+def _regularity(gaps: list[int]) -> float | None:
+    if len(gaps) < 2:
+        return None
+    s = math.log(statistics.fmean(gaps)) - statistics.fmean(map(math.log, gaps))
+    if s < 1e-9:
+        return 100.0
+    return min(100.0, (3 - s + math.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s))
+
+
+def _clumpiness(gaps: list[int], since_last: int) -> float | None:
+    if not gaps:
+        return None
+    every = [*gaps, since_last]
+    shares = [gap / sum(every) for gap in every]
+    return min(1.0, max(0.0, 1 + sum(x * math.log(x) for x in shares) / math.log(len(every))))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
