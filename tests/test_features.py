@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.attributes import with_attributes
 from customer_segmentation.features.build import customer_features
@@ -296,6 +298,15 @@ def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
     assert len(features.collect()) == 1
 
     plan = features._jdf.queryExecution().executedPlan().toString().split("Initial Plan")[0]
-    moved = re.findall(r"(?<!Reused)Exchange hashpartitioning\((\w+)", plan)
+    moved = re.findall(r"(?m)^[^\w\n]*Exchange hashpartitioning\((\w+)#", plan)
     assert moved == ["customer_id", "product_id"], plan
     assert "ReusedExchange" in plan, plan
+
+
+def test_the_catalogue_in_the_documentation_is_that_of_the_declarations() -> None:
+    page = Path(__file__).parents[1] / "docs" / "features.md"
+
+    assert page.read_text() == catalogue(), (
+        "python -m customer_segmentation.contract.features.catalogue > docs/features.md"
+    )
+    assert len({feature.name for feature in FEATURES}) == len(FEATURES)

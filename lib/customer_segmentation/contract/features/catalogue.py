@@ -1,0 +1,22 @@
+"""The features as a page of the documentation; `python -m customer_segmentation.contract.features.catalogue` prints it."""
+
+from customer_segmentation.contract.features import FAMILIES
+
+_HEAD = """# Features
+
+What `customer_features` has of every customer with a purchase before the as-of date, by family. Only what happened
+before that date (UTC) enters. A formula is Spark SQL over `customer_history`, see the comments of its columns.
+"""
+
+
+def catalogue() -> str:
+    """The catalogue as Markdown."""
+    parts = [_HEAD]
+    for family, features in FAMILIES.items():
+        parts.append(f"## {family}\n\n| feature | unit | meaning | from |\n| --- | --- | --- | --- |")
+        parts.append("\n".join(f"| `{f.name}` | {f.unit} | {f.meaning} | {f.source} |" for f in features) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(catalogue(), end="")
