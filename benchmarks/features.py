@@ -1,4 +1,4 @@
-"""What the features of all customers cost: beside DuckDB, notebooks, a customer with 30% of the lines; and a day more."""
+"""What the features of all customers cost: beside DuckDB, notebooks, a customer with 30% of the lines, and a day."""
 
 import io
 import shutil
