@@ -68,7 +68,8 @@ def _problem(path: KeyPath, details: ErrorDetails, data: dict[str, Any]) -> str:
         found = "" if isinstance(value, dict | list) else found
     elif problem == "unknown_name":
         known = details["ctx"]["known"]
-        message, found = details["msg"], found + (_did_you_mean(value, known) or f"; there are {', '.join(known)}")
+        some = ", ".join(known[:_MOST]) + (f" and {len(known) - _MOST} more" if len(known) > _MOST else "")
+        message, found = details["msg"], found + (_did_you_mean(value, known) or f"; there are {some}")
     else:
         message, found = f"must be {_expected(kind)}", found + _hint(kind, value)
     key = ".".join(map(_plain_key, path)) or "the configuration"
