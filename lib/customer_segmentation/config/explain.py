@@ -20,6 +20,7 @@ from customer_segmentation.config.schema import Config, Expression
 KeyPath = tuple[str | int, ...]
 
 _MOST = 20
+_MOST_NAMES = 12
 _LONGEST_VALUE = 60
 _SECRET = re.compile(r"passw|pwd|secret|token|credential|signature|sas|(api|access|account|private|auth).?key", re.I)
 _FREE_SECTIONS = ("options", "conf")
@@ -68,7 +69,7 @@ def _problem(path: KeyPath, details: ErrorDetails, data: dict[str, Any]) -> str:
         found = "" if isinstance(value, dict | list) else found
     elif problem == "unknown_name":
         known = details["ctx"]["known"]
-        some = ", ".join(known[:_MOST]) + (f" and {len(known) - _MOST} more" if len(known) > _MOST else "")
+        some = ", ".join(known[:_MOST_NAMES]) + (f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else "")
         message, found = details["msg"], found + (_did_you_mean(value, known) or f"; there are {some}")
     else:
         message, found = f"must be {_expected(kind)}", found + _hint(kind, value)
