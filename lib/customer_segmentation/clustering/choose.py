@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.driver_fits import fit
 from customer_segmentation.clustering.indices import Indices, Partition, judged
-from customer_segmentation.clustering.rounding import rounded_number
+from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.clustering.stability import stability
 
 STARTS = 5
@@ -119,7 +119,9 @@ def choose(
 
 def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates with elbow and score."""
-    bent = [replace(one, elbow=_elbow(one, [c for c in candidates if c.algorithm == one.algorithm])) for one in candidates]
+    bent = [
+        replace(one, elbow=_elbow(one, [c for c in candidates if c.algorithm == one.algorithm])) for one in candidates
+    ]
     most = max((one.calinski_harabasz or 0.0 for one in bent), default=0.0)
     least = min((one.davies_bouldin for one in bent if one.davies_bouldin is not None), default=0.0)
 
@@ -131,7 +133,7 @@ def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
             "davies_bouldin": least / one.davies_bouldin if one.davies_bouldin else 0.0,
             "elbow": one.elbow or 0.0,
         }
-        return rounded_number(sum(weight * min(max(figures[name], 0.0), 1.0) for name, weight in WEIGHTS.items()))
+        return float(rounded(sum(weight * min(max(figures[name], 0.0), 1.0) for name, weight in WEIGHTS.items())))
 
     return [replace(one, score=score(one)) for one in bent]
 
@@ -149,12 +151,12 @@ def best(candidates: Sequence[Candidate], *, smallest_share: float) -> Candidate
 
 def rows(choice: Choice | None) -> list[dict[str, Any]]:
     """The candidates as rows of `model_runs.candidates`."""
-    return [{**vars(one), "segment_stability": list(one.segment_stability)} for one in choice.candidates] if choice else []
+    return (
+        [{**vars(one), "segment_stability": list(one.segment_stability)} for one in choice.candidates] if choice else []
+    )
 
 
-def _candidate(
-    algorithm: str, partition: Partition, indices: Indices, rand: float, segments: np.ndarray
-) -> Candidate:
+def _candidate(algorithm: str, partition: Partition, indices: Indices, rand: float, segments: np.ndarray) -> Candidate:
     return Candidate(
         algorithm=algorithm,
         k=partition.k,
@@ -175,7 +177,7 @@ def _bic(partition: Partition, indices: Indices) -> float | None:
         return None
     (k, d), n = partition.centers.shape, float(indices.sizes.sum())
     parameters = k * d * (d + 1) / 2 + k * d + k - 1
-    return rounded_number(indices.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n))
+    return float(rounded(indices.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n)))
 
 
 def _elbow(one: Candidate, alike: Sequence[Candidate]) -> float | None:
@@ -183,7 +185,7 @@ def _elbow(one: Candidate, alike: Sequence[Candidate]) -> float | None:
     if last.k - first.k < 2 or first.cost <= last.cost:
         return None
     gained = (first.cost - one.cost) / (first.cost - last.cost)
-    return rounded_number(max(0.0, gained - (one.k - first.k) / (last.k - first.k)))
+    return float(rounded(max(0.0, gained - (one.k - first.k) / (last.k - first.k))))
 
 
 def _known(value: float) -> float | None:

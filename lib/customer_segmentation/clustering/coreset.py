@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.rounding import rounded, rounded_number
+from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import DataRefusedError
 
 SPARE = 3.0
@@ -31,7 +31,7 @@ class Coreset:
     def plain(self, size: int, *, seed: int) -> np.ndarray:
         """At most `size` of the points without weights, drawn so that each customer was as likely to be among them."""
         generator = np.random.default_rng(seed)
-        kept = self.points[generator.uniform(size=len(self.points)) * self.weights.max() <= self.weights]
+        kept: np.ndarray = self.points[generator.uniform(size=len(self.points)) * self.weights.max() <= self.weights]
         return kept if len(kept) <= size else kept[np.sort(generator.choice(len(kept), size, replace=False))]
 
 
@@ -61,7 +61,7 @@ def coreset(points: DataFrame, columns: Sequence[str], *, size: int, seed: int, 
     if not rows:
         raise DataRefusedError("there are no customers to segment")
     means = rounded(np.array([told[f"mean_{i}"] for i in range(len(values))]))
-    spread = rounded_number(sum(told[f"variance_{i}"] for i in range(len(values))))
+    spread = float(rounded(sum(told[f"variance_{i}"] for i in range(len(values)))))
     chance = "1D"
     if rows > size:
         squared = sql.total(

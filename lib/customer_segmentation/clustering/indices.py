@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.rounding import rounded, rounded_number
+from customer_segmentation.clustering.rounding import rounded
 
 ROWS_AT_ONCE = 4096
 """Rows of a matrix product: enough to be quick, few enough for their distances to stay in the processor's cache."""
@@ -57,7 +57,8 @@ class Indices:
 
     sizes: (k,) points per segment.
     means: (k, d) their means; the given centre where a segment is empty.
-    cost: sum of squared distances to the centres; for a mixture minus twice the log likelihood, d ln(2 pi) a point less.
+    cost: sum of squared distances to the centres; for a mixture minus twice the log likelihood, less
+        d ln(2 pi) a point.
     inertia: sum of squared distances to the means.
     silhouette: mean silhouette over squared Euclidean distances, -1 to 1, higher is better (Rousseeuw 1987).
     calinski_harabasz: between by within variance, above 0, higher is better (Caliński & Harabasz 1974).
@@ -80,7 +81,7 @@ class Indices:
     @property
     def smallest_share(self) -> float:
         """Share of the smallest segment, 0 to 1."""
-        return rounded_number(float(self.sizes.min() / self.sizes.sum()))
+        return float(rounded(float(self.sizes.min() / self.sizes.sum())))
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,11 @@ def _indices(sums: Sums, means: np.ndarray, look: np.ndarray) -> Indices:
     return Indices(
         sizes=sums.counts,
         means=rounded(means),
-        cost=rounded_number(sums.cost),
-        inertia=rounded_number(inertia),
-        silhouette=rounded_number(silhouette),
-        calinski_harabasz=rounded_number(ratio),
-        davies_bouldin=rounded_number(likeness),
+        cost=float(rounded(sums.cost)),
+        inertia=float(rounded(inertia)),
+        silhouette=float(rounded(silhouette)),
+        calinski_harabasz=float(rounded(ratio)),
+        davies_bouldin=float(rounded(likeness)),
         radii=rounded(np.sqrt(within / np.maximum(sums.counts, 1))),
     )
 
@@ -258,7 +259,9 @@ def _look(partitions: Sequence[Partition], sums: Sequence[Sums], means: Sequence
     # A point's mean squared distance to a segment's points is its squared distance to their mean and their variance.
     scores, step = _scorer(partitions), ROWS_AT_ONCE
     from_means = _scorer([Partition(one) for one in means])
-    same = [one.roots is None and np.array_equal(one.centers, mean) for one, mean in zip(partitions, means, strict=True)]
+    same = [
+        one.roots is None and np.array_equal(one.centers, mean) for one, mean in zip(partitions, means, strict=True)
+    ]
     counts = [one.counts for one in sums]
     variances = [
         np.where(

@@ -1,15 +1,10 @@
-"""Takes off what the order of additions adds: sums of doubles differ in their last digits from run to run."""
+"""Rounds what a fit found, so that the order in which doubles were added leaves no trace."""
+
+from typing import Any
 
 import numpy as np
 
-DIGITS = 9
 
-
-def rounded(values: np.ndarray) -> np.ndarray:
+def rounded(values: Any) -> np.ndarray:
     """To nine significant digits: what differs beyond them is the order in which doubles were added."""
-    return np.array([float(f"{value:.{DIGITS}g}") for value in np.ravel(values)]).reshape(np.shape(values))
-
-
-def rounded_number(value: float) -> float:
-    """One number to nine significant digits."""
-    return float(f"{value:.{DIGITS}g}")
+    return np.array([float(f"{value:.9g}") for value in np.ravel(values)]).reshape(np.shape(values))

@@ -7,7 +7,7 @@ import numpy as np
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.driver_fits import fit
 from customer_segmentation.clustering.indices import Partition
-from customer_segmentation.clustering.rounding import rounded, rounded_number
+from customer_segmentation.clustering.rounding import rounded
 
 BOOTSTRAPS = 10
 POINTS = 2_000
@@ -50,7 +50,7 @@ def stability(core: Coreset, partition: Partition, *, algorithm: str, seed: int)
         found.append(labels)
     pairs = zip(found, [*found[1:], found[0]], strict=True)
     rands = [adjusted_rand(_together(one, other, core.weights, partition.k)) for one, other in pairs]
-    return Stability(rounded_number(float(np.mean(rands))), rounded(np.mean(jaccards, axis=0)))
+    return Stability(float(rounded(float(np.mean(rands)))), rounded(np.mean(jaccards, axis=0)))
 
 
 def adjusted_rand(together: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.driver_fits import fit
 from customer_segmentation.clustering.indices import judged_in_memory
-from customer_segmentation.clustering.rounding import rounded_number
+from customer_segmentation.clustering.rounding import rounded
 
 POINTS = 2_000
 PROBES = 0.1
@@ -91,7 +91,7 @@ def hopkins(points: np.ndarray, *, seed: int) -> float:
     if longest == 0:
         return 1.0
     anywhere, own = ((from_anywhere / longest) ** d).sum(), ((from_points / longest) ** d).sum()
-    return rounded_number(float(anywhere / (anywhere + own)))
+    return float(rounded(float(anywhere / (anywhere + own))))
 
 
 def _silhouette(points: np.ndarray, k: int, seed: int) -> float:

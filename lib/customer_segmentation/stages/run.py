@@ -110,9 +110,21 @@ class Run:
         return None if version is None else self.warehouse.read(t.ENGAGEMENT, version=version)
 
     def features(self) -> DataFrame:
-        """The run's customers."""
+        """The run's customers, with the attributes that they are clustered by."""
         self._require(t.CUSTOMER_FEATURES, "features")
-        return self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        features = self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        attributes = self.config.clustering.preparation.attributes
+        if not attributes:
+            return features
+        customers = self.customers()
+        known = [] if customers is None else [name for name in customers.columns if name != c.CUSTOMER_ID]
+        missing = [name for name in attributes if name not in known]
+        if customers is None or missing:
+            raise ConfigurationError(
+                f"clustering.preparation.attributes: {', '.join(missing)} is not among the customers' attributes; "
+                f"known here: {', '.join(known) or 'none'}"
+            )
+        return features.join(customers.select(c.CUSTOMER_ID, *attributes), c.CUSTOMER_ID, "left")
 
     @cached_property
     def newest_model(self) -> CentroidModel | None:
