@@ -70,12 +70,11 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
         core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
         with held(in_fixed_order(kept, rows=core.rows, by=[CUSTOMER_ID])) as fixed:
             choice = _chosen(fixed, inputs, core, preparation, settings, seed=seed) if settings.k == "auto" else None
-            k = choice.candidate.k if choice else int(settings.k)
-            model = _numbered_by_value(_fitted(features, fixed, preparation, k, choice, settings, seed=seed))
+            model = _numbered_by_value(_fitted(features, fixed, preparation, choice, settings, seed=seed))
             partition = Partition(model.centers_)
             (found,) = judged(fixed, inputs, [partition])
     again = stability(core, partition, algorithm=model.algorithm, seed=seed)
-    seen = structure(core, k=k, rand=again.rand, seed=seed)
+    seen = structure(core, k=model.k, rand=again.rand, seed=seed)
     quality = {
         "silhouette": found.silhouette,
         "calinski_harabasz": found.calinski_harabasz,
@@ -141,28 +140,48 @@ def _fitted(
     features: DataFrame,
     points: DataFrame,
     preparation: Preparation,
-    k: int,
     choice: choose.Choice | None,
     settings: Clustering,
     *,
     seed: int,
 ) -> CentroidModel:
-    """MLlib's fit; where there was a choice from one start, and the better of its and the coreset's centres moved on."""
-    starts = 3 if choice is None else 1
-    estimator = KMeans(
+    if choice is not None:
+        return refitted(features, points, preparation, choice, settings, seed=seed)
+    return _estimator(int(settings.k), 3, settings, seed).fit(features, preparation=preparation)
+
+
+def refitted(
+    features: DataFrame,
+    points: DataFrame,
+    preparation: Preparation,
+    choice: choose.Choice,
+    settings: Clustering,
+    *,
+    seed: int,
+) -> CentroidModel:
+    """What was chosen, fitted to all customers: by MLlib from one start, then moved on, from there and from the coreset.
+
+    Of the two ends the one with the lower cost is kept, so the model is never worse than either.
+
+    Args:
+        features: customers in natural units.
+        points: the same, prepared and held.
+    """
+    model = _estimator(choice.candidate.k, 1, settings, seed).fit(features, preparation=preparation)
+    inputs = [prepared_name(name) for name in preparation.names]
+    starts = [model.centers_, choice.partition.centers]
+    centers, radii, cost = refined(points, inputs, starts, passes=settings.max_iterations)
+    return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
+
+
+def _estimator(k: int, starts: int, settings: Clustering, seed: int) -> KMeans:
+    return KMeans(
         k,
         max_iterations=settings.max_iterations,
         starts=starts,
         seed=seed,
         outlier_distance=settings.outlier_distance,
     )
-    model = estimator.fit(features, preparation=preparation)
-    if choice is None:
-        return model
-    inputs = [prepared_name(name) for name in preparation.names]
-    found = [model.centers_, choice.partition.centers]
-    centers, radii, cost = refined(points, inputs, found, passes=settings.max_iterations)
-    return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
 def _numbered_by_value(model: CentroidModel) -> CentroidModel:
