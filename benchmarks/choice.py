@@ -1,4 +1,4 @@
-"""What choosing the number of segments costs, every figure exact on all rows: against a fit and an evaluator for each."""
+"""What choosing the number of segments costs, exact on all rows: against a fit and an evaluator for each."""
 
 import tempfile
 import time

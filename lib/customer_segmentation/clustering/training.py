@@ -159,7 +159,7 @@ def refitted(
     *,
     seed: int,
 ) -> CentroidModel:
-    """What was chosen, fitted to all customers: by MLlib from one start, then moved on, from there and from the coreset.
+    """What was chosen, fitted to all customers: by MLlib from one start, then moved on from there and from the coreset.
 
     Of the two ends the one with the lower cost is kept, so the model is never worse than either.
 

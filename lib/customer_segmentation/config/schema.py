@@ -345,8 +345,8 @@ class Clustering(Section):
         "distinct_categories",
         "discount_rate",
     ]
-    preparation: Preparing = Preparing()
     k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
+    preparation: Preparing = Preparing()
     k_min: Annotated[int, Field(ge=2, le=100)] = 2
     k_max: Annotated[int, Field(ge=2, le=100)] = 16
     smallest_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
