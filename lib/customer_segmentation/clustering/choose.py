@@ -15,7 +15,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit
+from customer_segmentation.clustering.driver_fits import fit, one_thread
 from customer_segmentation.clustering.indices import Indices, Partition, judged
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.clustering.stability import stability
@@ -106,7 +106,8 @@ def choose(
     tried = [(algorithm, k) for algorithm in algorithms for k in ks if k < distinct]
     if not tried:
         return None
-    partitions = [fit(algorithm, core, k=k, starts=STARTS, seed=seed) for algorithm, k in tried]
+    with one_thread():
+        partitions = [fit(algorithm, core, k=k, starts=STARTS, seed=seed) for algorithm, k in tried]
     found = judged(points, columns, partitions)
     candidates = []
     for (algorithm, _), partition, indices in zip(tried, partitions, found, strict=True):

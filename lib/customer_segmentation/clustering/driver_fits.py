@@ -18,7 +18,7 @@ ITERATIONS = 100
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keeps the sums of a fit in one order: those over several threads differ from run to run."""
+    """Keeps the sums of fits in one order: those over several threads differ from run to run."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -26,7 +26,7 @@ def one_thread() -> Iterator[None]:
 
 
 def fit(algorithm: str, core: Coreset, *, k: int, starts: int, seed: int) -> Partition:
-    """Put the points of a coreset into k segments; the best of several starts.
+    """Put the points of a coreset into k segments; the best of several starts. Call it within `one_thread`.
 
     Args:
         algorithm: a key of `FITS`.
@@ -34,8 +34,7 @@ def fit(algorithm: str, core: Coreset, *, k: int, starts: int, seed: int) -> Par
         starts: how often to start anew.
         seed: of everything drawn.
     """
-    with one_thread():
-        return FITS[algorithm](core, k, starts, seed)
+    return FITS[algorithm](core, k, starts, seed)
 
 
 def _kmeans(core: Coreset, k: int, starts: int, seed: int) -> Partition:

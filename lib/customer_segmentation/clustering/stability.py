@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit
+from customer_segmentation.clustering.driver_fits import fit, one_thread
 from customer_segmentation.clustering.indices import Partition
 from customer_segmentation.clustering.rounding import rounded
 
@@ -41,13 +41,13 @@ def stability(core: Coreset, partition: Partition, *, algorithm: str, seed: int)
     chances = core.weights / core.weights.sum()
     own = partition.labels(core.points)
     found, jaccards = [], []
-    for b in range(BOOTSTRAPS):
-        points = core.points[generator.choice(len(core.points), size, p=chances)]
-        k = min(partition.k, len(np.unique(points, axis=0)))
-        again = fit(algorithm, Coreset(points, np.ones(size), size), k=k, starts=STARTS, seed=seed + b)
-        labels = again.labels(core.points)
-        jaccards.append(jaccard(_together(own, labels, core.weights, partition.k)))
-        found.append(labels)
+    with one_thread():
+        for b in range(BOOTSTRAPS):
+            points = core.points[generator.choice(len(core.points), size, p=chances)]
+            drawn, k = Coreset(points, np.ones(size), size), _possible(points, partition.k)
+            labels = fit(algorithm, drawn, k=k, starts=STARTS, seed=seed + b).labels(core.points)
+            jaccards.append(jaccard(_together(own, labels, core.weights, partition.k)))
+            found.append(labels)
     pairs = zip(found, [*found[1:], found[0]], strict=True)
     rands = [adjusted_rand(_together(one, other, core.weights, partition.k)) for one, other in pairs]
     return Stability(float(rounded(float(np.mean(rands)))), rounded(np.mean(jaccards, axis=0)))
@@ -74,6 +74,11 @@ def jaccard(together: np.ndarray) -> np.ndarray:
     union = together.sum(axis=1, keepdims=True) + together.sum(axis=0, keepdims=True) - together
     found: np.ndarray = np.divide(together, union, out=np.zeros_like(together), where=union > 0).max(axis=1)
     return found
+
+
+def _possible(points: np.ndarray, k: int) -> int:
+    """k, or the number of distinct points where it is lower; a look at some of them tells most often."""
+    return k if len(np.unique(points[: 20 * k], axis=0)) >= k else min(k, len(np.unique(points, axis=0)))
 
 
 def _together(one: np.ndarray, other: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit
+from customer_segmentation.clustering.driver_fits import fit, one_thread
 from customer_segmentation.clustering.indices import judged_in_memory
 from customer_segmentation.clustering.rounding import rounded
 
@@ -96,5 +96,6 @@ def hopkins(points: np.ndarray, *, seed: int) -> float:
 
 def _silhouette(points: np.ndarray, k: int, seed: int) -> float:
     core = Coreset(points, np.ones(len(points)), len(points))
-    partition = fit("kmeans", core, k=min(k, len(np.unique(points, axis=0))), starts=3, seed=seed)
+    with one_thread():
+        partition = fit("kmeans", core, k=min(k, len(np.unique(points, axis=0))), starts=3, seed=seed)
     return judged_in_memory(points, core.weights, [partition])[0].silhouette
