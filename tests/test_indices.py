@@ -1,11 +1,16 @@
 """Indices of partitions against scikit-learn, on the driver and on all rows."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
+from customer_segmentation.clustering import indices
 from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_in_memory, summed
 
 SEEDS = range(20)
@@ -60,8 +65,8 @@ def test_indices_equal_scikit_learns(seed: int) -> None:
 
     found = judged_in_memory(points, np.ones(len(points)), partitions)
 
-    for partition, indices in zip(partitions, found, strict=True):
-        assert_judged(points, partition, indices)
+    for partition, one in zip(partitions, found, strict=True):
+        assert_judged(points, partition, one)
 
 
 @pytest.mark.parametrize("seed", [101, 102, 103])
@@ -72,10 +77,10 @@ def test_indices_on_all_rows_equal_scikit_learns_whatever_the_partitions(spark: 
     found = judged(frame, frame.columns, partitions)
     again = judged(frame.repartition(5).orderBy(frame.columns[0]), frame.columns, partitions)
 
-    for partition, indices, other in zip(partitions, found, again, strict=True):
-        assert_judged(points, partition, indices)
-        assert three(other) == three(indices)
-        assert (other.means == indices.means).all()
+    for partition, one, other in zip(partitions, found, again, strict=True):
+        assert_judged(points, partition, one)
+        assert three(other) == three(one)
+        assert (other.means == one.means).all()
 
 
 def test_weights_stand_for_repeated_points() -> None:
@@ -123,3 +128,20 @@ def test_the_means_of_a_pass_are_a_step_of_k_means(spark: SparkSession) -> None:
     expected = [points[squared.argmin(axis=1) == i].mean(axis=0) for i in range(3)]
     assert sums.means(centers) == pytest.approx(np.array(expected))
     assert sums.cost == pytest.approx(squared.min(axis=1).sum())
+
+
+def test_the_work_of_a_pass_needs_no_library_in_the_workers() -> None:
+    points, partitions = drawn(10)
+    sums = judged_in_memory(points, np.ones(len(points)), partitions)
+    work = indices._sum(partitions)
+    program = (
+        "import pickle, sys; sys.modules['customer_segmentation'] = None; "
+        "work, points = pickle.load(sys.stdin.buffer); "
+        "print(*(one[:2].tolist() for one in work(points, None)))"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", program], input=cloudpickle.dumps((work, points)), capture_output=True, check=True
+    )
+
+    assert told.stdout.decode().split() == " ".join(str(one.sizes[:2].tolist()) for one in sums).split()
