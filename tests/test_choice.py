@@ -212,7 +212,7 @@ def test_a_coreset_gives_the_cost_of_all_customers_and_is_the_same_however_they_
     other = coreset(frame, names, size=2000, seed=4, by="customer_id")
 
     assert core.rows == 20_000
-    assert 1500 < len(core.points) <= 2000
+    assert 1000 < len(core.points) <= 2000  # those far away are certain, which leaves less to chance
     assert core.weights.sum() == pytest.approx(20_000)
     assert (core.points == again.points).all()
     assert core.weights == pytest.approx(again.weights, rel=1e-9)

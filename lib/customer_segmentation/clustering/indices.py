@@ -183,15 +183,14 @@ def _passed(points: DataFrame, columns: Sequence[str], partitions: Sequence[Part
             here = work(rows, None)
             total = here if total is None else [one + other for one, other in zip(total, here, strict=True)]
         if total is not None:
-            yield pa.RecordBatch.from_arrays(
-                [pa.array([range(len(total))]), pa.array([[one.tolist() for one in total]])], ["partition", "sums"]
-            )
+            told = [pa.array(range(len(total)), pa.int64()), pa.array([one.tolist() for one in total])]
+            yield pa.RecordBatch.from_arrays(told, ["partition", "sums"])
 
     wanted = points.select(*(F.col(f"`{name}`").cast("double").alias(name) for name in names))
-    told = wanted.mapInArrow(batches, "partition array<bigint>, sums array<array<double>>").select("sums").collect()
+    told = wanted.mapInArrow(batches, "partition bigint, sums array<double>").collect()
     if not told:
         raise ValueError("no points to judge a partition by")
-    return [np.sum([np.array(row["sums"][i]) for row in told], axis=0) for i in range(len(partitions))]
+    return [np.sum([row["sums"] for row in told if row["partition"] == i], axis=0) for i in range(len(partitions))]
 
 
 # What follows runs in the workers. Each function is made inside another, so that it travels as a value and the
