@@ -11,7 +11,6 @@ from customer_segmentation.clustering import choose
 from customer_segmentation.clustering.coreset import Coreset, coreset
 from customer_segmentation.clustering.indices import Partition, judged
 from customer_segmentation.clustering.kmeans import KMeans
-from customer_segmentation.clustering.layout import in_fixed_order
 from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.preparation import Preparation, prepared_name
 from customer_segmentation.clustering.refining import refined
@@ -68,11 +67,10 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     points = preparation.transform(features).select(CUSTOMER_ID, *(f"`{name}`" for name in inputs))
     with held(points) as kept:
         core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
-        with held(in_fixed_order(kept, rows=core.rows, by=[CUSTOMER_ID])) as fixed:
-            choice = _chosen(fixed, inputs, core, preparation, settings, seed=seed) if settings.k == "auto" else None
-            model = _numbered_by_value(_fitted(features, fixed, preparation, choice, settings, seed=seed))
-            partition = Partition(model.centers_)
-            (found,) = judged(fixed, inputs, [partition])
+        choice = _chosen(kept, inputs, core, preparation, settings, seed=seed) if settings.k == "auto" else None
+        model = _numbered_by_value(_fitted(features, kept, preparation, choice, settings, seed=seed))
+        partition = Partition(model.centers_)
+        (found,) = judged(kept, inputs, [partition])
     again = stability(core, partition, algorithm=model.algorithm, seed=seed)
     seen = structure(core, k=model.k, rand=again.rand, seed=seed)
     quality = {
