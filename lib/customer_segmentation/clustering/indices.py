@@ -287,7 +287,8 @@ def _look(partitions: Sequence[Partition], sums: Sequence[Sums], means: Sequence
                 mean_squared[rows, labels] = np.inf
                 other = mean_squared.min(axis=1)
                 larger = np.maximum(own, other)
-                silhouette = np.divide(other - own, larger, out=np.zeros(len(some)), where=(larger > 0) & (size > 1))
+                defined = (larger > 0) & (size > 1) & np.isfinite(other)
+                silhouette = np.divide(other - own, larger, out=np.zeros(len(some)), where=defined)
                 total[-1] += (silhouette * heavy).sum()
         return totals
 
