@@ -23,6 +23,9 @@ from customer_segmentation.contract.families import FAMILIES
 from customer_segmentation.contract.features import FEATURE_BY_NAME
 from customer_segmentation.spark.holding import held
 
+REFIT_ITERATIONS = 10
+"""Most of MLlib's passes after a choice, a job each: those that move the centres on from there are many times quicker."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -145,7 +148,8 @@ def _fitted(
 ) -> CentroidModel:
     if choice is not None:
         return refitted(features, points, preparation, choice, settings, seed=seed)
-    return _estimator(int(settings.k), 3, settings, seed).fit(features, preparation=preparation)
+    estimator = _estimator(int(settings.k), settings, seed, starts=3, iterations=settings.max_iterations)
+    return estimator.fit(features, preparation=preparation)
 
 
 def refitted(
@@ -157,7 +161,7 @@ def refitted(
     *,
     seed: int,
 ) -> CentroidModel:
-    """What was chosen, fitted to all customers: by MLlib from one start, then moved on from there and from the coreset.
+    """What was chosen, fitted to all customers: by MLlib from one start, then moved on, from there and the coreset.
 
     Of the two ends the one with the lower cost is kept, so the model is never worse than either.
 
@@ -165,21 +169,17 @@ def refitted(
         features: customers in natural units.
         points: the same, prepared and held.
     """
-    model = _estimator(choice.candidate.k, 1, settings, seed).fit(features, preparation=preparation)
+    iterations = min(settings.max_iterations, REFIT_ITERATIONS)
+    estimator = _estimator(choice.candidate.k, settings, seed, starts=1, iterations=iterations)
+    model = estimator.fit(features, preparation=preparation)
     inputs = [prepared_name(name) for name in preparation.names]
     starts = [model.centers_, choice.partition.centers]
     centers, radii, cost = refined(points, inputs, starts, passes=settings.max_iterations)
     return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
-def _estimator(k: int, starts: int, settings: Clustering, seed: int) -> KMeans:
-    return KMeans(
-        k,
-        max_iterations=settings.max_iterations,
-        starts=starts,
-        seed=seed,
-        outlier_distance=settings.outlier_distance,
-    )
+def _estimator(k: int, settings: Clustering, seed: int, *, starts: int, iterations: int) -> KMeans:
+    return KMeans(k, max_iterations=iterations, starts=starts, seed=seed, outlier_distance=settings.outlier_distance)
 
 
 def _numbered_by_value(model: CentroidModel) -> CentroidModel:
