@@ -24,7 +24,7 @@ from customer_segmentation.contract.features import FEATURE_BY_NAME
 from customer_segmentation.spark.holding import held
 
 REFIT_ITERATIONS = 10
-"""Most of MLlib's passes after a choice, a job each: those that move the centres on from there are many times quicker."""
+"""Most of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
 
 
 @dataclass(frozen=True)
