@@ -2,15 +2,22 @@
 
 import argparse
 
-from benchmarks import features, ingest
+from benchmarks import choice, features, ingest
 from benchmarks.measuring import finish
 
-BENCHMARKS = {"ingest": ingest.measure, "features": features.measure, "day": features.measure_day}
+BENCHMARKS = {
+    "ingest": ingest.measure,
+    "features": features.measure,
+    "day": features.measure_day,
+    "choice": choice.measure,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--lines", type=int, default=10_000_000, help="order lines to measure with")
+    parser.add_argument(
+        "--lines", type=int, default=10_000_000, help="order lines to measure with; customers are a tenth"
+    )
     parser.add_argument("--runs", type=int, default=3, help="runs of each; the medians are told")
     options = parser.parse_args()
     for name in options.names or BENCHMARKS:

@@ -1,4 +1,4 @@
-"""Preparation, k-means, models and the choice of k against NumPy and scikit-learn."""
+"""Preparation, k-means and models against NumPy and scikit-learn."""
 
 import json
 from collections.abc import Callable
@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import CentroidModel, KMeans, Preparation
-from customer_segmentation.clustering.choose import Candidate, best, candidates, stability
 from customer_segmentation.clustering.layout import hashed_sample
 from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
@@ -180,34 +179,3 @@ def test_a_hashed_sample_is_the_same_whatever_the_partitions(spark: SparkSession
     assert len(first) == 50
     assert first == again
     assert set(first) != set(other)
-
-
-def test_the_number_of_separated_clusters_is_found() -> None:
-    points, truth = blobs(4, k=5, per=40)
-
-    tried = candidates(points, ks=range(2, 9), seed=1)
-    chosen = best(tried, smallest_share=0.02)
-
-    assert chosen.k == 5
-    assert chosen.silhouette == pytest.approx(silhouette_score(points, truth), abs=1e-3)
-    assert chosen.smallest_share == pytest.approx(0.2)
-
-
-def test_the_choice_prefers_segments_that_are_big_enough_then_separation_then_few() -> None:
-    tried = [Candidate(2, 0.9, 0.001), Candidate(3, 0.4, 0.1), Candidate(4, 0.4, 0.1), Candidate(5, 0.3, 0.2)]
-
-    assert best(tried, smallest_share=0.02).k == 3
-    assert best(tried, smallest_share=0.3).k == 5
-
-
-def test_k_stays_below_the_number_of_distinct_customers() -> None:
-    assert [c.k for c in candidates(np.repeat(np.eye(4), 30, axis=0), ks=range(2, 9), seed=1)] == [2, 3]
-
-
-def test_stability_is_one_for_separated_clusters_and_low_for_none() -> None:
-    points, truth = blobs(6, k=3, per=50)
-    centers = np.stack([points[truth == i].mean(axis=0) for i in range(3)])
-    shapeless = np.random.default_rng(6).uniform(size=(150, 6))
-
-    assert stability(points, centers, seed=1) == pytest.approx([1.0] * 3)
-    assert np.mean(stability(shapeless, shapeless[:8], seed=1)) < 0.75

@@ -1,98 +1,193 @@
-"""Chooses the number of segments on a sample, and tells how stable the segments are.
+"""Chooses the algorithm and the number of segments by a stated rule.
 
-The sample is at most `clustering.sample_size` customers, held on the driver and clustered by scikit-learn: a wide
-search costs less there than one fit of all rows. What is chosen is fitted and judged on all rows elsewhere.
+The rule: a candidate with a segment smaller than `smallest_share`, or one that is not found again (a bootstrap adjusted
+Rand index below `STABLE_ENOUGH`), is out as long as another is left. Of the others the one with the highest score
+wins, which is the weighted mean of its figures, each from 0 to 1 (`WEIGHTS`); of those within `CLOSE` of it the one
+with the fewest segments.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from pyspark.sql import DataFrame
+
+from customer_segmentation.clustering.coreset import Coreset
+from customer_segmentation.clustering.driver_fits import fit, one_thread
+from customer_segmentation.clustering.indices import Indices, Partition, judged
+from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.stability import stability
 
 STARTS = 5
-SILHOUETTE_ROWS = 5_000
-BOOTSTRAPS = 10
+STABLE_ENOUGH = 0.6
+CLOSE = 0.01
+WEIGHTS = {"silhouette": 0.4, "stability": 0.3, "calinski_harabasz": 0.1, "davies_bouldin": 0.1, "elbow": 0.1}
+"""What counts how much: silhouette and stability as they are; Caliński-Harabasz as a share of the best candidate's,
+Davies-Bouldin the best one's as a share of it; and the elbow."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A number of segments that was tried on the sample.
+    """A segmentation that was tried: found on the coreset, judged on all rows. None is a figure that is not defined.
 
-    silhouette: mean silhouette, -1 to 1, higher is better separated (Rousseeuw 1987).
-    smallest_share: share of the smallest segment, 0 to 1.
+    algorithm, k: what was tried; a key of `driver_fits.FITS`, and the number of segments.
+    silhouette, calinski_harabasz, davies_bouldin, smallest_share: see `Indices`.
+    stability, segment_stability: mean adjusted Rand index, and each segment's Jaccard index, see `Stability`.
+    cost: sum of squared distances to the segments' means.
+    elbow: how far the cost is below the line from the first k to the last, as a share of what was gained on it, 0 to 1
+        (Satopää et al. 2011).
+    bic: Bayesian information criterion, lower is better; mixtures only.
+    score: by which it was chosen, 0 to 1.
     """
 
+    algorithm: str
     k: int
-    silhouette: float
+    silhouette: float | None
     smallest_share: float
+    stability: float = 1.0
+    calinski_harabasz: float | None = None
+    davies_bouldin: float | None = None
+    cost: float = 0.0
+    elbow: float | None = None
+    bic: float | None = None
+    segment_stability: tuple[float, ...] = ()
+    score: float = 0.0
 
 
-def candidates(points: np.ndarray, *, ks: range, seed: int) -> list[Candidate]:
-    """Judge each k by k-means with several starts.
+@dataclass(frozen=True)
+class Choice:
+    """What was tried and what was chosen.
+
+    candidates: by algorithm and k, with their scores.
+    partitions: each one's partition.
+    """
+
+    candidates: tuple[Candidate, ...]
+    partitions: tuple[Partition, ...]
+    chosen: int
+
+    @property
+    def candidate(self) -> Candidate:
+        """The chosen one."""
+        return self.candidates[self.chosen]
+
+    @property
+    def partition(self) -> Partition:
+        """The chosen one's partition."""
+        return self.partitions[self.chosen]
+
+
+def choose(
+    points: DataFrame,
+    columns: Sequence[str],
+    core: Coreset,
+    *,
+    ks: Sequence[int],
+    algorithms: Sequence[str],
+    smallest_share: float,
+    seed: int,
+) -> Choice | None:
+    """Try every k by every algorithm on the coreset, judge all on all rows, choose by the rule. Runs two jobs.
 
     Args:
-        points: prepared features, a row per sampled customer.
-        ks: numbers of segments; those not below the number of distinct rows are left out.
-    """
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import silhouette_score
-    from threadpoolctl import threadpool_limits
-
-    distinct = len(np.unique(points, axis=0))
-    tried = []
-    with threadpool_limits(1):  # sums over threads differ from run to run
-        for k in (k for k in ks if k < distinct):
-            labels = KMeans(k, n_init=STARTS, random_state=seed).fit_predict(points)
-            rows = min(SILHOUETTE_ROWS, len(points))
-            silhouette = silhouette_score(points, labels, sample_size=rows, random_state=seed)
-            smallest = np.bincount(labels, minlength=k).min() / len(points)
-            tried.append(Candidate(k, round(float(silhouette), 6), round(float(smallest), 6)))
-    return tried
-
-
-def best(tried: list[Candidate], *, smallest_share: float) -> Candidate:
-    """The candidate with the highest silhouette among those whose segments are big enough, the smaller k in a tie.
-
-    Where no candidate has segments that big, the one whose smallest segment is largest.
-    """
-    big_enough = [candidate for candidate in tried if candidate.smallest_share >= smallest_share]
-    if not big_enough:
-        return max(tried, key=lambda candidate: (candidate.smallest_share, -candidate.k))
-    return max(big_enough, key=lambda candidate: (candidate.silhouette, -candidate.k))
-
-
-def stability(points: np.ndarray, centers: np.ndarray, *, seed: int) -> list[float]:
-    """How well each segment is found again when the customers are drawn anew.
-
-    The clusterwise bootstrap of Hennig (2007): the sample is drawn with replacement and clustered; each segment's
-    index is its largest Jaccard similarity with a new cluster over the customers drawn, averaged over the bootstraps.
-
-    Args:
-        points: prepared features, a row per sampled customer.
-        centers: prepared centres of the segments, in any order.
+        points: prepared customers, read twice.
+        columns: their coordinates, as in the coreset.
+        core: of them.
+        ks: numbers of segments; those not below the coreset's number of distinct points are left out.
+        algorithms: keys of `driver_fits.FITS`.
+        smallest_share: see the rule.
 
     Returns:
-        A mean Jaccard index per centre, 0 to 1.
+        The choice; None where no k is left.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import pairwise_distances_argmin
-    from threadpoolctl import threadpool_limits
+    distinct = len(np.unique(core.points, axis=0))
+    tried = [(algorithm, k) for algorithm in algorithms for k in ks if k < distinct]
+    if not tried:
+        return None
+    with one_thread():
+        partitions = [fit(algorithm, core, k=k, starts=STARTS, seed=seed) for algorithm, k in tried]
+    found = judged(points, columns, partitions)
+    candidates = []
+    for (algorithm, _), partition, indices in zip(tried, partitions, found, strict=True):
+        again = stability(core, partition, algorithm=algorithm, seed=seed)
+        candidates.append(_candidate(algorithm, partition, indices, again.rand, again.segments))
+    scored = with_scores(candidates)
+    winner = best(scored, smallest_share=smallest_share)
+    return Choice(tuple(scored), tuple(partitions), scored.index(winner))
 
-    k = len(centers)
-    labels = pairwise_distances_argmin(points, centers)
-    generator = np.random.default_rng(seed)
-    indices = np.zeros((BOOTSTRAPS, k))
-    with threadpool_limits(1):
-        for b in range(BOOTSTRAPS):
-            drawn = generator.integers(len(points), size=len(points))
-            again = KMeans(k, n_init=1, random_state=seed + b).fit_predict(points[drawn])
-            indices[b] = _jaccard(labels[drawn], again, k)
-    return [round(float(value), 6) for value in indices.mean(axis=0)]
+
+def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with elbow and score."""
+    bent = [
+        replace(one, elbow=_elbow(one, [c for c in candidates if c.algorithm == one.algorithm])) for one in candidates
+    ]
+    most = max((one.calinski_harabasz or 0.0 for one in bent), default=0.0)
+    least = min((one.davies_bouldin for one in bent if one.davies_bouldin is not None), default=0.0)
+
+    def score(one: Candidate) -> float:
+        figures = {
+            "silhouette": one.silhouette or 0.0,
+            "stability": one.stability,
+            "calinski_harabasz": (one.calinski_harabasz or 0.0) / most if most else 0.0,
+            "davies_bouldin": least / one.davies_bouldin if one.davies_bouldin else 0.0,
+            "elbow": one.elbow or 0.0,
+        }
+        return float(rounded(sum(weight * min(max(figures[name], 0.0), 1.0) for name, weight in WEIGHTS.items())))
+
+    return [replace(one, score=score(one)) for one in bent]
 
 
-def _jaccard(first: np.ndarray, second: np.ndarray, k: int) -> np.ndarray:
-    """For each cluster of the first labelling its largest Jaccard similarity with one of the second."""
-    together = np.zeros((k, k))
-    np.add.at(together, (first, second), 1)
-    union = together.sum(axis=1, keepdims=True) + together.sum(axis=0, keepdims=True) - together
-    best_match: np.ndarray = (together / np.maximum(union, 1)).max(axis=1)
-    return best_match
+def best(candidates: Sequence[Candidate], *, smallest_share: float) -> Candidate:
+    """The winner by the rule. Where no candidate has segments big enough, the one whose smallest is largest."""
+    big = [one for one in candidates if one.smallest_share >= smallest_share]
+    if not big:
+        return max(candidates, key=lambda one: (one.smallest_share, one.score, -one.k))
+    left = [one for one in big if one.stability >= STABLE_ENOUGH] or big
+    highest = max(one.score for one in left)
+    close = [one for one in left if one.score >= highest - CLOSE]
+    return min(close, key=lambda one: (one.k, -one.score))
+
+
+def rows(choice: Choice | None) -> list[dict[str, Any]]:
+    """The candidates as rows of `model_runs.candidates`."""
+    return (
+        [{**vars(one), "segment_stability": list(one.segment_stability)} for one in choice.candidates] if choice else []
+    )
+
+
+def _candidate(algorithm: str, partition: Partition, indices: Indices, rand: float, segments: np.ndarray) -> Candidate:
+    return Candidate(
+        algorithm=algorithm,
+        k=partition.k,
+        silhouette=_known(indices.silhouette),
+        smallest_share=indices.smallest_share,
+        stability=rand,
+        calinski_harabasz=_known(indices.calinski_harabasz),
+        davies_bouldin=_known(indices.davies_bouldin),
+        cost=indices.inertia,
+        bic=_bic(partition, indices),
+        segment_stability=tuple(segments.tolist()),
+    )
+
+
+def _bic(partition: Partition, indices: Indices) -> float | None:
+    """A mixture's cost is minus twice its log likelihood, but for the constant of a normal density."""
+    if partition.roots is None:
+        return None
+    (k, d), n = partition.centers.shape, float(indices.sizes.sum())
+    parameters = k * d * (d + 1) / 2 + k * d + k - 1
+    return float(rounded(indices.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n)))
+
+
+def _elbow(one: Candidate, alike: Sequence[Candidate]) -> float | None:
+    first, last = min(alike, key=lambda c: c.k), max(alike, key=lambda c: c.k)
+    if last.k - first.k < 2 or first.cost <= last.cost:
+        return None
+    gained = (first.cost - one.cost) / (first.cost - last.cost)
+    return float(rounded(max(0.0, gained - (one.k - first.k) / (last.k - first.k))))
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,48 +1,59 @@
-"""Trains a segmentation: prepare, choose k, fit on all customers, judge."""
+"""Trains a segmentation: prepare, choose, fit on all customers, judge."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.choose import Candidate, best, candidates, stability
+from customer_segmentation.clustering import choose
+from customer_segmentation.clustering.coreset import Coreset, coreset
+from customer_segmentation.clustering.indices import Partition, judged
 from customer_segmentation.clustering.kmeans import KMeans
-from customer_segmentation.clustering.layout import hashed_sample
 from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.preparation import Preparation, prepared_name
+from customer_segmentation.clustering.refining import refined
+from customer_segmentation.clustering.stability import stability
+from customer_segmentation.clustering.structure import Structure, structure
 from customer_segmentation.config.schema import Clustering
-from customer_segmentation.contract.columns import CUSTOMER_ID, MONETARY, SEGMENT_ID
+from customer_segmentation.contract.columns import CUSTOMER_ID, MONETARY
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
+from customer_segmentation.spark.holding import held
+
+REFIT_ITERATIONS = 10
+"""Most of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
 
 
 @dataclass(frozen=True)
 class Training:
     """What a training gave.
 
-    candidates: what was tried to choose k; empty where k was configured.
-    quality: figures over all customers: silhouette (squared Euclidean, -1 to 1), cost, customers.
+    choice: what was tried and chosen; None where k was configured.
+    quality: figures over all customers: silhouette, calinski_harabasz, davies_bouldin (see `Indices`), cost,
+        smallest_share; and on the coreset: stability (mean adjusted Rand index of bootstraps), hopkins, and structure
+        (0 none, 1 weak, 2 clear).
     stability: mean bootstrap Jaccard index by segment id.
+    structure: whether there are segments to be found at all.
     """
 
     model: CentroidModel
-    candidates: list[Candidate]
+    choice: choose.Choice | None
     quality: dict[str, float]
     stability: dict[int, float]
+    structure: Structure
 
     def candidate_rows(self) -> list[dict[str, Any]]:
         """The candidates as rows of `model_runs.candidates`."""
-        return [asdict(candidate) for candidate in self.candidates]
+        return choose.rows(self.choice)
 
 
 def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     """Prepare the features, choose k where it is not given, fit and judge.
 
     Args:
-        features: rows of `customer_features`.
+        features: rows of `customer_features`, with the attributes that the settings name.
         settings: the `clustering` section.
 
     Returns:
@@ -51,38 +62,126 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     Raises:
         DataRefusedError: the customers are too few or too alike to be segmented.
     """
-    names = settings.features
-    skewed = [name for name in names if FEATURE_BY_NAME[name].shape == "skewed"]
-    preparation = Preparation.fit(features, columns=names, skewed=skewed)
+    preparation = prepared_by(features, settings, seed=seed)
     if not preparation.features:
         raise DataRefusedError("no feature tells the customers apart: " + _told(preparation.dropped))
-    sample = _sample(features, preparation, size=settings.sample_size, seed=seed)
+    inputs = [prepared_name(name) for name in preparation.names]
+    points = preparation.transform(features).select(CUSTOMER_ID, *(f"`{name}`" for name in inputs))
+    with held(points) as kept:
+        core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
+        choice = _chosen(kept, inputs, core, preparation, settings, seed=seed) if settings.k == "auto" else None
+        model = _numbered_by_value(_fitted(features, kept, preparation, choice, settings, seed=seed))
+        partition = Partition(model.centers_)
+        (found,) = judged(kept, inputs, [partition])
+    again = stability(core, partition, algorithm=model.algorithm, seed=seed)
+    seen = structure(core, k=model.k, rand=again.rand, seed=seed)
+    quality = {
+        "silhouette": found.silhouette,
+        "calinski_harabasz": found.calinski_harabasz,
+        "davies_bouldin": found.davies_bouldin,
+        "cost": model.cost_,
+        "smallest_share": found.smallest_share,
+        "stability": again.rand,
+        "hopkins": seen.hopkins,
+        "structure": float(seen.grade),
+    }
+    known = {name: value for name, value in quality.items() if np.isfinite(value)}
+    return Training(model, choice, known, dict(zip(model.segment_ids, again.segments.tolist(), strict=True)), seen)
 
-    tried: list[Candidate] = []
-    k = settings.k
-    if k == "auto":
-        tried = candidates(sample, ks=range(settings.k_min, settings.k_max + 1), seed=seed)
-        if not tried:
-            raise DataRefusedError(
-                f"the customers take only {len(np.unique(sample, axis=0))} different values in the features "
-                f"{', '.join(preparation.names)}: too few for clustering.k_min = {settings.k_min} segments"
-            )
-        k = best(tried, smallest_share=settings.smallest_share).k
-    estimator = KMeans(k, max_iterations=settings.max_iterations, seed=seed, outlier_distance=settings.outlier_distance)
-    model = _numbered_by_value(estimator.fit(features, preparation=preparation))
-    indices = stability(sample, model.centers_, seed=seed)
-    return Training(
-        model,
-        tried,
-        _quality(model, features),
-        dict(zip(model.segment_ids, indices, strict=True)),
+
+def prepared_by(features: DataFrame, settings: Clustering, *, seed: int) -> Preparation:
+    """The preparation that the settings ask for, learnt from these features."""
+    asked = settings.preparation
+    shape_of = {name: asked.shapes.get(name, asked.skewed) for name in settings.features}
+    for name in settings.features:
+        if FEATURE_BY_NAME[name].shape != "skewed" and name not in asked.shapes:
+            shape_of[name] = "none"
+    weights = {
+        feature.name: asked.weights[family]
+        for family, features_ in FAMILIES.items()
+        if family in asked.weights
+        for feature in features_
+    }
+    weights |= {name: weight for name, weight in asked.weights.items() if name not in FAMILIES}
+    used = {*settings.features, *asked.attributes}
+    return Preparation.fit(
+        features,
+        columns=settings.features,
+        skewed=[name for name, shape in shape_of.items() if shape == "log"],
+        powered=[name for name, shape in shape_of.items() if shape == "yeo_johnson"],
+        scaling=asked.scaling,
+        winsorise=None if asked.winsorise is None else (asked.winsorise[0], asked.winsorise[1]),
+        attributes=asked.attributes,
+        categories=asked.categories,
+        weights={name: weight for name, weight in weights.items() if name in used},
+        variance=asked.variance,
+        seed=seed,
     )
 
 
-def _sample(features: DataFrame, preparation: Preparation, *, size: int, seed: int) -> np.ndarray:
-    prepared = [prepared_name(name) for name in preparation.names]
-    rows = hashed_sample(preparation.transform(features), size=size, seed=seed, by=CUSTOMER_ID).select(*prepared)
-    return rows.toPandas().to_numpy(dtype=float)
+def _chosen(
+    points: DataFrame, inputs: list[str], core: Coreset, preparation: Preparation, settings: Clustering, *, seed: int
+) -> choose.Choice:
+    choice = choose.choose(
+        points,
+        inputs,
+        core,
+        ks=range(settings.k_min, settings.k_max + 1),
+        algorithms=[settings.algorithm],
+        smallest_share=settings.smallest_share,
+        seed=seed,
+    )
+    if choice is None:
+        raise DataRefusedError(
+            f"the customers take only {len(np.unique(core.points, axis=0))} different values in the features "
+            f"{', '.join(preparation.names)}: too few for clustering.k_min = {settings.k_min} segments"
+        )
+    return choice
+
+
+def _fitted(
+    features: DataFrame,
+    points: DataFrame,
+    preparation: Preparation,
+    choice: choose.Choice | None,
+    settings: Clustering,
+    *,
+    seed: int,
+) -> CentroidModel:
+    if choice is not None:
+        return refitted(features, points, preparation, choice, settings, seed=seed)
+    estimator = _estimator(int(settings.k), settings, seed, starts=3, iterations=settings.max_iterations)
+    return estimator.fit(features, preparation=preparation)
+
+
+def refitted(
+    features: DataFrame,
+    points: DataFrame,
+    preparation: Preparation,
+    choice: choose.Choice,
+    settings: Clustering,
+    *,
+    seed: int,
+) -> CentroidModel:
+    """What was chosen, fitted to all customers: by MLlib from one start, then moved on, from there and the coreset.
+
+    Of the two ends the one with the lower cost is kept, so the model is never worse than either.
+
+    Args:
+        features: customers in natural units.
+        points: the same, prepared and held.
+    """
+    iterations = min(settings.max_iterations, REFIT_ITERATIONS)
+    estimator = _estimator(choice.candidate.k, settings, seed, starts=1, iterations=iterations)
+    model = estimator.fit(features, preparation=preparation)
+    inputs = [prepared_name(name) for name in preparation.names]
+    starts = [model.centers_, choice.partition.centers]
+    centers, radii, cost = refined(points, inputs, starts, passes=settings.max_iterations)
+    return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
+
+
+def _estimator(k: int, settings: Clustering, seed: int, *, starts: int, iterations: int) -> KMeans:
+    return KMeans(k, max_iterations=iterations, starts=starts, seed=seed, outlier_distance=settings.outlier_distance)
 
 
 def _numbered_by_value(model: CentroidModel) -> CentroidModel:
@@ -99,13 +198,5 @@ def _numbered_by_value(model: CentroidModel) -> CentroidModel:
     )
 
 
-def _quality(model: CentroidModel, features: DataFrame) -> dict[str, float]:
-    inputs = [prepared_name(name) for name in model.preparation.names]
-    assigned = model.preparation.transform(model.assign(features))
-    points = VectorAssembler(inputCols=inputs, outputCol="_features").transform(assigned)
-    evaluator = ClusteringEvaluator(featuresCol="_features", predictionCol=SEGMENT_ID)
-    return {"silhouette": round(evaluator.evaluate(points), 6), "cost": model.cost_}
-
-
-def _told(dropped: Any) -> str:
+def _told(dropped: Mapping[str, str]) -> str:
     return "; ".join(f"{name} {why}" for name, why in dropped.items())

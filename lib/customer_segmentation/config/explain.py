@@ -69,7 +69,9 @@ def _problem(path: KeyPath, details: ErrorDetails, data: dict[str, Any]) -> str:
         found = "" if isinstance(value, dict | list) else found
     elif problem == "unknown_name":
         known = details["ctx"]["known"]
-        some = ", ".join(known[:_MOST_NAMES]) + (f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else "")
+        some = ", ".join(known[:_MOST_NAMES]) + (
+            f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+        )
         message, found = details["msg"], found + (_did_you_mean(value, known) or f"; there are {some}")
     else:
         message, found = f"must be {_expected(kind)}", found + _hint(kind, value)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
-from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 from customer_segmentation.contract.reasons import ESSENTIAL, Reason
 
 
@@ -316,6 +316,42 @@ class Features(Section):
     windows: Windows = Windows()
 
 
+class Preparing(Section):
+    """How features and attributes become the numbers that customers are compared by."""
+
+    skewed: Literal["log", "yeo_johnson", "none"] = "log"
+    shapes: dict[str, Literal["log", "yeo_johnson", "none"]] = {}
+    winsorise: (
+        Annotated[
+            list[Share],
+            Field(min_length=2, max_length=2, description="two rising quantiles from 0 to 1, such as [0.01, 0.99]"),
+        ]
+        | None
+    ) = None
+    scaling: Literal["robust", "standard"] = "robust"
+    attributes: Annotated[list[Name], AfterValidator(_distinct)] = []
+    categories: Annotated[int, Field(ge=2, le=100)] = 10
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    variance: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _known_names(self) -> "Preparing":
+        if self.winsorise is not None and not self.winsorise[0] < self.winsorise[1]:
+            raise ValueError(
+                f"has the quantiles {self.winsorise} to winsorise by; the second has to be above the first"
+            )
+        for name in self.shapes:
+            if name not in FEATURE_BY_NAME:
+                raise ValueError(f"has a shape for {name!r:.60}, which is not a feature")
+        for name in self.weights:
+            if name not in FEATURE_BY_NAME and name not in FAMILIES and name not in self.attributes:
+                raise ValueError(
+                    f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(FAMILIES)}) and not "
+                    "among the attributes"
+                )
+        return self
+
+
 class Clustering(Section):
     """How segments are found."""
 
@@ -333,8 +369,9 @@ class Clustering(Section):
         "discount_rate",
     ]
     k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
-    k_min: Annotated[int, Field(ge=2, le=100)] = 4
-    k_max: Annotated[int, Field(ge=2, le=100)] = 10
+    preparation: Preparing = Preparing()
+    k_min: Annotated[int, Field(ge=2, le=100)] = 2
+    k_max: Annotated[int, Field(ge=2, le=100)] = 16
     smallest_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     sample_size: Annotated[int, Field(ge=100, le=100_000)] = 10_000
     max_iterations: Annotated[int, Field(ge=1, le=1_000)] = 50

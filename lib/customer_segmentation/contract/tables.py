@@ -18,7 +18,10 @@ DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
 TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double>>"
 TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
-CANDIDATES_TYPE = "array<struct<k:int,silhouette:double,smallest_share:double>>"
+CANDIDATES_TYPE = (
+    "array<struct<algorithm:string,k:int,silhouette:double,calinski_harabasz:double,davies_bouldin:double,bic:double,"
+    "elbow:double,cost:double,smallest_share:double,stability:double,segment_stability:array<double>,score:double>>"
+)
 
 
 @dataclass(frozen=True)
@@ -411,8 +414,23 @@ MODEL_RUNS = Table(
         Column("trained_as_of", "date", "As-of date of the features it was trained on."),
         Column("parameters", "map<string,string>", "Parameters of the training."),
         Column("features", "array<string>", "Features the customers were clustered on."),
-        Column("quality", "map<string,double>", "Quality figures over all customers of the training."),
-        Column("candidates", CANDIDATES_TYPE, "What was tried to choose k, judged on a sample."),
+        Column(
+            "quality",
+            "map<string,double>",
+            (
+                "Quality figures: silhouette, calinski_harabasz, davies_bouldin, cost and smallest_share over all "
+                "customers of the training; stability (mean adjusted Rand index of bootstraps), hopkins and structure "
+                "(0 none, 1 weak, 2 clear) on a weighted sample."
+            ),
+        ),
+        Column(
+            "candidates",
+            CANDIDATES_TYPE,
+            (
+                "What was tried to choose algorithm and k: found on a weighted sample, judged on all customers; "
+                "stability and segment_stability by bootstraps of the sample; the rule weighs them to the score."
+            ),
+        ),
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),
         Column("code_version", "string", "Version of the library."),
         Column("data_version", "bigint", "Delta version of transactions it was trained on."),

@@ -16,6 +16,7 @@ from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.features.attributes import PREFIX
 from customer_segmentation.progress import Progress
 from customer_segmentation.storage import Warehouse
 
@@ -110,9 +111,22 @@ class Run:
         return None if version is None else self.warehouse.read(t.ENGAGEMENT, version=version)
 
     def features(self) -> DataFrame:
-        """The run's customers."""
+        """The run's customers, with the attributes that they are clustered by."""
         self._require(t.CUSTOMER_FEATURES, "features")
-        return self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        features = self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        attributes = self.config.clustering.preparation.attributes
+        if not attributes:
+            return features
+        known = [
+            name.removeprefix(PREFIX) for name in features.columns if name.startswith(PREFIX) and name != c.CUSTOMER_ID
+        ]
+        missing = [name for name in attributes if name not in known]
+        if missing:
+            raise ConfigurationError(
+                f"clustering.preparation.attributes: {', '.join(missing)} is not among the customers' attributes; "
+                f"known here: {', '.join(known) or 'none'}"
+            )
+        return features.withColumns({name: F.col(f"{PREFIX}{name}") for name in attributes})
 
     @cached_property
     def newest_model(self) -> CentroidModel | None:

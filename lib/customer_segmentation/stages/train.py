@@ -40,7 +40,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             cut_points=cuts.as_dict(),
         )
         _register(run, named, training)
-        stage.result = f"{named.version}: {named.k} segments, silhouette {training.quality['silhouette']:.2f}"
+        stage.result = f"{named.version}: {named.k} segments, {training.structure.word}"
         for name, why in named.preparation.dropped.items():
             stage.result += f"; {name} left out, it {why}"
 

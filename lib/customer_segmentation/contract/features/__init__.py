@@ -20,14 +20,14 @@ from customer_segmentation.contract.features.trend import TREND
 __all__ = ["FAMILIES", "FEATURES", "FEATURE_BY_NAME", "Feature", "Shape"]
 
 FAMILIES: Mapping[str, tuple[Feature, ...]] = {
-    "RFM": RFM,
-    "Cadence": CADENCE,
-    "Basket and range": BASKET,
-    "Price and returns": PRICE,
-    "Time and place": TIME_PLACE,
-    "Trend": TREND,
-    "Engagement": ENGAGEMENT,
-    "Psychographics": PSYCHOGRAPHICS,
+    "rfm": RFM,
+    "cadence": CADENCE,
+    "basket": BASKET,
+    "price": PRICE,
+    "time_place": TIME_PLACE,
+    "trend": TREND,
+    "engagement": ENGAGEMENT,
+    "psychographics": PSYCHOGRAPHICS,
 }
 
 FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES.values() for feature in family)

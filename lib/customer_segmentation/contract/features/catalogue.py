@@ -2,6 +2,16 @@
 
 from customer_segmentation.contract.features import FAMILIES
 
+_TITLES = {
+    "rfm": "RFM",
+    "cadence": "Cadence",
+    "basket": "Basket and range",
+    "price": "Price and returns",
+    "time_place": "Time and place",
+    "trend": "Trend",
+    "engagement": "Engagement",
+    "psychographics": "Psychographics",
+}
 _HEAD = """# Features
 
 What `customer_features` has of every customer with a purchase before the as-of date, by family. Only what happened
@@ -13,7 +23,9 @@ def catalogue() -> str:
     """The catalogue as Markdown."""
     parts = [_HEAD]
     for family, features in FAMILIES.items():
-        parts.append(f"## {family}\n\n| feature | unit | meaning | from |\n| --- | --- | --- | --- |")
+        parts.append(
+            f"## {_TITLES[family]} (`{family}`)\n\n| feature | unit | meaning | from |\n| --- | --- | --- | --- |"
+        )
         parts.append("\n".join(f"| `{f.name}` | {f.unit} | {f.meaning} | {f.source} |" for f in features) + "\n")
     return "\n".join(parts)
 

@@ -1,0 +1,10 @@
+"""Prepares features for clustering: plain, checked numbers that give plain SQL, and an inverse to tell centres by.
+
+`features` is one prepared column and its inverse, `shapes` what takes skew off, `learning` how the numbers are
+learnt from all rows, and `whole` the preparation itself.
+"""
+
+from customer_segmentation.clustering.preparation.features import Blended, Indicator, Prepared, PreparedFeature
+from customer_segmentation.clustering.preparation.whole import Preparation, prepared_name
+
+__all__ = ["Blended", "Indicator", "Preparation", "Prepared", "PreparedFeature", "prepared_name"]

@@ -1,0 +1,244 @@
+"""Learns a preparation's numbers from all rows, each from an aggregation that does not depend on the rows' order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.preparation.components import Components
+from customer_segmentation.clustering.preparation.features import Indicator, PreparedFeature, shaped_sql
+from customer_segmentation.clustering.preparation.shapes import likeliest_power
+from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.contract.errors import ConfigurationError
+
+IQR_OF_NORMAL = 1.349
+"""Interquartile range of a normal distribution in standard deviations."""
+SAMPLE = 20_000
+"""Customers that a lambda is found on."""
+SAME = 1e-9
+"""How near to 1 a correlation is taken for 1."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to learn; see `Preparation.fit`."""
+
+    columns: tuple[str, ...]
+    logs: frozenset[str]
+    powered: frozenset[str]
+    scaling: str
+    winsorise: tuple[float, float] | None
+    attributes: tuple[str, ...]
+    categories: int
+    weights: Mapping[str, float]
+    variance: float | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        known = {*self.columns, *self.attributes}
+        if self.scaling not in ("robust", "standard"):
+            raise ConfigurationError(f"scaling must be robust or standard; found {self.scaling!r}")
+        if self.winsorise is not None and not 0 <= self.winsorise[0] < self.winsorise[1] <= 1:
+            raise ConfigurationError(f"winsorise must be two rising quantiles from 0 to 1; found {self.winsorise!r}")
+        if self.categories < 2:
+            raise ConfigurationError(f"categories must be at least 2; found {self.categories!r}")
+        if self.variance is not None and not 0 < self.variance <= 1:
+            raise ConfigurationError(f"variance must be above 0, up to 1; found {self.variance!r}")
+        if self.logs & self.powered:
+            raise ConfigurationError(f"both skewed and powered: {', '.join(sorted(self.logs & self.powered))}")
+        for name, weight in self.weights.items():
+            if name not in known:
+                raise ConfigurationError(
+                    f"weights has {name!r}, which is not prepared; known: {', '.join(sorted(known))}"
+                )
+            if not weight > 0:
+                raise ConfigurationError(f"weights.{name} must be above 0; found {weight!r}")
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What is known of a feature before its centre and scale."""
+
+    log: bool
+    power: float | None
+    low: float | None
+    high: float | None
+
+
+Learnt = tuple[tuple[PreparedFeature | Indicator, ...], dict[str, str], Components | None]
+
+
+def learnt(frame: DataFrame, recipe: Recipe) -> Learnt:
+    """The prepared features, those dropped with why, and the components where a share of variance is asked for."""
+    shapes = _shapes(frame, recipe)
+    found = _statistics(frame, shapes)
+    features: list[PreparedFeature | Indicator] = []
+    dropped: dict[str, str] = {}
+    for name in recipe.columns:
+        told = found[name]
+        if told["least"] is None:
+            dropped[name] = "has no values"
+        elif told["least"] == told["most"]:
+            dropped[name] = "has the same value for every customer"
+        else:
+            features.append(_prepared(name, shapes[name], told, recipe))
+    features = _without_duplicates(frame, features, dropped)
+    for attribute in recipe.attributes:
+        indicators = _indicators(frame, attribute, recipe)
+        features += indicators
+        if not indicators:
+            dropped[attribute] = "has the same value for every customer"
+    if recipe.variance is None or not features:
+        return tuple(features), dropped, None
+    means, covariance = _moments(frame, features)
+    return tuple(features), dropped, Components.of(means, rounded(covariance), variance=recipe.variance)
+
+
+def _shapes(frame: DataFrame, recipe: Recipe) -> dict[str, _Shape]:
+    bounds: dict[str, tuple[float | None, float | None]] = dict.fromkeys(recipe.columns, (None, None))
+    if recipe.winsorise is not None and recipe.columns:
+        quantiles = F.array(*(F.lit(float(quantile)) for quantile in recipe.winsorise))
+        row = frame.agg(
+            *(F.percentile(F.expr(_value(name)), quantiles).alias(f"q_{i}") for i, name in enumerate(recipe.columns))
+        ).first()
+        assert row is not None, "an aggregation without grouping has one row"
+        for i, name in enumerate(recipe.columns):
+            if row[f"q_{i}"] is not None:
+                low, high = rounded(np.array(row[f"q_{i}"])).tolist()
+                bounds[name] = (low, high)
+    powers = _powers(frame, recipe, bounds)
+    return {name: _Shape(name in recipe.logs, powers.get(name), *bounds[name]) for name in recipe.columns}
+
+
+def _powers(
+    frame: DataFrame, recipe: Recipe, bounds: Mapping[str, tuple[float | None, float | None]]
+) -> dict[str, float | None]:
+    """The lambdas, on rows drawn by a hash of their values: the same ones whatever the partitions."""
+    names = [name for name in recipe.columns if name in recipe.powered]
+    if not names:
+        return {}
+    held = (
+        f"{shaped_sql(name, log=False, power=None, low=bounds[name][0], high=bounds[name][1])} AS v_{i}"
+        for i, name in enumerate(names)
+    )
+    values = [f"v_{i}" for i in range(len(names))]
+    rows = (
+        frame.selectExpr(*held)
+        .orderBy(F.xxhash64(F.lit(recipe.seed), *values), *values)
+        .limit(SAMPLE)
+        .toPandas()
+        .to_numpy(dtype=float)
+    )
+    found = {name: likeliest_power(rows[:, i]) for i, name in enumerate(names)}
+    return {name: None if power is None else float(rounded(power)) for name, power in found.items()}
+
+
+def _statistics(frame: DataFrame, shapes: Mapping[str, _Shape]) -> dict[str, Row]:
+    if not shapes:
+        return {}
+    told = frame.agg(*(_figures(name, shape, f"s_{i}") for i, (name, shape) in enumerate(shapes.items()))).first()
+    assert told is not None, "an aggregation without grouping has one row"
+    return {name: told[f"s_{i}"] for i, name in enumerate(shapes)}
+
+
+def _figures(name: str, shape: _Shape, alias: str) -> Any:
+    value = F.expr(shaped_sql(name, log=shape.log, power=shape.power, low=shape.low, high=shape.high))
+    return F.struct(
+        F.min(value).alias("least"),
+        F.max(value).alias("most"),
+        F.percentile(value, F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75))).alias("quartiles"),
+        F.avg(value).alias("mean"),
+        F.stddev_pop(value).alias("deviation"),
+    ).alias(alias)
+
+
+def _prepared(name: str, shape: _Shape, found: Row, recipe: Recipe) -> PreparedFeature:
+    low, median, high = found["quartiles"]
+    deviation = float(rounded(found["deviation"]))
+    if recipe.scaling == "robust":
+        center, scale = float(rounded(median)), float(rounded(high - low)) or float(rounded(deviation * IQR_OF_NORMAL))
+        missing = 0.0
+    else:
+        center, scale = float(rounded(found["mean"])), deviation
+        missing = float(rounded((median - center) / scale)) * recipe.weights.get(name, 1.0)
+    scale /= recipe.weights.get(name, 1.0)
+    spread = float(rounded(found["deviation"] / scale))
+    return PreparedFeature(
+        name, shape.log, center, scale, spread, power=shape.power, low=shape.low, high=shape.high, missing=missing
+    )
+
+
+def _without_duplicates(
+    frame: DataFrame, features: Sequence[PreparedFeature | Indicator], dropped: dict[str, str]
+) -> list[PreparedFeature | Indicator]:
+    if len(features) < 2:
+        return list(features)
+    _, covariance = _moments(frame, features)
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / deviations / deviations[:, None]
+    kept: list[int] = []
+    for i, feature in enumerate(features):
+        same = next((j for j in kept if 1 - abs(correlation[i, j]) < SAME), None)
+        if same is None:
+            kept.append(i)
+        else:
+            dropped[feature.name] = f"says the same as {features[same].name} (correlation {correlation[i, same]:+.0f})"
+    return [features[i] for i in kept]
+
+
+def _moments(frame: DataFrame, features: Sequence[PreparedFeature | Indicator]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and covariances of the prepared values, in one aggregation."""
+    d = len(features)
+    pairs = [(i, j) for i in range(d) for j in range(i, d)]
+    prepared = frame.selectExpr(*(f"{feature.sql} AS v_{i}" for i, feature in enumerate(features)))
+    told = prepared.agg(
+        *(F.avg(f"v_{i}").alias(f"m_{i}") for i in range(d)),
+        *(F.covar_pop(f"v_{i}", f"v_{j}").alias(f"c_{i}_{j}") for i, j in pairs),
+    ).first()
+    assert told is not None, "an aggregation without grouping has one row"
+    covariance = np.zeros((d, d))
+    for i, j in pairs:
+        covariance[i, j] = covariance[j, i] = told[f"c_{i}_{j}"]
+    return rounded(np.array([told[f"m_{i}"] for i in range(d)])), covariance
+
+
+def _indicators(frame: DataFrame, attribute: str, recipe: Recipe) -> list[PreparedFeature | Indicator]:
+    """A column for each of the most frequent values, ties by the text, and one for all others where there are more."""
+    text = f"coalesce(CAST({sql.column(attribute)} AS STRING), '')"
+    counted = (
+        frame.groupBy(F.expr(text).alias("value"))
+        .agg(F.count(F.lit(1)).alias("customers"))
+        .orderBy(F.desc("customers"), "value")
+        .limit(recipe.categories + 1)
+        .collect()
+    )
+    if len(counted) < 2:
+        return []
+    rows = frame.count()
+    every = len(counted) <= recipe.categories
+    top = [(row["value"], row["customers"]) for row in counted[: recipe.categories - (not every)]]
+    scale = 2**0.5 / recipe.weights.get(attribute, 1.0)
+    names: dict[str, tuple[tuple[str, ...], bool, float]] = {}
+    for value, customers in top:
+        names[_named(attribute, value or "(none)", names)] = ((value,), False, customers / rows)
+    if not every:
+        share = 1 - sum(customers for _, customers in top) / rows
+        names[_named(attribute, "(other)", names)] = (tuple(value for value, _ in top), True, share)
+    return [
+        Indicator(name, attribute, values, others, scale, float(rounded((share * (1 - share)) ** 0.5 / scale)))
+        for name, (values, others, share) in names.items()
+    ]
+
+
+def _named(attribute: str, value: str, taken: Mapping[str, Any]) -> str:
+    """A name that is a column's name as it stands, and told apart from those taken."""
+    plain = f"{attribute}={value}".translate({ord("."): " ", ord("`"): "'"})[:100]
+    return plain if plain not in taken else f"{plain} ({len(taken)})"
+
+
+def _value(name: str) -> str:
+    return f"CAST({sql.column(name)} AS DOUBLE)"
