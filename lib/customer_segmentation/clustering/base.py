@@ -40,7 +40,9 @@ class SegmentationModel(ABC):
 
     def __post_init__(self) -> None:
         if self.algorithm not in self.ALGORITHMS:
-            raise ValueError(f"algorithm is {self.algorithm!r}, a {type(self).__name__} is {' or '.join(self.ALGORITHMS)}")
+            raise ValueError(
+                f"algorithm is {self.algorithm!r}, a {type(self).__name__} is {' or '.join(self.ALGORITHMS)}"
+            )
         if not self.segment_ids or len(set(self.segment_ids)) != self.k:
             raise ValueError("segment ids must be distinct, at least one")
         if not self.preparation.features:

@@ -115,7 +115,9 @@ def centroid_model(
         DataRefusedError: there are fewer than k centres, or nobody is nearest to one of them.
     """
     if len(centers) < k:
-        raise DataRefusedError(f"the {points.count} customers divide into {len(centers)} segments only; lower clustering.k from {k}")
+        raise DataRefusedError(
+            f"the {points.count} customers divide into {len(centers)} segments only; lower clustering.k from {k}"
+        )
     sizes, squares = _sizes_and_squares(points, centers)
     if not sizes.all():
         raise DataRefusedError(f"{(sizes == 0).sum()} of {k} segments are left without customers; lower clustering.k")
