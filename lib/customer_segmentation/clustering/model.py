@@ -1,4 +1,4 @@
-"""A fitted segmentation by centres: plain, checked data that assigns customers by column arithmetic."""
+"""A fitted segmentation by centres: plain, checked data that assigns customers to the nearest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import ranking, sql
 from customer_segmentation.clustering.base import SegmentationModel, finite
-from customer_segmentation.clustering.ranking import NEAREST, NEAREST_VALUE, SECOND, SECOND_VALUE
-from customer_segmentation.contract import columns as c
+from customer_segmentation.clustering.scoring import by_distance, with_scores
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,10 @@ class CentroidModel(SegmentationModel):
         return self.centers_
 
     def assign(self, features: DataFrame) -> DataFrame:
-        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers; see `scoring.with_scores`.
 
         confidence: 1 - distance to the nearest centre / distance to the second nearest, 0 to 1; 0 with one segment.
         second_segment_id: the second nearest; null with one segment.
-        drivers: see `ranking.with_drivers`.
 
         Args:
             features: any frame with the features' columns, in natural units.
@@ -55,26 +52,8 @@ class CentroidModel(SegmentationModel):
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
-        self.require_features(features)
-        ranked = ranking.with_drivers(self._ranked(features), self.preparation, self.centers_)
-        ids = sql.integers(self.segment_ids)
-        limits = sql.doubles((self.outlier_distance * radius) ** 2 for radius in self.radii_)
-        told = {
-            c.SEGMENT_ID: f"{ids}[{NEAREST}]",
-            c.CONFIDENCE: ranking.relative_distance(f"sqrt({NEAREST_VALUE})", f"sqrt({SECOND_VALUE})"),
-            c.IS_OUTLIER: f"{NEAREST_VALUE} > {limits}[{NEAREST}]",
-            c.SECOND_SEGMENT_ID: f"{ids}[{SECOND}]",
-        }
-        return ranking.told(features, ranked, told | {c.DRIVERS: c.DRIVERS})
-
-    def nearest(self, features: DataFrame) -> DataFrame:
-        """The position of each row's nearest centre (`index`) and its squared distance (`squared`)."""
-        return self._ranked(features).selectExpr(f"{NEAREST} AS index", f"{NEAREST_VALUE} AS squared")
-
-    def _ranked(self, features: DataFrame) -> DataFrame:
-        prepared = ranking.with_point(features, self.preparation)
-        distances = {f"_squared{i}": ranking.squared_distance(center) for i, center in enumerate(self.centers_)}
-        return ranking.with_two_smallest(prepared, distances, terms=len(self.preparation.features))
+        limits = self.outlier_distance * np.array(self.radii_)
+        return with_scores(features, self, by_distance(self.centers_, limits))
 
     def to_dict(self) -> dict[str, Any]:
         """Centres, radii, the distance of outliers and the cost."""

@@ -1,10 +1,11 @@
 """The customers that a fit sees: prepared, counted, checked, and told when they can't make the segments asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -143,11 +144,29 @@ def as_they_are(columns: list[str]) -> Preparation:
 
 
 def _sizes_and_squares(points: Points, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Customers nearest to each centre and their summed squared distances, by the arithmetic that assigns."""
-    k = len(centers)
-    model = CentroidModel("kmeans", as_they_are(points.inputs), tuple(range(k)), centers, (1.0,) * k, 1.0, 0.0)
-    rows = model.nearest(points.frame).groupBy("index").agg(F.count(F.lit(1)), F.sum("squared")).collect()
-    sizes, squares = np.zeros(k), np.zeros(k)
-    for index, size, square in rows:
-        sizes[index], squares[index] = size, square
+    """Customers nearest to each centre and their summed squared distances."""
+    schema = "position int, size long, squares double"
+    batches = points.frame.select(*points.inputs).mapInArrow(_counting(centers), schema)
+    rows = batches.groupBy("position").agg(F.sum("size"), F.sum("squares")).collect()
+    sizes, squares = np.zeros(len(centers)), np.zeros(len(centers))
+    for position, size, square in rows:
+        sizes[position], squares[position] = size, square
     return sizes, squares
+
+
+def _counting(centers: np.ndarray) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Rows and summed squared distances by nearest centre, batch by batch; sent to the workers by its value."""
+    k = len(centers)
+
+    def counted(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            squared = np.zeros((k, batch.num_rows))
+            for j in range(centers.shape[1]):
+                squared += (batch.column(j).to_numpy(zero_copy_only=False) - centers[:, j, None]) ** 2
+            nearest = squared.argmin(axis=0)
+            sizes = np.bincount(nearest, minlength=k)
+            squares = np.bincount(nearest, squared.min(axis=0), minlength=k)
+            columns = [np.arange(k, dtype=np.int32), sizes, squares]
+            yield pa.RecordBatch.from_arrays([pa.array(x) for x in columns], names=["position", "size", "squares"])
+
+    return counted

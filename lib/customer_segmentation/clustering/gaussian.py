@@ -1,0 +1,142 @@
+"""Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
+
+import math
+from typing import cast
+
+import numpy as np
+from pyspark.ml import Pipeline
+from pyspark.ml.clustering import GaussianMixture as MLlibGaussianMixture
+from pyspark.ml.clustering import GaussianMixtureModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering import checking
+from customer_segmentation.clustering.mixture import MixtureModel
+from customer_segmentation.clustering.points import Points, in_order, points_of
+from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.contract.errors import DataRefusedError
+
+
+class GaussianMixture:
+    """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
+
+    Values that many customers share, or features that depend on each other, would leave a distribution without
+    extent in some direction. So the customers are fitted with a little noise: the same for a customer every time,
+    uniform, of the variance `floor`. Assignments are of the values as they are.
+
+    Args:
+        k: number of segments, at least 2.
+        max_iterations: of each start.
+        tolerance: an iteration that raises the log-likelihood by less is the last.
+        starts: how often to start anew; the best by log-likelihood is kept.
+        seed: of the first start.
+        floor: variance of the noise in prepared units, whose spread is near 1; above 0.
+        outlier_quantile: see `MixtureModel`.
+    """
+
+    def __init__(
+        self,
+        k: int = 8,
+        *,
+        max_iterations: int = 100,
+        tolerance: float = 0.01,
+        starts: int = 3,
+        seed: int = 42,
+        floor: float = 1e-6,
+        outlier_quantile: float = 0.999,
+    ) -> None:
+        self.k = k
+        self.max_iterations = max_iterations
+        self.tolerance = tolerance
+        self.starts = starts
+        self.seed = seed
+        self.floor = floor
+        self.outlier_quantile = outlier_quantile
+
+    def fit(
+        self, features: DataFrame, *, columns: list[str] | None = None, preparation: Preparation | None = None
+    ) -> MixtureModel:
+        """Find k distributions.
+
+        Args:
+            features: a row per customer, with `customer_id` to order the rows by where there is one.
+            columns: numeric columns to cluster on as they are; a missing value counts as 0.
+            preparation: instead of columns, prepares the features first.
+
+        Returns:
+            The model; its segments are numbered from 1 in the order of their means' coordinates.
+
+        Raises:
+            ConfigurationError: a parameter is out of range, or neither or both of columns and preparation are given.
+            DataRefusedError: fewer distinct customers than segments, a segment with too few customers to have a
+                covariance, no numbers.
+        """
+        self._validate()
+        found = points_of(features, columns=columns, preparation=preparation, estimator="GaussianMixture")
+        found.require(self.k)
+        with found.in_place() as points:
+            noisy = self._noisy(points)
+            starts = [start for i in range(self.starts) if (start := self._start(noisy, points, self.seed + i))]
+        if not starts:
+            raise DataRefusedError(
+                f"in each of {self.starts} starts one of {self.k} segments kept too few customers to have a "
+                f"covariance of {len(found.inputs)} features; lower clustering.k or use fewer features"
+            )
+        return max(starts, key=lambda model: model.log_likelihood_)
+
+    def _validate(self) -> None:
+        name = "GaussianMixture"
+        for parameter, least in (("k", 2), ("max_iterations", 1), ("starts", 1)):
+            checking.whole(name, parameter, getattr(self, parameter), least=least)
+        checking.above(name, "tolerance", self.tolerance, limit=0)
+        checking.above(name, "floor", self.floor, limit=0)
+        checking.above(name, "outlier_quantile", self.outlier_quantile, limit=0, below=1)
+
+    def _noisy(self, points: Points) -> DataFrame:
+        """The customers with their noise, which follows from the seed, the customer and the feature."""
+        steps = 1 << 32
+        half = math.sqrt(3 * self.floor)  # of the range of a uniform distribution with this variance
+        noise = (
+            (F.pmod(F.xxhash64(F.lit(self.seed), F.lit(j), *points.keys), F.lit(steps)) / steps - 0.5) * (2 * half)
+            for j in range(len(points.inputs))
+        )
+        return points.frame.select(*(F.col(name) + one for name, one in zip(points.inputs, noise, strict=True)))
+
+    def _start(self, noisy: DataFrame, points: Points, seed: int) -> MixtureModel | None:
+        """One start; None where a segment lost its customers or its extent."""
+        names = [f"_{j}" for j in range(len(points.inputs))]
+        assembler = VectorAssembler(inputCols=names, outputCol="_features")
+        mixture = MLlibGaussianMixture(
+            k=self.k,
+            maxIter=self.max_iterations,
+            tol=self.tolerance,
+            seed=seed,
+            featuresCol="_features",
+            predictionCol="_cluster",
+            probabilityCol="_probability",
+        )
+        fitted = cast(GaussianMixtureModel, Pipeline(stages=[assembler, mixture]).fit(noisy.toDF(*names)).stages[-1])
+        rows = fitted.gaussiansDF.collect()
+        weights = np.array(fitted.weights)
+        means = np.stack([row["mean"].toArray() for row in rows])
+        covariances = np.stack([row["cov"].toArray() for row in rows])
+        if not all(np.isfinite(found).all() for found in (weights, means, covariances)):
+            return None
+        least = np.linalg.eigvalsh(covariances)[:, 0]
+        if (least < self.floor / 10).any() or (weights * points.count < 1).any():
+            return None
+        means = rounded(means)
+        order = in_order(means)
+        covariances = rounded((covariances + covariances.transpose(0, 2, 1)) / 2)
+        return MixtureModel(
+            algorithm="gaussian_mixture",
+            preparation=points.preparation,
+            segment_ids=tuple(range(1, self.k + 1)),
+            weights_=rounded(weights / weights.sum())[order],
+            means_=means[order],
+            covariances_=covariances[order],
+            outlier_quantile=self.outlier_quantile,
+            log_likelihood_=float(rounded(fitted.summary.logLikelihood)),
+        )
