@@ -2,10 +2,10 @@
 
 import argparse
 
-from benchmarks import ingest
+from benchmarks import assignment, hierarchy, ingest
 from benchmarks.measuring import finish
 
-BENCHMARKS = {"ingest": ingest.measure}
+BENCHMARKS = {"ingest": ingest.measure, "assignment": assignment.measure, "hierarchy": hierarchy.measure}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")

@@ -200,7 +200,7 @@ def test_fewer_different_customers_than_segments_are_refused(frame: Callable[...
     with pytest.raises(DataRefusedError, match="only 3 different values in x"):
         AgglomerativeClustering(4).fit(data, columns=["x"])
     assert AgglomerativeClustering(distance_threshold=0.5).fit(data, columns=["x"]).k == 3
-    with pytest.raises(DataRefusedError, match="3 segments, which can't make 5 macro-segments|only 3 different"):
+    with pytest.raises(DataRefusedError, match="only 3 different"):
         AgglomerativeClustering(distance_threshold=0.5, macro_k=5).fit(data, columns=["x"])
 
 
