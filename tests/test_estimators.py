@@ -1,12 +1,15 @@
 """Bisecting k-means, Gaussian mixtures, degenerate customers and saved models of any kind."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from scipy.stats import chi2, multivariate_normal
 from sklearn.metrics import adjusted_rand_score
@@ -22,7 +25,10 @@ from customer_segmentation.clustering import (
     load_model,
     model_from_json,
 )
+from customer_segmentation.clustering.hierarchy.model import _by_site
+from customer_segmentation.clustering.mixture import _by_density
 from customer_segmentation.clustering.points import as_they_are
+from customer_segmentation.clustering.scoring import _driving, _scoring, by_distance
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.test_clustering import as_frame, blobs
 from tests.test_hierarchy import fitted
@@ -194,6 +200,24 @@ def test_columns_and_values_that_can_not_be_clustered_are_told(frame: Callable[.
         KMeans(2).fit(data, columns=["x", "y"])
     with pytest.raises(DataRefusedError, match="no customers"):
         KMeans(2).fit(data.limit(0), columns=["x"])
+
+
+@pytest.mark.parametrize("model", ["centroids", "mixture", "hierarchy"])
+def test_what_goes_to_the_workers_needs_no_library_there(model: str) -> None:
+    """The scoring functions and their data, unpickled where the library can't be imported."""
+    scorers = {
+        "centroids": by_distance(np.eye(3), np.ones(3)),
+        "mixture": _by_density(mixture(1, k=3, d=3).densities_, 9.0),
+        "hierarchy": _by_site(np.eye(3), np.arange(3), np.eye(3), np.ones(3)),
+    }
+    sent = cloudpickle.dumps(_scoring(scorers[model], _driving(np.eye(3), np.ones((3, 3)))))
+    script = (
+        "import sys, pickle, pandas as pd; sys.modules['customer_segmentation'] = None; "
+        "score = pickle.loads(bytes.fromhex(sys.stdin.read())); "
+        "print(score(*[pd.Series([1.0, 0.2]) for _ in range(3)]).shape)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], input=sent.hex(), capture_output=True, text=True)
+    assert ended.stdout == "(2, 10)\n", ended.stderr
 
 
 def centroids() -> CentroidModel:

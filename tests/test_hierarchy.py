@@ -81,6 +81,11 @@ def test_equal_points_merge_first_at_distance_zero() -> None:
     assert same_partition(labels(tree, 3), np.array([0, 1, 0, 1, 2]))
 
 
+def quantised(points: np.ndarray, sites: np.ndarray) -> float:
+    """Mean squared distance of the points to the nearest site."""
+    return float(((points[:, None] - sites[None]) ** 2).sum(axis=2).min(axis=1).mean())
+
+
 def test_sites_are_the_different_points_where_these_are_few_and_else_as_many_as_asked() -> None:
     generator = np.random.default_rng(3)
     few = generator.integers(0, 3, size=(500, 2)).astype(float)
@@ -90,8 +95,8 @@ def test_sites_are_the_different_points_where_these_are_few_and_else_as_many_as_
     sites = sites_of(many, 200)
     assert 190 <= len(sites) <= 200
     assert sites.tolist() == sites_of(generator.permutation(many), 200).tolist()
-    lost = ((many[:, None] - sites[None]) ** 2).sum(axis=2).min(axis=1).sum() / ((many - many.mean(axis=0)) ** 2).sum()
-    assert lost < 0.04  # 200 random customers as sites lose 0.05
+    by_chance = generator.choice(many, 200, replace=False)
+    assert quantised(many, sites) < 0.8 * quantised(many, by_chance)
 
 
 def test_with_few_customers_the_fit_is_scipys_ward(spark: SparkSession) -> None:
@@ -128,7 +133,7 @@ def test_micro_clusters_count_all_rows_and_an_assignment_equals_numpy(spark: Spa
     assert micro.weights.tolist() == np.bincount(site, minlength=count).tolist()
     assert micro.means == pytest.approx(means, abs=1e-9)
     within = np.bincount(site, ((points - means[site]) ** 2).sum(axis=1))
-    assert micro.squares == pytest.approx(within, abs=1e-7)
+    assert micro.squares == pytest.approx(within, abs=1e-5)
     assert model.lost_variance_ == pytest.approx(within.sum() / ((points - points.mean(axis=0)) ** 2).sum())
 
     assert adjusted_rand_score(truth, rows.segment_id) == 1.0

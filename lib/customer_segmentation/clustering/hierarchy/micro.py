@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.layout import hashed_share
 from customer_segmentation.clustering.points import Points
+from customer_segmentation.clustering.rounding import rounded
 
 SAMPLED = 20
 """Sampled customers for each micro-cluster."""
@@ -70,7 +71,7 @@ def micro_clusters(points: Points, *, at_most: int, seed: int) -> MicroClusters:
         if len(rows) <= at_most:
             return _each_its_own(rows.to_numpy(dtype=float))
     sites = sites_of(_sample(points, size=SAMPLED * at_most, seed=seed), at_most)
-    return _counted(points, sites)
+    return _counted(points, np.unique(rounded(sites), axis=0))
 
 
 def sites_of(sample: np.ndarray, count: int) -> np.ndarray:
@@ -100,8 +101,9 @@ def sites_of(sample: np.ndarray, count: int) -> np.ndarray:
 
 def _divided(points: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     def entry(rows: np.ndarray) -> tuple[float, int, np.ndarray, int, np.ndarray]:
-        mean = np.average(points[rows], axis=0, weights=weights[rows])
-        squares = weights[rows] @ (points[rows] - mean) ** 2
+        here, weight = points[rows], weights[rows]
+        mean = weight @ here / weight.sum()
+        squares = weight @ (here - mean) ** 2
         return -float(squares.sum()), int(rows[0]), rows, int(squares.argmax()), mean
 
     heap = [entry(np.arange(len(points)))]
