@@ -217,7 +217,7 @@ def test_what_goes_to_the_workers_needs_no_library_there(model: str) -> None:
         "print(score(*[pd.Series([1.0, 0.2]) for _ in range(3)]).shape)"
     )
     ended = subprocess.run([sys.executable, "-c", script], input=sent.hex(), capture_output=True, text=True)
-    assert ended.stdout == "(2, 10)\n", ended.stderr
+    assert ended.stdout == "(2, 11)\n", ended.stderr
 
 
 def centroids() -> CentroidModel:

@@ -6,7 +6,7 @@ to the workers is sent by its value and asks nothing of them but NumPy, SciPy, p
 not be installed there. A row's result does not depend on the rows that come with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,14 +18,14 @@ from pyspark.sql.pandas.functions import pandas_udf
 from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.tables import DRIVERS_TYPE
 
 if TYPE_CHECKING:
     from customer_segmentation.clustering.base import SegmentationModel
 
 DRIVERS = 3
-_SCORED = "_scored"
-_SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, " + ", ".join(
+_SCORED, _VALUES = "_scored", "_values"
+_STRUCTS = [f"_struct{rank}" for rank in range(DRIVERS)]
+_SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, drivers int, " + ", ".join(
     f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS)
 )
 
@@ -74,14 +74,15 @@ def with_scores(
     scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
     score = pandas_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-    scored = features.withColumn(_SCORED, score(*(F.expr(feature.sql) for feature in model.preparation.features)))
+    prepared = (F.expr(feature.sql) for feature in model.preparation.features)
+    scored = _with_driver_structs(features.withColumn(_SCORED, score(*prepared)), model.preparation)
     ids = sql.integers(model.segment_ids)
     told = {
         c.SEGMENT_ID: f"{ids}[{_SCORED}.best]",
         c.CONFIDENCE: f"{_SCORED}.confidence",
         c.IS_OUTLIER: f"{_SCORED}.is_outlier",
         c.SECOND_SEGMENT_ID: f"{ids}[{_SCORED}.second]" if model.k > 1 else "CAST(NULL AS INT)",
-        c.DRIVERS: _drivers(model.preparation),
+        c.DRIVERS: f"slice(array({', '.join(_STRUCTS)}), 1, {_SCORED}.drivers)",
         **{name: text.format(best=f"{_SCORED}.best") for name, text in (more or {}).items()},
     }
     own = [F.col(sql.column(name)) for name in features.columns if name not in told]
@@ -118,55 +119,62 @@ def by_distance(centers: np.ndarray, limits: np.ndarray) -> Scorer:
     return score
 
 
-def _driving(
-    centers: np.ndarray, scales: np.ndarray
-) -> Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]:
-    """The strongest features of points for their best against their second segment, and the effects; -1 for none."""
-    most = DRIVERS
+_Driving = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]
 
-    def drive(points: np.ndarray, best: np.ndarray, second: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+
+def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
+    """How many drivers points have, and by rank the feature and its effect; those beyond the number mean nothing.
+
+    Takes features x n points, their best and their second segment.
+    """
+    ranks = range(min(DRIVERS, centers.shape[1]))
+    none = range(len(ranks), DRIVERS)
+
+    def drive(
+        points: np.ndarray, best: np.ndarray, second: np.ndarray
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
         further = (points - centers.T[:, second]) * scales.T[:, second]
         nearer = (points - centers.T[:, best]) * scales.T[:, best]
         parts = further * further - nearer * nearer
         whole = parts.sum(axis=0)
         told = whole > 0
         parts /= np.where(told, whole, 1.0)
-        rows = np.arange(parts.shape[1])
-        for _ in range(most):
+        rows = np.arange(len(whole))
+        count, ranked = np.zeros(len(whole), dtype=np.int32), []
+        for _ in ranks:
             feature = parts.argmax(axis=0)
             effect = parts[feature, rows]
-            yield np.where(told & (effect > 0), feature, -1), effect
             parts[feature, rows] = -np.inf
+            count += told & (effect > 0)
+            ranked.append((feature.astype(np.int32), effect))
+        return count, ranked + [(np.zeros_like(count), np.zeros(len(whole))) for _ in none]
 
     return drive
 
 
-def _scoring(
-    scorer: Scorer, drive: Callable[[np.ndarray, np.ndarray, np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]
-) -> Callable[..., pd.DataFrame]:
+def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
     def scored(*batch: pd.Series) -> pd.DataFrame:
         points = np.stack([values.to_numpy() for values in batch])
         best, second, confidence, is_outlier = scorer(points)
-        told = {"best": best.astype("i4"), "second": second.astype("i4")}
-        told |= {"confidence": confidence, "is_outlier": is_outlier}
-        for rank, (feature, effect) in enumerate(drive(points, best, second)):
-            told |= {f"driver{rank}": feature.astype("i4"), f"effect{rank}": effect}
-        return pd.DataFrame(told)
+        count, ranked = drive(points, best, second)
+        told = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
+        told |= {"confidence": confidence, "is_outlier": is_outlier, "drivers": count}
+        for rank, (feature, effect) in enumerate(ranked):
+            told |= {f"driver{rank}": feature, f"effect{rank}": effect}
+        return pd.DataFrame(told, copy=False)
 
     return scored
 
 
-def _drivers(preparation: Preparation) -> str:
-    """The array of structs that the scored drivers stand for, as SQL."""
+def _with_driver_structs(scored: DataFrame, preparation: Preparation) -> DataFrame:
+    """The drivers by rank, each as a struct, in steps: Spark compiles to little code what uses what is there."""
     names = ", ".join(sql.text(feature.name) for feature in preparation.features)
     values = ", ".join(f"CAST({sql.column(feature.name)} AS DOUBLE)" for feature in preparation.features)
-    structs = [
-        f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], 'value', array({values})"
-        f"[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
-        for rank in range(DRIVERS)
-    ]
-    cases = (
-        f"WHEN {_SCORED}.driver{rank} >= 0 THEN array({', '.join(structs[: rank + 1])})"
-        for rank in reversed(range(DRIVERS))
-    )
-    return f"CASE {' '.join(cases)} ELSE CAST(array() AS {DRIVERS_TYPE}) END"
+    structs = {
+        name: F.expr(
+            f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], "
+            f"'value', {_VALUES}[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
+        )
+        for rank, name in enumerate(_STRUCTS)
+    }
+    return scored.withColumn(_VALUES, F.expr(f"array({values})")).withColumns(structs)
