@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import checking
+from customer_segmentation.clustering.expectation import Mixture, refined, spherical
+from customer_segmentation.clustering.kmeans import best_start
 from customer_segmentation.clustering.mixture import MixtureModel
 from customer_segmentation.clustering.points import Points, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
@@ -22,17 +24,20 @@ from customer_segmentation.contract.errors import DataRefusedError
 class GaussianMixture:
     """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
 
+    Starts are MLlib's Gaussian mixture from random customers, and one from the centres of MLlib's k-means; each is
+    refined until its log-likelihood settles, and the likeliest is kept.
+
     Values that many customers share, or features that depend on each other, would leave a distribution without
-    extent in some direction. So the customers are fitted with a little noise: the same for a customer every time,
-    uniform, of the variance `floor`. Assignments are of the values as they are.
+    extent in some direction: `floor` is added to all variances. MLlib, which can't add it, gets the customers with a
+    little noise of that variance, the same for a customer every time.
 
     Args:
         k: number of segments, at least 2.
-        max_iterations: of each start.
-        tolerance: an iteration that raises the log-likelihood by less is the last.
-        starts: how often to start anew; the best by log-likelihood is kept.
+        max_iterations: of each start, and of each refinement.
+        tolerance: an iteration that raises the log-likelihood per customer by less is the last.
+        starts: of MLlib's Gaussian mixture; 0 for the start from k-means alone.
         seed: of the first start.
-        floor: variance of the noise in prepared units, whose spread is near 1; above 0.
+        floor: variance in prepared units, whose spread is near 1; above 0.
         outlier_quantile: see `MixtureModel`.
     """
 
@@ -41,8 +46,8 @@ class GaussianMixture:
         k: int = 8,
         *,
         max_iterations: int = 100,
-        tolerance: float = 0.01,
-        starts: int = 3,
+        tolerance: float = 1e-4,
+        starts: int = 1,
         seed: int = 42,
         floor: float = 1e-6,
         outlier_quantile: float = 0.999,
@@ -77,18 +82,22 @@ class GaussianMixture:
         found = points_of(features, columns=columns, preparation=preparation, estimator="GaussianMixture")
         found.require(self.k)
         with found.in_place() as points:
+            _, cost, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=[self.seed])
+            variance = cost / (points.count * len(points.inputs)) + self.floor
+            starts = [spherical(centers, variance)] if len(centers) == self.k else []
             noisy = self._noisy(points)
-            starts = [start for i in range(self.starts) if (start := self._start(noisy, points, self.seed + i))]
-        if not starts:
+            starts += [start for i in range(self.starts) if (start := self._start(noisy, points, self.seed + i))]
+            settled = [mixture for start in starts if (mixture := self._refined(points, start))]
+        if not settled:
             raise DataRefusedError(
-                f"in each of {self.starts} starts one of {self.k} segments kept too few customers to have a "
-                f"covariance of {len(found.inputs)} features; lower clustering.k or use fewer features"
+                f"in each of {self.starts + 1} starts one of {self.k} segments kept too few customers to have a "
+                f"covariance of {len(points.inputs)} features; lower clustering.k or use fewer features"
             )
-        return max(starts, key=lambda model: model.log_likelihood_)
+        return self._model(points, max(settled, key=lambda mixture: mixture.log_likelihood))
 
     def _validate(self) -> None:
         name = "GaussianMixture"
-        for parameter, least in (("k", 2), ("max_iterations", 1), ("starts", 1)):
+        for parameter, least in (("k", 2), ("max_iterations", 1), ("starts", 0)):
             checking.whole(name, parameter, getattr(self, parameter), least=least)
         checking.above(name, "tolerance", self.tolerance, limit=0)
         checking.above(name, "floor", self.floor, limit=0)
@@ -104,14 +113,14 @@ class GaussianMixture:
         )
         return points.frame.select(*(F.col(name) + one for name, one in zip(points.inputs, noise, strict=True)))
 
-    def _start(self, noisy: DataFrame, points: Points, seed: int) -> MixtureModel | None:
-        """One start; None where a segment lost its customers or its extent."""
+    def _start(self, noisy: DataFrame, points: Points, seed: int) -> Mixture | None:
+        """What MLlib finds; None where a segment lost its customers or its extent."""
         names = [f"_{j}" for j in range(len(points.inputs))]
         assembler = VectorAssembler(inputCols=names, outputCol="_features")
         mixture = MLlibGaussianMixture(
             k=self.k,
             maxIter=self.max_iterations,
-            tol=self.tolerance,
+            tol=self.tolerance * points.count,
             seed=seed,
             featuresCol="_features",
             predictionCol="_cluster",
@@ -124,19 +133,24 @@ class GaussianMixture:
         covariances = np.stack([row["cov"].toArray() for row in rows])
         if not all(np.isfinite(found).all() for found in (weights, means, covariances)):
             return None
-        least = np.linalg.eigvalsh(covariances)[:, 0]
-        if (least < self.floor / 10).any() or (weights * points.count < 1).any():
+        if (np.linalg.eigvalsh(covariances)[:, 0] < self.floor / 10).any() or (weights <= 0).any():
             return None
-        means = rounded(means)
+        return Mixture(weights, means, covariances)
+
+    def _refined(self, points: Points, start: Mixture) -> Mixture | None:
+        return refined(points, start, iterations=self.max_iterations, tolerance=self.tolerance, floor=self.floor)
+
+    def _model(self, points: Points, mixture: Mixture) -> MixtureModel:
+        means = rounded(mixture.means)
         order = in_order(means)
-        covariances = rounded((covariances + covariances.transpose(0, 2, 1)) / 2)
+        covariances = rounded((mixture.covariances + mixture.covariances.transpose(0, 2, 1)) / 2)
         return MixtureModel(
             algorithm="gaussian_mixture",
             preparation=points.preparation,
             segment_ids=tuple(range(1, self.k + 1)),
-            weights_=rounded(weights / weights.sum())[order],
+            weights_=rounded(mixture.weights)[order],
             means_=means[order],
             covariances_=covariances[order],
             outlier_quantile=self.outlier_quantile,
-            log_likelihood_=float(rounded(fitted.summary.logLikelihood)),
+            log_likelihood_=float(rounded(mixture.log_likelihood)),
         )

@@ -1,5 +1,6 @@
 """K-means by Spark MLlib, with a result that does not depend on how the rows lie."""
 
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -62,9 +63,9 @@ class KMeans:
         self._validate()
         found = points_of(features, columns=columns, preparation=preparation, estimator="KMeans")
         found.require(self.k)
+        seeds = range(self.seed, self.seed + self.starts)
         with found.in_place() as points:
-            starts = [self._start(points, self.seed + start) for start in range(self.starts)]
-            _, _, centers = min(starts, key=lambda start: start[:2])
+            _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             return centroid_model("kmeans", points, centers, k=self.k, outlier_distance=self.outlier_distance)
 
     def _validate(self) -> None:
@@ -72,12 +73,21 @@ class KMeans:
             checking.whole("KMeans", name, getattr(self, name), least=least)
         checking.above("KMeans", "outlier_distance", self.outlier_distance, limit=0)
 
-    def _start(self, points: Points, seed: int) -> tuple[int, float, np.ndarray]:
-        """One start: how many centres it lacks, its cost, and the centres in the order of their coordinates."""
-        assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
-        kmeans = MLlibKMeans(
-            k=self.k, maxIter=self.max_iterations, seed=seed, featuresCol="_features", predictionCol="_cluster"
-        )
-        fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points.frame).stages[-1])
-        centers = rounded(fitted.clusterCenters())
-        return self.k - len(centers), float(rounded(fitted.summary.trainingCost)), centers[in_order(centers)]
+
+def best_start(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
+    """The best of several starts of MLlib's k-means on points in their fixed layout.
+
+    Returns:
+        How many centres it lacks (MLlib can find fewer than k), its cost, and the centres in the order of their
+        coordinates.
+    """
+    starts = [_start(points, k, max_iterations, seed) for seed in seeds]
+    return min(starts, key=lambda start: start[:2])
+
+
+def _start(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:
+    assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
+    kmeans = MLlibKMeans(k=k, maxIter=max_iterations, seed=seed, featuresCol="_features", predictionCol="_cluster")
+    fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points.frame).stages[-1])
+    centers = rounded(fitted.clusterCenters())
+    return k - len(centers), float(rounded(fitted.summary.trainingCost)), centers[in_order(centers)]

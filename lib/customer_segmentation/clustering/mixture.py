@@ -26,6 +26,15 @@ class Densities(NamedTuple):
     constants: np.ndarray
 
 
+def densities(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Densities:
+    """The densities of normal distributions; LinAlgError where a covariance is not positive definite."""
+    k, d = means.shape
+    factors = np.stack([np.linalg.inv(factor) for factor in np.linalg.cholesky(covariances)])
+    offsets = np.stack([factors[i] @ means[i] for i in range(k)])
+    volumes = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    return Densities(factors, offsets, np.log(weights) - d / 2 * math.log(2 * math.pi) + volumes)
+
+
 @dataclass(frozen=True)
 class MixtureModel(SegmentationModel):
     """Segments as normal distributions; a customer belongs to the one with the highest posterior probability.
@@ -71,11 +80,7 @@ class MixtureModel(SegmentationModel):
     @property
     def densities_(self) -> Densities:
         """The weighted densities in the form that points are scored by."""
-        k, d = self.means_.shape
-        factors = np.stack([np.linalg.inv(factor) for factor in np.linalg.cholesky(self.covariances_)])
-        offsets = np.stack([factors[i] @ self.means_[i] for i in range(k)])
-        volumes = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        return Densities(factors, offsets, np.log(self.weights_) - d / 2 * math.log(2 * math.pi) + volumes)
+        return densities(self.weights_, self.means_, self.covariances_)
 
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
