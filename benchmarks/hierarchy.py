@@ -69,9 +69,13 @@ def squares(points: np.ndarray, labels: np.ndarray) -> float:
 
 
 def customers_of(spark: SparkSession, customers: int) -> DataFrame:
-    """Customers around 12 centres of different size and width, the same at each call."""
+    """Customers around 12 centres of different size and width, the same at each call.
+
+    The widths are such that Birch, which merges within 0.5 by default, is left with thousands of subclusters: with
+    wider ones it would have to link tens of thousands, for which memory does not suffice.
+    """
     generator = np.random.default_rng(7)
-    centers, widths = generator.normal(size=(12, FEATURES)) * 2, generator.uniform(0.3, 1.0, size=12)
+    centers, widths = generator.normal(size=(12, FEATURES)) * 2, generator.uniform(0.15, 0.35, size=12)
     at = "CAST(12 * pow(pmod(xxhash64(id, -1), 1000003) / 1000003D, 1.5) AS INT)"
     normal = [
         f"sqrt(-2 * ln((pmod(xxhash64(id, {2 * j}), 1000003) + 1) / 1000004D)) "
