@@ -23,20 +23,20 @@ class Mixture:
     log_likelihood: float = -np.inf
 
 
-def spherical(centers: np.ndarray, variance: float) -> Mixture:
-    """A mixture of equal weights around centres, with the same variance in every direction."""
+def upright(centers: np.ndarray, variances: np.ndarray) -> Mixture:
+    """A mixture of equal weights around centres, all with these variances and no covariances."""
     k, d = centers.shape
-    return Mixture(np.full(k, 1 / k), centers, np.broadcast_to(variance * np.eye(d), (k, d, d)))
+    return Mixture(np.full(k, 1 / k), centers, np.broadcast_to(np.diag(variances), (k, d, d)))
 
 
-def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float, floor: float) -> Mixture | None:
+def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float, floors: np.ndarray) -> Mixture | None:
     """Iterate until the log-likelihood settles.
 
     Args:
         points: in their fixed layout: sums are added in its order.
         iterations: the most.
         tolerance: an iteration that raises the log-likelihood per customer by less is the last.
-        floor: added to the variances, which keeps covariances positive definite.
+        floors: added to the variances of each feature, which keeps covariances positive definite.
 
     Returns:
         The mixture, or None where a component has no more customers than features: too few for a covariance.
@@ -51,7 +51,7 @@ def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float
             return Mixture(current.weights, current.means, current.covariances, log_likelihood)
         before = log_likelihood
         offsets = sums / sizes[:, None]
-        covariances = squares / sizes[:, None, None] - offsets[:, :, None] * offsets[:, None, :] + floor * np.eye(d)
+        covariances = squares / sizes[:, None, None] - offsets[:, :, None] * offsets[:, None, :] + np.diag(floors)
         current = Mixture(sizes / sizes.sum(), current.means + offsets, covariances)
     return Mixture(current.weights, current.means, current.covariances, _expected(points, current)[0])
 

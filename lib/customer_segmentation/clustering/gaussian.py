@@ -1,6 +1,5 @@
 """Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
 
-import math
 from typing import cast
 
 import numpy as np
@@ -12,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import checking
-from customer_segmentation.clustering.expectation import Mixture, refined, spherical
+from customer_segmentation.clustering.expectation import Mixture, refined, upright
 from customer_segmentation.clustering.kmeans import best_start
 from customer_segmentation.clustering.mixture import MixtureModel
 from customer_segmentation.clustering.points import Points, in_order, points_of
@@ -28,8 +27,8 @@ class GaussianMixture:
     refined until its log-likelihood settles, and the likeliest is kept.
 
     Values that many customers share, or features that depend on each other, would leave a distribution without
-    extent in some direction: `floor` is added to all variances. MLlib, which can't add it, gets the customers with a
-    little noise of that variance, the same for a customer every time.
+    extent in some direction: a small share of each feature's variance, `floor`, is added to that of every segment.
+    MLlib, which can't add it, gets the customers with noise of that variance, the same for a customer every time.
 
     Args:
         k: number of segments, at least 2.
@@ -37,7 +36,7 @@ class GaussianMixture:
         tolerance: an iteration that raises the log-likelihood per customer by less is the last.
         starts: of MLlib's Gaussian mixture; 0 for the start from k-means alone.
         seed: of the first start.
-        floor: variance in prepared units, whose spread is near 1; above 0.
+        floor: above 0 and below 1.
         outlier_quantile: see `MixtureModel`.
     """
 
@@ -82,12 +81,14 @@ class GaussianMixture:
         found = points_of(features, columns=columns, preparation=preparation, estimator="GaussianMixture")
         found.require(self.k)
         with found.in_place() as points:
-            _, cost, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=[self.seed])
-            variance = cost / (points.count * len(points.inputs)) + self.floor
-            starts = [spherical(centers, variance)] if len(centers) == self.k else []
-            noisy = self._noisy(points)
-            starts += [start for i in range(self.starts) if (start := self._start(noisy, points, self.seed + i))]
-            settled = [mixture for start in starts if (mixture := self._refined(points, start))]
+            variances = _variances(points)
+            floors = self.floor * np.where(variances > 0, variances, 1.0)
+            _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=[self.seed])
+            starts = [upright(centers, variances / self.k + floors)] if len(centers) == self.k else []
+            noisy = self._noisy(points, floors)
+            by_mllib = (self._start(noisy, points, floors, self.seed + start) for start in range(self.starts))
+            starts += [start for start in by_mllib if start is not None]
+            settled = [mixture for start in starts if (mixture := self._refined(points, start, floors))]
         if not settled:
             raise DataRefusedError(
                 f"in each of {self.starts + 1} starts one of {self.k} segments kept too few customers to have a "
@@ -100,20 +101,20 @@ class GaussianMixture:
         for parameter, least in (("k", 2), ("max_iterations", 1), ("starts", 0)):
             checking.whole(name, parameter, getattr(self, parameter), least=least)
         checking.above(name, "tolerance", self.tolerance, limit=0)
-        checking.above(name, "floor", self.floor, limit=0)
+        checking.above(name, "floor", self.floor, limit=0, below=1)
         checking.above(name, "outlier_quantile", self.outlier_quantile, limit=0, below=1)
 
-    def _noisy(self, points: Points) -> DataFrame:
+    def _noisy(self, points: Points, floors: np.ndarray) -> DataFrame:
         """The customers with their noise, which follows from the seed, the customer and the feature."""
         steps = 1 << 32
-        half = math.sqrt(3 * self.floor)  # of the range of a uniform distribution with this variance
+        halves = np.sqrt(3 * floors).tolist()  # of the range of a uniform distribution with this variance
         noise = (
             (F.pmod(F.xxhash64(F.lit(self.seed), F.lit(j), *points.keys), F.lit(steps)) / steps - 0.5) * (2 * half)
-            for j in range(len(points.inputs))
+            for j, half in enumerate(halves)
         )
         return points.frame.select(*(F.col(name) + one for name, one in zip(points.inputs, noise, strict=True)))
 
-    def _start(self, noisy: DataFrame, points: Points, seed: int) -> Mixture | None:
+    def _start(self, noisy: DataFrame, points: Points, floors: np.ndarray, seed: int) -> Mixture | None:
         """What MLlib finds; None where a segment lost its customers or its extent."""
         names = [f"_{j}" for j in range(len(points.inputs))]
         assembler = VectorAssembler(inputCols=names, outputCol="_features")
@@ -133,12 +134,13 @@ class GaussianMixture:
         covariances = np.stack([row["cov"].toArray() for row in rows])
         if not all(np.isfinite(found).all() for found in (weights, means, covariances)):
             return None
-        if (np.linalg.eigvalsh(covariances)[:, 0] < self.floor / 10).any() or (weights <= 0).any():
+        in_floors = covariances / np.sqrt(floors[:, None] * floors)
+        if (np.linalg.eigvalsh(in_floors)[:, 0] < 0.1).any() or (weights <= 0).any():
             return None
         return Mixture(weights, means, covariances)
 
-    def _refined(self, points: Points, start: Mixture) -> Mixture | None:
-        return refined(points, start, iterations=self.max_iterations, tolerance=self.tolerance, floor=self.floor)
+    def _refined(self, points: Points, start: Mixture, floors: np.ndarray) -> Mixture | None:
+        return refined(points, start, iterations=self.max_iterations, tolerance=self.tolerance, floors=floors)
 
     def _model(self, points: Points, mixture: Mixture) -> MixtureModel:
         means = rounded(mixture.means)
@@ -154,3 +156,9 @@ class GaussianMixture:
             outlier_quantile=self.outlier_quantile,
             log_likelihood_=float(rounded(mixture.log_likelihood)),
         )
+
+
+def _variances(points: Points) -> np.ndarray:
+    row = points.frame.agg(*(F.var_pop(name) for name in points.inputs)).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return rounded(list(row))
