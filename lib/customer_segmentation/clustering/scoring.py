@@ -18,13 +18,13 @@ from pyspark.sql.pandas.functions import pandas_udf
 from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import DRIVERS_TYPE
 
 if TYPE_CHECKING:
     from customer_segmentation.clustering.base import SegmentationModel
 
 DRIVERS = 3
-_SCORED, _VALUES = "_scored", "_values"
-_STRUCTS = [f"_struct{rank}" for rank in range(DRIVERS)]
+_SCORED = "_scored"
 _SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, drivers int, " + ", ".join(
     f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS)
 )
@@ -75,14 +75,14 @@ def with_scores(
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
     score = pandas_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
     prepared = (F.expr(feature.sql) for feature in model.preparation.features)
-    scored = _with_driver_structs(features.withColumn(_SCORED, score(*prepared)), model.preparation)
+    scored = features.withColumn(_SCORED, score(*prepared))
     ids = sql.integers(model.segment_ids)
     told = {
         c.SEGMENT_ID: f"{ids}[{_SCORED}.best]",
         c.CONFIDENCE: f"{_SCORED}.confidence",
         c.IS_OUTLIER: f"{_SCORED}.is_outlier",
         c.SECOND_SEGMENT_ID: f"{ids}[{_SCORED}.second]" if model.k > 1 else "CAST(NULL AS INT)",
-        c.DRIVERS: f"slice(array({', '.join(_STRUCTS)}), 1, {_SCORED}.drivers)",
+        c.DRIVERS: _drivers(model.preparation),
         **{name: text.format(best=f"{_SCORED}.best") for name, text in (more or {}).items()},
     }
     own = [F.col(sql.column(name)) for name in features.columns if name not in told]
@@ -166,15 +166,17 @@ def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
     return scored
 
 
-def _with_driver_structs(scored: DataFrame, preparation: Preparation) -> DataFrame:
-    """The drivers by rank, each as a struct, in steps: Spark compiles to little code what uses what is there."""
+def _drivers(preparation: Preparation) -> str:
+    """The array of structs that the scored drivers stand for, as SQL."""
     names = ", ".join(sql.text(feature.name) for feature in preparation.features)
     values = ", ".join(f"CAST({sql.column(feature.name)} AS DOUBLE)" for feature in preparation.features)
-    structs = {
-        name: F.expr(
-            f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], "
-            f"'value', {_VALUES}[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
-        )
-        for rank, name in enumerate(_STRUCTS)
-    }
-    return scored.withColumn(_VALUES, F.expr(f"array({values})")).withColumns(structs)
+    structs = [
+        f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], 'value', array({values})"
+        f"[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
+        for rank in range(DRIVERS)
+    ]
+    cases = (
+        f"WHEN {_SCORED}.drivers = {count} THEN array({', '.join(structs[:count])})"
+        for count in reversed(range(1, DRIVERS + 1))
+    )
+    return f"CASE {' '.join(cases)} ELSE CAST(array() AS {DRIVERS_TYPE}) END"
