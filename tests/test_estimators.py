@@ -136,13 +136,23 @@ def test_a_mixture_is_as_likely_as_scikit_learns(spark: SparkSession) -> None:
 def test_a_feature_that_repeats_another_leaves_a_mixture_in_shape(spark: SparkSession) -> None:
     points, truth = blobs(3)
     points[:, 1] = points[:, 0]
-    points[truth == 0, 2] = 7.0  # one value for a whole cluster
     frame = as_frame(spark, points)
 
     model = GaussianMixture(4).fit(frame, columns=COLUMNS)
 
     assert adjusted_rand_score(truth, model.assign(frame).toPandas().sort_values("customer_id").segment_id) == 1.0
     assert np.linalg.eigvalsh(model.covariances_).min() > 1e-7
+
+
+def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: SparkSession) -> None:
+    points, truth = blobs(3, k=2)
+    points[truth == 0, 2] = 7.0
+
+    model = GaussianMixture(2, starts=0).fit(as_frame(spark, points), columns=COLUMNS)
+
+    of_shared = np.argmin(model.covariances_[:, 2, 2])
+    assert model.means_[of_shared, 2] == pytest.approx(7.0, abs=1e-3)
+    assert 0 < model.covariances_[of_shared, 2, 2] < 1e-3
 
 
 def test_a_mixture_of_single_customers_is_refused_with_a_word(spark: SparkSession) -> None:

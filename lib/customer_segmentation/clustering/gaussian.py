@@ -19,6 +19,9 @@ from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import DataRefusedError
 
+CENTRES_STARTS = 3
+"""Starts of k-means, of which the best gives the mixture one of its own."""
+
 
 class GaussianMixture:
     """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
@@ -83,7 +86,8 @@ class GaussianMixture:
         with found.in_place() as points:
             variances = _variances(points)
             floors = self.floor * np.where(variances > 0, variances, 1.0)
-            _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=[self.seed])
+            seeds = range(self.seed, self.seed + CENTRES_STARTS)
+            _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             starts = [upright(centers, variances / self.k + floors)] if len(centers) == self.k else []
             noisy = self._noisy(points, floors)
             by_mllib = (self._start(noisy, points, floors, self.seed + start) for start in range(self.starts))
