@@ -7,7 +7,7 @@ not be installed there. A row's result does not depend on the rows that come wit
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -30,21 +30,10 @@ _SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, dri
 )
 
 
-class Scores(NamedTuple):
-    """What is said of n points.
-
-    best, second: positions of the two best segments among the model's; where there is one segment, second is 0 too.
-    confidence: 0 to 1. is_outlier: true or false.
-    """
-
-    best: np.ndarray
-    second: np.ndarray
-    confidence: np.ndarray
-    is_outlier: np.ndarray
-
-
 Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""Takes features x n points, all finite, gives the fields of `Scores`. Sent by its value: a function in a function."""
+"""Takes features x n points, all finite, and tells of each point: the positions of the best and the second best segment
+among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function within a
+function, so that it is sent by its value."""
 
 
 def with_scores(
@@ -62,7 +51,8 @@ def with_scores(
     up to 1. `drivers` has the strongest positive ones; none where the sum is not positive.
 
     Args:
-        features: any frame with the features' columns, in natural units.
+        features: any frame with the features' columns, in natural units; a value that is infinite or no number counts
+            as missing.
         scorer: of the model.
         deviations: of each segment and feature, to measure the drivers' distances in; 1 where not given.
         more: further columns, as the SQL of a text that `{best}` stands in for the position of the segment.
@@ -155,6 +145,7 @@ def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
 def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
     def scored(*batch: pd.Series) -> pd.DataFrame:
         points = np.stack([values.to_numpy() for values in batch])
+        points[~np.isfinite(points)] = 0.0
         best, second, confidence, is_outlier = scorer(points)
         count, ranked = drive(points, best, second)
         told = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
