@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import choice, features, ingest
+from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest
 from benchmarks.measuring import finish
 
 BENCHMARKS = {
@@ -10,6 +10,9 @@ BENCHMARKS = {
     "features": features.measure,
     "day": features.measure_day,
     "choice": choice.measure,
+    "dbscan": dbscan.measure,
+    "hierarchy": hierarchy.measure,
+    "assignment": assignment.measure,
 }
 
 if __name__ == "__main__":

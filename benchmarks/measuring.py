@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+T = TypeVar("T")
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -52,8 +55,8 @@ def compared(
     theirs(), ours()
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
-        seconds[1].append(_timed(theirs))
-        seconds[0].append(_timed(ours))
+        seconds[1].append(timed(theirs)[0])
+        seconds[0].append(timed(ours)[0])
     return Comparison(what, name, items, limit, *seconds)
 
 
@@ -78,7 +81,8 @@ def finish(name: str, comparisons: list[Comparison]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "comparisons": figures}, indent=2) + "\n")
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds that the work took, and its result."""
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    result = work()
+    return time.perf_counter() - started, result

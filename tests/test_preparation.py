@@ -13,7 +13,6 @@ from sklearn.preprocessing import OneHotEncoder, PowerTransformer, RobustScaler,
 from customer_segmentation.clustering import Preparation
 from customer_segmentation.clustering.preparation import Indicator, PreparedFeature
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 
 NAMES = ["a", "b", "c"]
 
@@ -287,12 +286,6 @@ def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
 def test_wrong_arguments_are_told_before_any_job_runs(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Preparation.fit(None, columns=["a"], **arguments)  # no frame is touched
-
-
-def test_families_name_known_features_once() -> None:
-    named = [name for names in FAMILIES.values() for name in names]
-    assert len(named) == len(set(named))
-    assert set(named) <= set(FEATURE_BY_NAME)
 
 
 def test_an_indicator_is_made_of_its_attribute() -> None:

@@ -1,7 +1,25 @@
 """Clustering of customers behind one small interface: an estimator fits a model, a model assigns segments."""
 
+from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering.bisecting import BisectingKMeans
+from customer_segmentation.clustering.gaussian import GaussianMixture
+from customer_segmentation.clustering.hierarchy import AgglomerativeClustering, HierarchyModel
 from customer_segmentation.clustering.kmeans import KMeans
+from customer_segmentation.clustering.mixture import MixtureModel
 from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.saved import load_model, model_from_json
 
-__all__ = ["CentroidModel", "KMeans", "Preparation"]
+__all__ = [
+    "AgglomerativeClustering",
+    "BisectingKMeans",
+    "CentroidModel",
+    "GaussianMixture",
+    "HierarchyModel",
+    "KMeans",
+    "MixtureModel",
+    "Preparation",
+    "SegmentationModel",
+    "load_model",
+    "model_from_json",
+]

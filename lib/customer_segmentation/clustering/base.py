@@ -1,0 +1,166 @@
+"""What every fitted segmentation has in common: what it says of itself, plain JSON, and a check of the features."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+
+from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.contract.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SegmentationModel(ABC):
+    """A fitted segmentation: plain, checked data that assigns customers to segments.
+
+    algorithm: one of the class's ALGORITHMS.
+    preparation: how the features are prepared; distances are in prepared units.
+    segment_ids: distinct ids, in the model's own order of its segments.
+    version, trained_as_of, names, stability, cut_points: what a registered model says of itself: its version, the
+        as-of date of its training, the segments' names and bootstrap stability by id, the RFM cut points.
+    """
+
+    ALGORITHMS: ClassVar[tuple[str, ...]]
+
+    algorithm: str
+    preparation: Preparation
+    segment_ids: tuple[int, ...]
+    version: str = field(default="", kw_only=True)
+    trained_as_of: date = field(default=date.min, kw_only=True)
+    names: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    stability: Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in self.ALGORITHMS:
+            raise ValueError(
+                f"algorithm is {self.algorithm!r}, a {type(self).__name__} is {' or '.join(self.ALGORITHMS)}"
+            )
+        if not self.segment_ids or len(set(self.segment_ids)) != self.k:
+            raise ValueError("segment ids must be distinct, at least one")
+        if not self.preparation.features:
+            raise ValueError("a model needs a feature at least")
+
+    @property
+    def k(self) -> int:
+        """Number of segments."""
+        return len(self.segment_ids)
+
+    @property
+    @abstractmethod
+    def segment_centers(self) -> np.ndarray:
+        """The segments' centres in prepared units, a row for each of `segment_ids`."""
+
+    @abstractmethod
+    def assign(self, features: DataFrame) -> DataFrame:
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
+
+        Args:
+            features: any frame with the features' columns, in natural units.
+
+        Raises:
+            ConfigurationError: features of the model are not among the columns.
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What was fitted, as JSON-able data, without what all models have."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments for what `to_dict` told; KeyError, TypeError or ValueError where it is none."""
+
+    def natural_centers(self) -> dict[int, dict[str, float]]:
+        """The centres by segment id and feature, in natural units."""
+        return {
+            segment: self.preparation.natural(center)
+            for segment, center in zip(self.segment_ids, self.segment_centers, strict=True)
+        }
+
+    def require_features(self, features: DataFrame) -> None:
+        """Refuse a frame that lacks features of the model, with a ConfigurationError that names them."""
+        columns = features.columns
+        missing = [name for name in self.preparation.names if name not in columns]
+        if missing:
+            raise ConfigurationError(
+                f"the model needs the features {', '.join(missing)}, which the frame has not; "
+                f"it has {', '.join(columns)}"
+            )
+
+    def to_json(self) -> str:
+        """The model as JSON text, keys sorted: the same model is the same text."""
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "algorithm": self.algorithm,
+            "preparation": self.preparation.to_dict(),
+            "segment_ids": list(self.segment_ids),
+            "version": self.version,
+            "trained_as_of": self.trained_as_of.isoformat(),
+            "names": {str(segment): name for segment, name in self.names.items()},
+            "stability": {str(segment): index for segment, index in self.stability.items()},
+            "cut_points": dict(self.cut_points),
+            **self.to_dict(),
+        }
+        return json.dumps(data, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a model from JSON text, checking it.
+
+        Raises:
+            ConfigurationError: the text is not a model of this class and schema version.
+        """
+        try:
+            data = json.loads(text)
+            if data["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {data['schema_version']}, this library reads {SCHEMA_VERSION}")
+            return cls(
+                algorithm=str(data["algorithm"]),
+                preparation=Preparation.from_dict(data["preparation"]),
+                segment_ids=tuple(int(segment) for segment in data["segment_ids"]),
+                version=str(data["version"]),
+                trained_as_of=date.fromisoformat(data["trained_as_of"]),
+                names={int(segment): str(name) for segment, name in data["names"].items()},
+                stability={int(segment): float(index) for segment, index in data["stability"].items()},
+                cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
+                **cls.from_dict(data),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigurationError(f"not a segmentation model: {error!r}") from None
+
+    def save(self, spark: SparkSession, path: str) -> None:
+        """Write the model to a path that Spark can write, as one JSON line; replaces what is there."""
+        spark.createDataFrame([(self.to_json(),)], "value string").coalesce(1).write.mode("overwrite").text(path)
+
+    @classmethod
+    def load(cls, spark: SparkSession, path: str) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises:
+            ConfigurationError: there is no model of this class at the path.
+        """
+        return cls.from_json(saved_text(spark, path))
+
+
+def saved_text(spark: SparkSession, path: str) -> str:
+    """The JSON text that `save` wrote; a ConfigurationError where there is none."""
+    row = spark.read.text(path).first()
+    if row is None:
+        raise ConfigurationError(f"{path} holds no model")
+    return str(row["value"])
+
+
+def finite(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The values as an array of this shape; a ValueError where they are not numbers, not finite or not that many."""
+    array = np.array(values, dtype=float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be {' x '.join(map(str, shape))} finite numbers; found shape {array.shape}")
+    return array

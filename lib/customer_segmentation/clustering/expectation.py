@@ -1,0 +1,92 @@
+"""Expectation maximisation of a Gaussian mixture from a given start, a pass over the rows for each iteration.
+
+MLlib's Gaussian mixture takes no start, and its own, means of five customers each, often ends in a poor optimum.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from customer_segmentation.clustering.mixture import densities
+from customer_segmentation.clustering.points import Points
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights (k), means (k x features), covariances (k x features x features), and the customers' log-likelihood."""
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    log_likelihood: float = -np.inf
+
+
+def upright(centers: np.ndarray, variances: np.ndarray) -> Mixture:
+    """A mixture of equal weights around centres, all with these variances and no covariances."""
+    k, d = centers.shape
+    return Mixture(np.full(k, 1 / k), centers, np.broadcast_to(np.diag(variances), (k, d, d)))
+
+
+def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float, floors: np.ndarray) -> Mixture | None:
+    """Iterate until the log-likelihood settles.
+
+    Args:
+        points: in their fixed layout: sums are added in its order.
+        iterations: the most.
+        tolerance: an iteration that raises the log-likelihood per customer by less is the last.
+        floors: added to the variances of each feature, which keeps covariances positive definite.
+
+    Returns:
+        The mixture, or None where a component has no more customers than features: too few for a covariance.
+    """
+    d = len(points.inputs)
+    current, before = start, -np.inf
+    for _ in range(iterations):
+        log_likelihood, sizes, sums, squares = _expected(points, current)
+        if not np.isfinite(log_likelihood) or (sizes <= d).any():
+            return None
+        if log_likelihood - before < tolerance * points.count:
+            return Mixture(current.weights, current.means, current.covariances, log_likelihood)
+        before = log_likelihood
+        offsets = sums / sizes[:, None]
+        covariances = squares / sizes[:, None, None] - offsets[:, :, None] * offsets[:, None, :] + np.diag(floors)
+        current = Mixture(sizes / sizes.sum(), current.means + offsets, covariances)
+    return Mixture(current.weights, current.means, current.covariances, _expected(points, current)[0])
+
+
+def _expected(points: Points, mixture: Mixture) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """The log-likelihood, and by component the expected customers, their offsets from the mean and squares of these."""
+    k, d = mixture.means.shape
+    rows = points.frame.select(*points.inputs).mapInArrow(_expecting(mixture), "told array<double>").collect()
+    total = np.sum([row["told"] for row in rows], axis=0)
+    parts = np.split(total, [1, 1 + k, 1 + k + k * d])
+    return float(parts[0][0]), parts[1], parts[2].reshape(k, d), parts[3].reshape(k, d, d)
+
+
+def _expecting(mixture: Mixture) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A row for each partition with its sums, flat; sent to the workers by its value."""
+    means = mixture.means
+    factors, _, constants = densities(mixture.weights, means, mixture.covariances)
+    k, d = means.shape
+
+    def expected(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        log_likelihood, sizes, sums, squares = 0.0, np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+        for batch in batches:
+            rows = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns], axis=1)
+            away = rows - means[:, None, :]
+            logs = constants[:, None] - ((away @ factors.transpose(0, 2, 1)) ** 2).sum(axis=2) / 2
+            most = logs.max(axis=0)
+            shares = np.exp(logs - most)
+            total = shares.sum(axis=0)
+            shares /= total
+            log_likelihood += float((most + np.log(total)).sum())
+            sizes += shares.sum(axis=1)
+            weighted = shares[:, :, None] * away
+            sums += weighted.sum(axis=1)
+            squares += weighted.transpose(0, 2, 1) @ away
+        told = np.concatenate([[log_likelihood], sizes, sums.ravel(), squares.ravel()])
+        yield pa.RecordBatch.from_arrays([pa.array([told.tolist()])], names=["told"])
+
+    return expected

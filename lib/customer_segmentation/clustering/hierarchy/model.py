@@ -1,0 +1,226 @@
+"""A fitted hierarchy: a tree over micro-clusters, cut into segments, and if asked into macro-segments above them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from scipy.spatial import cKDTree
+
+from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.base import SegmentationModel, finite
+from customer_segmentation.clustering.hierarchy.micro import LEAF, MicroClusters
+from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels
+from customer_segmentation.clustering.scoring import Scorer, with_scores
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class HierarchyModel(SegmentationModel):
+    """Segments that are a cut of a Ward tree over micro-clusters; a customer belongs to its nearest site's segment.
+
+    segment_ids: in the order of the segments' centres by coordinates.
+    micro: the micro-clusters.
+    linkage_: the whole tree as SciPy's `linkage` tells it, over the micro-clusters in their order, with customers for
+        observations: (micro-clusters - 1) x 4.
+    outlier_distance: a customer is an outlier when it is further from its segment's centre than this many root mean
+        square distances of the segment's customers.
+    macro_k: number of macro-segments, a coarser cut of the same tree, at most k; or None.
+    """
+
+    ALGORITHMS = ("agglomerative",)
+
+    micro: MicroClusters
+    linkage_: np.ndarray
+    outlier_distance: float
+    macro_k: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sites, d = len(self.micro.sites), len(self.preparation.features)
+        finite("sites", self.micro.sites, (sites, d))
+        finite("means", self.micro.means, (sites, d))
+        finite("squares", self.micro.squares, (sites,))
+        if sites < 2 or not (finite("weights", self.micro.weights, (sites,)) > 0).all():
+            raise ValueError("a tree needs two micro-clusters or more, each with customers")
+        _check_tree(finite("linkage", self.linkage_, (sites - 1, 4)))
+        if self.k > sites:
+            raise ValueError(f"{sites} micro-clusters can't make {self.k} segments")
+        if self.macro_k is not None and not 1 <= self.macro_k <= self.k:
+            raise ValueError(f"macro_k must be from 1 to {self.k}; found {self.macro_k}")
+
+    @property
+    def segment_centers(self) -> np.ndarray:
+        """The means of the segments' customers."""
+        return self.centers_
+
+    @property
+    def lost_variance_(self) -> float:
+        """Share of the customers' variance within the micro-clusters, 0 to 1: what the tree does not see."""
+        return self.micro.lost_variance
+
+    @cached_property
+    def labels_(self) -> np.ndarray:
+        """The position of each micro-cluster's segment in `segment_ids`."""
+        found = labels(self.linkage_, self.k)
+        order = np.lexsort(_centers(self.micro, found).T[::-1])
+        position: np.ndarray = np.argsort(order)[found]
+        return position
+
+    @cached_property
+    def centers_(self) -> np.ndarray:
+        """The mean of each segment's customers, in prepared units."""
+        return _centers(self.micro, self.labels_)
+
+    @cached_property
+    def squares_(self) -> np.ndarray:
+        """Summed squared distances of each segment's customers to its centre, exact over all rows."""
+        away = ((self.micro.means - self.centers_[self.labels_]) ** 2).sum(axis=1)
+        return np.bincount(self.labels_, self.micro.squares + self.micro.weights * away, minlength=self.k)
+
+    @property
+    def cost_(self) -> float:
+        """Sum of all customers' squared distances to their segment's centre."""
+        return float(self.squares_.sum())
+
+    @property
+    def radii_(self) -> tuple[float, ...]:
+        """Root mean square distance of each segment's customers to its centre."""
+        return tuple(np.sqrt(self.squares_ / self.sizes_).tolist())
+
+    @property
+    def sizes_(self) -> np.ndarray:
+        """Customers in each segment, at the fit."""
+        return np.bincount(self.labels_, self.micro.weights, minlength=self.k)
+
+    @cached_property
+    def macro_segments_(self) -> dict[int, int]:
+        """The macro-segment of each segment id, numbered from 1 by their centres; {} where there are none."""
+        if self.macro_k is None:
+            return {}
+        macro = self.cut(self.macro_k).labels_
+        return {segment: int(macro[self.labels_ == i][0]) + 1 for i, segment in enumerate(self.segment_ids)}
+
+    def cut(
+        self, k: int | None = None, *, distance: float | None = None, macro_k: int | None = None
+    ) -> "HierarchyModel":
+        """Another model of the same tree; the segments of a smaller k are unions of those of a larger one.
+
+        Args:
+            k: number of segments, from 1 to the number of micro-clusters.
+            distance: instead of k: merge all that is no further apart than this, in the units of `linkage_`.
+            macro_k: macro-segments above them.
+
+        Returns:
+            A model whose segments are numbered from 1 in the order of their centres' coordinates, without names.
+
+        Raises:
+            ConfigurationError: neither or both of k and distance are given, or one out of range.
+        """
+        if (k is None) == (distance is None):
+            raise ConfigurationError("cut needs either k or distance")
+        if k is None:
+            k = clusters_within(self.linkage_, float(distance or 0.0))
+        most = len(self.micro.sites)
+        if not 1 <= k <= most:
+            raise ConfigurationError(f"cut: k must be from 1 to {most}, the number of micro-clusters; found {k}")
+        if macro_k is not None and not 1 <= macro_k <= k:
+            raise ConfigurationError(f"cut: macro_k must be from 1 to k = {k}; found {macro_k}")
+        ids = tuple(range(1, k + 1))
+        return replace(self, segment_ids=ids, macro_k=macro_k, names={}, stability={}, version="")
+
+    def assign(self, features: DataFrame) -> DataFrame:
+        """The frame with segment_id, confidence, is_outlier, second_segment_id, drivers, and if asked macro_segment_id.
+
+        segment_id: of the nearest micro-cluster's site; ties go to the first site.
+        second_segment_id: the other segment with the nearest site; null with one segment.
+        confidence: 1 - distance to the nearest site / distance to the nearest site of another segment, 0 to 1; 0 with
+            one segment.
+        is_outlier: see `outlier_distance`.
+        drivers: between the centres of the two segments, see `scoring.with_scores`.
+        macro_segment_id: where the model has macro-segments.
+
+        Args:
+            features: any frame with the features' columns, in natural units.
+
+        Raises:
+            ConfigurationError: features of the model are not among the columns.
+        """
+        limits = self.outlier_distance * np.array(self.radii_)
+        macro = {}
+        if self.macro_k is not None:
+            macro[c.MACRO_SEGMENT_ID] = f"{sql.integers(self.macro_segments_.values())}[{{best}}]"
+        scorer = _by_site(self.micro.sites, self.labels_, self.centers_, limits)
+        return with_scores(features, self, scorer, more=macro)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Micro-clusters, tree and cut."""
+        return {
+            "sites": self.micro.sites.tolist(),
+            "means": self.micro.means.tolist(),
+            "weights": self.micro.weights.tolist(),
+            "squares": self.micro.squares.tolist(),
+            "linkage": self.linkage_.tolist(),
+            "outlier_distance": self.outlier_distance,
+            "macro_k": self.macro_k,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that `to_dict` told."""
+        numbers = (np.array(data[name], dtype=float) for name in ("sites", "means", "weights", "squares"))
+        return {
+            "micro": MicroClusters(*numbers),
+            "linkage_": np.array(data["linkage"], dtype=float),
+            "outlier_distance": float(data["outlier_distance"]),
+            "macro_k": None if data["macro_k"] is None else int(data["macro_k"]),
+        }
+
+
+def _centers(micro: MicroClusters, found: np.ndarray) -> np.ndarray:
+    sums = [np.bincount(found, micro.weights * x) for x in micro.means.T]
+    centers: np.ndarray = np.stack(sums, axis=1) / np.bincount(found, micro.weights)[:, None]
+    return centers
+
+
+def _check_tree(linkage: np.ndarray) -> None:
+    """Refuse with a ValueError what does not merge each cluster once, after it was made, in the order of distances."""
+    points = len(linkage) + 1
+    merged = linkage[:, :2]
+    made = points + np.arange(len(linkage))
+    if sorted(merged.ravel().tolist()) != list(range(2 * points - 2)) or (merged >= made[:, None]).any():
+        raise ValueError("linkage must merge each cluster once, after it was made")
+    if (linkage[:, 2] < 0).any() or (np.diff(linkage[:, 2]) < 0).any():
+        raise ValueError("linkage must be in the order of the distances, from 0 up")
+
+
+def _by_site(sites: np.ndarray, labels: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> Scorer:
+    """Scores by the segments of the nearest sites; a point beyond the limit of its segment's centre is an outlier."""
+    leaf = LEAF
+    searches: dict[int, tuple[cKDTree, np.ndarray]] = {}
+
+    def search(but: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances to the nearest sites that are not of this segment, and the segments of these."""
+        if but not in searches:
+            kept = np.flatnonzero(labels != but)
+            searches[but] = cKDTree(sites[kept], leafsize=leaf), labels[kept]
+        tree, found = searches[but]
+        distance, site = tree.query(rows)
+        return distance, found[site]
+
+    def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        rows = np.ascontiguousarray(points.T)
+        distance, best = search(-1, rows)
+        second, further = np.zeros_like(best), np.zeros(len(rows))
+        for segment in np.unique(best) if len(centers) > 1 else ():
+            here = np.flatnonzero(best == segment)
+            further[here], second[here] = search(segment, rows[here])
+        apart = further > 0
+        confidence = np.where(apart, 1 - distance / np.where(apart, further, 1), 0.0)
+        away = ((rows - centers[best]) ** 2).sum(axis=1)
+        return best, second, confidence, away > limits[best] ** 2
+
+    return score

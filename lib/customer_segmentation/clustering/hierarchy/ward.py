@@ -1,0 +1,107 @@
+"""Ward's hierarchical clustering of weighted points, and cuts of the tree that it gives."""
+
+import math
+
+import numpy as np
+
+
+def ward(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Ward linkage where each point stands for a number of customers.
+
+    The distance of two clusters is sqrt(2 n m / (n + m)) times that of their means, for n and m customers: the
+    square is twice what merging them adds to the sum of squares (Ward 1963). Clusters are merged along chains of
+    nearest neighbours (Murtagh 1983), which gives the tree of always merging the closest pair. Needs memory for the
+    points, not for their pairs, and time for the square of their number.
+
+    Args:
+        means: a row per point.
+        weights: customers at each point, above 0.
+
+    Returns:
+        The tree as SciPy's `linkage(..., "ward")` gives it, a row per merge in the order of the distances: the two
+        clusters that merge, the smaller number first, their distance, and the customers in both. Points are numbered
+        from 0, the cluster that row i makes is number of points + i. SciPy's functions take it, but where they speak
+        of observations it is customers that are counted.
+    """
+    merges = _chained(means, weights)
+    merges = merges[np.argsort(merges[:, 2], kind="stable")]
+    return _numbered(merges, weights)
+
+
+def labels(linkage: np.ndarray, k: int) -> np.ndarray:
+    """For each point the number of its cluster, from 0 in no order that means anything, in the cut that leaves k.
+
+    Args:
+        linkage: of `ward`.
+        k: clusters, 1 up to the number of points.
+    """
+    points = len(linkage) + 1
+    parent = np.arange(2 * points - 1)
+    merged = points - k
+    parent[linkage[:merged, :2].astype(int)] = (points + np.arange(merged))[:, None]
+    for node in range(points + merged - 1, -1, -1):  # a parent has a higher number than its children
+        parent[node] = parent[parent[node]]
+    found: np.ndarray = np.unique(parent[:points], return_inverse=True)[1].ravel()
+    return found
+
+
+def clusters_within(linkage: np.ndarray, distance: float) -> int:
+    """How many clusters are left when all are merged that are no further apart than `distance`."""
+    return len(linkage) + 1 - int(np.searchsorted(linkage[:, 2], distance, side="right"))
+
+
+def _chained(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The merges as pairs of points, one out of each cluster, with the distance; in the order of the chains."""
+    means, weights = means.astype(float).copy(), weights.astype(float).copy()
+    active = np.arange(len(means))
+    merges = np.empty((len(means) - 1, 3))
+    chain: list[int] = []
+    for i in range(len(merges)):
+        if not chain:
+            chain.append(0)
+        while True:
+            top = chain[-1]
+            squared = _squared_distances(means, weights, top)
+            nearest = int(squared.argmin())
+            # Among equals the one before in the chain counts, or the chain would run in a circle.
+            if len(chain) > 1 and squared[chain[-2]] <= squared[nearest]:
+                break
+            chain.append(nearest)
+        second, first = sorted((chain.pop(), chain.pop()))[::-1]
+        merges[i] = active[first], active[second], math.sqrt(squared[second if top == first else first])
+        total = weights[first] + weights[second]
+        means[first] += (means[second] - means[first]) * (weights[second] / total)
+        weights[first] = total
+        last = len(weights) - 1  # the last cluster moves to the place that came free
+        means[second], weights[second], active[second] = means[last], weights[last], active[last]
+        means, weights, active = means[:last], weights[:last], active[:last]
+        chain = [second if place == last else place for place in chain]
+    return merges
+
+
+def _squared_distances(means: np.ndarray, weights: np.ndarray, one: int) -> np.ndarray:
+    """The squared Ward distance of one cluster to all; infinite to itself."""
+    away = means - means[one]
+    squared: np.ndarray = np.einsum("ij,ij->i", away, away) * (2 * weights * weights[one] / (weights + weights[one]))
+    squared[one] = np.inf
+    return squared
+
+
+def _numbered(merges: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    points = len(weights)
+    cluster = np.arange(2 * points - 1)
+    sizes = np.concatenate([weights.astype(float), np.zeros(len(merges))])
+    linkage = np.empty((len(merges), 4))
+    for i, (one, other, distance) in enumerate(merges):
+        first, second = sorted((_root(cluster, int(one)), _root(cluster, int(other))))
+        cluster[first] = cluster[second] = points + i
+        sizes[points + i] = sizes[first] + sizes[second]
+        linkage[i] = first, second, distance, sizes[points + i]
+    return linkage
+
+
+def _root(cluster: np.ndarray, node: int) -> int:
+    while cluster[node] != node:
+        cluster[node] = cluster[cluster[node]]
+        node = int(cluster[node])
+    return node

@@ -1,0 +1,173 @@
+"""Scores customers in batches: a model says how points compare, this brings it to the rows of a frame.
+
+The prepared values of many rows go through a Python worker at once and are scored by NumPy. Column arithmetic in
+Spark would be one compiled method of thousands of operations, which the virtual machine does not optimise. What goes
+to the workers is sent by its value and asks nothing of them but NumPy, SciPy, pandas and PyArrow, so the library need
+not be installed there. A row's result does not depend on the rows that come with it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+
+from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import DRIVERS_TYPE
+
+if TYPE_CHECKING:
+    from customer_segmentation.clustering.base import SegmentationModel
+
+DRIVERS = 3
+_SCORED = "_scored"
+_SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, drivers int, " + ", ".join(
+    f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS)
+)
+
+
+Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+"""Takes features x n points, all finite, and tells of each point: the positions of the best and the second best segment
+among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function within a
+function, so that it is sent by its value."""
+
+
+def with_scores(
+    features: DataFrame,
+    model: "SegmentationModel",
+    scorer: Scorer,
+    *,
+    deviations: np.ndarray | None = None,
+    more: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
+
+    A feature's part in why a customer is in its segment and not in the second best is the difference of its squared
+    distances to the two centres; the effect is its share of the sum of all parts, so the effects of all features add
+    up to 1. `drivers` has the strongest positive ones; none where the sum is not positive.
+
+    Args:
+        features: any frame with the features' columns, in natural units; a value that is infinite or no number counts
+            as missing.
+        scorer: of the model.
+        deviations: of each segment and feature, to measure the drivers' distances in; 1 where not given.
+        more: further columns, as the SQL of a text that `{best}` stands in for the position of the segment.
+
+    Raises:
+        ConfigurationError: features of the model are not among the columns.
+    """
+    model.require_features(features)
+    scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
+    scoring = _scoring(scorer, _driving(model.segment_centers, scales))
+    score = pandas_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    prepared = (F.expr(feature.sql) for feature in model.preparation.features)
+    scored = features.withColumn(_SCORED, score(*prepared))
+    ids = sql.integers(model.segment_ids)
+    told = {
+        c.SEGMENT_ID: f"{ids}[{_SCORED}.best]",
+        c.CONFIDENCE: f"{_SCORED}.confidence",
+        c.IS_OUTLIER: f"{_SCORED}.is_outlier",
+        c.SECOND_SEGMENT_ID: f"{ids}[{_SCORED}.second]" if model.k > 1 else "CAST(NULL AS INT)",
+        c.DRIVERS: _drivers(model.preparation),
+        **{name: text.format(best=f"{_SCORED}.best") for name, text in (more or {}).items()},
+    }
+    own = [F.col(sql.column(name)) for name in features.columns if name not in told]
+    return scored.select(*own, *(F.expr(text).alias(name) for name, text in told.items()))
+
+
+def by_distance(centers: np.ndarray, limits: np.ndarray) -> Scorer:
+    """Scores by the nearest centre, Euclidean; of equally near ones the first counts.
+
+    The confidence is 1 - distance to the nearest centre / distance to the second nearest, 0 where there is no second
+    or both are 0.
+
+    Args:
+        limits: for each centre the distance beyond which a point is an outlier.
+    """
+    squared_limits = limits**2
+
+    def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        squared = np.zeros((len(centers), points.shape[1]))
+        for j in range(len(points)):
+            away = points[j] - centers[:, j, None]
+            away *= away
+            squared += away
+        rows = np.arange(points.shape[1])
+        best = squared.argmin(axis=0)
+        own = squared[best, rows]
+        squared[best, rows] = np.inf
+        second = squared.argmin(axis=0)
+        other = squared[second, rows]
+        apart = np.isfinite(other) & (other > 0)
+        confidence = np.where(apart, 1 - np.sqrt(own / np.where(apart, other, 1)), 0.0)
+        return best, second, confidence, own > squared_limits[best]
+
+    return score
+
+
+_Driving = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]
+
+
+def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
+    """How many drivers points have, and by rank the feature and its effect; those beyond the number mean nothing.
+
+    Takes features x n points, their best and their second segment.
+    """
+    ranks = range(min(DRIVERS, centers.shape[1]))
+    none = range(len(ranks), DRIVERS)
+
+    def drive(
+        points: np.ndarray, best: np.ndarray, second: np.ndarray
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+        further = (points - centers.T[:, second]) * scales.T[:, second]
+        nearer = (points - centers.T[:, best]) * scales.T[:, best]
+        parts = further * further - nearer * nearer
+        whole = parts.sum(axis=0)
+        told = whole > 0
+        parts /= np.where(told, whole, 1.0)
+        rows = np.arange(len(whole))
+        count, ranked = np.zeros(len(whole), dtype=np.int32), []
+        for _ in ranks:
+            feature = parts.argmax(axis=0)
+            effect = parts[feature, rows]
+            parts[feature, rows] = -np.inf
+            count += told & (effect > 0)
+            ranked.append((feature.astype(np.int32), effect))
+        return count, ranked + [(np.zeros_like(count), np.zeros(len(whole))) for _ in none]
+
+    return drive
+
+
+def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
+    def scored(*batch: pd.Series) -> pd.DataFrame:
+        points = np.stack([values.to_numpy() for values in batch])
+        points[~np.isfinite(points)] = 0.0
+        best, second, confidence, is_outlier = scorer(points)
+        count, ranked = drive(points, best, second)
+        told = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
+        told |= {"confidence": confidence, "is_outlier": is_outlier, "drivers": count}
+        for rank, (feature, effect) in enumerate(ranked):
+            told |= {f"driver{rank}": feature, f"effect{rank}": effect}
+        return pd.DataFrame(told, copy=False)
+
+    return scored
+
+
+def _drivers(preparation: Preparation) -> str:
+    """The array of structs that the scored drivers stand for, as SQL."""
+    names = ", ".join(sql.text(feature.name) for feature in preparation.features)
+    values = ", ".join(f"CAST({sql.column(feature.name)} AS DOUBLE)" for feature in preparation.features)
+    structs = [
+        f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], 'value', array({values})"
+        f"[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
+        for rank in range(DRIVERS)
+    ]
+    cases = (
+        f"WHEN {_SCORED}.drivers = {count} THEN array({', '.join(structs[:count])})"
+        for count in reversed(range(1, DRIVERS + 1))
+    )
+    return f"CASE {' '.join(cases)} ELSE CAST(array() AS {DRIVERS_TYPE}) END"
