@@ -2,10 +2,10 @@
 
 import argparse
 
-from benchmarks import ingest
+from benchmarks import dbscan, ingest
 from benchmarks.measuring import finish
 
-BENCHMARKS = {"ingest": ingest.measure}
+BENCHMARKS = {"dbscan": dbscan.measure, "ingest": ingest.measure}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")

@@ -1,4 +1,4 @@
-"""Exact, distributed DBSCAN: a kernel for points in memory, boxes that make many of one task, an estimator and a model."""
+"""Exact, distributed DBSCAN: the kernel, boxes that make many tasks of one, estimator and model."""
 
 from customer_segmentation.clustering.dbscan.estimator import DBSCAN
 from customer_segmentation.clustering.dbscan.model import DBSCANModel

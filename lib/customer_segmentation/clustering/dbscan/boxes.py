@@ -7,6 +7,7 @@ box. Core points that several boxes see within eps tell which of their component
 points at once, wherever the cuts are.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +23,16 @@ MOST_BOXES = 4096
 WORTH = 0.9
 """A box is cut when the larger of its halves has at most this part of its points, halos counted."""
 
-_PLACES = np.linspace(0.25, 0.75, 11)
+_WINDOWS = np.linspace(0.25, 0.75, 11)
+"""Between these parts of a box's own points it may be cut, at the widest gap of each."""
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """A tree of cuts. Node i parts its points by coordinate `axis[i]`: below `cut[i]` to `below[i]`, others to `above[i]`.
+    """A tree of cuts.
 
-    A child that is not negative is a node, -1 - b is box b. Without nodes there is one box, 0.
+    Node i parts its points by coordinate `axis[i]`: those below `cut[i]` go to `below[i]`, the others to `above[i]`. A
+    child that is not negative is a node, -1 - b is box b. Without nodes there is one box, 0.
     """
 
     axis: tuple[int, ...] = ()
@@ -126,20 +129,27 @@ class Boxes:
             homes[b] = homes[b][beyond_home < 0]
         if not nodes:
             return cls()
-        axes, cuts, below, above = zip(*nodes, strict=True)
-        return cls(tuple(axes), tuple(cuts), tuple(below), tuple(above))
+        return cls(*zip(*nodes, strict=True))
 
 
 def _best_cut(home: np.ndarray, crowd: np.ndarray, halo: float) -> tuple[int, float] | None:
     """The cut whose larger half has fewest points; None where no cut is worth it."""
+    if len(home) < 2:
+        return None
     tried = []
     for axis in range(home.shape[1]):
         along, lying = np.sort(home[:, axis]), np.sort(crowd[:, axis])
-        for value in np.unique(along[(_PLACES * (len(along) - 1)).astype(int)]) if len(along) else ():
-            below = np.searchsorted(lying, value + halo)
-            above = len(lying) - np.searchsorted(lying, value - halo)
-            if value > along[0]:
-                tried.append((max(below, above), below + above, axis, float(value)))
+        gaps = np.diff(along)
+        ends = (_WINDOWS * len(gaps)).astype(int)
+        for first, last in itertools.pairwise(ends.tolist()):
+            at = first + int(np.argmax(gaps[first : max(last, first + 1)]))
+            if gaps[at] == 0:
+                continue
+            middle = along[at] + gaps[at] / 2
+            value = float(middle if along[at] < middle else along[at + 1])
+            below = int(np.searchsorted(lying, value + halo))
+            above = len(lying) - int(np.searchsorted(lying, value - halo))
+            tried.append((max(below, above), below + above, axis, value))
     if not tried or min(tried)[0] > WORTH * len(crowd):
         return None
     return min(tried)[2:]

@@ -24,7 +24,9 @@ def squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(total)
 
 
-def within(distances: np.ndarray, indices: np.ndarray, queried: np.ndarray, points: np.ndarray, eps: float) -> np.ndarray:
+def within(
+    distances: np.ndarray, indices: np.ndarray, queried: np.ndarray, points: np.ndarray, eps: float
+) -> np.ndarray:
     """Which of the neighbours that a tree proposed are neighbours.
 
     Args:

@@ -120,8 +120,11 @@ class DBSCAN:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigurationError(f"DBSCAN: seed must be a whole number; found {self.seed!r}")
         eps = self.eps
-        number = isinstance(eps, int | float) and not isinstance(eps, bool)
-        if eps != "auto" and not (number and math.isfinite(eps) and eps > 0):
+        if isinstance(eps, int | float) and not isinstance(eps, bool):
+            allowed = math.isfinite(eps) and eps > 0
+        else:
+            allowed = eps == "auto"
+        if not allowed:
             raise ConfigurationError(f'DBSCAN: eps must be a finite number above 0 or "auto"; found {eps!r}')
 
     def _sample(self, points: DataFrame, names: list[str], count: int) -> np.ndarray:

@@ -181,7 +181,7 @@ def _neighbourhoods(
     min_samples: int,
     workers: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the points at these positions are core, and up to LINKS neighbours of each (itself where it has fewer)."""
+    """Whether the points at these positions are core, and LINKS neighbours of each, itself where it has fewer."""
     n = len(points)
     k = min(max(min_samples, LINKS), n)
     kept = min(LINKS, k)
@@ -227,7 +227,8 @@ def _numbered(components: np.ndarray, order: np.ndarray) -> np.ndarray:
     np.minimum.at(least, components, order)
     number = np.empty(len(least), dtype=np.int64)
     number[np.argsort(least)] = np.arange(len(least))
-    return number[components]
+    numbered: np.ndarray = number[components]
+    return numbered
 
 
 def _nearest_core(

@@ -10,7 +10,9 @@ import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 
+from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.dbscan.boxes import Boxes
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
@@ -23,7 +25,6 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -43,8 +44,8 @@ class DBSCANModel:
     sizes_: core customers by segment at the fit; segments are numbered from 1.
     boxes_: the parts of space that are worked on apart.
     fingerprint_: of the core points: how many there are, and a checksum.
-    core_points_: a row per distinct core point: its prepared features `_x0`, `_x1` and so on, `_id` (the smallest customer_id there, by which ties
-        are broken; not where the fit had no ids), `_segment`.
+    core_points_: a row per distinct core point: its prepared features `_x0`, `_x1` and so on, `_id` (the smallest
+        customer_id there, by which ties are broken; not where the fit had no ids), `_segment`.
     """
 
     algorithm: str
@@ -107,7 +108,8 @@ class DBSCANModel:
 
     def _assigned_by_task(self, prepared: DataFrame) -> DataFrame:
         points, order, segments = self._collected
-        assign = F.pandas_udf(assigning(points, order, segments, self.eps_), "segment int, confidence double")
+        by_task: Any = pandas_udf  # its stubs know no iterators of tuples
+        assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
         return prepared.withColumn("_found", assign(*self._names))
 
     @cached_property
@@ -129,7 +131,9 @@ class DBSCANModel:
         together = asked.repartition(parts, BOX).groupBy(BOX).cogroup(known.repartition(parts, BOX).groupBy(BOX))
         found = together.applyInArrow(
             assigning_in_box(names, self.eps_), f"{point}, {SEGMENT} int, _confidence double"
-        ).select(*names, F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias("_found"))
+        ).select(
+            *names, F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias("_found")
+        )
         return prepared.join(found, names, "left")
 
     def to_json(self) -> str:

@@ -74,7 +74,10 @@ class _Pyramid:
         least, greatest = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
         least[: len(self.labels)] = greatest[: len(self.labels)] = self.labels
         self._padded = greatest
-        self._least, self._greatest = _levels(least, np.minimum, self.height), _levels(greatest, np.maximum, self.height)
+        self._least, self._greatest = (
+            _levels(least, np.minimum, self.height),
+            _levels(greatest, np.maximum, self.height),
+        )
 
     def undecided(self, level: int, left: np.ndarray, right: np.ndarray, eps: float) -> np.ndarray:
         """Positions of the pairs of boxes that hold several components and are within eps."""
