@@ -206,14 +206,11 @@ class DBSCANModel:
             ConfigurationError: there is no such model at the path, or its parts don't belong together.
         """
         try:
-            row = spark.read.text(f"{path}/model").first()
-            core_points = spark.read.parquet(f"{path}/core_points")
-            core_points.schema  # noqa: B018
+            line = spark.read.text(f"{path}/model").first()
+            text = line["value"] if line is not None else ""
+            return cls.from_json(text, spark.read.parquet(f"{path}/core_points"))
         except AnalysisException as error:
             raise ConfigurationError(f"{path} holds no DBSCAN model: {error}") from None
-        if row is None:
-            raise ConfigurationError(f"{path} holds no DBSCAN model")
-        return cls.from_json(row["value"], core_points)
 
 
 def coordinate_names(preparation: Preparation) -> list[str]:
