@@ -108,9 +108,9 @@ class DBSCANModel:
 
     def _assigned_by_task(self, prepared: DataFrame) -> DataFrame:
         points, order, segments = self._collected
-        by_task: Any = pandas_udf  # its stubs know no iterators of tuples
+        by_task: Any = pandas_udf  # its stubs know no iterators of frames
         assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
-        return prepared.withColumn("_found", assign(*self._names))
+        return prepared.withColumn("_found", assign(F.struct(*self._names)))
 
     @cached_property
     def _collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -95,14 +95,13 @@ def neighbour_distances(queries: np.ndarray, names: list[str], k: int) -> Callab
 
 def assigning(
     points: np.ndarray, order: np.ndarray, segments: np.ndarray, eps: float
-) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
+) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """Gives points the segment of the nearest core point and a confidence, by a tree that a task makes once."""
 
-    def assign(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+    def assign(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
-        for columns in batches:
-            queried = np.column_stack([column.to_numpy(dtype=float) for column in columns])
-            segment, confidence = assigned(tree, points, order, segments, queried, eps)
+        for batch in batches:
+            segment, confidence = assigned(tree, points, order, segments, batch.to_numpy(dtype=float), eps)
             yield pd.DataFrame({"segment": segment, "confidence": confidence})
 
     return assign
