@@ -1,6 +1,9 @@
 """DBSCAN against scikit-learn: the kernel, boxes and merging in memory, and the whole on Spark."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from customer_segmentation.clustering.dbscan.boxes import Boxes, clusters_by_box
 from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
 from customer_segmentation.clustering.dbscan.knee import knee
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from tests.generated import ROOT
 
 TRIALS = 500
 COLUMNS = ["a", "b", "c"]
@@ -329,3 +333,34 @@ def test_customers_without_ids_and_all_noise_make_a_model_without_segments(frame
     assert fitted.segment_ids == ()
     assert [row.segment_id for row in fitted.assign(data).collect()] == [-1, -1, -1]
     assert DBSCAN(4.0, 2).fit(data, columns=["x"]).sizes_ == (3,)
+
+
+BY_CONNECT = """
+import sys
+from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.spark.session import get_session
+from tests.test_dbscan import COLUMNS, EPS, MIN_SAMPLES, customers
+
+spark = get_session(Spark(shuffle_partitions=2))
+frame = spark.createDataFrame(customers())
+DBSCAN(EPS, MIN_SAMPLES, points_per_box=900).fit(frame, columns=COLUMNS).save(spark, sys.argv[1])
+DBSCANModel.load(spark, sys.argv[1]).assign(frame).write.parquet(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_spark_connect_gives_the_same_model_and_segments(
+    spark: SparkSession, frame_: DataFrame, fitted: DBSCANModel, tmp_path: Path
+) -> None:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}
+    paths = [str(tmp_path / "model"), str(tmp_path / "assigned")]
+    environment = inherited | {"SPARK_REMOTE": "local[2]"}
+    command = [sys.executable, "-c", BY_CONNECT, *paths]
+
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+    assert ended.returncode == 0, ended.stderr
+    assert DBSCANModel.load(spark, paths[0]).to_json() == fitted.to_json()
+    assigned = spark.read.parquet(paths[1]).orderBy("customer_id").collect()
+    assert assigned == fitted.assign(frame_).orderBy("customer_id").collect()
