@@ -20,7 +20,7 @@ from customer_segmentation.clustering.dbscan.distances import SLACK
 from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters
 
 MOST_BOXES = 4096
-WORTH = 0.9
+WORTH = 0.7
 """A box is cut when the larger of its halves has at most this part of its points, halos counted."""
 
 _WINDOWS = np.linspace(0.25, 0.75, 11)
