@@ -2,6 +2,7 @@
 
 from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.bisecting import BisectingKMeans
+from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel
 from customer_segmentation.clustering.gaussian import GaussianMixture
 from customer_segmentation.clustering.hierarchy import AgglomerativeClustering, HierarchyModel
 from customer_segmentation.clustering.kmeans import KMeans
@@ -11,9 +12,11 @@ from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.saved import load_model, model_from_json
 
 __all__ = [
+    "DBSCAN",
     "AgglomerativeClustering",
     "BisectingKMeans",
     "CentroidModel",
+    "DBSCANModel",
     "GaussianMixture",
     "HierarchyModel",
     "KMeans",

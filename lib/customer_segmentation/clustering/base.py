@@ -88,7 +88,7 @@ class SegmentationModel(ABC):
     def require_features(self, features: DataFrame) -> None:
         """Refuse a frame that lacks features of the model, with a ConfigurationError that names them."""
         columns = features.columns
-        missing = [name for name in self.preparation.names if name not in columns]
+        missing = [name for name in self.preparation.inputs if name not in columns]
         if missing:
             raise ConfigurationError(
                 f"the model needs the features {', '.join(missing)}, which the frame has not; "

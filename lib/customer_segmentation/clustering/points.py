@@ -84,7 +84,7 @@ def points_of(
     if not prepared.features or len(set(prepared.names)) < len(prepared.names):
         raise ConfigurationError(f"{estimator}.fit needs one or more features, each once; found {prepared.names}")
     found = features.columns
-    missing = [name for name in prepared.names if name not in found]
+    missing = [name for name in prepared.inputs if name not in found]
     if missing:
         raise ConfigurationError(f"{estimator}.fit: {', '.join(missing)} not among the columns {', '.join(found)}")
     inputs = [prepared_name(name) for name in prepared.names]

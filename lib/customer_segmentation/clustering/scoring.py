@@ -160,7 +160,7 @@ def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
 def _drivers(preparation: Preparation) -> str:
     """The array of structs that the scored drivers stand for, as SQL."""
     names = ", ".join(sql.text(feature.name) for feature in preparation.features)
-    values = ", ".join(f"CAST({sql.column(feature.name)} AS DOUBLE)" for feature in preparation.features)
+    values = ", ".join(feature.value for feature in preparation.features)
     structs = [
         f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], 'value', array({values})"
         f"[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"

@@ -1,6 +1,6 @@
 """Trains a segmentation: prepare, choose, fit on all customers, judge."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,9 +8,13 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering import choose
+from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering.bisecting import BisectingKMeans
 from customer_segmentation.clustering.coreset import Coreset, coreset
+from customer_segmentation.clustering.gaussian import GaussianMixture
 from customer_segmentation.clustering.indices import Partition, judged
 from customer_segmentation.clustering.kmeans import KMeans
+from customer_segmentation.clustering.mixture import MixtureModel
 from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.preparation import Preparation, prepared_name
 from customer_segmentation.clustering.refining import refined
@@ -38,7 +42,7 @@ class Training:
     structure: whether there are segments to be found at all.
     """
 
-    model: CentroidModel
+    model: SegmentationModel
     choice: choose.Choice | None
     quality: dict[str, float]
     stability: dict[int, float]
@@ -71,7 +75,7 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
         core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
         choice = _chosen(kept, inputs, core, preparation, settings, seed=seed) if settings.k == "auto" else None
         model = _numbered_by_value(_fitted(features, kept, preparation, choice, settings, seed=seed))
-        partition = Partition(model.centers_)
+        partition = partition_of(model)
         (found,) = judged(kept, inputs, [partition])
     again = stability(core, partition, algorithm=model.algorithm, seed=seed)
     seen = structure(core, k=model.k, rand=again.rand, seed=seed)
@@ -79,7 +83,7 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
         "silhouette": found.silhouette,
         "calinski_harabasz": found.calinski_harabasz,
         "davies_bouldin": found.davies_bouldin,
-        "cost": model.cost_,
+        "cost": found.cost,
         "smallest_share": found.smallest_share,
         "stability": again.rand,
         "hopkins": seen.hopkins,
@@ -147,11 +151,11 @@ def _fitted(
     settings: Clustering,
     *,
     seed: int,
-) -> CentroidModel:
-    if choice is not None:
+) -> SegmentationModel:
+    if choice is not None and settings.algorithm == "kmeans":
         return refitted(features, points, preparation, choice, settings, seed=seed)
-    estimator = _estimator(int(settings.k), settings, seed, starts=3, iterations=settings.max_iterations)
-    return estimator.fit(features, preparation=preparation)
+    k = int(settings.k) if choice is None else choice.candidate.k
+    return _ESTIMATORS[settings.algorithm](k, settings, seed).fit(features, preparation=preparation)
 
 
 def refitted(
@@ -172,7 +176,8 @@ def refitted(
         points: the same, prepared and held.
     """
     iterations = min(settings.max_iterations, REFIT_ITERATIONS)
-    estimator = _estimator(choice.candidate.k, settings, seed, starts=1, iterations=iterations)
+    k, distance = choice.candidate.k, settings.outlier_distance
+    estimator = KMeans(k, max_iterations=iterations, starts=1, seed=seed, outlier_distance=distance)
     model = estimator.fit(features, preparation=preparation)
     inputs = [prepared_name(name) for name in preparation.names]
     starts = [model.centers_, choice.partition.centers]
@@ -180,22 +185,43 @@ def refitted(
     return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
-def _estimator(k: int, settings: Clustering, seed: int, *, starts: int, iterations: int) -> KMeans:
-    return KMeans(k, max_iterations=iterations, starts=starts, seed=seed, outlier_distance=settings.outlier_distance)
+def partition_of(model: SegmentationModel) -> Partition:
+    """The model's segments as a partition of any point, in the order of its segment ids."""
+    if not isinstance(model, MixtureModel):
+        return Partition(model.segment_centers)
+    found = model.densities_
+    normalisation = model.means_.shape[1] * np.log(2 * np.pi)
+    return Partition(found.offsets, found.factors.transpose(0, 2, 1), -2 * found.constants - normalisation)
 
 
-def _numbered_by_value(model: CentroidModel) -> CentroidModel:
+def _kmeans(k: int, settings: Clustering, seed: int) -> KMeans:
+    return KMeans(k, max_iterations=settings.max_iterations, seed=seed, outlier_distance=settings.outlier_distance)
+
+
+def _bisecting_kmeans(k: int, settings: Clustering, seed: int) -> BisectingKMeans:
+    return BisectingKMeans(
+        k, max_iterations=settings.max_iterations, seed=seed, outlier_distance=settings.outlier_distance
+    )
+
+
+def _gaussian_mixture(k: int, settings: Clustering, seed: int) -> GaussianMixture:
+    return GaussianMixture(k, max_iterations=settings.max_iterations, seed=seed)
+
+
+_ESTIMATORS: dict[str, Callable[[int, Clustering, int], KMeans | BisectingKMeans | GaussianMixture]] = {
+    "kmeans": _kmeans,
+    "bisecting_kmeans": _bisecting_kmeans,
+    "gaussian_mixture": _gaussian_mixture,
+}
+
+
+def _numbered_by_value(model: SegmentationModel) -> SegmentationModel:
     """Number the segments from 1 by net spend at the centre, or by the first feature where spend is none of them."""
     centers = model.natural_centers()
     names = model.preparation.names
     by = MONETARY if MONETARY in names else names[0]
-    order = sorted(range(model.k), key=lambda i: -centers[model.segment_ids[i]][by])
-    return replace(
-        model,
-        segment_ids=tuple(range(1, model.k + 1)),
-        centers_=model.centers_[order],
-        radii_=tuple(model.radii_[i] for i in order),
-    )
+    order = sorted(model.segment_ids, key=lambda segment: -centers[segment][by])
+    return replace(model, segment_ids=tuple(1 + order.index(segment) for segment in model.segment_ids))
 
 
 def _told(dropped: Mapping[str, str]) -> str:

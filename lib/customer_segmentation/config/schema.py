@@ -355,7 +355,7 @@ class Preparing(Section):
 class Clustering(Section):
     """How segments are found."""
 
-    algorithm: Literal["kmeans"] = "kmeans"
+    algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture"] = "kmeans"
     features: Annotated[
         list[FeatureName],
         Field(min_length=1, description="a list of feature names that is not empty"),

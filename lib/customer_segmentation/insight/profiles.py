@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.preparation import prepared_name
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
@@ -47,7 +47,7 @@ class Profile:
     differentiators: list[Differentiator]
 
 
-def profiles(assigned: DataFrame, model: CentroidModel) -> list[Profile]:
+def profiles(assigned: DataFrame, model: SegmentationModel) -> list[Profile]:
     """Profile every segment. Runs one aggregation.
 
     Args:
@@ -77,7 +77,7 @@ def profiles(assigned: DataFrame, model: CentroidModel) -> list[Profile]:
     return [_profile(row, overall, model) for row in found]
 
 
-def _profile(row: dict[str, Any], overall: dict[str, float], model: CentroidModel) -> Profile:
+def _profile(row: dict[str, Any], overall: dict[str, float], model: SegmentationModel) -> Profile:
     differentiators = []
     for feature in model.preparation.features:
         name = prepared_name(feature.name)

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
@@ -57,7 +57,7 @@ def _previous_assignment(run: Run) -> DataFrame | None:
     return run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.previous_run_id)
 
 
-def _with_names_and_ranks(assigned: DataFrame, model: CentroidModel) -> DataFrame:
+def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> DataFrame:
     names = F.create_map(*(F.lit(part) for pair in sorted(model.names.items()) for part in pair))
     by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
     return assigned.withColumns(
@@ -69,7 +69,7 @@ def _with_names_and_ranks(assigned: DataFrame, model: CentroidModel) -> DataFram
     )
 
 
-def _write_profiles(run: Run, model: CentroidModel, found: list[Profile], segmented: DataFrame) -> None:
+def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], segmented: DataFrame) -> None:
     customers = run.customers()
     told = traits(segmented, customers) if customers is not None else {}
     centers = model.natural_centers()
@@ -128,7 +128,7 @@ def _warned(run: Run) -> dict[str, int]:
     return {row["code"]: row["count"] for row in rows}
 
 
-def _write_run(run: Run, model: CentroidModel, found: list[Profile], counts: dict[str, Any]) -> None:
+def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts: dict[str, Any]) -> None:
     reading = last_reading(run)
     row = {
         c.RUN_ID: run.run_id,

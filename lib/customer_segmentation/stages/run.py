@@ -11,7 +11,8 @@ from functools import cached_property
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering.saved import model_from_json
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -129,7 +130,7 @@ class Run:
         return features.withColumns({name: F.col(f"{PREFIX}{name}") for name in attributes})
 
     @cached_property
-    def newest_model(self) -> CentroidModel | None:
+    def newest_model(self) -> SegmentationModel | None:
         """The newest registered model of the run's settings that was trained at or before its as-of date."""
         if not self.warehouse.exists(t.MODEL_RUNS):
             return None
@@ -141,10 +142,10 @@ class Run:
             .select("model")
             .first()
         )
-        return CentroidModel.from_json(row["model"]) if row else None
+        return model_from_json(row["model"]) if row else None
 
     @property
-    def young_model(self) -> CentroidModel | None:
+    def young_model(self) -> SegmentationModel | None:
         """The newest model, as long as it is less than `clustering.retrain_after_days` old at the as-of date."""
         model = self.newest_model
         limit = timedelta(days=self.config.clustering.retrain_after_days)

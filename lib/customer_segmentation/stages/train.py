@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -45,7 +45,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             stage.result += f"; {name} left out, it {why}"
 
 
-def _register(run: Run, model: CentroidModel, training: Training) -> None:
+def _register(run: Run, model: SegmentationModel, training: Training) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
     row = {
         c.MODEL_VERSION: model.version,

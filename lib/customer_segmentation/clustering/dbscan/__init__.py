@@ -1,0 +1,6 @@
+"""Exact, distributed DBSCAN: the kernel, boxes that make many tasks of one, estimator and model."""
+
+from customer_segmentation.clustering.dbscan.estimator import DBSCAN
+from customer_segmentation.clustering.dbscan.model import DBSCANModel
+
+__all__ = ["DBSCAN", "DBSCANModel"]

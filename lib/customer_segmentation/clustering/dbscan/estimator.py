@@ -1,0 +1,215 @@
+"""Exact DBSCAN of any number of customers, by DataFrames alone."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
+from customer_segmentation.clustering.dbscan.knee import suggested_eps
+from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
+from customer_segmentation.clustering.dbscan.workers import (
+    BOX,
+    COMPONENT,
+    CORE,
+    HOME,
+    ID,
+    SEGMENT,
+    SHARED,
+    WEIGHT,
+    clustering,
+    routing,
+)
+from customer_segmentation.clustering.points import as_they_are
+from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.contract.columns import CUSTOMER_ID
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.spark.holding import held, settled
+
+POINTS_PER_BOX = 100_000
+SAMPLED_PER_BOX = 200
+"""Sampled points by which a box's cuts are placed."""
+
+LEAST_SAMPLE = 20_000
+QUERIES = 2_000
+"""Customers whose distances to their neighbours are measured to suggest eps."""
+
+
+class DBSCAN:
+    """Density-based clustering (Ester, Kriegel, Sander, Xu 1996), exact on any number of customers.
+
+    A customer is core when at least `min_samples` customers, itself included, lie within `eps`. Core customers within
+    eps of one another are of one segment; another customer within eps of a core customer belongs to the nearest one's
+    segment, in a tie to that of the smallest customer_id (of the smallest coordinates where there are no ids). The
+    others are noise, segment -1. Core customers, their partition and noise equal scikit-learn's.
+
+    Args:
+        eps: distance in prepared units, above 0; "auto" takes the knee of the distances within which min_samples
+            customers lie, measured for a sample that depends on the data and the seed only.
+        min_samples: customers that make a place dense, at least 1.
+        seed: of the samples.
+        points_per_box: about how many different points a task clusters. The result does not depend on it.
+    """
+
+    def __init__(
+        self,
+        eps: float | str = 0.3,
+        min_samples: int = 10,
+        *,
+        seed: int = 42,
+        points_per_box: int = POINTS_PER_BOX,
+    ) -> None:
+        self.eps = eps
+        self.min_samples = min_samples
+        self.seed = seed
+        self.points_per_box = points_per_box
+
+    def fit(
+        self, features: DataFrame, *, columns: list[str] | None = None, preparation: Preparation | None = None
+    ) -> DBSCANModel:
+        """Find the segments.
+
+        Args:
+            features: a row per customer, with `customer_id` to break ties by where there is one.
+            columns: numeric columns to cluster on as they are, without nulls.
+            preparation: instead of columns, prepares the features first.
+
+        Returns:
+            The model. Segments are numbered from 1 by their core customers, the most first, in a tie by their smallest
+            customer_id. There are none where all customers are noise.
+
+        Raises:
+            ConfigurationError: a parameter is out of range, or neither or both of columns and preparation are given.
+            DataRefusedError: there are no customers, or values that are not finite; no eps can be suggested.
+        """
+        self._validate()
+        if (columns is None) == (preparation is None):
+            raise ConfigurationError("DBSCAN.fit needs either columns or a preparation")
+        prepared = preparation or as_they_are(columns or [])
+        if not prepared.features:
+            raise ConfigurationError("DBSCAN.fit needs at least one feature to cluster on")
+        names = coordinate_names(prepared)
+        with held(_distinct(with_coordinates(features, prepared), names)) as points:
+            count = _checked(points, names)
+            sample = self._sample(points, names, count)
+            eps = self._eps(points, sample, names)
+            share = len(sample) / count
+            boxes = Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=self.points_per_box * share)
+            with held(_clustered(points, boxes, names, eps, self.min_samples)) as found:
+                segments = _segments(found, names)
+                core = settled(_core_points(found, segments, names))
+        return DBSCANModel(
+            algorithm="dbscan",
+            preparation=prepared,
+            eps_=eps,
+            min_samples=self.min_samples,
+            sizes_=segments.sizes,
+            boxes_=boxes,
+            fingerprint_=fingerprint(core),
+            core_points_=core,
+        )
+
+    def _validate(self) -> None:
+        for name in ("min_samples", "points_per_box"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"DBSCAN: {name} must be a whole number of at least 1; found {value!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigurationError(f"DBSCAN: seed must be a whole number; found {self.seed!r}")
+        eps = self.eps
+        if isinstance(eps, int | float) and not isinstance(eps, bool):
+            allowed = math.isfinite(eps) and eps > 0
+        else:
+            allowed = eps == "auto"
+        if not allowed:
+            raise ConfigurationError(f'DBSCAN: eps must be a finite number above 0 or "auto"; found {eps!r}')
+
+    def _sample(self, points: DataFrame, names: list[str], count: int) -> np.ndarray:
+        """Some of the distinct points, the same ones for a seed whatever the partitions, in a fixed order."""
+        size = max(LEAST_SAMPLE, SAMPLED_PER_BOX * count // self.points_per_box)
+        drawn = F.pmod(F.xxhash64(F.lit(self.seed), *names), F.lit(max(1, count // size))) == 0
+        rows = points.where(drawn).select(*names).toPandas().to_numpy(dtype=float)
+        return rows[np.lexsort(rows.T[::-1])]
+
+    def _eps(self, points: DataFrame, sample: np.ndarray, names: list[str]) -> float:
+        if isinstance(self.eps, int | float):
+            return float(self.eps)
+        queries = np.random.default_rng(self.seed).permutation(sample)[:QUERIES]
+        return suggested_eps(points, queries, names=names, min_samples=self.min_samples)
+
+
+def _distinct(prepared: DataFrame, names: list[str]) -> DataFrame:
+    """The different points, with how many customers are there and the smallest of their ids."""
+    smallest = [F.min(CUSTOMER_ID).alias(ID)] if CUSTOMER_ID in prepared.columns else []
+    return prepared.groupBy(*names).agg(F.count(F.lit(1)).alias(WEIGHT), *smallest)
+
+
+def _checked(points: DataFrame, names: list[str]) -> int:
+    """How many points there are, all of them finite."""
+    odd = F.lit(False)
+    for name in names:
+        odd |= F.isnan(name) | (F.abs(name) == float("inf"))
+    row = points.agg(F.count(F.lit(1)), F.coalesce(F.sum(F.when(odd, F.col(WEIGHT))), F.lit(0))).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    count, refused = row
+    if not count:
+        raise DataRefusedError("there are no customers to cluster")
+    if refused:
+        raise DataRefusedError(f"{refused} customers have features that are not finite: fill them or leave them out")
+    return int(count)
+
+
+def _clustered(points: DataFrame, boxes: Boxes, names: list[str], eps: float, min_samples: int) -> DataFrame:
+    """The points with whether they are core and their component, unique across boxes; some more than once.
+
+    Rows that are not `_home` are core points that their own box tells too.
+    """
+    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in points.schema.fields)
+    seen = f"{HOME} boolean, {SHARED} boolean, {columns}"
+    sent = points.mapInArrow(routing(boxes, names, eps), f"{BOX} int, {seen}")
+    by_box = sent.repartition(boxes.count, BOX).groupBy(BOX)
+    return by_box.applyInArrow(clustering(names, eps, min_samples), f"{seen}, {CORE} boolean, {COMPONENT} bigint")
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """By component its segment; by segment, from 1, its core customers."""
+
+    components: np.ndarray
+    segment: np.ndarray
+    sizes: tuple[int, ...]
+
+
+def _segments(found: DataFrame, names: list[str]) -> _Segments:
+    """Joins components that share core points, and numbers the segments."""
+    seen = found.where(f"{SHARED} AND {CORE}").groupBy(*names).agg(F.collect_set(COMPONENT).alias("of"))
+    pairs = seen.where("size(of) > 1").select(F.array_min("of").alias("one"), F.explode("of").alias("other"))
+    edges = pairs.where("one < other").distinct().toArrow()
+    by = F.min(ID if ID in found.columns else F.array(*names))
+    own = found.where(f"{HOME} AND {CORE}").groupBy(COMPONENT)
+    told = own.agg(F.sum(WEIGHT).alias("size"), by.alias("first")).toPandas()
+    # A component whose core points are all of the halo has no row of its own, but may connect others.
+    ends = [np.asarray(edges.column(name)) for name in ("one", "other")]
+    components = np.unique(np.concatenate([told[COMPONENT].to_numpy(dtype=np.int64), *ends]))
+    one = united(components, np.stack(ends))
+    told["of"] = one[np.searchsorted(components, told[COMPONENT].to_numpy(dtype=np.int64))]
+    told["first"] = [tuple(value) if isinstance(value, np.ndarray) else value for value in told["first"]]
+    whole = told.groupby("of").agg({"size": "sum", "first": "min"})
+    whole = whole.assign(less=-whole["size"]).sort_values(["less", "first"], kind="stable")
+    number = np.zeros(one.max(initial=-1) + 1, dtype=np.int32)
+    number[whole.index.to_numpy(dtype=np.int64)] = np.arange(1, len(whole) + 1)
+    return _Segments(components, number[one], tuple(int(size) for size in whole["size"]))
+
+
+def _core_points(found: DataFrame, segments: _Segments, names: list[str]) -> DataFrame:
+    """The distinct core points with their segments, and their smallest ids where there are ids."""
+    table = pa.table(
+        {COMPONENT: pa.array(segments.components, pa.int64()), SEGMENT: pa.array(segments.segment, pa.int32())}
+    )
+    of = F.broadcast(found.sparkSession.createDataFrame(table))
+    ids = [name for name in (ID,) if name in found.columns]
+    core = found.where(f"{HOME} AND {CORE}").select(COMPONENT, *names, *ids)
+    return core.join(of, COMPONENT, "inner").select(*names, *ids, SEGMENT)
