@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.features.engagement import engagement_totals
-from customer_segmentation.features.history import customer_lines, days_of, history_of, windows_of
+from customer_segmentation.features.history import customer_lines, days_of, history_of, window_sums, windows_of
 
 WINDOWS: Mapping[str, int] = {"short": 30, "medium": 90, "long": 365}
 """Days of the windows, unless the configuration says otherwise."""
@@ -37,10 +37,8 @@ def customer_features(
         windows: days of the short, the medium and the long window.
     """
     lines = customer_lines(transactions, given_back, as_of=as_of)
-    days = days_of(lines)
-    return features_of(
-        history_of(lines, days), days, engagement, as_of=as_of, response_events=response_events, windows=windows
-    )
+    known = history_of(lines, days_of(lines), lately=window_sums(as_of=as_of, windows=windows))
+    return _features(known, engagement, as_of=as_of, response_events=response_events)
 
 
 def features_of(
@@ -54,7 +52,12 @@ def features_of(
 ) -> DataFrame:
     """The features of the customers of a history and their days as of the same date; see `customer_features`."""
     lately = windows_of(days, as_of=as_of, windows=windows)
-    known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=_all_but_key(lately))
+    sums = [name for name in lately.columns if name != c.CUSTOMER_ID]
+    known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=sums)
+    return _features(known, engagement, as_of=as_of, response_events=response_events)
+
+
+def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, response_events: list[str]) -> DataFrame:
     if engagement is None:
         none = F.lit(None).cast("date").alias("last_response_day")
         known = known.select("*", F.lit(0).alias("contacts"), F.lit(0).alias("responses"), none)
@@ -63,10 +66,6 @@ def features_of(
         known = known.join(totals, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
     known = known.withColumn("as_of", F.lit(as_of))
     return known.select(c.CUSTOMER_ID, F.col("as_of").alias(c.AS_OF_DATE), *map(_value, FEATURES))
-
-
-def _all_but_key(frame: DataFrame) -> list[str]:
-    return [name for name in frame.columns if name != c.CUSTOMER_ID]
 
 
 def _value(feature: Feature) -> Column:

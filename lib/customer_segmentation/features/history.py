@@ -92,35 +92,46 @@ def days_of(lines: DataFrame) -> DataFrame:
     )
 
 
-def history_of(lines: DataFrame, days: DataFrame) -> DataFrame:
+def history_of(lines: DataFrame, days: DataFrame, *, lately: Mapping[str, Column] | None = None) -> DataFrame:
     """One row of `customer_history` per customer with a purchase that stands.
 
     Args:
         lines: of whole customers, see `customer_lines`.
         days: theirs, see `days_of`.
+        lately: sums over days to add by name, see `window_sums`.
     """
-    return _in_time(days).join(_in_range(lines), on=c.CUSTOMER_ID).select(CUSTOMER_HISTORY.column_names)
+    more = lately or {}
+    in_time = _in_time(days, more)
+    return in_time.join(_in_range(lines), on=c.CUSTOMER_ID).select(*CUSTOMER_HISTORY.column_names, *more)
 
 
-def windows_of(days: DataFrame, *, as_of: date, windows: Mapping[str, int]) -> DataFrame:
-    """One row per customer with a purchase in or before the windows: spend_, spend_before_ and orders_ of each.
+def window_sums(*, as_of: date, windows: Mapping[str, int]) -> dict[str, Column]:
+    """Sums over the days of a customer: spend_, spend_before_ and orders_ of each window.
 
     Args:
-        days: rows of `customer_days` before `as_of`.
         as_of: where the windows end.
         windows: their lengths in days by name. The time before is as long.
     """
-    found = []
+    found = {}
     for name, length in windows.items():
-        since, before = as_of - timedelta(length), as_of - timedelta(2 * length)
+        since, before = F.lit(as_of - timedelta(length)), F.lit(as_of - timedelta(2 * length))
         is_in = F.col(_DAY) >= since
-        found += [
-            _money(_total("gross", is_in)).alias(f"spend_{name}"),
-            _money(_total("gross", (F.col(_DAY) >= before) & ~is_in)).alias(f"spend_before_{name}"),
-            _total("orders", is_in).alias(f"orders_{name}"),
-        ]
+        found[f"spend_{name}"] = _money(_total("gross", is_in))
+        found[f"spend_before_{name}"] = _money(_total("gross", (F.col(_DAY) >= before) & ~is_in))
+        found[f"orders_{name}"] = _total("orders", is_in)
+    return found
+
+
+def windows_of(days: DataFrame, *, as_of: date, windows: Mapping[str, int]) -> DataFrame:
+    """One row per customer with a purchase in the windows or the time before: the `window_sums`.
+
+    Args:
+        days: rows of `customer_days` before `as_of`.
+    """
+    sums = window_sums(as_of=as_of, windows=windows)
     earliest = as_of - timedelta(2 * max(windows.values()))
-    return days.where((F.col(_DAY) >= earliest) & (F.col("lines") > 0)).groupBy(c.CUSTOMER_ID).agg(*found)
+    lately = days.where((F.col(_DAY) >= earliest) & (F.col("lines") > 0))
+    return lately.groupBy(c.CUSTOMER_ID).agg(*(sum_.alias(name) for name, sum_ in sums.items()))
 
 
 def _lines(transactions: DataFrame, given_back: DataFrame | None, *, as_of: date) -> DataFrame:
@@ -146,7 +157,7 @@ def _lines(transactions: DataFrame, given_back: DataFrame | None, *, as_of: date
     )
 
 
-def _in_time(days: DataFrame) -> DataFrame:
+def _in_time(days: DataFrame, more: Mapping[str, Column]) -> DataFrame:
     """By customer: what adds up over days, and the gaps between those with a purchase."""
     active = F.when(F.col("lines") > 0, F.col(_DAY))
     earlier = Window.partitionBy(c.CUSTOMER_ID).orderBy(_DAY).rowsBetween(Window.unboundedPreceding, -1)
@@ -171,6 +182,7 @@ def _in_time(days: DataFrame) -> DataFrame:
             (F.sum("items").cast("decimal(20,0)") * F.lit(0.001).cast("decimal(4,3)")).alias("items"),
             *(F.sum(name).alias(name) for name in sums),
             *(F.coalesce(F.sum(each), F.lit(0)).alias(name) for name, each in gaps.items()),
+            *(each.alias(name) for name, each in more.items()),
         )
         .where(F.col("days") > 0)
     )
