@@ -135,10 +135,9 @@ def test_a_mixture_is_as_likely_as_scikit_learns(spark: SparkSession) -> None:
 
 def test_a_feature_that_repeats_another_leaves_a_mixture_in_shape(spark: SparkSession) -> None:
     points, truth = blobs(3)
-    points[:, 1] = points[:, 0]
-    frame = as_frame(spark, points)
+    frame = as_frame(spark, np.column_stack([points, points[:, 0]]))
 
-    model = GaussianMixture(4).fit(frame, columns=COLUMNS)
+    model = GaussianMixture(4).fit(frame, columns=[*COLUMNS, "x3"])
 
     assert adjusted_rand_score(truth, model.assign(frame).toPandas().sort_values("customer_id").segment_id) == 1.0
     assert np.linalg.eigvalsh(model.covariances_).min() > 1e-7

@@ -87,8 +87,9 @@ class GaussianMixture:
             variances = _variances(points)
             floors = self.floor * np.where(variances > 0, variances, 1.0)
             seeds = range(self.seed, self.seed + CENTRES_STARTS)
-            _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
-            starts = [upright(centers, variances / self.k + floors)] if len(centers) == self.k else []
+            _, cost, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
+            within = variances * cost / (points.count * max(variances.sum(), floors.sum())) + floors
+            starts = [upright(centers, within)] if len(centers) == self.k else []
             noisy = self._noisy(points, floors)
             by_mllib = (self._start(noisy, points, floors, self.seed + start) for start in range(self.starts))
             starts += [start for start in by_mllib if start is not None]
