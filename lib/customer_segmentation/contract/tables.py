@@ -46,8 +46,6 @@ class Table:
     open: whether a frame's further columns are kept, after the declared ones.
     skipped_by: columns whose range is kept for each file, so that files are skipped by them; all where none is named.
     tells_changes: whether the table keeps a change feed.
-    marks_deleted: whether rows that go are marked and their files left alone (deletion vectors): changing few rows
-        costs little, but not every reader beside Spark can read the table.
     """
 
     name: str
@@ -58,14 +56,12 @@ class Table:
     open: bool = False
     skipped_by: tuple[str, ...] = ()
     tells_changes: bool = False
-    marks_deleted: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
         """Delta's table properties, given when the table is made."""
         given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)} if self.skipped_by else {}
-        given |= {"delta.enableChangeDataFeed": "true"} if self.tells_changes else {}
-        return given | ({"delta.enableDeletionVectors": "true"} if self.marks_deleted else {})
+        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -239,7 +235,6 @@ CUSTOMER_DAYS = Table(
     ),
     key=(c.CUSTOMER_ID, "day"),
     skipped_by=(c.CUSTOMER_ID, "day"),
-    marks_deleted=True,
 )
 
 CUSTOMER_HISTORY = Table(
@@ -298,7 +293,6 @@ CUSTOMER_HISTORY = Table(
     ),
     key=(c.CUSTOMER_ID,),
     skipped_by=(c.CUSTOMER_ID,),
-    marks_deleted=True,
 )
 
 CUSTOMER_FEATURES = Table(
