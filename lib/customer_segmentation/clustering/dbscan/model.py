@@ -30,7 +30,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 
 SCHEMA_VERSION = 1
-BYTES_TO_EACH_TASK = 16 << 20
+BYTES_TO_EACH_TASK = 64 << 20
 """Core points up to this size go to every task; with more, customers go to the boxes that have their core points."""
 
 
