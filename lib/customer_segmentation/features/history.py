@@ -23,8 +23,8 @@ _BOUGHT = "bought"
 _GIVEN_BACK = "is_given_back"
 _UNDONE = "is_undone"
 _CENTS = 100
-_DECIMALS = 7
-"""Of sums of logarithms: what differs beyond them is the order in which doubles were added."""
+_GAP_DECIMALS, _SPEND_DECIMALS = 10, 7
+"""Of sums of logarithms, of gaps in days and of spend in cents: what differs beyond them is the order of addition."""
 _THOUSANDTHS = 1000
 
 _MONEY = ("net", "gross", "placed", "returned", "discounts", "discounted_spend")
@@ -183,7 +183,7 @@ def _in_time(days: DataFrame, more: Mapping[str, Column]) -> DataFrame:
             *(_money(F.sum(name)).alias(name) for name in _MONEY),
             (F.sum("items").cast("decimal(20,0)") * F.lit(0.001).cast("decimal(4,3)")).alias("items"),
             *(F.sum(name).alias(name) for name in sums),
-            *(F.round(F.coalesce(F.sum(each), F.lit(0)), _DECIMALS).alias(name) for name, each in gaps.items()),
+            *(F.round(F.coalesce(F.sum(each), F.lit(0)), _GAP_DECIMALS).alias(name) for name, each in gaps.items()),
             *(each.alias(name) for name, each in more.items()),
         )
         .where(F.col("days") > 0)
@@ -227,7 +227,7 @@ def _in_range(lines: DataFrame) -> DataFrame:
             F.count_if(of(each) & stands).alias(each.many),
             F.sum(spend).alias(f"{each.one}_spend"),
             F.max(spend).alias(f"{each.one}_top"),
-            F.round(F.sum(spend * F.log(spend)), _DECIMALS).alias(f"{each.one}_logs"),
+            F.round(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{each.one}_logs"),
             F.sum(spend * spend).alias(f"{each.one}_squares"),
         ]
     return each_one.groupBy(c.CUSTOMER_ID).agg(
