@@ -85,16 +85,6 @@ class SegmentationModel(ABC):
             for segment, center in zip(self.segment_ids, self.segment_centers, strict=True)
         }
 
-    def require_features(self, features: DataFrame) -> None:
-        """Refuse a frame that lacks features of the model, with a ConfigurationError that names them."""
-        columns = features.columns
-        missing = [name for name in self.preparation.inputs if name not in columns]
-        if missing:
-            raise ConfigurationError(
-                f"the model needs the features {', '.join(missing)}, which the frame has not; "
-                f"it has {', '.join(columns)}"
-            )
-
     def to_json(self) -> str:
         """The model as JSON text, keys sorted: the same model is the same text."""
         data = {
@@ -148,6 +138,16 @@ class SegmentationModel(ABC):
             ConfigurationError: there is no model of this class at the path.
         """
         return cls.from_json(saved_text(spark, path))
+
+
+def require_features(features: DataFrame, preparation: Preparation) -> None:
+    """Refuse a frame that lacks what a model's preparation reads, with a ConfigurationError that names it."""
+    columns = features.columns
+    missing = [name for name in preparation.inputs if name not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"the model needs the features {', '.join(missing)}, which the frame has not; it has {', '.join(columns)}"
+        )
 
 
 def saved_text(spark: SparkSession, path: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.indices import Partition
+from customer_segmentation.clustering.points import in_order
 from customer_segmentation.clustering.rounding import rounded
 
 PLAIN_POINTS = 4_000
@@ -60,7 +61,7 @@ def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partitio
 
     points = core.plain(PLAIN_POINTS, seed=seed)
     fitted = GaussianMixture(k, n_init=min(starts, 2), reg_covar=1e-6, random_state=seed).fit(points)
-    order = np.lexsort(rounded(fitted.means_).T[::-1])
+    order = in_order(rounded(fitted.means_))
     roots, means = fitted.precisions_cholesky_[order], fitted.means_[order]
     log_roots = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
     offsets = -2.0 * (log_roots + np.log(np.maximum(fitted.weights_[order], 1e-300)))
@@ -88,4 +89,5 @@ FITS: dict[str, Callable[[Coreset, int, int, int], Partition]] = {
 def _in_order(centers: np.ndarray) -> np.ndarray:
     """Rounded, in the order of their coordinates."""
     found = rounded(centers)
-    return found[np.lexsort(found.T[::-1])]
+    ordered: np.ndarray = found[in_order(found)]
+    return ordered

@@ -135,7 +135,8 @@ def centroid_model(
 
 def in_order(centers: np.ndarray) -> np.ndarray:
     """The positions of the centres in the order of their coordinates."""
-    return np.lexsort(centers.T[::-1])
+    order: np.ndarray = np.lexsort(centers.T[::-1])
+    return order
 
 
 def as_they_are(columns: list[str]) -> Preparation:

@@ -6,6 +6,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.indices import Partition, summed
+from customer_segmentation.clustering.points import in_order
 from customer_segmentation.clustering.rounding import rounded
 
 GAIN = 1e-4
@@ -44,5 +45,5 @@ def refined(
         centers = [rounded(sums.means(middle)) for sums, middle in zip(found, centers, strict=True)]
     assert best is not None, "there is at least one pass"
     cost, middle, radii = best
-    order = np.lexsort(middle.T[::-1])
+    order = in_order(middle)
     return middle[order], radii[order], cost

@@ -7,7 +7,6 @@ not be installed there. A row's result does not depend on the rows that come wit
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.base import SegmentationModel, require_features
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import DRIVERS_TYPE
-
-if TYPE_CHECKING:
-    from customer_segmentation.clustering.base import SegmentationModel
 
 DRIVERS = 3
 _SCORED = "_scored"
@@ -38,7 +35,7 @@ function, so that it is sent by its value."""
 
 def with_scores(
     features: DataFrame,
-    model: "SegmentationModel",
+    model: SegmentationModel,
     scorer: Scorer,
     *,
     deviations: np.ndarray | None = None,
@@ -60,7 +57,7 @@ def with_scores(
     Raises:
         ConfigurationError: features of the model are not among the columns.
     """
-    model.require_features(features)
+    require_features(features, model.preparation)
     scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
     score = pandas_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional

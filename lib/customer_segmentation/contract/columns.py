@@ -53,6 +53,9 @@ IS_OUTLIER = "is_outlier"
 PREVIOUS_SEGMENT_ID = "previous_segment_id"
 DRIVERS = "drivers"
 
+# Attributes
+HAS_ATTRIBUTES = "has_attributes"
+
 # RFM
 RECENCY_DAYS = "recency_days"
 FREQUENCY = "frequency"

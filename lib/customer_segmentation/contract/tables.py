@@ -304,7 +304,7 @@ CUSTOMER_FEATURES = Table(
         *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
         *_RFM_SCORES,
         Column(
-            "has_attributes", "boolean", "Whether the customer is in customers; its attributes follow as customer_*."
+            c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers; its attributes follow as customer_*."
         ),
         _RUN,
     ),

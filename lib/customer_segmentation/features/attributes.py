@@ -6,7 +6,6 @@ from pyspark.sql.types import BooleanType, DataType, NumericType
 
 from customer_segmentation.contract import columns as c
 
-HAS_ATTRIBUTES = "has_attributes"
 PREFIX = "customer_"
 
 
@@ -21,10 +20,10 @@ def with_attributes(features: DataFrame, customers: DataFrame | None) -> DataFra
         Attributes that are numbers or true or false as doubles, all others as text; null where unknown.
     """
     if customers is None:
-        return features.withColumn(HAS_ATTRIBUTES, F.lit(False))
+        return features.withColumn(c.HAS_ATTRIBUTES, F.lit(False))
     attributes = customers.select(
         c.CUSTOMER_ID,
-        F.lit(True).alias(HAS_ATTRIBUTES),
+        F.lit(True).alias(c.HAS_ATTRIBUTES),
         *(
             _carried(field.name, field.dataType).alias(f"{PREFIX}{field.name}")
             for field in customers.schema.fields
@@ -32,7 +31,7 @@ def with_attributes(features: DataFrame, customers: DataFrame | None) -> DataFra
         ),
     )
     joined = features.join(attributes, on=c.CUSTOMER_ID, how="left")
-    return joined.withColumn(HAS_ATTRIBUTES, F.coalesce(HAS_ATTRIBUTES, F.lit(False)))
+    return joined.withColumn(c.HAS_ATTRIBUTES, F.coalesce(c.HAS_ATTRIBUTES, F.lit(False)))
 
 
 def _carried(name: str, type_: DataType) -> Column:

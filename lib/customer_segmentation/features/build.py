@@ -6,12 +6,13 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.schema import Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.features.engagement import engagement_totals
 from customer_segmentation.features.history import customer_lines, days_of, history_of, window_sums, windows_of
 
-WINDOWS: Mapping[str, int] = {"short": 30, "medium": 90, "long": 365}
+WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
 
 _DECIMALS = 9

@@ -19,14 +19,12 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.features.history import DEFINITION, customer_lines, days_of, history_of
+from customer_segmentation.ingest.repeats import FEW
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count
 from customer_segmentation.spark.history import lost_history
 from customer_segmentation.spark.holding import held, settled
 from customer_segmentation.stages.run import Run
-
-FEW = 1_000_000
-"""Keys that are sent to every task rather than shuffled with the lines."""
 
 _MOST_TOUCHED = 0.3
 """Share of the customers above which a full build costs less."""
@@ -96,11 +94,11 @@ def _then(run: Run) -> Mapping[str, Any]:
     """
     if not run.warehouse.exists(t.CUSTOMER_HISTORY):
         raise MustBuildAnewError("there was nothing yet")
-    then, now = run.warehouse.last_commit(t.CUSTOMER_HISTORY)[1], _note(run)
-    if then.get("definition") != now["definition"]:
+    then, as_of = run.warehouse.last_commit(t.CUSTOMER_HISTORY)[1], run.as_of.isoformat()
+    if then.get("definition") != DEFINITION:
         raise MustBuildAnewError("what is made of them changed")
-    if then["as_of"] > now["as_of"]:
-        raise MustBuildAnewError(f"the tables were as of {then['as_of']}, the run is as of {now['as_of']}")
+    if then["as_of"] > as_of:
+        raise MustBuildAnewError(f"the tables were as of {then['as_of']}, the run is as of {as_of}")
     try:
         run.warehouse.restore(t.CUSTOMER_DAYS, version=then["days"])
     except PySparkException:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import checking
 from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
 from customer_segmentation.clustering.dbscan.knee import suggested_eps
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
@@ -23,7 +24,7 @@ from customer_segmentation.clustering.dbscan.workers import (
     clustering,
     routing,
 )
-from customer_segmentation.clustering.points import as_they_are
+from customer_segmentation.clustering.points import as_they_are, in_order
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
@@ -114,9 +115,7 @@ class DBSCAN:
 
     def _validate(self) -> None:
         for name in ("min_samples", "points_per_box"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"DBSCAN: {name} must be a whole number of at least 1; found {value!r}")
+            checking.whole("DBSCAN", name, getattr(self, name), least=1)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigurationError(f"DBSCAN: seed must be a whole number; found {self.seed!r}")
         eps = self.eps
@@ -132,7 +131,8 @@ class DBSCAN:
         size = max(LEAST_SAMPLE, SAMPLED_PER_BOX * count // self.points_per_box)
         drawn = F.pmod(F.xxhash64(F.lit(self.seed), *names), F.lit(max(1, count // size))) == 0
         rows = points.where(drawn).select(*names).toPandas().to_numpy(dtype=float)
-        return rows[np.lexsort(rows.T[::-1])]
+        ordered: np.ndarray = rows[in_order(rows)]
+        return ordered
 
     def _eps(self, points: DataFrame, sample: np.ndarray, names: list[str]) -> float:
         if isinstance(self.eps, int | float):

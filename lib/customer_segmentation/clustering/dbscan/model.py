@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.base import require_features
 from customer_segmentation.clustering.dbscan.boxes import Boxes
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
@@ -86,12 +87,7 @@ class DBSCANModel:
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
-        missing = [name for name in self.preparation.inputs if name not in features.columns]
-        if missing:
-            raise ConfigurationError(
-                f"the model needs the features {', '.join(missing)}, which the frame has not; "
-                f"it has {', '.join(features.columns)}"
-            )
+        require_features(features, self.preparation)
         prepared = with_coordinates(features, self.preparation)
         small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BYTES_TO_EACH_TASK
         found = self._assigned_by_task(prepared) if small else self._assigned_by_box(prepared)

@@ -13,6 +13,7 @@ from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.base import SegmentationModel, finite
 from customer_segmentation.clustering.hierarchy.micro import LEAF, MicroClusters
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels
+from customer_segmentation.clustering.points import in_order
 from customer_segmentation.clustering.scoring import Scorer, with_scores
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -66,7 +67,7 @@ class HierarchyModel(SegmentationModel):
     def labels_(self) -> np.ndarray:
         """The position of each micro-cluster's segment in `segment_ids`."""
         found = labels(self.linkage_, self.k)
-        order = np.lexsort(_centers(self.micro, found).T[::-1])
+        order = in_order(_centers(self.micro, found))
         position: np.ndarray = np.argsort(order)[found]
         return position
 
