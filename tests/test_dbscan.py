@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn import cluster
 
+from customer_segmentation.clustering import load_model
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
 from customer_segmentation.clustering.dbscan.boxes import Boxes, clusters_by_box, crowd_halo
 from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
@@ -238,11 +240,44 @@ def test_a_fit_in_boxes_gives_all_customers_what_scikit_learn_does(
     assert (segments[segments > 0] == segments[nearest][segments > 0]).all()
 
 
+def test_reasons_are_told_between_the_centres_and_noise_has_none(
+    frame_: DataFrame, table: pd.DataFrame, fitted: DBSCANModel
+) -> None:
+    core = fitted.core_points_.toPandas()
+    weights = table.groupby(COLUMNS).size()
+
+    rows = fitted.assign(frame_).toPandas()
+
+    assert not {"_id", "customer_id"} & set(core)
+    for segment, center in zip(fitted.segment_ids, fitted.centers_, strict=True):
+        points = core[core._segment == segment][["_x0", "_x1", "_x2"]].to_numpy()
+        here = [weights[tuple(point)] for point in points]
+        assert center == pytest.approx(np.average(points, axis=0, weights=here))
+    away = ((rows[COLUMNS].to_numpy()[:, None] - fitted.centers_) ** 2).sum(axis=2)
+    noise = rows.segment_id.to_numpy() < 0
+    away[np.flatnonzero(~noise), rows.segment_id[~noise] - 1] = np.inf
+    assert rows.second_segment_id.tolist() == (away.argmin(axis=1) + 1).tolist()
+    assert not any(len(drivers) for drivers in rows.drivers[noise])
+    assert np.mean([len(drivers) > 0 for drivers in rows.drivers[~noise]]) > 0.9
+    assert fitted.labels(rows[COLUMNS].to_numpy()).tolist() == [max(segment - 1, -1) for segment in rows.segment_id]
+
+
+def test_segments_that_are_numbered_anew_stay_the_same_segments(frame_: DataFrame, fitted: DBSCANModel) -> None:
+    other = replace(fitted, segment_ids=tuple(reversed(fitted.segment_ids)))
+    number = dict(zip(fitted.segment_ids, other.segment_ids, strict=True)) | {-1: -1}
+
+    before, after = (model.assign(frame_).orderBy("customer_id").toPandas() for model in (fitted, other))
+
+    assert after.segment_id.tolist() == before.segment_id.map(number).tolist()
+    assert after.second_segment_id.tolist() == before.second_segment_id.map(number).tolist()
+
+
 def test_a_fit_does_not_depend_on_boxes_partitions_or_order(frame_: DataFrame, fitted: DBSCANModel) -> None:
     other = DBSCAN(EPS, MIN_SAMPLES).fit(frame_.repartition(3, "b").sortWithinPartitions("a"), columns=COLUMNS)
 
     assert other.boxes_.count == 1
     assert (other.sizes_, other.fingerprint_) == (fitted.sizes_, fitted.fingerprint_)
+    assert (other.centers_ == fitted.centers_).all()
 
 
 def test_new_customers_are_assigned_alike_by_task_and_by_box(
@@ -252,7 +287,7 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
     new = pd.DataFrame(np.round(g.uniform(-9, 9, (400, 3)), 1), columns=COLUMNS).assign(of=[["x"]] * 400)
     new.loc[0, "a"] = np.nan
     frame = spark.createDataFrame(pd.concat([new, new.iloc[:50]])).withColumnRenamed("of", "of.it")
-    core = fitted.core_points_.toPandas().sort_values("_id")
+    core = fitted.core_points_.toPandas().sort_values("_rank")
     points = core[["_x0", "_x1", "_x2"]].to_numpy()
 
     by_task = fitted.assign(frame).toPandas().sort_values(COLUMNS)
@@ -273,19 +308,22 @@ def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_refused(
     path = str(tmp_path / "model")
     fitted.save(spark, path)
 
-    loaded = DBSCANModel.load(spark, path)
+    loaded = load_model(spark, path)
 
+    assert isinstance(loaded, DBSCANModel)
     assert loaded.to_json() == fitted.to_json()
     assert (
         loaded.assign(frame_).orderBy("customer_id").collect() == fitted.assign(frame_).orderBy("customer_id").collect()
     )
     fewer = loaded.core_points_.where("_x0 > 0")
     with pytest.raises(ConfigurationError, match="count and checksum"):
-        DBSCANModel.from_json(fitted.to_json(), fewer)
+        DBSCANModel.from_json(fitted.to_json()).with_core_points(fewer)
     with pytest.raises(ConfigurationError, match="core points need the columns"):
-        DBSCANModel.from_json(fitted.to_json(), fewer.drop("_x1"))
-    with pytest.raises(ConfigurationError, match="holds no DBSCAN model"):
+        DBSCANModel.from_json(fitted.to_json()).with_core_points(fewer.drop("_x1"))
+    with pytest.raises(ConfigurationError, match="holds no model"):
         DBSCANModel.load(spark, str(tmp_path / "nothing"))
+    with pytest.raises(ConfigurationError, match="core points, which are not at hand"):
+        DBSCANModel.from_json(fitted.to_json()).assign(frame_)
 
 
 @pytest.mark.parametrize(
@@ -304,8 +342,8 @@ def test_a_damaged_text_is_refused(fitted: DBSCANModel, damage: Callable[[dict],
     data = json.loads(fitted.to_json())
     damage(data)
 
-    with pytest.raises(ConfigurationError, match="not a DBSCAN model"):
-        DBSCANModel.from_json(json.dumps(data), fitted.core_points_)
+    with pytest.raises(ConfigurationError, match="not a segmentation model"):
+        DBSCANModel.from_json(json.dumps(data))
 
 
 def test_eps_is_the_knee_of_the_distances_to_the_kth_neighbour(frame_: DataFrame, table: pd.DataFrame) -> None:
@@ -331,7 +369,8 @@ def test_customers_without_ids_and_all_noise_make_a_model_without_segments(frame
     fitted = DBSCAN(0.5, 2).fit(data, columns=["x"])
 
     assert fitted.segment_ids == ()
-    assert [row.segment_id for row in fitted.assign(data).collect()] == [-1, -1, -1]
+    rows = fitted.assign(data).collect()
+    assert [(row.segment_id, row.second_segment_id, row.drivers) for row in rows] == [(-1, None, [])] * 3
     assert DBSCAN(4.0, 2).fit(data, columns=["x"]).sizes_ == (3,)
 
 

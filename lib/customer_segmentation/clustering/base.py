@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.clustering.preparation import Preparation
@@ -28,6 +29,7 @@ class SegmentationModel(ABC):
     """
 
     ALGORITHMS: ClassVar[tuple[str, ...]]
+    FEWEST_SEGMENTS: ClassVar[int] = 1
 
     algorithm: str
     preparation: Preparation
@@ -43,8 +45,8 @@ class SegmentationModel(ABC):
             raise ValueError(
                 f"algorithm is {self.algorithm!r}, a {type(self).__name__} is {' or '.join(self.ALGORITHMS)}"
             )
-        if not self.segment_ids or len(set(self.segment_ids)) != self.k:
-            raise ValueError("segment ids must be distinct, at least one")
+        if len(set(self.segment_ids)) != self.k or self.k < self.FEWEST_SEGMENTS:
+            raise ValueError(f"segment ids must be distinct, at least {self.FEWEST_SEGMENTS}")
         if not self.preparation.features:
             raise ValueError("a model needs a feature at least")
 
@@ -127,8 +129,12 @@ class SegmentationModel(ABC):
             raise ConfigurationError(f"not a segmentation model: {error!r}") from None
 
     def save(self, spark: SparkSession, path: str) -> None:
-        """Write the model to a path that Spark can write, as one JSON line; replaces what is there."""
-        spark.createDataFrame([(self.to_json(),)], "value string").coalesce(1).write.mode("overwrite").text(path)
+        """Write the model to a path that Spark can write; replaces what is there.
+
+        Under the path: `model`, one JSON line.
+        """
+        line = spark.createDataFrame([(self.to_json(),)], "value string").coalesce(1)
+        line.write.mode("overwrite").text(f"{path}/model")
 
     @classmethod
     def load(cls, spark: SparkSession, path: str) -> Self:
@@ -152,7 +158,10 @@ def require_features(features: DataFrame, preparation: Preparation) -> None:
 
 def saved_text(spark: SparkSession, path: str) -> str:
     """The JSON text that `save` wrote; a ConfigurationError where there is none."""
-    row = spark.read.text(path).first()
+    try:
+        row = spark.read.text(f"{path}/model").first()
+    except AnalysisException as error:
+        raise ConfigurationError(f"{path} holds no model: {error}") from None
     if row is None:
         raise ConfigurationError(f"{path} holds no model")
     return str(row["value"])

@@ -16,9 +16,11 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.driver_fits import fit, one_thread
-from customer_segmentation.clustering.indices import Indices, Partition, judged
+from customer_segmentation.clustering.hierarchy.micro import with_site
+from customer_segmentation.clustering.hierarchy.model import HierarchyModel
+from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.clustering.stability import stability
+from customer_segmentation.clustering.stability import Stability, stability
 
 STARTS = 5
 STABLE_ENOUGH = 0.6
@@ -61,7 +63,7 @@ class Choice:
     """What was tried and what was chosen.
 
     candidates: by algorithm and k, with their scores.
-    partitions: each one's partition.
+    partitions: each one's partition; none where they are cuts of a tree.
     """
 
     candidates: tuple[Candidate, ...]
@@ -112,10 +114,41 @@ def choose(
     candidates = []
     for (algorithm, _), partition, indices in zip(tried, partitions, found, strict=True):
         again = stability(core, partition, algorithm=algorithm, seed=seed)
-        candidates.append(_candidate(algorithm, partition, indices, again.rand, again.segments))
-    scored = with_scores(candidates)
-    winner = best(scored, smallest_share=smallest_share)
-    return Choice(tuple(scored), tuple(partitions), scored.index(winner))
+        candidates.append(replace(_candidate(algorithm, partition.k, indices, again), bic=_bic(partition, indices)))
+    return _choice(candidates, partitions, smallest_share)
+
+
+def choose_cut(
+    points: DataFrame,
+    columns: Sequence[str],
+    core: Coreset,
+    tree: HierarchyModel,
+    *,
+    ks: Sequence[int],
+    smallest_share: float,
+    seed: int,
+) -> Choice:
+    """Judge cuts of a tree on all rows, choose by the rule. Runs two jobs.
+
+    Args:
+        points: prepared customers, read twice.
+        columns: their coordinates, as in the coreset.
+        core: of them; on it each cut is looked for again.
+        tree: of them, cut anywhere.
+        ks: numbers of segments, at least one.
+    """
+    cuts = [tree.cut(k) for k in ks]
+    candidates = [
+        _candidate(tree.algorithm, cut.k, indices, stability(core, cut, algorithm=tree.algorithm, seed=seed))
+        for cut, indices in zip(cuts, judged_cuts(points, columns, cuts), strict=True)
+    ]
+    return _choice(candidates, (), smallest_share)
+
+
+def judged_cuts(points: DataFrame, columns: Sequence[str], cuts: Sequence[HierarchyModel]) -> list[Indices]:
+    """Judge cuts of one tree on all rows. Runs two jobs."""
+    sited = with_site(points, columns, cuts[0].micro.sites, name="_site")
+    return judged_by(sited, columns, "_site", [cut.labels_ for cut in cuts])
 
 
 def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -157,18 +190,23 @@ def rows(choice: Choice | None) -> list[dict[str, Any]]:
     )
 
 
-def _candidate(algorithm: str, partition: Partition, indices: Indices, rand: float, segments: np.ndarray) -> Candidate:
+def _choice(candidates: Sequence[Candidate], partitions: Sequence[Partition], smallest_share: float) -> Choice:
+    scored = with_scores(candidates)
+    winner = best(scored, smallest_share=smallest_share)
+    return Choice(tuple(scored), tuple(partitions), scored.index(winner))
+
+
+def _candidate(algorithm: str, k: int, indices: Indices, again: Stability) -> Candidate:
     return Candidate(
         algorithm=algorithm,
-        k=partition.k,
+        k=k,
         silhouette=_known(indices.silhouette),
         smallest_share=indices.smallest_share,
-        stability=rand,
+        stability=again.rand,
         calinski_harabasz=_known(indices.calinski_harabasz),
         davies_bouldin=_known(indices.davies_bouldin),
         cost=indices.inertia,
-        bic=_bic(partition, indices),
-        segment_stability=tuple(segments.tolist()),
+        segment_stability=tuple(again.segments.tolist()),
     )
 
 

@@ -2,17 +2,19 @@
 
 The first pass finds each segment's count, sum and sum of squared norms, the second what needs the means: everything
 else follows on the driver. A pass goes through batches of rows with matrix products, as fast for sixteen partitions as
-plain expressions are for one, and brings home a row per task.
+plain expressions are for one, and brings home a row per task. Segments that no centre tells are told by a column, see
+`judged_by`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.rounding import rounded
 
 ROWS_AT_ONCE = 4096
@@ -112,15 +114,47 @@ def judged(points: DataFrame, columns: Sequence[str], partitions: Sequence[Parti
     """
     sums = summed(points, columns, partitions)
     means = [one.means(partition.centers) for one, partition in zip(sums, partitions, strict=True)]
-    looks = _passed(points, columns, partitions, _look(partitions, sums, means))
+    looks = _passed(points, columns, partitions, _look(_decided(partitions, means), sums, means))
     return [_indices(*told) for told in zip(sums, means, looks, strict=True)]
+
+
+def judged_by(points: DataFrame, columns: Sequence[str], group: str, segments: Sequence[np.ndarray]) -> list[Indices]:
+    """Judge segmentations that a column tells, on all rows. Runs two jobs, whatever their number.
+
+    Args:
+        points: numeric columns without nulls; read twice, so held by the caller.
+        columns: coordinates.
+        group: column with whole numbers from 0.
+        segments: of each segmentation, by group the position of the segment; each position has a group.
+
+    Returns:
+        The indices of each, to nine significant digits. The cost is to the means.
+    """
+    values = [F.col(f"`{name}`").cast("double") for name in columns]
+    row = F.col(f"`{group}`").cast("int").alias("group")
+    by_group = points.select(row, *(value.alias(f"x{j}") for j, value in enumerate(values))).groupBy("group")
+    sums = [F.sum(f"x{j}").alias(f"x{j}") for j in range(len(values))]
+    squared = F.expr(sql.total(f"x{j} * x{j}" for j in range(len(values))))
+    told = by_group.agg(F.count(F.lit(1)).alias("n"), *sums, F.sum(squared).alias("q")).toPandas()
+    if told.empty:
+        raise ValueError("no points to judge a partition by")
+    flat = told.drop(columns="group").to_numpy(dtype=float)
+    found = []
+    for segment in segments:
+        whole = np.zeros((int(segment.max()) + 1, flat.shape[1]))
+        np.add.at(whole, segment[told["group"]], flat)
+        found.append(Sums(whole[:, 0], whole[:, 1:-1], whole[:, -1], float("nan")))
+    means = [one.means(np.zeros_like(one.sums)) for one in found]
+    looks = _passed(points, [*columns, group], segments, _look(_told(segments), found, means))
+    judged = [_indices(*one) for one in zip(found, means, looks, strict=True)]
+    return [replace(one, cost=one.inertia) for one in judged]
 
 
 def judged_in_memory(points: np.ndarray, weights: np.ndarray, partitions: Sequence[Partition]) -> list[Indices]:
     """The same for points (n, d) with weights (n,) on the driver."""
     sums = [Sums(*_split(found, p)) for found, p in zip(_sum(partitions)(points, weights), partitions, strict=True)]
     means = [one.means(partition.centers) for one, partition in zip(sums, partitions, strict=True)]
-    looks = _look(partitions, sums, means)(points, weights)
+    looks = _look(_decided(partitions, means), sums, means)(points, weights)
     return [_indices(*told) for told in zip(sums, means, looks, strict=True)]
 
 
@@ -172,7 +206,11 @@ Pass = Callable[[np.ndarray, np.ndarray | None], list[np.ndarray]]
 """Adds up what a pass wants of points (n, d) with weights (n,): a flat array per partition."""
 
 
-def _passed(points: DataFrame, columns: Sequence[str], partitions: Sequence[Partition], work: Pass) -> list[np.ndarray]:
+Labels = Callable[[np.ndarray, Sequence[np.ndarray]], list[np.ndarray]]
+"""Tells of rows, and of their squared distances to each partition's means, the position of the segment in each."""
+
+
+def _passed(points: DataFrame, columns: Sequence[str], partitions: Sequence[object], work: Pass) -> list[np.ndarray]:
     """Run the work over every batch of rows and add up what it gives, in an order that does not matter."""
     names = list(columns)
 
@@ -253,14 +291,35 @@ def _sum(partitions: Sequence[Partition]) -> Pass:
     return work
 
 
-def _look(partitions: Sequence[Partition], sums: Sequence[Sums], means: Sequence[np.ndarray]) -> Pass:
-    """Summed distances to the mean by segment, then the summed silhouettes: flat, in that order."""
-    # A point's mean squared distance to a segment's points is its squared distance to their mean and their variance.
-    scores, step = _scorer(partitions), ROWS_AT_ONCE
-    from_means = _scorer([Partition(one) for one in means])
+def _decided(partitions: Sequence[Partition], means: Sequence[np.ndarray]) -> Labels:
+    """Labels by the partitions' scores; where the centres are the means, the distances to these are the scores."""
+    scores = _scorer(partitions)
     same = [
         one.roots is None and np.array_equal(one.centers, mean) for one, mean in zip(partitions, means, strict=True)
     ]
+
+    def labels(rows: np.ndarray, from_means: Sequence[np.ndarray]) -> list[np.ndarray]:
+        told = zip(same, from_means, scores(rows), strict=True)
+        return [(squared if is_mean else score).argmin(axis=1) for is_mean, squared, score in told]
+
+    return labels
+
+
+def _told(segments: Sequence[np.ndarray]) -> Labels:
+    """Labels by a group in the last column of the rows."""
+
+    def labels(rows: np.ndarray, from_means: Sequence[np.ndarray]) -> list[np.ndarray]:
+        group = rows[:, -1].astype(np.int64)
+        return [segment[group] for segment in segments]
+
+    return labels
+
+
+def _look(decide: Labels, sums: Sequence[Sums], means: Sequence[np.ndarray]) -> Pass:
+    """Summed distances to the mean by segment, then the summed silhouettes: flat, in that order."""
+    # A point's mean squared distance to a segment's points is its squared distance to their mean and their variance.
+    step, d = ROWS_AT_ONCE, means[0].shape[1]
+    from_means = _scorer([Partition(one) for one in means])
     counts = [one.counts for one in sums]
     variances = [
         np.where(
@@ -277,9 +336,8 @@ def _look(partitions: Sequence[Partition], sums: Sequence[Sums], means: Sequence
             some = points[start : start + step]
             heavy = np.ones(len(some)) if weights is None else weights[start : start + step]
             rows = np.arange(len(some))
-            decided = scores(some)
-            for i, squared in enumerate(from_means(some)):
-                labels = (squared if same[i] else decided[i]).argmin(axis=1)
+            away = from_means(some[:, :d])
+            for i, (labels, squared) in enumerate(zip(decide(some, away), away, strict=True)):
                 total, size = totals[i], counts[i][labels]
                 total[:-1] += np.bincount(labels, np.sqrt(squared[rows, labels]) * heavy, minlength=len(counts[i]))
                 mean_squared = squared + variances[i]

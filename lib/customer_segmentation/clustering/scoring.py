@@ -22,9 +22,8 @@ from customer_segmentation.contract.tables import DRIVERS_TYPE
 
 DRIVERS = 3
 _SCORED = "_scored"
-_SCORED_TYPE = "best int, second int, confidence double, is_outlier boolean, drivers int, " + ", ".join(
-    f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS)
-)
+_DRIVERS_TYPE = "drivers int, " + ", ".join(f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS))
+_SCORED_TYPE = f"best int, second int, confidence double, is_outlier boolean, {_DRIVERS_TYPE}"
 
 
 Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
@@ -74,6 +73,36 @@ def with_scores(
     }
     own = [F.col(sql.column(name)) for name in features.columns if name not in told]
     return scored.select(*own, *(F.expr(text).alias(name) for name, text in told.items()))
+
+
+def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str) -> DataFrame:
+    """The frame with second_segment_id and drivers, where something else than the centres told the segments.
+
+    The second best segment is the other one with the nearest centre. Drivers are those of `with_scores`; a customer in
+    no segment has none.
+
+    Args:
+        features: any frame with the features' columns and the position, in natural units.
+        position: of the customer's segment among the model's, as SQL; -1 for none.
+    """
+    if not model.k:
+        return features.withColumns(
+            {
+                c.SECOND_SEGMENT_ID: F.lit(None).cast("int"),
+                c.DRIVERS: F.expr(f"CAST(array() AS {DRIVERS_TYPE})"),
+            }
+        )
+    centers = model.segment_centers
+    reason = pandas_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+        _reasoning(centers, _driving(centers, np.ones_like(centers))), f"second int, {_DRIVERS_TYPE}"
+    )
+    prepared = (F.expr(feature.sql) for feature in model.preparation.features)
+    ids = sql.integers(model.segment_ids)
+    told = {
+        c.SECOND_SEGMENT_ID: F.expr(f"get({ids}, {_SCORED}.second)"),
+        c.DRIVERS: F.expr(_drivers(model.preparation)),
+    }
+    return features.withColumn(_SCORED, reason(F.expr(position), *prepared)).withColumns(told).drop(_SCORED)
 
 
 def by_distance(centers: np.ndarray, limits: np.ndarray) -> Scorer:
@@ -152,6 +181,27 @@ def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
         return pd.DataFrame(told, copy=False)
 
     return scored
+
+
+def _reasoning(centers: np.ndarray, drive: _Driving) -> Callable[..., pd.DataFrame]:
+    """Second segments, by position and -1 for none, and drivers, for points whose segment is known."""
+
+    def reasoned(position: pd.Series, *batch: pd.Series) -> pd.DataFrame:
+        best = position.to_numpy()
+        points = np.stack([values.to_numpy() for values in batch])
+        points[~np.isfinite(points)] = 0.0
+        squared = ((points[None] - centers[:, :, None]) ** 2).sum(axis=1)
+        inside = np.flatnonzero(best >= 0)
+        squared[best[inside], inside] = np.inf
+        second = np.where(np.isfinite(squared.min(axis=0)), squared.argmin(axis=0), -1)
+        count, ranked = drive(points, best, second)
+        count[(best < 0) | (second < 0)] = 0
+        told = {"second": second.astype(np.int32), "drivers": count}
+        for rank, (feature, effect) in enumerate(ranked):
+            told |= {f"driver{rank}": feature, f"effect{rank}": effect}
+        return pd.DataFrame(told, copy=False)
+
+    return reasoned
 
 
 def _drivers(preparation: Preparation) -> str:

@@ -1,18 +1,29 @@
 """How well a segmentation is found again when the customers are drawn anew."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.driver_fits import fit, one_thread
-from customer_segmentation.clustering.indices import Partition
 from customer_segmentation.clustering.rounding import rounded
 
 BOOTSTRAPS = 10
 POINTS = 2_000
 """Most customers of a bootstrap."""
 STARTS = 2
+
+
+class Labelling(Protocol):
+    """A segmentation that puts any point into one of k segments."""
+
+    @property
+    def k(self) -> int:
+        """Number of segments."""
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each point's segment."""
 
 
 @dataclass(frozen=True)
@@ -29,50 +40,50 @@ class Stability:
     segments: np.ndarray
 
 
-def stability(core: Coreset, partition: Partition, *, algorithm: str, seed: int) -> Stability:
+def stability(core: Coreset, segmentation: Labelling, *, algorithm: str, seed: int) -> Stability:
     """Draw the coreset anew, by its weights with replacement, cluster what was drawn, and compare on the whole coreset.
 
     Args:
-        partition: the segmentation to judge.
-        algorithm: that found it and finds the others, see `driver_fits.FITS`.
+        segmentation: what to judge.
+        algorithm: that finds the others, see `driver_fits.FITS`.
     """
     generator = np.random.default_rng(seed)
     size = min(POINTS, len(core.points))
     chances = core.weights / core.weights.sum()
-    own = partition.labels(core.points)
+    own = segmentation.labels(core.points)
     found, jaccards = [], []
     with one_thread():
         for b in range(BOOTSTRAPS):
             points = core.points[generator.choice(len(core.points), size, p=chances)]
-            drawn, k = Coreset(points, np.ones(size), size), _possible(points, partition.k)
+            drawn, k = Coreset(points, np.ones(size), size), _possible(points, segmentation.k)
             labels = fit(algorithm, drawn, k=k, starts=STARTS, seed=seed + b).labels(core.points)
-            jaccards.append(jaccard(_together(own, labels, core.weights, partition.k)))
+            jaccards.append(jaccard(together(own, labels, core.weights, segmentation.k)).max(axis=1))
             found.append(labels)
     pairs = zip(found, [*found[1:], found[0]], strict=True)
-    rands = [adjusted_rand(_together(one, other, core.weights, partition.k)) for one, other in pairs]
+    rands = [adjusted_rand(together(one, other, core.weights, segmentation.k)) for one, other in pairs]
     return Stability(float(rounded(float(np.mean(rands)))), rounded(np.mean(jaccards, axis=0)))
 
 
-def adjusted_rand(together: np.ndarray) -> float:
+def adjusted_rand(counts: np.ndarray) -> float:
     """The adjusted Rand index of two labellings (Hubert & Arabie 1985), 1 where both are the same.
 
     Args:
-        together: customers, or their weights, by the segments of both.
+        counts: customers, or their weights, by the segments of both.
     """
 
-    def pairs(counts: np.ndarray) -> float:
-        return float((counts * (counts - 1)).sum() / 2)
+    def pairs(of: np.ndarray) -> float:
+        return float((of * (of - 1)).sum() / 2)
 
-    both, one, other = pairs(together), pairs(together.sum(axis=1)), pairs(together.sum(axis=0))
-    chance = one * other / max(pairs(together.sum()), 1e-300)
+    both, one, other = pairs(counts), pairs(counts.sum(axis=1)), pairs(counts.sum(axis=0))
+    chance = one * other / max(pairs(counts.sum()), 1e-300)
     most = (one + other) / 2
     return 1.0 if most == chance else (both - chance) / (most - chance)
 
 
-def jaccard(together: np.ndarray) -> np.ndarray:
-    """For each segment of the first labelling (rows) its largest Jaccard index with one of the second."""
-    union = together.sum(axis=1, keepdims=True) + together.sum(axis=0, keepdims=True) - together
-    found: np.ndarray = np.divide(together, union, out=np.zeros_like(together), where=union > 0).max(axis=1)
+def jaccard(counts: np.ndarray) -> np.ndarray:
+    """The Jaccard index of each segment of the first labelling (rows) with each of the second, 0 to 1."""
+    union = counts.sum(axis=1, keepdims=True) + counts.sum(axis=0, keepdims=True) - counts
+    found: np.ndarray = np.divide(counts, union, out=np.zeros_like(counts), where=union > 0)
     return found
 
 
@@ -81,5 +92,6 @@ def _possible(points: np.ndarray, k: int) -> int:
     return k if len(np.unique(points[: 20 * k], axis=0)) >= k else min(k, len(np.unique(points, axis=0)))
 
 
-def _together(one: np.ndarray, other: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
+def together(one: np.ndarray, other: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
+    """(k, k) weights by the labels of both, each from 0 to below k."""
     return np.bincount(one * k + other, weights, minlength=k * k).reshape(k, k)

@@ -26,9 +26,9 @@ class Structure:
 
     hopkins: 0.5 for points spread evenly in the box they fill, towards 1 for points in clusters (Hopkins & Skellam
         1954, distances to the power of the dimensions).
-    silhouette: of k-means with the chosen k on a sample.
+    silhouette: of k-means with the chosen k on a sample; nan for one segment.
     silhouette_of_a_cloud: the largest that k-means gets from one normal cloud with the sample's covariance.
-    rand: stability of the chosen segmentation, see `Stability`.
+    rand: stability of the chosen segmentation, see `Stability`; nan where it was not measured, which is never clear.
     """
 
     hopkins: float
@@ -39,7 +39,7 @@ class Structure:
     @property
     def grade(self) -> int:
         """0 none, 1 weak, 2 clear."""
-        if self.hopkins <= UNIFORM or self.silhouette <= self.silhouette_of_a_cloud:
+        if self.hopkins <= UNIFORM or not self.silhouette > self.silhouette_of_a_cloud:
             return 0
         return 2 if self.silhouette >= CLEAR and self.rand >= STABLE else 1
 
@@ -49,10 +49,13 @@ class Structure:
         if self.hopkins <= UNIFORM:
             why = f"customers are spread about evenly (Hopkins {self.hopkins:.2f})"
             return f"no structure: {why}; the segments are cuts through a continuum"
+        if np.isnan(self.silhouette):
+            return "no structure: all customers that are in a segment are in one"
         if self.grade == 0:
             why = f"a single cloud is told apart as well (silhouette {self.silhouette:.2f})"
             return f"no structure: {why}; the segments are cuts through a continuum"
-        told = f"silhouette {self.silhouette:.2f}, found again at {self.rand:.2f}, Hopkins {self.hopkins:.2f}"
+        again = "not looked for again" if np.isnan(self.rand) else f"found again at {self.rand:.2f}"
+        told = f"silhouette {self.silhouette:.2f}, {again}, Hopkins {self.hopkins:.2f}"
         return f"clear structure: {told}" if self.grade == 2 else f"weak structure: {told}; segments pass into another"
 
 
@@ -64,6 +67,8 @@ def structure(core: Coreset, *, k: int, rand: float, seed: int) -> Structure:
         rand: stability of the chosen segmentation.
     """
     points = core.plain(POINTS, seed=seed)
+    if k < 2:
+        return Structure(hopkins(points, seed=seed), float("nan"), float("nan"), rand)
     generator = np.random.default_rng(seed)
     deviations, axes = np.linalg.eigh(np.atleast_2d(np.cov(points.T, bias=True)))
     scale = np.sqrt(np.maximum(deviations, 0.0))

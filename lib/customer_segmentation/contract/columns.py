@@ -53,6 +53,9 @@ IS_OUTLIER = "is_outlier"
 PREVIOUS_SEGMENT_ID = "previous_segment_id"
 DRIVERS = "drivers"
 
+NOISE = -1
+"""The segment_id of customers who are in no segment."""
+
 # Attributes
 HAS_ATTRIBUTES = "has_attributes"
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import checking
+from customer_segmentation.clustering import checking, sql
 from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
 from customer_segmentation.clustering.dbscan.knee import suggested_eps
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
@@ -18,6 +18,7 @@ from customer_segmentation.clustering.dbscan.workers import (
     CORE,
     HOME,
     ID,
+    RANK,
     SEGMENT,
     SHARED,
     WEIGHT,
@@ -26,6 +27,7 @@ from customer_segmentation.clustering.dbscan.workers import (
 )
 from customer_segmentation.clustering.points import as_they_are, in_order
 from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.spark.holding import held, settled
@@ -101,13 +103,15 @@ class DBSCAN:
             boxes = Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=self.points_per_box * share)
             with held(_clustered(points, boxes, names, eps, self.min_samples)) as found:
                 segments = _segments(found, names)
-                core = settled(_core_points(found, segments, names))
+                core = _core_points(found, segments, names)
         return DBSCANModel(
             algorithm="dbscan",
             preparation=prepared,
+            segment_ids=tuple(range(1, len(segments.sizes) + 1)),
             eps_=eps,
             min_samples=self.min_samples,
             sizes_=segments.sizes,
+            centers_=segments.centers,
             boxes_=boxes,
             fingerprint_=fingerprint(core),
             core_points_=core,
@@ -176,11 +180,12 @@ def _clustered(points: DataFrame, boxes: Boxes, names: list[str], eps: float, mi
 
 @dataclass(frozen=True)
 class _Segments:
-    """By component its segment; by segment, from 1, its core customers."""
+    """By component its segment; by segment, from 1, its core customers and their mean."""
 
     components: np.ndarray
     segment: np.ndarray
     sizes: tuple[int, ...]
+    centers: np.ndarray
 
 
 def _segments(found: DataFrame, names: list[str]) -> _Segments:
@@ -190,26 +195,45 @@ def _segments(found: DataFrame, names: list[str]) -> _Segments:
     edges = pairs.where("one < other").distinct().toArrow()
     by = F.min(ID if ID in found.columns else F.array(*names))
     own = found.where(f"{HOME} AND {CORE}").groupBy(COMPONENT)
-    told = own.agg(F.sum(WEIGHT).alias("size"), by.alias("first")).toPandas()
+    sums = [F.sum(F.col(name) * F.col(WEIGHT)).alias(name) for name in names]
+    told = own.agg(F.sum(WEIGHT).alias("size"), by.alias("first"), *sums).toPandas()
     # A component whose core points are all of the halo has no row of its own, but may connect others.
     ends = [np.asarray(edges.column(name)) for name in ("one", "other")]
     components = np.unique(np.concatenate([told[COMPONENT].to_numpy(dtype=np.int64), *ends]))
     one = united(components, np.stack(ends))
     told["of"] = one[np.searchsorted(components, told[COMPONENT].to_numpy(dtype=np.int64))]
     told["first"] = [tuple(value) if isinstance(value, np.ndarray) else value for value in told["first"]]
-    whole = told.groupby("of").agg({"size": "sum", "first": "min"})
+    whole = told.groupby("of").agg({"size": "sum", "first": "min"} | dict.fromkeys(names, "sum"))
     whole = whole.assign(less=-whole["size"]).sort_values(["less", "first"], kind="stable")
     number = np.zeros(one.max(initial=-1) + 1, dtype=np.int32)
     number[whole.index.to_numpy(dtype=np.int64)] = np.arange(1, len(whole) + 1)
-    return _Segments(components, number[one], tuple(int(size) for size in whole["size"]))
+    sizes = whole["size"].to_numpy(dtype=np.int64)
+    centers = rounded(whole[names].to_numpy(dtype=float) / sizes[:, None])
+    return _Segments(components, number[one], tuple(sizes.tolist()), centers)
 
 
 def _core_points(found: DataFrame, segments: _Segments, names: list[str]) -> DataFrame:
-    """The distinct core points with their segments, and their smallest ids where there are ids."""
+    """The distinct core points with their segments and ranks, computed."""
     table = pa.table(
         {COMPONENT: pa.array(segments.components, pa.int64()), SEGMENT: pa.array(segments.segment, pa.int32())}
     )
     of = F.broadcast(found.sparkSession.createDataFrame(table))
     ids = [name for name in (ID,) if name in found.columns]
     core = found.where(f"{HOME} AND {CORE}").select(COMPONENT, *names, *ids)
-    return core.join(of, COMPONENT, "inner").select(*names, *ids, SEGMENT)
+    return _ranked(core.join(of, COMPONENT, "inner").select(*names, *ids, SEGMENT), names, by=[*ids, *names])
+
+
+def _ranked(core: DataFrame, names: list[str], *, by: list[str]) -> DataFrame:
+    """The core points with their place in the order of these columns, from 0, instead of the ids.
+
+    Spark sorts them into partitions; a row's place is its place in its partition after those of the partitions before.
+    """
+    partition, place = f"int(shiftright({RANK}, 33))", f"({RANK} & {(1 << 33) - 1})"  # as Spark numbers rows
+    numbered = core.orderBy(*by).select(*names, SEGMENT, F.monotonically_increasing_id().alias(RANK))
+    with held(numbered) as rows:
+        told = rows.groupBy(F.expr(partition).alias("partition")).count().collect()
+        counts = np.zeros(max((row["partition"] for row in told), default=0) + 1, dtype=np.int64)
+        counts[[row["partition"] for row in told]] = [row["count"] for row in told]
+        before = np.cumsum(counts) - counts
+        rank = F.expr(f"{sql.integers(before)}[{partition}] + {place}").cast("bigint")
+        return settled(rows.select(*names, rank.alias(RANK), SEGMENT))

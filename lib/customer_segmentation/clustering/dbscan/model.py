@@ -1,7 +1,7 @@
 """A fitted DBSCAN: its core points, by which new customers are assigned as the old ones were."""
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,14 +11,16 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
+from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import require_features
+from customer_segmentation.clustering.base import SegmentationModel, finite, require_features, saved_text
 from customer_segmentation.clustering.dbscan.boxes import Boxes
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
-    ID,
+    RANK,
     SEGMENT,
+    assigned,
     assigning,
     assigning_in_box,
     coordinates,
@@ -27,56 +29,71 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_known,
 )
 from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 
-SCHEMA_VERSION = 1
 BYTES_TO_EACH_TASK = 64 << 20
 """Core points up to this size go to every task; with more, customers go to the boxes that have their core points."""
 
+_POSITION = "_position"
+
 
 @dataclass(frozen=True)
-class DBSCANModel:
+class DBSCANModel(SegmentationModel):
     """Segments of core points; a customer within eps of one belongs to the nearest one's segment, else it is noise.
 
-    preparation: how the features are prepared; distances are Euclidean in prepared units.
-    eps_: distance within which customers are neighbours.
+    segment_ids: from the segment with the most core customers at the fit to the one with the fewest; none where all
+        customers were noise.
+    eps_: distance within which customers are neighbours, Euclidean in prepared units.
     min_samples: customers that made a place dense at the fit.
-    sizes_: core customers by segment at the fit; segments are numbered from 1.
+    sizes_: core customers of each segment at the fit.
+    centers_: the means of each segment's core customers.
     boxes_: the parts of space that are worked on apart.
     fingerprint_: of the core points: how many there are, and a checksum.
-    core_points_: a row per distinct core point: its prepared features `_x0`, `_x1` and so on, `_id` (the smallest
-        customer_id there, by which ties are broken; not where the fit had no ids), `_segment`.
+    core_points_: a row per distinct core point: its prepared features `_x0`, `_x1` and so on; `_rank`, its place in the
+        order of the smallest customer_id there (of the coordinates where the fit had no ids), by which ties are
+        broken; `_segment`, the place of its segment in segment_ids, from 1. Holds no customer_id. None where it is not
+        at hand: such a model describes its segments, but can't assign.
     """
 
-    algorithm: str
-    preparation: Preparation
+    ALGORITHMS = ("dbscan",)
+    FEWEST_SEGMENTS = 0
+
     eps_: float
     min_samples: int
     sizes_: tuple[int, ...]
+    centers_: np.ndarray
     boxes_: Boxes
     fingerprint_: tuple[int, int]
-    core_points_: DataFrame
+    core_points_: DataFrame | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (np.isfinite(self.eps_) and self.eps_ > 0 and self.min_samples >= 1):
             raise ValueError("eps must be finite and above 0, min_samples at least 1")
-        if any(size < 1 for size in self.sizes_) or not self.preparation.features:
-            raise ValueError("a model needs features, and core customers in each segment")
+        if len(self.sizes_) != self.k or any(size < 1 for size in self.sizes_):
+            raise ValueError("each segment needs core customers")
+        finite("centers", self.centers_, (self.k, len(self.preparation.features)))
         if any(not 0 <= axis < len(self.preparation.features) for axis in self.boxes_.axis):
             raise ValueError("the boxes are cut along features that the model has not")
 
     @property
-    def segment_ids(self) -> tuple[int, ...]:
-        """The segments, without noise."""
-        return tuple(range(1, len(self.sizes_) + 1))
+    def segment_centers(self) -> np.ndarray:
+        """The means of the segments' core customers."""
+        return self.centers_
 
     def assign(self, features: DataFrame) -> DataFrame:
-        """The frame with segment_id, confidence and is_outlier. Customers of the fit get what the fit found.
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
-        segment_id: the segment of the nearest core point within eps, in a tie that of the smallest id; -1 for noise.
+        Customers of the fit get what the fit found.
+
+        segment_id: the segment of the nearest core point within eps, in a tie that of the lowest rank; -1 for noise.
         confidence: 1 - distance / eps to that core point: 1 where it is, towards 0 at eps, 0 for noise.
         is_outlier: whether the customer is noise.
+        second_segment_id: the other segment with the nearest centre, for noise the one with the nearest centre at
+            all; null where there is none. Segments need not be round, so it need not be the one next to the customer.
+        drivers: between the centres of the two segments, see `scoring.with_reasons`; none for noise.
 
         With few core points the first call collects them, and the result is one pass without a shuffle. With many,
         the different points of the frame are sent to boxes and joined back.
@@ -85,18 +102,53 @@ class DBSCANModel:
             features: any frame with the features' columns, in natural units. A value that is not finite makes noise.
 
         Raises:
-            ConfigurationError: features of the model are not among the columns.
+            ConfigurationError: features of the model are not among the columns, or the model has no core points.
         """
         require_features(features, self.preparation)
         prepared = with_coordinates(features, self.preparation)
         small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BYTES_TO_EACH_TASK
         found = self._assigned_by_task(prepared) if small else self._assigned_by_box(prepared)
+        ids = sql.integers(self.segment_ids) if self.k else "CAST(array() AS ARRAY<INT>)"
         told = {
-            c.SEGMENT_ID: F.col("_found.segment"),
+            c.SEGMENT_ID: F.expr(f"coalesce(get({ids}, _found.segment - 1), {c.NOISE})"),
             c.CONFIDENCE: F.col("_found.confidence"),
             c.IS_OUTLIER: F.col("_found.segment") < 0,
+            _POSITION: F.expr("if(_found.segment < 0, -1, _found.segment - 1)"),
         }
-        return found.withColumns(told).select(*(sql.column(name) for name in features.columns), *told)
+        explained = with_reasons(found.withColumns(told), self, position=_POSITION)
+        added = (c.SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER, c.SECOND_SEGMENT_ID, c.DRIVERS)
+        own = (sql.column(name) for name in features.columns if name not in added)
+        return explained.select(*own, *added)
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each prepared point's segment, -1 for noise. For few core points: it collects them."""
+        core, order, segments = self._collected
+        tree = cKDTree(core.reshape(-1, len(self._names)))
+        segment, _ = assigned(tree, core, order, segments, points, self.eps_)
+        return np.where(segment < 0, -1, segment - 1)
+
+    def with_core_points(self, core_points: DataFrame) -> "DBSCANModel":
+        """The model with its core points, checked. Runs one aggregation.
+
+        Raises:
+            ConfigurationError: the core points are not the model's own.
+        """
+        types: dict[str, Any] = dict(core_points.dtypes)
+        expected = {**dict.fromkeys(self._names, "double"), RANK: "bigint", SEGMENT: "int"}
+        if types != expected:
+            raise ConfigurationError(f"core points need the columns {expected}; found {types}")
+        found = fingerprint(core_points)
+        if found != self.fingerprint_:
+            raise ConfigurationError(
+                f"the core points are not the model's: count and checksum {found}, expected {self.fingerprint_}"
+            )
+        return replace(self, core_points_=core_points)
+
+    @property
+    def _core_points(self) -> DataFrame:
+        if self.core_points_ is None:
+            raise ConfigurationError("a DBSCAN model assigns by its core points, which are not at hand")
+        return self.core_points_
 
     @property
     def _names(self) -> list[str]:
@@ -110,8 +162,8 @@ class DBSCANModel:
 
     @cached_property
     def _collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The core points in a fixed order: their coordinates, order of ids and segments."""
-        table: pa.Table = self.core_points_.toArrow()
+        """The core points in a fixed order: their coordinates, ranks and segments."""
+        table: pa.Table = self._core_points.toArrow()
         points = coordinates(table, self._names)
         by = np.lexsort(points.T[::-1])
         return points[by], order_of(table, self._names)[by], np.asarray(table.column(SEGMENT))[by]
@@ -119,7 +171,7 @@ class DBSCANModel:
     def _assigned_by_box(self, prepared: DataFrame) -> DataFrame:
         names, boxes = self._names, self.boxes_
         point = ", ".join(f"`{name}` double" for name in names)
-        core = self.core_points_
+        core = self._core_points
         columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in core.schema.fields)
         asked = prepared.select(*names).distinct().mapInArrow(routing_home(boxes, names), f"{point}, {BOX} int")
         known = core.mapInArrow(routing_known(boxes, names, self.eps_), f"{columns}, {BOX} int")
@@ -132,57 +184,32 @@ class DBSCANModel:
         )
         return prepared.join(found, names, "left")
 
-    def to_json(self) -> str:
-        """The model without its core points as JSON text, keys sorted."""
-        data = {
-            "schema_version": SCHEMA_VERSION,
-            "algorithm": self.algorithm,
-            "preparation": self.preparation.to_dict(),
+    def to_dict(self) -> dict[str, Any]:
+        """All but the core points."""
+        return {
             "eps": self.eps_,
             "min_samples": self.min_samples,
             "sizes": list(self.sizes_),
+            "centers": self.centers_.tolist(),
             "boxes": self.boxes_.to_dict(),
             "fingerprint": list(self.fingerprint_),
         }
-        return json.dumps(data, sort_keys=True, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str, core_points: DataFrame) -> "DBSCANModel":
-        """Read a model from JSON text and its core points, checking both. Runs one aggregation.
-
-        Raises:
-            ConfigurationError: the text is not a model of this schema version, or the core points are not its own.
-        """
-        try:
-            data = json.loads(text)
-            if data["schema_version"] != SCHEMA_VERSION:
-                raise ValueError(f"schema version {data['schema_version']}, this library reads {SCHEMA_VERSION}")
-            if data["algorithm"] != "dbscan":
-                raise ValueError(f"algorithm {data['algorithm']!r}, not 'dbscan'")
-            points, checksum = data["fingerprint"]
-            model = cls(
-                algorithm="dbscan",
-                preparation=Preparation.from_dict(data["preparation"]),
-                eps_=float(data["eps"]),
-                min_samples=int(data["min_samples"]),
-                sizes_=tuple(int(size) for size in data["sizes"]),
-                boxes_=Boxes.from_dict(data["boxes"]),
-                fingerprint_=(int(points), int(checksum)),
-                core_points_=core_points,
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(f"not a DBSCAN model: {error!r}") from None
-        types: dict[str, Any] = dict(core_points.dtypes)
-        expected = {**dict.fromkeys(model._names, "double"), SEGMENT: "int"}
-        differs = {name: types.get(name, "nothing") for name, type_ in expected.items() if types.get(name) != type_}
-        if differs or set(types) - set(expected) - {ID}:
-            raise ConfigurationError(f"core points need the columns {expected}; found {types}")
-        found = fingerprint(core_points)
-        if found != model.fingerprint_:
-            raise ConfigurationError(
-                f"the core points are not the model's: count and checksum {found}, expected {model.fingerprint_}"
-            )
-        return model
+    def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that `to_dict` told."""
+        points, checksum = data["fingerprint"]
+        sizes = tuple(int(size) for size in data["sizes"])
+        return {
+            "eps_": float(data["eps"]),
+            "min_samples": int(data["min_samples"]),
+            "sizes_": sizes,
+            "centers_": np.array(data["centers"], dtype=float).reshape(
+                len(sizes), len(data["preparation"]["features"])
+            ),
+            "boxes_": Boxes.from_dict(data["boxes"]),
+            "fingerprint_": (int(points), int(checksum)),
+        }
 
     def save(self, spark: SparkSession, path: str) -> None:
         """Write the model to a path that Spark can write; replaces what is there.
@@ -190,9 +217,8 @@ class DBSCANModel:
         Under the path: `core_points`, Parquet; then `model`, one JSON line. A model can't be saved where it was loaded
         from.
         """
-        self.core_points_.write.mode("overwrite").parquet(f"{path}/core_points")
-        line = spark.createDataFrame([(self.to_json(),)], "value string").coalesce(1)
-        line.write.mode("overwrite").text(f"{path}/model")
+        self._core_points.write.mode("overwrite").parquet(f"{path}/core_points")
+        super().save(spark, path)
 
     @classmethod
     def load(cls, spark: SparkSession, path: str) -> "DBSCANModel":
@@ -201,12 +227,12 @@ class DBSCANModel:
         Raises:
             ConfigurationError: there is no such model at the path, or its parts don't belong together.
         """
+        model = cls.from_json(saved_text(spark, path))
         try:
-            line = spark.read.text(f"{path}/model").first()
-            text = line["value"] if line is not None else ""
-            return cls.from_json(text, spark.read.parquet(f"{path}/core_points"))
+            core_points = spark.read.parquet(f"{path}/core_points")
         except AnalysisException as error:
-            raise ConfigurationError(f"{path} holds no DBSCAN model: {error}") from None
+            raise ConfigurationError(f"{path} holds no core points of a DBSCAN model: {error}") from None
+        return model.with_core_points(core_points)
 
 
 def coordinate_names(preparation: Preparation) -> list[str]:

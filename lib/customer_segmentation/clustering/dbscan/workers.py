@@ -10,8 +10,9 @@ from scipy.spatial import cKDTree
 from customer_segmentation.clustering.dbscan.boxes import Boxes, routed, shared_halo
 from customer_segmentation.clustering.dbscan.kernel import clusters, nearest
 
-ID, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
+ID, RANK, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",
+    "_rank",
     "_weight",
     "_box",
     "_home",
@@ -34,7 +35,9 @@ def coordinates(table: pa.Table | pa.RecordBatch, names: list[str]) -> np.ndarra
 
 
 def order_of(table: pa.Table, names: list[str]) -> np.ndarray:
-    """The rank of each row by id, or by coordinates where there are no ids."""
+    """The rank of each row by id, or by coordinates where there are no ids; where it is told, as it is told."""
+    if RANK in table.column_names:
+        return np.asarray(table.column(RANK))
     if ID in table.column_names:
         by = np.asarray(pa.compute.sort_indices(table.column(ID)))
     else:

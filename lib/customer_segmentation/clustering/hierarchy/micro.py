@@ -5,12 +5,15 @@ a sample on the driver says where micro-clusters are, and every row counts for t
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.layout import hashed_share
@@ -72,6 +75,20 @@ def micro_clusters(points: Points, *, at_most: int, seed: int) -> MicroClusters:
             return _each_its_own(rows.to_numpy(dtype=float))
     sites = sites_of(_sample(points, size=SAMPLED * at_most, seed=seed), at_most)
     return _counted(points, np.unique(rounded(sites), axis=0))
+
+
+def with_site(points: DataFrame, columns: Sequence[str], sites: np.ndarray, *, name: str) -> DataFrame:
+    """The frame with the position of each row's nearest site, ties going to the first, under this name."""
+    leaf = LEAF
+    trees: list[cKDTree] = []  # a task's own: made at its first batch
+
+    def nearest(*batch: pd.Series) -> pd.Series:
+        if not trees:
+            trees.append(cKDTree(sites, leafsize=leaf))
+        return pd.Series(trees[0].query(np.column_stack(batch))[1].astype(np.int32))
+
+    told = pandas_udf(nearest, "int")  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    return points.withColumn(name, told(*(F.col(f"`{column}`") for column in columns)))
 
 
 def sites_of(sample: np.ndarray, count: int) -> np.ndarray:

@@ -133,6 +133,11 @@ class HierarchyModel(SegmentationModel):
         ids = tuple(range(1, k + 1))
         return replace(self, segment_ids=ids, macro_k=macro_k, names={}, stability={}, version="")
 
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each prepared point's segment in `segment_ids`."""
+        found: np.ndarray = self.labels_[cKDTree(self.micro.sites, leafsize=LEAF).query(points)[1]]
+        return found
+
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id, drivers, and if asked macro_segment_id.
 
