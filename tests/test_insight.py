@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import CentroidModel, Preparation
 from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm import RFM_GRID
-from customer_segmentation.insight.naming import ACTIONS, action, names
+from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
@@ -63,6 +64,14 @@ def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
 
         assert len(set(told.values())) == 12
         assert [told[p.segment_id] for p in found] == [told_again[number] for number in numbers]
+
+
+def test_noise_is_not_named_by_its_scores_and_has_an_action_of_its_own() -> None:
+    noise, best = profile(-1, (5, 5, 5)), profile(1, (5, 5, 5))
+
+    assert names([noise, best]) == {1: "Champions"}
+    assert with_noise(names([best])) == {-1: NOISE_NAME, 1: "Champions"}
+    assert action(noise) == NOISE_ACTION
 
 
 def test_every_name_of_the_grid_has_an_action() -> None:

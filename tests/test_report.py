@@ -25,6 +25,7 @@ from customer_segmentation.report import ReportContent, palette, render_page, su
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.effects import profile_effects
 from customer_segmentation.report.movement import movement
+from customer_segmentation.report.trust import search, structure
 
 CLUSTERED = ["recency_days", "frequency", "monetary", "discount_rate"]
 OVERALL = {"recency_days": 25.0, "frequency": 46.0, "monetary": 1204.5, "discount_rate": 0.142}
@@ -79,6 +80,12 @@ def usual_segments() -> list[dict[str, Any]]:
     ]
 
 
+def candidate(k: int) -> dict[str, Any]:
+    away = abs(k - 6)
+    figures = {"silhouette": 0.4 - 0.02 * away, "stability": 0.9 - 0.05 * away, "score": 0.7 - 0.03 * away}
+    return {"algorithm": "kmeans", "k": k, "smallest_share": 0.05, **figures}
+
+
 def content(**changes: Any) -> ReportContent:
     run = {
         "run_id": "run-7",
@@ -100,8 +107,8 @@ def content(**changes: Any) -> ReportContent:
         "k": 6,
         "trained_as_of": date(2018, 1, 1),
         "features": CLUSTERED,
-        "quality": {"silhouette": 0.358, "cost": 6421.7},
-        "candidates": [{"k": k, "silhouette": 0.4 - 0.02 * abs(k - 6), "smallest_share": 0.05} for k in range(3, 11)],
+        "quality": {"silhouette": 0.358, "cost": 6421.7, "stability": 0.87, "hopkins": 0.91, "structure": 1.0},
+        "candidates": [candidate(k) for k in range(3, 11)],
         "model": '{"centres": "not to be shown"}',
     }
     moves = [(1, 1, 380), (2, 1, 22), (None, 1, 10), (2, 2, 603), (3, 3, 281), (4, 4, 355), (5, 5, 495), (9, 5, 3)]
@@ -303,8 +310,9 @@ def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
     assert ["Lost", "300", "$54,322"] in page.rows
     assert ["F 4", "104", "204", "304", "404", "504"] in page.rows
     assert ["F 5", "0", "0", "0", "0", "0"] in page.rows
-    assert ["6, chosen", "0.400", "5.0%"] in page.rows
-    assert ["Silhouette", "0.358"] in page.rows
+    assert ["6, chosen", "0.700", "0.400", "0.900", "5.0%"] in page.rows
+    assert ["5", "0.670", "0.380", "0.850", "5.0%"] in page.rows
+    assert ["Silhouette -1 to 1: how much nearer to the own segment than to the next", "0.358"] in page.rows
     assert ["Champions", "380", "22", "10", "412", "0"] in page.rows
 
 
@@ -316,6 +324,62 @@ def test_a_card_says_what_sets_its_segment_apart_and_how_far_to_trust_it(page: P
     assert "Suggested action Reward them." in card
     for word in ("Stable (0.80)", "Doubtful (0.70)", "Unstable (0.10)", "Not measured"):
         assert word in page.text
+
+
+@pytest.mark.parametrize(
+    ("quality", "word", "said"),
+    [
+        ({"structure": 2.0, "silhouette": 0.61, "stability": 0.97}, "Clear", "groups that stand apart"),
+        ({"structure": 1.0, "silhouette": 0.31, "stability": 0.87}, "Weak", "these pass into one another"),
+        ({"structure": 1.0, "silhouette": 0.61, "stability": 0.44}, "Weak", "other ones are found"),
+        ({"structure": 1.0, "silhouette": 0.61}, "Weak", "could not be measured"),
+        ({"structure": 0.0, "silhouette": 0.2, "stability": 0.9}, "None", "cuts through a continuum"),
+    ],
+)
+def test_the_structure_is_a_word_and_a_sentence_that_fits_its_figures(
+    quality: dict[str, float], word: str, said: str
+) -> None:
+    shown = content(model={"quality": quality})
+
+    told = " ".join(printed(shown, 200).split())
+    found = structure(shown)
+
+    assert found is not None
+    assert (found.word, said in found.sentence) == (word.lower(), True)
+    assert f"Structure: {found.word}. {found.sentence}" in told
+    assert ("stability" in found.figures) == ("stability" in quality)
+
+
+def test_the_page_says_the_structure_before_the_segments(page: Page, bare: Page) -> None:
+    assert "Structure Weak The customers form groups, but" in page.text
+    assert page.text.index("Structure Weak") < page.text.index("Segment by segment")
+    assert not any(attributes.get("class") == "verdict" for _, attributes in bare.elements)
+
+
+def test_how_the_number_of_segments_came_about_is_said_for_each_algorithm() -> None:
+    dense = {"candidates": [], "algorithm": "dbscan", "k": 3}
+    set_ = {"eps": "0.25", "min_samples": "12"}
+
+    assert search(content()).startswith("3 to 10 segments were tried")
+    assert "was set and not searched for" in search(content(model={"candidates": None}))
+    assert "12 or more within eps 0.25, as set" in search(content(model={**dense, "parameters": set_}))
+    found = {"eps": '"auto"', "min_samples": "12", "found_eps": "0.31415"}
+    assert "within eps 0.314, measured from the data" in search(content(model={**dense, "parameters": found}))
+
+
+def test_noise_has_no_stability_and_is_explained_only_where_there_is_some(page: Page) -> None:
+    segments = [segment(-1, "Unclassified", 300, "900.00", stability=None, centroid=None), *usual_segments()]
+    gone = [{"from_segment_id": -1, "to_segment_id": 1, "customers": 9, "revenue": Decimal(5)}]
+
+    noisy = Page(render_page(content(segments=segments)))
+    told = " ".join(printed(content(segments=segments), 100).split())
+
+    card = noisy.text.split("Segment by segment")[1].split("How the segments differ")[0].split("Unclassified")[1]
+    assert "Stability" not in card
+    assert "like too few others" in noisy.text
+    assert "like too few others" not in page.text
+    assert "2,469 customers in 6 segments, 300 in none" in told
+    assert {move.from_name for move in movement(content(transitions=gone)).moves} == {"Unclassified"}
 
 
 def test_segments_come_by_value_and_noise_last(page: Page, hostile: Page) -> None:
@@ -470,6 +534,15 @@ def test_the_summary_says_the_run_in_a_line_and_the_segments_in_figures() -> Non
     assert [cell.strip() for cell in champions.split("|")[:5]] == ["Champions", "412", "16.7%", "$1,702,345", "37.1%"]
     assert "full price (9.9% vs 14.2% overall)" in " ".join(champions.split())
     assert "Reward them." in champions
+
+
+def test_the_summary_says_how_far_to_trust_the_segments() -> None:
+    told = " ".join(printed(content(), 90).split())
+
+    assert "Quality: Silhouette 0.358; Stability 0.870; Hopkins statistic 0.910; Cost 6,422" in told
+    assert "Scores: 6 (0.70, chosen), 5 (0.67), 7 (0.67), 4 (0.64)" in told
+    for word in ("highly stable (0.91)", "doubtful (0.70)", "Stability: not measured"):
+        assert word in told
 
 
 def test_the_summary_takes_names_as_they_are_and_not_as_markup() -> None:

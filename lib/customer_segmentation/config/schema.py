@@ -355,7 +355,7 @@ class Preparing(Section):
 class Clustering(Section):
     """How segments are found."""
 
-    algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture"] = "kmeans"
+    algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"] = "kmeans"
     features: Annotated[
         list[FeatureName],
         Field(min_length=1, description="a list of feature names that is not empty"),
@@ -376,12 +376,25 @@ class Clustering(Section):
     sample_size: Annotated[int, Field(ge=100, le=100_000)] = 10_000
     max_iterations: Annotated[int, Field(ge=1, le=1_000)] = 50
     outlier_distance: Annotated[float, Field(gt=0)] = 3.0
+    micro_clusters: Annotated[int, Field(ge=100, le=20_000)] = 2_000
+    eps: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     retrain_after_days: Annotated[int, Field(ge=0)] = 30
 
     @model_validator(mode="after")
     def _range(self) -> "Clustering":
         if self.k_min > self.k_max:
             raise ValueError(f"k_min ({self.k_min}) must not be above k_max ({self.k_max}); lower it or raise k_max")
+        if self.algorithm == "dbscan" and self.k != "auto":
+            raise ValueError(
+                f"has k = {self.k}, but dbscan finds as many segments as there are dense places; set k to auto, and "
+                "eps and min_samples to what dense means"
+            )
+        if self.algorithm != "dbscan" and self.eps != "auto":
+            raise ValueError(
+                f"has an eps, which is a distance of dbscan; the algorithm is {self.algorithm}. Set eps to auto, or "
+                "algorithm to dbscan"
+            )
         return self
 
 

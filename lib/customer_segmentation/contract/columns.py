@@ -53,8 +53,9 @@ IS_OUTLIER = "is_outlier"
 PREVIOUS_SEGMENT_ID = "previous_segment_id"
 DRIVERS = "drivers"
 
-NOISE = -1
-"""The segment_id of customers who are in no segment."""
+NOISE_ID = -1
+"""The segment_id of noise: customers like too few others to be in a segment."""
+NOISE_NAME = "Unclassified"
 
 # Attributes
 HAS_ATTRIBUTES = "has_attributes"

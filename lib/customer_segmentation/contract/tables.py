@@ -322,9 +322,11 @@ _ASSIGNMENT = (
     Column(
         c.CONFIDENCE,
         "double",
-        "How clearly the customer belongs here, 0 to 1: 1 - distance to this segment / distance to the next.",
+        "How clearly the customer belongs here, 0 to 1: 1 - distance to this segment / distance to the next; the "
+        "posterior probability with gaussian_mixture; 1 - distance to the nearest dense place / eps with dbscan, 0 for "
+        "noise.",
     ),
-    Column(c.IS_OUTLIER, "boolean", "Whether the customer lies unusually far from the segment's centre."),
+    Column(c.IS_OUTLIER, "boolean", "Whether the customer lies unusually far from the segment's centre, or is noise."),
     Column(
         c.PREVIOUS_SEGMENT_ID,
         "int",
@@ -334,7 +336,7 @@ _ASSIGNMENT = (
         c.DRIVERS,
         DRIVERS_TYPE,
         "What speaks most for this segment against the next one: feature, the customer's value in natural "
-        "units, and effect, its share (of 1) in the difference of the two distances.",
+        "units, and effect, its share (of 1) in the difference of the two distances; empty for noise.",
     ),
     _MODEL,
     _RUN,
@@ -362,7 +364,7 @@ SEGMENT_PROFILES = Table(
         Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
         Column("customer_share", "double", "Share of all segmented customers, 0 to 1."),
         Column("revenue_share", "double", "Share of all segmented customers' net spend; can be negative."),
-        Column("centroid", "map<string,double>", "Centre of the segment by feature, in natural units."),
+        Column("centroid", "map<string,double>", "Centre of the segment by feature, in natural units; null for noise."),
         Column("averages", "map<string,double>", "Mean of each feature over the segment, in natural units."),
         Column(
             "differentiators",
@@ -378,7 +380,8 @@ SEGMENT_PROFILES = Table(
         Column(
             "stability",
             "double",
-            "Mean Jaccard index over bootstrap refits, 0 to 1: under .60 unstable, above .75 stable (Hennig 2007).",
+            "Mean Jaccard index over bootstrap refits, 0 to 1: under .60 unstable, above .75 stable (Hennig 2007); "
+            "null for noise, and where it can't be measured.",
         ),
         Column("action", "string", "Suggested marketing action."),
     ),
@@ -406,15 +409,21 @@ MODEL_RUNS = Table(
         Column("algorithm", "string", "Clustering algorithm."),
         Column("k", "int", "Number of segments."),
         Column("trained_as_of", "date", "As-of date of the features it was trained on."),
-        Column("parameters", "map<string,string>", "Parameters of the training."),
+        Column(
+            "parameters",
+            "map<string,string>",
+            "Parameters of the training; found_*: found where one says auto.",
+        ),
         Column("features", "array<string>", "Features the customers were clustered on."),
         Column(
             "quality",
             "map<string,double>",
             (
                 "Quality figures: silhouette, calinski_harabasz, davies_bouldin, cost and smallest_share over all "
-                "customers of the training; stability (mean adjusted Rand index of bootstraps), hopkins and structure "
-                "(0 none, 1 weak, 2 clear) on a weighted sample."
+                "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
+                "hopkins and structure (0 none, 1 weak, 2 clear) on a weighted sample; noise_share, the customers in "
+                "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative. Shares "
+                "are 0 to 1. What is not defined or can't be measured is left out."
             ),
         ),
         Column(
@@ -431,6 +440,19 @@ MODEL_RUNS = Table(
         Column("configuration", "string", "Fingerprint of the settings that made it."),
     ),
     key=(c.MODEL_VERSION,),
+)
+
+MODEL_CORE_POINTS = Table(
+    "model_core_points",
+    "a place in the space of the features where customers are dense, of a dbscan model; it names no customer",
+    (
+        Column(c.MODEL_VERSION, "string", "Model that the place is part of; see model_runs."),
+        Column("segment", "int", "Place of its segment among the model's segments, from 1; not the segment_id."),
+        Column("rank", "bigint", "What breaks ties: the lower of two equally near places counts. From 0."),
+        Column("point", "array<double>", "Coordinates in prepared units, in the order of model_runs.features."),
+    ),
+    key=(c.MODEL_VERSION, "rank"),
+    partitioned_by=(c.MODEL_VERSION,),
 )
 
 PIPELINE_RUNS = Table(
@@ -542,3 +564,6 @@ ALL_TABLES: tuple[Table, ...] = (
     MODEL_RUNS,
     PIPELINE_RUNS,
 )
+
+MODEL_TABLES: tuple[Table, ...] = (MODEL_CORE_POINTS,)
+"""What only models of some algorithms write."""

@@ -1,7 +1,9 @@
 """Names and actions for segments, from their profiles alone: a cluster's number never enters."""
 
 from collections import Counter
+from collections.abc import Mapping
 
+from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
 from customer_segmentation.contract.features import FEATURE_BY_NAME
 from customer_segmentation.features.rfm import GRID_SCORES, SEGMENT_OF_CELL
 from customer_segmentation.insight.profiles import Profile
@@ -23,6 +25,9 @@ ACTIONS: dict[str, str] = {
 }
 
 
+NOISE_ACTION = "No campaign fits them all: look at them one by one, the biggest spenders first."
+
+
 def base_name(profile: Profile) -> str:
     """The RFM grid's name for the segment's mean scores."""
     cell = "".join(str(min(GRID_SCORES, max(1, int(score + 0.5)))) for score in profile.rfm)
@@ -30,16 +35,19 @@ def base_name(profile: Profile) -> str:
 
 
 def action(profile: Profile) -> str:
-    """What marketing could do with the segment."""
+    """What marketing could do with the segment, or with noise."""
+    if profile.segment_id == NOISE_ID:
+        return NOISE_ACTION
     return ACTIONS[base_name(profile)]
 
 
 def names(profiles: list[Profile]) -> dict[int, str]:
-    """A distinct name for every segment by its id.
+    """A distinct name for every segment by its id; noise keeps its own, see `with_noise`.
 
     A segment takes the grid's name for its mean scores. Where several take the same one, each adds the words for
     what sets it apart from its namesakes, then its scores, then a place by revenue.
     """
+    profiles = [profile for profile in profiles if profile.segment_id != NOISE_ID]
     told = {profile.segment_id: base_name(profile) for profile in profiles}
     for name, count in Counter(told.values()).items():
         if count > 1:
@@ -49,6 +57,11 @@ def names(profiles: list[Profile]) -> dict[int, str]:
     told = _refined(told, {profile.segment_id: _scores(profile) for profile in profiles})
     by_revenue = sorted(profiles, key=lambda p: (-p.revenue, -p.customers, p.segment_id))
     return _refined(told, {profile.segment_id: f" no. {place}" for place, profile in enumerate(by_revenue, 1)})
+
+
+def with_noise(names: Mapping[int, str]) -> dict[int, str]:
+    """The names, and that of noise: a model meets some when its fit had none."""
+    return {NOISE_ID: NOISE_NAME, **names}
 
 
 def _refined(told: dict[int, str], endings: dict[int, str]) -> dict[int, str]:

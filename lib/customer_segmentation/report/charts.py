@@ -13,18 +13,16 @@ from customer_segmentation.report.chart_style import (
     AS_GIVEN,
     NARROW,
     SMALL,
-    TEXT,
     band_names,
     data,
     drawing,
     name_room,
     names_axis,
-    plain_axis,
     strength,
 )
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.effects import profile_effects, profile_features
-from customer_segmentation.report.palette import ABOVE, ACCENT, BELOW, INK, SOFT, SURFACE, segment_tone
+from customer_segmentation.report.palette import ABOVE, BELOW, INK, SOFT, SURFACE, segment_tone
 from customer_segmentation.report.wording import effect, feature_name, known, share
 
 _PALE = 0.3
@@ -142,40 +140,6 @@ def profile_chart(content: ReportContent, *, width: int, narrow: bool = False) -
     figures = base.mark_text(fontSize=SMALL, color=INK.light).encode(text="label:N")
     layers = [cells, figures, *([band_names(base, _order(content), width)] if narrow else [])]
     return drawing(layers, width, 58 if narrow else 38)
-
-
-def silhouette_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
-    """Silhouette of every number of segments that was tried, the chosen one marked."""
-    rows = [
-        {"k": row["k"], "silhouette": float(row["silhouette"]), "label": f"{row['k']} chosen"}
-        for row in content.model["candidates"] or ()
-        if known(row["silhouette"])
-    ]
-    base = alt.Chart(data(rows)).encode(
-        x=alt.X(
-            "k:Q",
-            title="Number of segments",
-            scale=alt.Scale(nice=False, padding=16),
-            axis=plain_axis(values=[row["k"] for row in rows], format="d", grid=False, labelOverlap=True),
-        ),
-        y=alt.Y(
-            "silhouette:Q",
-            title="Silhouette",
-            scale=alt.Scale(zero=False, nice=True, padding=12),
-            axis=plain_axis(tickCount=5, format=".2f", grid=True),
-        ),
-    )
-    chosen = base.properties(data=data([row for row in rows if row["k"] == content.model["k"]]))
-    return drawing(
-        [
-            base.mark_line(color=ACCENT.light, strokeWidth=2),
-            base.mark_point(color=ACCENT.light, fill=SURFACE.light, size=46, strokeWidth=2, opacity=1),
-            chosen.mark_point(color=ACCENT.light, filled=True, size=150, opacity=1),
-            chosen.mark_text(dy=-16, fontSize=TEXT, fontWeight=600, color=INK.light).encode(text="label:N"),
-        ],
-        width,
-        fixed_height=250,
-    )
 
 
 def _order(content: ReportContent) -> list[str]:

@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from customer_segmentation.contract.columns import CUSTOMER_ID
+from customer_segmentation.contract.columns import CUSTOMER_ID, NOISE_ID
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.report.wording import plain
 
 Row = Mapping[str, Any]
 """A row as `pyspark.sql.Row.asDict(recursive=True)` gives it."""
-
-NOISE_ID = -1
 
 _NEEDED: dict[str, frozenset[str]] = {
     "run": frozenset(

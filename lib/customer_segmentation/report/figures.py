@@ -5,6 +5,7 @@ from collections.abc import Callable
 import altair as alt
 
 from customer_segmentation.report import charts, rfm_charts
+from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.drawing import HALF, PHONE, WIDE, Figure, figure, svg
 from customer_segmentation.report.effects import profile_features
@@ -30,8 +31,8 @@ def draw(content: ReportContent) -> dict[str, Figure]:
     if content.rfm_segments:
         drawn["rfm_bars"] = _pair(rfm_charts.rfm_bars, content, "Bars: customers in each RFM segment.", HALF)
     if any(known(row["silhouette"]) for row in content.model["candidates"] or ()):
-        label = f"Line: silhouette by number of segments; {content.model['k']} were chosen."
-        drawn["silhouette"] = _pair(charts.silhouette_chart, content, label, HALF)
+        label = f"Lines: score, silhouette and stability by number of segments; {content.model['k']} were chosen."
+        drawn["candidates"] = _pair(candidates_chart, content, label, HALF)
     return drawn
 
 

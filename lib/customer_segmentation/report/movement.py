@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.palette import segment_tone
 
@@ -108,5 +109,7 @@ def movement(content: ReportContent) -> Movement:
 
 
 def _name_of(segment_id: int, names: Mapping[int, str]) -> str:
-    """The segment's name; one that no longer exists goes by its number."""
+    """The segment's name; one that no longer exists goes by its number, noise by its own name."""
+    if segment_id == NOISE_ID:
+        return names.get(segment_id, NOISE_NAME)
     return names.get(segment_id, f"Segment {segment_id}, no longer there")

@@ -1,6 +1,7 @@
 """The report as one HTML page that needs nothing beside itself: no network, no scripts, no fonts."""
 
-from customer_segmentation.report import effects, palette, rfm, view, wording
+from customer_segmentation.contract.columns import NOISE_ID
+from customer_segmentation.report import effects, palette, rfm, trust, view, wording
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
 from customer_segmentation.report.template import environment, needs_extra
@@ -32,9 +33,13 @@ def render_page(content: ReportContent) -> str:
             rfm_rows=rfm.rfm_rows(content),
             movement=movement(content) if content.has_previous_run else None,
             moves_shown=MOVES_SHOWN,
-            search=view.search(content),
-            quality=view.quality(content),
+            structure=trust.structure(content),
+            structures=trust.STRUCTURES,
+            search=trust.search(content),
+            tried=trust.tried(content),
+            quality=trust.quality(content),
             reasons=view.reasons(content),
+            noise_id=NOISE_ID,
             palette=palette,
             w=wording,
         )

@@ -7,7 +7,7 @@ The segments' colours stay at least .09 apart in OKLab for normal sight and simu
 
 from dataclasses import dataclass
 
-from customer_segmentation.report.content import NOISE_ID
+from customer_segmentation.contract.columns import NOISE_ID
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from customer_segmentation.contract.columns import NOISE_ID
+from customer_segmentation.report import trust
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.content import ReportContent, Row
 
-STACKED_UNDER = 110
+STACKED_UNDER = 130
 """Columns of the terminal under which what sets a segment apart stands below its name."""
 FIGURES_FROM = 160
 """Columns of the terminal from which what sets a segment apart is told with its figures."""
 _APART = 3
+_SCORES = 4
+"""Numbers of segments whose scores are told."""
 
 _WITHOUT_UNICODE = str.maketrans({"–": "-", "…": "..."})
 
@@ -24,6 +28,8 @@ def summary(content: ReportContent, console: Console) -> None:
     Where the console is no terminal the text is plain; letters that its encoding lacks read as question marks.
     """
     console.print(as_text(console, headline(content), "bold"))
+    for line in verdict(content):
+        console.print(as_text(console, line))
     console.print()
     stacked = console.width < STACKED_UNDER
     table = Table(
@@ -37,6 +43,7 @@ def summary(content: ReportContent, console: Console) -> None:
     for heading in ("Customers", "Share", "Revenue", "Share"):
         table.add_column(heading, justify="right", no_wrap=True)
     if not stacked:
+        table.add_column("Stability", no_wrap=True)
         table.add_column("What sets it apart", overflow="fold", ratio=3)
         table.add_column("Suggested action", overflow="fold", ratio=3)
     names = content.names
@@ -53,11 +60,13 @@ def summary(content: ReportContent, console: Console) -> None:
                 w.share(row["revenue_share"]),
             )
         ]
+        again = as_text(console, _stability(row))
         if stacked:
-            below = [Padding(part, (0, 0, 0, 2)) for part in (apart, action) if part]
+            again = Text.assemble("Stability: ", again) if again else again
+            below = [Padding(part, (0, 0, 0, 2)) for part in (apart, action, again) if part]
             table.add_row(Group(name, *below), *figures, end_section=True)
         else:
-            table.add_row(name, *figures, apart, action)
+            table.add_row(name, *figures, again, apart, action)
     console.print(table)
 
 
@@ -68,7 +77,27 @@ def headline(content: ReportContent) -> str:
         f"As of {w.day(run['as_of_date'])}: "
         + w.accounted(*(run[name] for name in ("rows_in", "rows_accepted", "rows_rejected", "rows_left_out")))
         + f"; {w.count(run['customers'])} customers in {w.count(run['segments'])} segments"
+        + "".join(f", {w.count(row['customers'])} in none" for row in content.segments if row["segment_id"] == NOISE_ID)
     )
+
+
+def verdict(content: ReportContent) -> list[str]:
+    """How far to trust the segments: the structure, the quality figures, and what was tried; a line each."""
+    found = trust.structure(content)
+    figures = "; ".join(f"{figure.name} {figure.value}" for figure in trust.quality(content))
+    scores = trust.best_scores(content, _SCORES)
+    return [
+        *([f"Structure: {found.word}. {found.sentence}"] if found else []),
+        *([f"Quality: {figures}"] if figures else []),
+        trust.search(content) + (f" Scores: {scores}" if scores else ""),
+    ]
+
+
+def _stability(row: Row) -> str:
+    if row["segment_id"] == NOISE_ID:
+        return ""
+    word = w.stability(row["stability"])
+    return f"{word} ({row['stability']:.2f})" if w.known(row["stability"]) else word
 
 
 def _apart(row: Row, currency: str, *, figures: bool) -> str:

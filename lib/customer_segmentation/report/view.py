@@ -4,18 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.report import wording as w
-from customer_segmentation.report.content import NOISE_ID, ReportContent, Row
+from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.palette import segment_tone
 
 _DIFFERENTIATORS = 4
 _TRAITS = 3
-
-_QUALITY_NAMES = {
-    "cost": "Cost: squared distances to the centres",
-    "davies_bouldin": "Davies-Bouldin index",
-    "calinski_harabasz": "Calinski-Harabasz index",
-}
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Card:
-    """A segment as its card shows it. `tone` names its colour; `stability` is a word or two."""
+    """A segment as its card shows it. `tone` names its colour; `stability` is a word or two; empty for noise."""
 
     segment_id: int
     name: str
@@ -99,29 +94,13 @@ def cards(content: ReportContent) -> list[Card]:
             average=w.money(average_spend(row), currency),
             apart=[(w.apart_words(told), w.apart_figures(told, currency)) for told in w.telling(row, _DIFFERENTIATORS)],
             traits=[w.trait(told) for told in (row["traits"] or ())[:_TRAITS]],
-            stability=w.stability(row["stability"]),
+            stability=w.stability(row["stability"]) if row["segment_id"] != NOISE_ID else "",
             stability_grade=w.STABILITY.index(w.stability(row["stability"])),
             stability_index=f"{row['stability']:.2f}" if w.known(row["stability"]) else "",
             action=w.plain(row["action"]),
         )
         for row in content.by_value
     ]
-
-
-def search(content: ReportContent) -> str:
-    """One sentence on how the number of segments came about."""
-    tried = sorted(row["k"] for row in content.model["candidates"] or ())
-    chosen = w.count(content.model["k"])
-    if not tried:
-        return f"The number of segments, {chosen}, was set and not searched for."
-    tried_from, tried_to = w.count(tried[0]), w.count(tried[-1])
-    return f"{tried_from} to {tried_to} segments were tried on a sample of the customers; {chosen} were chosen."
-
-
-def quality(content: ReportContent) -> list[tuple[str, str]]:
-    """The model's quality figures by name."""
-    figures: Mapping[str, float] = content.model["quality"] or {}
-    return [(_QUALITY_NAMES.get(name) or w.feature_name(name), w.figure(figures[name])) for name in sorted(figures)]
 
 
 def reasons(content: ReportContent) -> list[tuple[str, str, str, float]]:

@@ -11,7 +11,7 @@ from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
-from customer_segmentation.insight.naming import action
+from customer_segmentation.insight.naming import action, with_noise
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
@@ -42,7 +42,8 @@ def assign_segments(run: Run) -> None:
         _write_profiles(run, model, found, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
-        stage.result = f"{len(found)} segments"
+        noise = sum(profile.customers for profile in found if profile.segment_id == c.NOISE_ID)
+        stage.result = f"{_segments(found)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
         counts = checked(run, features, segmented, found)
@@ -58,7 +59,7 @@ def _previous_assignment(run: Run) -> DataFrame | None:
 
 
 def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> DataFrame:
-    names = F.create_map(*(F.lit(part) for pair in sorted(model.names.items()) for part in pair))
+    names = F.create_map(*(F.lit(part) for pair in sorted(with_noise(model.names).items()) for part in pair))
     by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
     return assigned.withColumns(
         {
@@ -72,19 +73,19 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
 def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], segmented: DataFrame) -> None:
     customers = run.customers()
     told = traits(segmented, customers) if customers is not None else {}
-    centers = model.natural_centers()
+    centers, names = model.natural_centers(), with_noise(model.names)
     everybody = sum(profile.customers for profile in found)
     revenue = sum(profile.revenue for profile in found)
     rows = [
         {
             c.RUN_ID: run.run_id,
             c.SEGMENT_ID: profile.segment_id,
-            c.SEGMENT_NAME: model.names[profile.segment_id],
+            c.SEGMENT_NAME: names[profile.segment_id],
             "customers": profile.customers,
             "revenue": profile.revenue,
             "customer_share": profile.customers / everybody,
             "revenue_share": float(profile.revenue / revenue) if revenue else None,
-            "centroid": centers[profile.segment_id],
+            "centroid": centers.get(profile.segment_id),
             "averages": profile.averages,
             "differentiators": [vars(differentiator) for differentiator in profile.differentiators],
             "traits": told.get(profile.segment_id, []),
@@ -120,6 +121,10 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
     return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
 
 
+def _segments(found: list[Profile]) -> int:
+    return len([profile for profile in found if profile.segment_id != c.NOISE_ID])
+
+
 def _warned(run: Run) -> dict[str, int]:
     """Accepted lines by warning."""
     if "warn" not in run.config.checks.severity.values():
@@ -144,7 +149,7 @@ def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts:
         "rejected_by_reason": reading.by_reason,
         "warned_by_code": _warned(run),
         **counts,
-        "segments": len([profile for profile in found if profile.segment_id >= 0]),
+        "segments": _segments(found),
         "input_versions": run.input_versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering.dbscan import DBSCANModel, core_points_of
 from customer_segmentation.clustering.saved import model_from_json
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
@@ -142,7 +143,14 @@ class Run:
             .select("model")
             .first()
         )
-        return model_from_json(row["model"]) if row else None
+        return model_from_json(row["model"], self._core_points) if row else None
+
+    def _core_points(self, model: DBSCANModel) -> DataFrame:
+        """The registered core points of a model."""
+        self._require(t.MODEL_CORE_POINTS, "train")
+        return core_points_of(
+            model, self.warehouse.rows(t.MODEL_CORE_POINTS, column=c.MODEL_VERSION, value=model.version)
+        )
 
     @property
     def young_model(self) -> SegmentationModel | None:

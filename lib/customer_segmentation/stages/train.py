@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from customer_segmentation import __version__
 from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -16,7 +17,7 @@ from customer_segmentation.stages.run import Run
 
 
 def train_segments(run: Run, *, anew: bool = False) -> None:
-    """Train on the run's customers, name the segments and register the model.
+    """Train on the run's customers, name the segments and register the model, what it needs first.
 
     Args:
         anew: train even where a registered model is young enough to serve on.
@@ -47,12 +48,13 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
+    found = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.found.items()}}
     row = {
         c.MODEL_VERSION: model.version,
         "algorithm": model.algorithm,
         "k": model.k,
         "trained_as_of": model.trained_as_of,
-        "parameters": {name: json.dumps(value) for name, value in {**settings, "seed": run.config.seed}.items()},
+        "parameters": {name: json.dumps(value) for name, value in (settings | found).items()},
         "features": model.preparation.names,
         "quality": training.quality,
         "candidates": training.candidate_rows(),
@@ -61,5 +63,8 @@ def _register(run: Run, model: SegmentationModel, training: Training) -> None:
         "data_version": run.input_versions[t.TRANSACTIONS.name],
         "configuration": run.model_settings,
     }
+    if isinstance(model, DBSCANModel):
+        points = core_point_rows(model)
+        run.warehouse.replace(t.MODEL_CORE_POINTS, points, column=c.MODEL_VERSION, value=model.version)
     run.warehouse.replace_row(t.MODEL_RUNS, row, column=c.MODEL_VERSION, value=model.version)
     run.newest_model = model

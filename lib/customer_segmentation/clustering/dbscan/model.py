@@ -110,7 +110,7 @@ class DBSCANModel(SegmentationModel):
         found = self._assigned_by_task(prepared) if small else self._assigned_by_box(prepared)
         ids = sql.integers(self.segment_ids) if self.k else "CAST(array() AS ARRAY<INT>)"
         told = {
-            c.SEGMENT_ID: F.expr(f"coalesce(get({ids}, _found.segment - 1), {c.NOISE})"),
+            c.SEGMENT_ID: F.expr(f"coalesce(get({ids}, _found.segment - 1), {c.NOISE_ID})"),
             c.CONFIDENCE: F.col("_found.confidence"),
             c.IS_OUTLIER: F.col("_found.segment") < 0,
             _POSITION: F.expr("if(_found.segment < 0, -1, _found.segment - 1)"),
@@ -145,7 +145,8 @@ class DBSCANModel(SegmentationModel):
         return replace(self, core_points_=core_points)
 
     @property
-    def _core_points(self) -> DataFrame:
+    def core_points(self) -> DataFrame:
+        """The core points; a ConfigurationError where they are not at hand."""
         if self.core_points_ is None:
             raise ConfigurationError("a DBSCAN model assigns by its core points, which are not at hand")
         return self.core_points_
@@ -163,7 +164,7 @@ class DBSCANModel(SegmentationModel):
     @cached_property
     def _collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The core points in a fixed order: their coordinates, ranks and segments."""
-        table: pa.Table = self._core_points.toArrow()
+        table: pa.Table = self.core_points.toArrow()
         points = coordinates(table, self._names)
         by = np.lexsort(points.T[::-1])
         return points[by], order_of(table, self._names)[by], np.asarray(table.column(SEGMENT))[by]
@@ -171,7 +172,7 @@ class DBSCANModel(SegmentationModel):
     def _assigned_by_box(self, prepared: DataFrame) -> DataFrame:
         names, boxes = self._names, self.boxes_
         point = ", ".join(f"`{name}` double" for name in names)
-        core = self._core_points
+        core = self.core_points
         columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in core.schema.fields)
         asked = prepared.select(*names).distinct().mapInArrow(routing_home(boxes, names), f"{point}, {BOX} int")
         known = core.mapInArrow(routing_known(boxes, names, self.eps_), f"{columns}, {BOX} int")
@@ -217,7 +218,7 @@ class DBSCANModel(SegmentationModel):
         Under the path: `core_points`, Parquet; then `model`, one JSON line. A model can't be saved where it was loaded
         from.
         """
-        self._core_points.write.mode("overwrite").parquet(f"{path}/core_points")
+        self.core_points.write.mode("overwrite").parquet(f"{path}/core_points")
         super().save(spark, path)
 
     @classmethod

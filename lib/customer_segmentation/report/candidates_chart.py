@@ -1,0 +1,84 @@
+"""What was tried, as a Vega-Lite specification: data in, no drawing."""
+
+from typing import Any
+
+import altair as alt
+
+from customer_segmentation.report.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, plain_axis
+from customer_segmentation.report.content import ReportContent
+from customer_segmentation.report.palette import ACCENT, INK, SOFT, SURFACE
+from customer_segmentation.report.trust import candidates
+from customer_segmentation.report.wording import known
+
+_NAMES = 66
+"""Pixels for the lines' names at their ends."""
+_APART = 0.075
+"""Least distance of two names, as a share of the height."""
+_LINES = (
+    ("score", 2.5, ACCENT, "Score"),
+    ("stability", 1.5, SOFT, "Stability"),
+    ("silhouette", 1.5, SOFT, "Silhouette"),
+)
+
+
+def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
+    """Score, stability and silhouette of every number of segments that was tried, the chosen one marked."""
+    found = candidates(content)
+    rows: list[dict[str, Any]] = [
+        {"line": name, "k": row["k"], "value": float(row[column]), "colour": tone.light, "width": thick}
+        for column, thick, tone, name in _LINES
+        for row in found
+        if known(row.get(column))
+    ]
+    ks = [row["k"] for row in found]
+    lowest = min([0.0, *(row["value"] for row in rows)])
+    ends = _apart(
+        [row for i, row in enumerate(rows) if i + 1 == len(rows) or rows[i + 1]["line"] != row["line"]], lowest
+    )
+    room = (max(ks) - min(ks) or 1) * _NAMES / (width - _NAMES - 60)
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X(
+            "k:Q",
+            title="Number of segments",
+            scale=alt.Scale(domain=[min(ks) - room / 8, max(ks) + room], nice=False),
+            axis=plain_axis(values=ks, format="d", grid=False, labelOverlap=True),
+        ),
+        y=alt.Y(
+            "value:Q",
+            title=None,
+            scale=alt.Scale(domain=[lowest, 1.0], nice=False, padding=8),
+            axis=plain_axis(tickCount=5, format=".1f", grid=True),
+        ),
+        color=alt.Color("colour:N", **AS_GIVEN),
+        detail="line:N",
+    )
+    chosen = [row for row in rows if row["k"] == content.model["k"]]
+    mark = base.properties(data=data(chosen))
+    top = max((row["value"] for row in chosen), default=1.0)
+    label = base.properties(
+        data=data([{"k": content.model["k"], "value": top, "label": f"{content.model['k']} chosen"}])
+    )
+    return drawing(
+        [
+            base.mark_line().encode(strokeWidth=alt.StrokeWidth("width:Q", **AS_GIVEN)),
+            mark.mark_point(fill=SURFACE.light, size=60, strokeWidth=2, opacity=1),
+            label.mark_text(dy=-14, fontSize=TEXT, fontWeight=600, color=INK.light).encode(
+                text="label:N", color=alt.value(INK.light)
+            ),
+            base.properties(data=data(ends))
+            .mark_text(align="left", dx=8, fontSize=SMALL)
+            .encode(text="line:N", y=alt.Y("at:Q")),
+        ],
+        width,
+        fixed_height=270,
+    )
+
+
+def _apart(ends: list[dict[str, Any]], lowest: float) -> list[dict[str, Any]]:
+    """The ends of the lines with where their names go: no two on one another."""
+    least, told = _APART * (1.0 - lowest), []
+    below = lowest - least
+    for row in sorted(ends, key=lambda row: row["value"]):
+        below = max(row["value"], below + least)
+        told.append({**row, "at": below})
+    return told
