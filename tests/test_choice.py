@@ -132,7 +132,17 @@ def test_structure_is_clear_only_where_it_is_separated_and_stable() -> None:
     assert clear.word.startswith("clear structure")
     assert replace(clear, rand=0.5).word.startswith("weak structure")
     assert replace(clear, silhouette=0.4).word.startswith("weak structure")
+    assert "not looked for again" in replace(clear, rand=float("nan")).word
+    assert replace(clear, rand=float("nan")).grade == 1
     assert hopkins(np.zeros((30, 2)), seed=1) == 1.0
+
+
+def test_one_segment_is_no_structure() -> None:
+    points, _ = separated(21, 3, 2, rows=200)
+
+    found = structure(whole(points), k=1, rand=1.0, seed=1)
+
+    assert (found.grade, found.word) == (0, "no structure: all customers that are in a segment are in one")
 
 
 def candidate(k: int, silhouette: float, share: float = 0.1, **more: float) -> Candidate:

@@ -254,6 +254,33 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "a date with a time": ("as_of: 2024-12-31 10:00:00", ["as_of: must be a date", "found '2024-12-31 10:00:00'"]),
     "a date without dashes": ("generate: {start: 20240101}", ["generate.start: must be a date", "found 20240101"]),
     # values that do not go together
+    "a number of segments for dbscan": (
+        "clustering: {algorithm: dbscan, k: 6}",
+        ["clustering: has k = 6, but dbscan finds as many segments as there are dense places; set k to auto, and eps"],
+    ),
+    "an eps for another algorithm": (
+        "clustering: {eps: 0.5}",
+        ["clustering: has an eps, which is a distance of dbscan; the algorithm is kmeans. Set eps to auto"],
+    ),
+    "an eps of nothing": (
+        "clustering: {algorithm: dbscan, eps: 0}",
+        ["clustering.eps: must be auto or a number above 0; found 0 ("],
+    ),
+    "an eps without end": ("clustering: {algorithm: dbscan, eps: .inf}", ["clustering.eps: must be auto or a number"]),
+    "a misspelt eps": (
+        "clustering: {algorithm: dbscan, eps: aut}",
+        ["clustering.eps: must be auto or a number above 0; found 'aut'; did you mean auto?"],
+    ),
+    "a quoted eps": ("clustering: {algorithm: dbscan, eps: '0.5'}", ["found '0.5'; write it without quotes"]),
+    "no samples": (
+        "clustering: {algorithm: dbscan, min_samples: 0}",
+        ["clustering.min_samples: must be a whole number from 1 to 1,000,000; found 0"],
+    ),
+    "too few micro-clusters": (
+        "clustering: {algorithm: agglomerative, micro_clusters: 7}",
+        ["clustering.micro_clusters: must be a whole number from 100 to 20,000; found 7"],
+    ),
+    "a misspelt algorithm": ("clustering: {algorithm: dbscn}", ["found 'dbscn'; did you mean dbscan?"]),
     "k_min above k_max": ("clustering: {k_min: 9, k_max: 4}", ["clustering: k_min (9) must not be above k_max (4)"]),
     "fewer lines than customers": ("generate: {lines: 10}", ["generate: lines (10) must be at least customers (5000)"]),
     "a catalog without schema": ("tables: {catalog: main}", ["tables: has a catalog but no schema; name the schema"]),

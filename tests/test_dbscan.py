@@ -12,15 +12,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from scipy.spatial import cKDTree
 from sklearn import cluster
 
 from customer_segmentation.clustering import load_model
+from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
 from customer_segmentation.clustering.dbscan.boxes import Boxes, clusters_by_box, crowd_halo
 from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
 from customer_segmentation.clustering.dbscan.knee import knee
+from customer_segmentation.clustering.dbscan.stability import density_stability
+from customer_segmentation.clustering.stability import BOOTSTRAPS
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.generated import ROOT
+from tests.test_choice import whole
 
 TRIALS = 500
 COLUMNS = ["a", "b", "c"]
@@ -260,6 +265,40 @@ def test_reasons_are_told_between_the_centres_and_noise_has_none(
     assert not any(len(drivers) for drivers in rows.drivers[noise])
     assert np.mean([len(drivers) > 0 for drivers in rows.drivers[~noise]]) > 0.9
     assert fitted.labels(rows[COLUMNS].to_numpy()).tolist() == [max(segment - 1, -1) for segment in rows.segment_id]
+
+
+def test_stability_is_that_of_scikit_learns_clusters_of_customers_drawn_anew(
+    table: pd.DataFrame, fitted: DBSCANModel
+) -> None:
+    points = table[COLUMNS].to_numpy()
+    own, generator = fitted.labels(points), np.random.default_rng(3)
+    overlaps = []
+    for _ in range(BOOTSTRAPS):
+        drawn = np.bincount(generator.integers(len(points), size=len(points)), minlength=len(points))
+        here = np.flatnonzero(drawn)
+        reference = cluster.DBSCAN(eps=EPS, min_samples=MIN_SAMPLES).fit(points[here], sample_weight=drawn[here])
+        core = here[reference.core_sample_indices_]
+        cluster_of = reference.labels_[reference.core_sample_indices_]
+        apart, nearest = cKDTree(points[core]).query(points)
+        label = np.where(apart <= EPS, cluster_of[nearest], -1)
+        overlaps.append(
+            [
+                max(((own == i) & (label == j)).sum() / ((own == i) | (label == j)).sum() for j in set(cluster_of))
+                for i in range(fitted.k)
+            ]
+        )
+
+    found = density_stability(whole(points), fitted, seed=3)
+
+    assert found is not None
+    assert found.segments == pytest.approx(np.mean(overlaps, axis=0), abs=0.01)  # equally near core points
+    assert 0.5 < found.rand < 1
+
+
+def test_a_sample_of_the_customers_tells_nothing_of_how_dense_they_are(fitted: DBSCANModel) -> None:
+    sample = Coreset(np.zeros((10, 3)), np.full(10, 5.0), 50)
+
+    assert density_stability(sample, fitted, seed=1) is None
 
 
 def test_segments_that_are_numbered_anew_stay_the_same_segments(frame_: DataFrame, fitted: DBSCANModel) -> None:

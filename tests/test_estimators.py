@@ -1,6 +1,7 @@
 """Bisecting k-means, Gaussian mixtures, degenerate customers and saved models of any kind."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from customer_segmentation.clustering import (
+    AgglomerativeClustering,
     BisectingKMeans,
     CentroidModel,
     GaussianMixture,
@@ -30,6 +32,7 @@ from customer_segmentation.clustering.mixture import _by_density
 from customer_segmentation.clustering.points import as_they_are
 from customer_segmentation.clustering.scoring import _driving, _scoring, by_distance
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from tests.generated import ROOT
 from tests.test_clustering import as_frame, blobs
 from tests.test_hierarchy import fitted
 
@@ -277,3 +280,50 @@ def test_a_damaged_mixture_is_refused(damage: Callable[[dict], None]) -> None:
 
     with pytest.raises(ConfigurationError, match="not a segmentation model"):
         model_from_json(json.dumps(data))
+
+
+def estimators() -> dict[str, GaussianMixture | AgglomerativeClustering]:
+    """Fitted on Spark Connect and on classic Spark; the mixture twice, so that a fit follows another's cleaning up."""
+    return {
+        "mixture": GaussianMixture(3, seed=2),
+        "hierarchy": AgglomerativeClustering(3, micro_clusters=120, seed=2),
+        "mixture again": GaussianMixture(3, seed=2),
+    }
+
+
+def overlapping() -> np.ndarray:
+    return np.random.default_rng(9).normal(size=(300, 3)) + 2.5 * np.repeat(np.eye(3), 100, axis=0)
+
+
+BY_CONNECT = """
+import sys
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.spark.session import get_session
+from tests.test_clustering import as_frame
+from tests.test_estimators import COLUMNS, estimators, overlapping
+
+spark = get_session(Spark(shuffle_partitions=2, driver_memory="1g"))
+frame = as_frame(spark, overlapping())
+for name, estimator in estimators().items():
+    model = estimator.fit(frame, columns=COLUMNS)
+    model.save(spark, f"{sys.argv[1]}/{name}")
+    model.assign(frame).write.parquet(f"{sys.argv[1]}/{name}/assigned")
+"""
+
+
+@pytest.mark.slow
+def test_spark_connect_gives_the_same_mixture_hierarchy_and_segments(spark: SparkSession, tmp_path: Path) -> None:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}
+    environment = inherited | {"SPARK_REMOTE": "local[2]"}
+    command = [sys.executable, "-c", BY_CONNECT, str(tmp_path)]
+
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+    assert ended.returncode == 0, ended.stderr
+    frame = as_frame(spark, overlapping())
+    for name, estimator in estimators().items():
+        model = estimator.fit(frame, columns=COLUMNS)
+        assert load_model(spark, f"{tmp_path}/{name}").to_json() == model.to_json(), name
+        by_connect = spark.read.parquet(f"{tmp_path}/{name}/assigned").orderBy("customer_id").collect()
+        assert by_connect == model.assign(frame).orderBy("customer_id").collect(), name
+        assert {row.segment_id for row in by_connect} == {1, 2, 3}

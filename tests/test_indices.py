@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from customer_segmentation.clustering import indices
-from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_in_memory, summed
+from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by, judged_in_memory, summed
 
 SEEDS = range(20)
 
@@ -81,6 +81,29 @@ def test_indices_on_all_rows_equal_scikit_learns_whatever_the_partitions(spark: 
         assert_judged(points, partition, one)
         assert three(other) == three(one)
         assert (other.means == one.means).all()
+
+
+def test_segments_that_a_column_tells_are_judged_as_scikit_learn_does(spark: SparkSession) -> None:
+    print("seed 31")
+    generator = np.random.default_rng(31)
+    points, groups = generator.normal(size=(240, 3)), generator.integers(8, size=240)
+    points += groups[:, None]
+    segmentations = [np.array([0, 1, 0, 1, 2, 2, 2, 1]), np.arange(8), np.zeros(8, dtype=int)]
+    frame = spark.createDataFrame(pd.DataFrame(points, columns=["a", "b c", "d"]).assign(g=groups))
+
+    found = judged_by(frame, ["a", "b c", "d"], "g", segmentations)
+    again = judged_by(frame.repartition(5), ["a", "b c", "d"], "g", segmentations)
+
+    for segments, one, other in zip(segmentations, found, again, strict=True):
+        labels = segments[groups]
+        assert one.sizes.tolist() == np.bincount(labels).tolist()
+        centers = np.stack([points[labels == i].mean(axis=0) for i in range(segments.max() + 1)])
+        assert one.means == pytest.approx(centers)
+        assert one.cost == one.inertia == pytest.approx(((points - centers[labels]) ** 2).sum())
+        if segments.max():
+            assert three(one) == pytest.approx(by_scikit_learn(points, labels))
+        assert three(other) == pytest.approx(three(one), nan_ok=True, rel=1e-9)
+    assert np.isnan(found[2].silhouette)
 
 
 def test_weights_stand_for_repeated_points() -> None:

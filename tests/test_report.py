@@ -329,11 +329,11 @@ def test_a_card_says_what_sets_its_segment_apart_and_how_far_to_trust_it(page: P
 @pytest.mark.parametrize(
     ("quality", "word", "said"),
     [
-        ({"structure": 2.0, "silhouette": 0.61, "stability": 0.97}, "Clear", "groups that stand apart"),
-        ({"structure": 1.0, "silhouette": 0.31, "stability": 0.87}, "Weak", "these pass into one another"),
-        ({"structure": 1.0, "silhouette": 0.61, "stability": 0.44}, "Weak", "other ones are found"),
-        ({"structure": 1.0, "silhouette": 0.61}, "Weak", "could not be measured"),
-        ({"structure": 0.0, "silhouette": 0.2, "stability": 0.9}, "None", "cuts through a continuum"),
+        ({"structure": 2.0, "silhouette": 0.61, "stability": 0.97}, "clear structure", "groups that stand apart"),
+        ({"structure": 1.0, "silhouette": 0.31, "stability": 0.87}, "weak structure", "these pass into one another"),
+        ({"structure": 1.0, "silhouette": 0.61, "stability": 0.44}, "weak structure", "other ones are found"),
+        ({"structure": 1.0, "silhouette": 0.61}, "weak structure", "could not be measured"),
+        ({"structure": 0.0, "silhouette": 0.2, "stability": 0.9}, "no structure", "cuts through a continuum"),
     ],
 )
 def test_the_structure_is_a_word_and_a_sentence_that_fits_its_figures(
@@ -345,14 +345,14 @@ def test_the_structure_is_a_word_and_a_sentence_that_fits_its_figures(
     found = structure(shown)
 
     assert found is not None
-    assert (found.word, said in found.sentence) == (word.lower(), True)
-    assert f"Structure: {found.word}. {found.sentence}" in told
+    assert (found.word, said in found.sentence) == (word, True)
+    assert f"{w.sentence(word)}. {found.sentence}" in told
     assert ("stability" in found.figures) == ("stability" in quality)
 
 
 def test_the_page_says_the_structure_before_the_segments(page: Page, bare: Page) -> None:
-    assert "Structure Weak The customers form groups, but" in page.text
-    assert page.text.index("Structure Weak") < page.text.index("Segment by segment")
+    assert "Weak structure The customers form groups, but" in page.text
+    assert page.text.index("Weak structure") < page.text.index("Segment by segment")
     assert not any(attributes.get("class") == "verdict" for _, attributes in bare.elements)
 
 

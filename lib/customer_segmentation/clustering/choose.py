@@ -20,7 +20,7 @@ from customer_segmentation.clustering.hierarchy.micro import with_site
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
 from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.clustering.stability import Stability, stability
+from customer_segmentation.clustering.stability import Stability, stabilities, stability
 
 STARTS = 5
 STABLE_ENOUGH = 0.6
@@ -138,10 +138,9 @@ def choose_cut(
         ks: numbers of segments, at least one.
     """
     cuts = [tree.cut(k) for k in ks]
-    candidates = [
-        _candidate(tree.algorithm, cut.k, indices, stability(core, cut, algorithm=tree.algorithm, seed=seed))
-        for cut, indices in zip(cuts, judged_cuts(points, columns, cuts), strict=True)
-    ]
+    judged_ = judged_cuts(points, columns, cuts)
+    again = stabilities(core, cuts, algorithm=tree.algorithm, seed=seed)
+    candidates = [_candidate(tree.algorithm, *told) for told in zip(ks, judged_, again, strict=True)]
     return _choice(candidates, (), smallest_share)
 
 

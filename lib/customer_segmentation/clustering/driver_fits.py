@@ -1,11 +1,12 @@
 """Fits of a coreset on the driver by scikit-learn, each as a partition of any point."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
+from customer_segmentation.clustering.hierarchy.ward import labels
 from customer_segmentation.clustering.indices import Partition
 from customer_segmentation.clustering.points import in_order
 from customer_segmentation.clustering.rounding import rounded
@@ -36,6 +37,13 @@ def fit(algorithm: str, core: Coreset, *, k: int, starts: int, seed: int) -> Par
         seed: of everything drawn.
     """
     return FITS[algorithm](core, k, starts, seed)
+
+
+def fits(algorithm: str, core: Coreset, *, ks: Sequence[int], starts: int, seed: int) -> list[Partition]:
+    """The same for several numbers of segments; a tree is built once for all of them."""
+    if algorithm == "agglomerative":
+        return _cuts(core, ks, seed)
+    return [fit(algorithm, core, k=k, starts=starts, seed=seed) for k in ks]
 
 
 def _kmeans(core: Coreset, k: int, starts: int, seed: int) -> Partition:
@@ -69,12 +77,19 @@ def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partitio
 
 
 def _agglomerative(core: Coreset, k: int, starts: int, seed: int) -> Partition:
+    return _cuts(core, [k], seed)[0]
+
+
+def _cuts(core: Coreset, ks: Sequence[int], seed: int) -> list[Partition]:
     """Ward's method on points without weights; the means of its segments go on as nearest centres."""
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import linkage
 
     points = core.plain(WARD_POINTS, seed=seed)
-    labels = AgglomerativeClustering(k, linkage="ward").fit_predict(points)
-    return Partition(_in_order(np.stack([points[labels == i].mean(axis=0) for i in range(k)])))
+    tree = linkage(points, "ward")
+    found = [labels(tree, k) for k in ks]
+    return [
+        Partition(_in_order(np.stack([points[cut == i].mean(axis=0) for i in range(cut.max() + 1)]))) for cut in found
+    ]
 
 
 FITS: dict[str, Callable[[Coreset, int, int, int], Partition]] = {

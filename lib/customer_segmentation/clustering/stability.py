@@ -1,12 +1,13 @@
 """How well a segmentation is found again when the customers are drawn anew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit, one_thread
+from customer_segmentation.clustering.driver_fits import fits, one_thread
 from customer_segmentation.clustering.rounding import rounded
 
 BOOTSTRAPS = 10
@@ -47,21 +48,31 @@ def stability(core: Coreset, segmentation: Labelling, *, algorithm: str, seed: i
         segmentation: what to judge.
         algorithm: that finds the others, see `driver_fits.FITS`.
     """
+    return stabilities(core, [segmentation], algorithm=algorithm, seed=seed)[0]
+
+
+def stabilities(core: Coreset, segmentations: Sequence[Labelling], *, algorithm: str, seed: int) -> list[Stability]:
+    """The same for several segmentations by the same draws, on which a tree is built once."""
     generator = np.random.default_rng(seed)
     size = min(POINTS, len(core.points))
     chances = core.weights / core.weights.sum()
-    own = segmentation.labels(core.points)
-    found, jaccards = [], []
+    drawn = []
     with one_thread():
         for b in range(BOOTSTRAPS):
             points = core.points[generator.choice(len(core.points), size, p=chances)]
-            drawn, k = Coreset(points, np.ones(size), size), _possible(points, segmentation.k)
-            labels = fit(algorithm, drawn, k=k, starts=STARTS, seed=seed + b).labels(core.points)
-            jaccards.append(jaccard(together(own, labels, core.weights, segmentation.k)).max(axis=1))
-            found.append(labels)
+            ks = [_possible(points, one.k) for one in segmentations]
+            partitions = fits(algorithm, Coreset(points, np.ones(size), size), ks=ks, starts=STARTS, seed=seed + b)
+            drawn.append([partition.labels(core.points) for partition in partitions])
+    return [_compared(core, one, found) for one, found in zip(segmentations, zip(*drawn, strict=True), strict=True)]
+
+
+def _compared(core: Coreset, segmentation: Labelling, found: Sequence[np.ndarray]) -> Stability:
+    """A segmentation with the labels that its bootstraps gave the points."""
+    own, weights, k = segmentation.labels(core.points), core.weights, segmentation.k
+    segments = np.mean([jaccard(together(own, labels, weights, k)).max(axis=1) for labels in found], axis=0)
     pairs = zip(found, [*found[1:], found[0]], strict=True)
-    rands = [adjusted_rand(together(one, other, core.weights, segmentation.k)) for one, other in pairs]
-    return Stability(float(rounded(float(np.mean(rands)))), rounded(np.mean(jaccards, axis=0)))
+    rands = [adjusted_rand(together(one, other, weights, k)) for one, other in pairs]
+    return Stability(float(rounded(float(np.mean(rands)))), rounded(segments))
 
 
 def adjusted_rand(counts: np.ndarray) -> float:

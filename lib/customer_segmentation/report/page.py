@@ -35,6 +35,7 @@ def render_page(content: ReportContent) -> str:
             moves_shown=MOVES_SHOWN,
             structure=trust.structure(content),
             structures=trust.STRUCTURES,
+            algorithm=trust.algorithm(content),
             search=trust.search(content),
             tried=trust.tried(content),
             quality=trust.quality(content),

@@ -87,7 +87,7 @@ def verdict(content: ReportContent) -> list[str]:
     figures = "; ".join(f"{figure.name} {figure.value}" for figure in trust.quality(content))
     scores = trust.best_scores(content, _SCORES)
     return [
-        *([f"Structure: {found.word}. {found.sentence}"] if found else []),
+        *([f"{w.sentence(found.word)}. {found.sentence}"] if found else []),
         *([f"Quality: {figures}"] if figures else []),
         trust.search(content) + (f" Scores: {scores}" if scores else ""),
     ]

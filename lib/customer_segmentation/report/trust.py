@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.content import ReportContent, Row
 
-STRUCTURES = ("none", "weak", "clear")
+STRUCTURES = ("no structure", "weak structure", "clear structure")
 """The words for `model_runs.quality.structure`, 0 to 2."""
+
+_ALGORITHMS = {
+    "kmeans": "k-means",
+    "bisecting_kmeans": "bisecting k-means",
+    "gaussian_mixture": "Gaussian mixture",
+    "agglomerative": "Ward's hierarchy",
+    "dbscan": "DBSCAN",
+}
 
 _CLEAR = "The customers form groups that stand apart, and that are found again when customers are drawn anew."
 _BLURRED = "The customers form groups, but these pass into one another: one near a border could be in either."
@@ -21,12 +29,12 @@ _NONE = (
 _FOUND_AGAIN_FROM = 0.75
 """Rand index from which a segmentation counts as found again, as in the grade of its structure."""
 
-_FIGURES = ("silhouette", "stability", "hopkins")
+_FIGURES = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
 """What the word for the structure rests on."""
 
 _QUALITY: dict[str, tuple[str, str]] = {
     "silhouette": ("Silhouette", "-1 to 1: how much nearer to the own segment than to the next"),
-    "stability": ("Stability", "to 1: how alike segmentations of customers drawn anew are; 0 is chance"),
+    "stability": ("Stability", "1: customers drawn anew are segmented alike; 0: as by chance"),
     "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
     "smallest_share": ("Smallest segment", "share of the customers in segments"),
     "noise_share": ("Unclassified", "share of the customers in no segment"),
@@ -85,8 +93,14 @@ def structure(content: ReportContent) -> Structure | None:
         sentence = _UNTESTED
     else:
         sentence = _BLURRED if stability >= _FOUND_AGAIN_FROM else _NOT_FOUND_AGAIN
-    told = (f"{name} {found[name]:.2f}" for name in _FIGURES if w.known(found.get(name)))
+    told = (f"{words} {found[name]:.2f}" for name, words in _FIGURES.items() if w.known(found.get(name)))
     return Structure(grade, STRUCTURES[grade], sentence, ", ".join(told))
+
+
+def algorithm(content: ReportContent) -> str:
+    """What the algorithm is called."""
+    name = content.model["algorithm"]
+    return _ALGORITHMS.get(name) or w.plain(name)
 
 
 def quality(content: ReportContent) -> list[Quality]:
