@@ -350,6 +350,23 @@ def test_the_structure_is_a_word_and_a_sentence_that_fits_its_figures(
     assert ("stability" in found.figures) == ("stability" in quality)
 
 
+def test_one_segment_makes_a_page_that_does_not_speak_of_several() -> None:
+    one = [segment(1, "Loyal", 2469, "4590390.00", stability=1.0, differentiators=[])]
+    model = {"k": 1, "quality": {"structure": 0.0, "hopkins": 0.8}, "candidates": [], "algorithm": "dbscan"}
+
+    page = Page(render_page(content(segments=one, model=model, run={"segments": 1}, transitions=[])))
+
+    assert "No structure All customers that are in a segment are in one" in page.text
+    assert "follows from where customers are dense" in page.text
+
+
+def test_a_single_number_that_was_tried_is_drawn() -> None:
+    page = Page(render_page(content(model={"candidates": [candidate(6)]})))
+
+    assert ["6, chosen", "0.700", "0.400", "0.900", "5.0%"] in page.rows
+    assert "6 chosen" in page.text
+
+
 def test_the_page_says_the_structure_before_the_segments(page: Page, bare: Page) -> None:
     assert "Weak structure The customers form groups, but" in page.text
     assert page.text.index("Weak structure") < page.text.index("Segment by segment")

@@ -26,6 +26,7 @@ _NONE = (
     "The customers form no groups: the segments are cuts through a continuum. They serve to address customers alike, "
     "but where they end is a choice."
 )
+_ONE = "All customers that are in a segment are in one: the customers form a single crowd, with nothing to tell apart."
 _FOUND_AGAIN_FROM = 0.75
 """Rand index from which a segmentation counts as found again, as in the grade of its structure."""
 
@@ -85,7 +86,9 @@ def structure(content: ReportContent) -> Structure | None:
         return None
     grade = int(found["structure"])
     stability = found.get("stability")
-    if grade == 2:
+    if content.model["k"] == 1:
+        sentence = _ONE
+    elif grade == 2:
         sentence = _CLEAR
     elif grade == 0:
         sentence = _NONE
