@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from customer_segmentation.clustering import choose as choosing
 from customer_segmentation.clustering.choose import Candidate, best, choose, with_scores
@@ -311,6 +311,26 @@ def test_a_configured_k_is_not_searched_for(spark: SparkSession) -> None:
     assert training.model.k == 3
     assert training.candidate_rows() == []
     assert training.quality["silhouette"] > 0.3
+
+
+def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
+    points, truth = separated(13, 4, 3, rows=300)
+    frame = framed(spark, points).toDF("customer_id", *FEATURES)
+    settings = Clustering(algorithm="agglomerative", features=FEATURES, k_min=3, k_max=6, micro_clusters=100)
+
+    training = train(frame, settings, seed=5)
+
+    assert [row["k"] for row in training.candidate_rows()] == [3, 4, 5, 6]
+    assert training.model.k == 4
+    assert 0 < training.quality["lost_variance"] < 0.5
+    rows = training.model.assign(frame).orderBy("customer_id").toPandas()
+    assert adjusted_rand_score(truth, rows.segment_id) >= 0.95
+    sizes = rows.segment_id.value_counts()
+    assert training.quality["smallest_share"] == pytest.approx(sizes.min() / 300)
+    prepared = training.model.preparation.transform(frame).orderBy("customer_id").toPandas()
+    inputs = prepared[[f"z_{name}" for name in training.model.preparation.names]].to_numpy()
+    expected = silhouette_score(inputs, rows.segment_id, metric="sqeuclidean")
+    assert training.quality["silhouette"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_customers_too_alike_are_refused_with_what_they_have(spark: SparkSession) -> None:

@@ -11,10 +11,8 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
-from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.pipeline import run_pipeline
-from customer_segmentation.stages import assign_segments, train_segments
+from customer_segmentation.stages import assign_segments, build_features, train_segments, write_report
 from tests.generated import configured, quiet
 from tests.warehouse import contents, read
 
@@ -23,23 +21,27 @@ TREE = ["clustering.algorithm=agglomerative", "clustering.k_min=5", "clustering.
 WRITTEN = ["customer_segments", "segment_profiles", "segment_transitions", "model_runs", "pipeline_runs"]
 
 
-@pytest.fixture(scope="module")
-def folder(spark: SparkSession, generated: Path) -> Path:
-    """The generated data, and two copies of its warehouse, each with a run by another algorithm after it."""
-    for root, settings in (("dense", DENSE), ("tree", TREE)):
-        shutil.copytree(generated / "tables", generated / root)
-        run_pipeline(quiet(spark, configured(generated, root, *settings)), Console(file=io.StringIO()))
-    return generated
+def segmented(spark: SparkSession, generated: Path, root: str, settings: list[str]) -> Path:
+    """A copy of the generated warehouse after a run by another algorithm, which assigns with what is registered."""
+    shutil.copytree(generated / "tables", generated / root)
+    config = configured(generated, root, *settings)
+    trained = quiet(spark, config)
+    build_features(trained)
+    train_segments(trained, anew=True)
+    assigned = quiet(spark, config)
+    assign_segments(assigned)
+    write_report(assigned, Console(file=io.StringIO()))
+    return generated / root
 
 
 @pytest.fixture(scope="module")
-def dense(folder: Path) -> Path:
-    return folder / "dense"
+def dense(spark: SparkSession, generated: Path) -> Path:
+    return segmented(spark, generated, "dense", DENSE)
 
 
 @pytest.fixture(scope="module")
-def tree(folder: Path) -> Path:
-    return folder / "tree"
+def tree(spark: SparkSession, generated: Path) -> Path:
+    return segmented(spark, generated, "tree", TREE)
 
 
 def published(root: Path) -> pd.DataFrame:
@@ -58,15 +60,17 @@ def agreement(folder: Path, segments: pd.DataFrame) -> float:
     return float(adjusted_rand_score(both.segment, both.segment_id))
 
 
-def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(folder: Path, tree: Path) -> None:
+@pytest.mark.slow
+def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Path, tree: Path) -> None:
     model = of_the_run(tree, "model_runs").iloc[0]
 
-    assert agreement(folder, published(tree)) >= 0.9
+    assert agreement(generated, published(tree)) >= 0.9
     assert [row["k"] for row in model.candidates] == [5, 6, 7]
     assert model.k == max(model.candidates, key=lambda row: row["score"])["k"]
     assert model.quality["lost_variance"] == 0  # each of the customers is a micro-cluster of its own
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_cut_are_those_of_its_assignment(tree: Path) -> None:
     model, profiles = of_the_run(tree, "model_runs").iloc[0], of_the_run(tree, "segment_profiles")
     chosen = next(row for row in model.candidates if row["k"] == model.k)
@@ -78,11 +82,11 @@ def test_the_figures_of_a_cut_are_those_of_its_assignment(tree: Path) -> None:
     assert sorted(profiles.stability) == sorted(chosen["segment_stability"])
 
 
-def test_dense_places_are_the_true_segments_and_the_customers_between_them_noise(folder: Path, dense: Path) -> None:
+def test_dense_places_are_the_true_segments_and_the_customers_between_them_noise(generated: Path, dense: Path) -> None:
     segments, model = published(dense), of_the_run(dense, "model_runs").iloc[0]
     noise = segments[segments.segment_id == -1]
 
-    assert agreement(folder, segments[segments.segment_id > 0]) >= 0.9
+    assert agreement(generated, segments[segments.segment_id > 0]) >= 0.9
     assert 0 < len(noise) < 0.2 * len(segments)
     assert set(noise.segment_name) == {"Unclassified"}
     assert noise.is_outlier.all()
@@ -123,41 +127,46 @@ def test_stored_core_points_name_no_customer(dense: Path) -> None:
     assert not any(customer in model.model for customer in ids)
 
 
-@pytest.mark.parametrize(("root", "settings"), [("dense", DENSE), ("tree", TREE)])
-def test_another_run_assigns_alike_with_the_registered_model_and_trains_to_the_same(
-    spark: SparkSession, folder: Path, root: str, settings: list[str]
-) -> None:
-    before = {name: contents(folder / root, name) for name in WRITTEN}
-    config = configured(folder, root, *settings)
+def assert_a_rerun_leaves_the_same(spark: SparkSession, root: Path, settings: list[str]) -> None:
+    before = {name: contents(root, name) for name in WRITTEN}
+    run = quiet(spark, configured(root.parent, root.name, *settings))
 
-    assign_segments(quiet(spark, config))
-    by_registered = contents(folder / root, "customer_segments")
-    train_segments(quiet(spark, config), anew=True)
-    assign_segments(quiet(spark, config))
+    train_segments(run, anew=True)
+    assign_segments(run)
 
-    assert by_registered == before["customer_segments"]
-    assert {name: contents(folder / root, name) for name in WRITTEN} == before
+    for name, rows in before.items():
+        assert contents(root, name) == rows, name
 
 
-def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: SparkSession, folder: Path) -> None:
-    before = contents(folder / "dense", "model_runs")
-    run = quiet(spark, configured(folder, "dense", *DENSE))
-    sparse = run.config.clustering.model_copy(update={"eps": 1e-6})
-    run.config = run.config.model_copy(update={"clustering": sparse})
-    run.run_id = published(folder / "dense").run_id.iloc[0]  # whose features are there
+def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSession, dense: Path) -> None:
+    points = contents(dense, "model_core_points")
+
+    assert_a_rerun_leaves_the_same(spark, dense, DENSE)
+
+    assert contents(dense, "model_core_points") == points
+
+
+@pytest.mark.slow
+def test_the_same_run_by_a_tree_again_leaves_the_same_tables(spark: SparkSession, tree: Path) -> None:
+    assert_a_rerun_leaves_the_same(spark, tree, TREE)
+
+
+def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: SparkSession, dense: Path) -> None:
+    before = contents(dense, "model_runs")
+    run = quiet(spark, configured(dense.parent, dense.name, *DENSE[:-1], "clustering.eps=0.000001"))
+    run.run_id = published(dense).run_id.iloc[0]  # whose features are there
 
     with pytest.raises(DataRefusedError, match=r"are noise: .* raise clustering\.eps or lower clustering\.min_samples"):
         train_segments(run, anew=True)
 
-    assert contents(folder / "dense", "model_runs") == before
+    assert contents(dense, "model_runs") == before
 
 
-def test_a_model_without_its_core_points_is_not_assigned_with(spark: SparkSession, folder: Path) -> None:
-    shutil.copytree(folder / "dense", folder / "damaged")
-    run = quiet(spark, configured(folder, "damaged", *DENSE))
-    points = run.warehouse.read(t.MODEL_CORE_POINTS).where("rank > 0").cache()
-    points.count()
-    run.warehouse.overwrite(t.MODEL_CORE_POINTS, points)
+def test_a_registered_model_without_its_core_points_is_told(spark: SparkSession, dense: Path) -> None:
+    shutil.copytree(dense / "model_runs", dense.parent / "bare" / "model_runs")
+    run = quiet(spark, configured(dense.parent, "bare", *DENSE, "as_of=2024-12-31"))
 
-    with pytest.raises(ConfigurationError, match="the core points are not the model's"):
-        assign_segments(run)
+    with pytest.raises(
+        ConfigurationError, match=r"no table .*model_core_points yet; run `customer-segmentation train`"
+    ):
+        run.newest_model  # noqa: B018
