@@ -267,6 +267,19 @@ def test_reasons_are_told_between_the_centres_and_noise_has_none(
     assert fitted.labels(rows[COLUMNS].to_numpy()).tolist() == [max(segment - 1, -1) for segment in rows.segment_id]
 
 
+def test_reasons_that_nobody_asks_for_are_not_worked_out(
+    frame_: DataFrame, fitted: DBSCANModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assigned = fitted.assign(frame_)
+    capsys.readouterr()
+
+    assigned.select("customer_id", "segment_id").explain()
+    few = capsys.readouterr().out
+    assigned.explain()
+
+    assert (few.count("EvalPython"), capsys.readouterr().out.count("EvalPython")) == (1, 2)
+
+
 def test_stability_is_that_of_scikit_learns_clusters_of_customers_drawn_anew(
     table: pd.DataFrame, fitted: DBSCANModel
 ) -> None:
