@@ -192,29 +192,26 @@ def _in_time(days: DataFrame, more: Mapping[str, Column]) -> DataFrame:
 
 def _in_range(lines: DataFrame) -> DataFrame:
     """By customer: how many orders, products, categories, brands, channels and stores, and how the spend lies."""
-    pairs = [
-        F.struct(F.lit(i).cast("tinyint").alias("of"), F.col(each.column).alias("name"))
-        for i, each in enumerate(_RANGES)
-    ]
-    rest = [c.CUSTOMER_ID, c.AMOUNT, _BOUGHT, _GIVEN_BACK, c.COUPON, "placed"]
+    names = [each.column for each in _RANGES]
     bought = F.col(_BOUGHT)
     each_one = (
         lines.where("placed")
-        .select(*rest, F.explode(F.array(*pairs)).alias("_pair"))
-        .select(*rest, F.col("_pair.of").alias("of"), F.col("_pair.name").alias("name"))
-        .where(F.col("name").isNotNull())
-        .groupBy(c.CUSTOMER_ID, "of", "name")
+        .groupingSets([[c.CUSTOMER_ID, name] for name in names], c.CUSTOMER_ID, *names)
         .agg(
+            F.grouping_id().alias("set"),
             F.count_if(bought).alias("lines"),
             _total(c.AMOUNT, bought).alias("spend"),
             F.bool_or(_GIVEN_BACK).alias(_GIVEN_BACK),
             F.count_if(bought & F.col(c.COUPON)).alias("coupons"),
         )
+        .where(F.coalesce(*names).isNotNull())
     )
     stands = F.col("lines") > 0
 
     def of(each: Range) -> Column:
-        return F.col("of") == _RANGES.index(each)
+        """Whether a row is one of the range: all other names are left out of its grouping."""
+        left_out = [other is not each for other in _RANGES]
+        return F.col("set") == int("".join(map(str, map(int, left_out))), 2)
 
     def spent(each: Range) -> Column:
         """What was spent on one of the range, where that is something."""
