@@ -53,7 +53,7 @@ class Ledger:
 
     def change(self, new: list[Line], gone: list[int], *, matched: bool = True) -> None:
         """Lines come, replacing those of the same id, and others go, in one commit; then the returns are matched."""
-        ids = [line_id for line_id in [*gone, *(one[-1] for one in new)] if line_id in self.lines]
+        ids = sorted({*gone, *(one[-1] for one in new)} & self.lines.keys())
         for line_id in ids:
             del self.lines[line_id]
         self.lines |= {one[-1]: one for one in new}

@@ -2,8 +2,8 @@
 
 A customer whose lines came, went or changed since the last time, or became known by the date having moved on, is looked
 at anew, from all their lines at the version that the run reads; all others stay as they are, and so do the days on
-which nothing is another. Nothing is added to or taken from a sum, so the tables are those of a full build. The last commit of `customer_history` says what the tables
-are made of; `customer_days` is of the version that it names.
+which nothing is another. Nothing is added to or taken from a sum, so the tables are those of a full build. The last
+commit of `customer_history` says what the tables are made of; `customer_days` is of the version that it names.
 """
 
 from collections.abc import Iterator, Mapping
