@@ -180,5 +180,5 @@ def _write_lines(spark: SparkSession, folder: Path, lines: int) -> None:
     run, customers = _run(spark, folder, AS_OF), max(1, lines // 200)
     day = generated(spark, max(1, lines // DAYS), customers=customers, first=AS_OF, days=1)
     run.warehouse.overwrite(t.TRANSACTIONS, generated(spark, lines, customers=customers))
-    run.warehouse.change(t.TRANSACTIONS, gone=day.select(c.LINE_ID).limit(0), key=c.LINE_ID, rows=day)
+    run.warehouse.change(t.TRANSACTIONS, gone=day.select(c.LINE_ID).limit(0), key=[c.LINE_ID], rows=day)
     run.warehouse.overwrite(t.RETURNS, matched_returns(day.limit(0)), note={"transactions": 1})

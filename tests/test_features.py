@@ -19,47 +19,10 @@ from customer_segmentation.features.attributes import with_attributes
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
 from tests.feature_oracle import oracle
+from tests.order_lines import Line, line, random_line
 
 AS_OF = date(2024, 7, 1)
 AS_OF_TIME = datetime(2024, 7, 1)
-Line = tuple
-
-
-def line(
-    customer: str = "C1",
-    order: str = "O1",
-    at: str = "2024-06-01 12:00:00",
-    product: str | None = "P1",
-    category: str | None = "K1",
-    quantity: str = "1",
-    amount: str = "10.00",
-    discount: str = "0.00",
-    is_return: bool = False,
-    channel: str | None = None,
-    brand: str | None = None,
-    store: str | None = None,
-    coupon: str | None = "0.00",
-) -> Line:
-    when = datetime.fromisoformat(at)
-    return (
-        customer,
-        order,
-        when,
-        product,
-        category,
-        Decimal(quantity),
-        Decimal(amount),
-        Decimal(discount),
-        channel,
-        brand,
-        store,
-        None if coupon is None else Decimal(coupon),
-        is_return,
-        [],
-        None,
-        None,
-        0,
-    )
 
 
 def features_of(
@@ -155,7 +118,7 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
-    lines = [_random_line(draw) for _ in range(800)]
+    lines = [random_line(draw) for _ in range(800)]
     orders = sorted({(one[0], one[1]) for one in lines if not one[-5]})
     given_back = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
     events = [
@@ -192,7 +155,7 @@ def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
-    lines = [_random_line(draw) for _ in range(300)]
+    lines = [random_line(draw) for _ in range(300)]
     known = [one for one in lines if one[2] < AS_OF_TIME]
     assert len(known) < len(lines)
 
@@ -216,28 +179,6 @@ def test_labelled_attributes_are_carried_through_and_customers_without_any_are_m
     }
     assert rows["C2"]["has_attributes"] is False
     assert [row.has_attributes for row in with_attributes(features, None).collect()] == [False, False]
-
-
-def _random_line(draw: random.Random) -> Line:
-    is_return = draw.random() < 0.15
-    sign = -1 if is_return else 1
-    day = draw.choice([draw.randrange(800), draw.randrange(5)])  # ties on the same days, some after the as-of date
-    at = datetime(2022, 6, 1) + timedelta(days=day, seconds=draw.choice([0, 43_200, 86_399, draw.randrange(86_400)]))
-    return line(
-        customer=f"C{draw.randrange(40)}",
-        order=f"O{draw.randrange(250)}",
-        at=at.isoformat(" "),
-        product=draw.choice([None, *(f"P{i}" for i in range(9))]),
-        category=draw.choice([None, "K1", "K2", "K3"]),
-        quantity=str(sign * draw.randrange(1, 5)),
-        amount=str(sign * Decimal(draw.randrange(0, 5000)) / 100),
-        discount=draw.choice(["0.00", str(Decimal(draw.randrange(0, 300)) / 100)]),
-        is_return=is_return,
-        channel=draw.choice([None, "web", "store"]),
-        brand=draw.choice([None, "B1", "B2"]),
-        store=draw.choice([None, "S1", "S2", "S3"]),
-        coupon=draw.choice([None, "0.00", "0.00", "1.50"]),
-    )
 
 
 def test_the_grid_is_an_exact_partition_of_the_125_cells() -> None:

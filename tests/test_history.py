@@ -1,55 +1,35 @@
-"""What features are made of, followed from batch to batch: always as if it were built anew."""
+"""What features are made of, followed from change to change: always as if it were built anew."""
 
 import random
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import Config
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.stages import Run, build_features, history, ingest_sources
+from customer_segmentation.ingest.returns import matched_returns
+from customer_segmentation.stages import Run, history
 from customer_segmentation.stages.history import bring_up_to_date
-from customer_segmentation.stages.reading import read_order_lines
-from tests.csv_lines import Line, Sheet, seeded
+from tests.csv_lines import seeded
 from tests.generated import quiet
+from tests.order_lines import Line, line
 
-SHEET = Sheet(
-    who="C1",
-    no="O1",
-    at="2024-03-01 10:00:00",
-    product="P1",
-    pieces="2",
-    price="3.50",
-    position="1",
-    changed="2024-03-01",
-)
-MAPPING = {
-    "customer_id": "who",
-    "order_id": "no",
-    "ordered_at": "at",
-    "product_id": "product",
-    "category": "substr(product, 1, 1)",
-    "quantity": "pieces",
-    "unit_price": "price",
-    "line_number": "position",
-    "changed_at": "changed",
-}
 FIRST = date(2024, 3, 1)
+FOLLOWED = "have new or changed order lines"
 
 
 @pytest.fixture
-def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    def make(as_of: date, **source: Any) -> Run:
-        relation = {"format": "csv", "path": str(tmp_path / "in"), "columns": MAPPING, **source}
+def run_of(spark: SparkSession, tmp_path: Path) -> Callable[[date], Run]:
+    def make(as_of: date) -> Run:
+        columns = dict.fromkeys(("customer_id", "order_id", "ordered_at", "amount"), "x")
         settings = {
             "as_of": as_of.isoformat(),
-            "sources": {"transactions": relation},
-            "checks": {"max_rejected_share": 1.0},
+            "sources": {"transactions": {"path": "-", "columns": columns}},
             "tables": {"root": str(tmp_path / "tables")},
         }
         return quiet(spark, Config.model_validate(settings))
@@ -63,27 +43,50 @@ def any_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
 
 
-def random_line(draw: random.Random, number: int, until: date) -> Line:
-    """A line of an order; a return or a line of one with the same number now and then, so that orders are undone."""
-    order = draw.randrange(max(0, number - 40), number + 1)
+class Ledger:
+    """Order lines by their id, written to the tables as an ingest leaves them."""
+
+    def __init__(self, run: Run) -> None:
+        self.lines: dict[int, Line] = {}
+        self._warehouse = run.warehouse
+        self._spark = run.spark
+
+    def change(self, new: list[Line], gone: list[int], *, matched: bool = True) -> None:
+        """Lines come, replacing those of the same id, and others go, in one commit; then the returns are matched."""
+        ids = sorted({*gone, *(one[-1] for one in new)} & self.lines.keys())
+        for line_id in ids:
+            del self.lines[line_id]
+        self.lines |= {one[-1]: one for one in new}
+        rows = self._spark.createDataFrame(new, t.TRANSACTIONS.ddl).coalesce(1)
+        if self._warehouse.exists(t.TRANSACTIONS):
+            keys = self._spark.createDataFrame([(line_id,) for line_id in ids], f"{c.LINE_ID} bigint").coalesce(1)
+            self._warehouse.change(t.TRANSACTIONS, gone=keys, key=[c.LINE_ID], rows=rows)
+        else:
+            self._warehouse.overwrite(t.TRANSACTIONS, rows)
+        if matched:
+            version = self._warehouse.last_commit(t.TRANSACTIONS)[0]
+            lines = self._warehouse.read(t.TRANSACTIONS)
+            self._warehouse.overwrite(t.RETURNS, matched_returns(lines), note={"transactions": version})
+
+
+def random_line(draw: random.Random, line_id: int, until: date) -> Line:
+    """A line of an order, or one that gives a piece of an order back, so that some orders are undone."""
+    order = draw.randrange(max(0, line_id - 40), line_id + 1)
     day = FIRST + timedelta(days=min(order // 2, (until - FIRST).days + 3))
     is_return = draw.random() < 0.25
     at = day + timedelta(days=draw.randrange(4)) if is_return else day
-    return SHEET.line(
-        who=f"C{order % 9}",
-        no=f"R{number}" if is_return else f"O{order}",
-        at=f"{at} {draw.randrange(24):02}:00:00",
+    sign = "-" if is_return else ""
+    return line(
+        customer=f"C{order % 9}",
+        order=f"R{line_id}" if is_return else f"O{order}",
+        at=datetime(at.year, at.month, at.day, draw.randrange(24)).isoformat(" "),
         product=draw.choice(["A1", "A2", "B1"]),
-        pieces="-1" if is_return else draw.choice(["1", "1", "2"]),
-        price=f"{draw.randrange(1, 900) / 100:.2f}",
-        position=str(number),
+        category=draw.choice(["A", "B", None]),
+        quantity=sign + ("1" if is_return else draw.choice(["1", "1", "2"])),
+        amount=f"{sign}{draw.randrange(1, 900) / 100:.2f}",
+        is_return=is_return,
+        line_id=line_id,
     )
-
-
-def corrected(draw: random.Random, line: Line, step: int) -> Line:
-    """A later version of the line."""
-    values = dict(zip(SHEET.names, line, strict=True))
-    return SHEET.line(**values | {"price": f"{draw.randrange(1, 900) / 100:.2f}", "changed": f"2025-01-{step:02}"})
 
 
 def rows_of(frame: DataFrame) -> list[tuple]:
@@ -101,87 +104,72 @@ def assert_as_if_built_anew(run: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_number")
-def test_batches_corrections_and_days_that_pass_leave_what_a_full_build_would(
-    tmp_path: Path, run_of: Callable[..., Run]
+def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_build_would(
+    run_of: Callable[[date], Run],
 ) -> None:
     draw = seeded()
-    lines: list[Line] = []
+    ledger = Ledger(run_of(FIRST))
     told = []
-    for step in range(3):
+    for step in range(4):
         as_of = FIRST + timedelta(days=30 + 9 * step)
-        batch = [random_line(draw, len(lines) + i, as_of) for i in range(60 if step == 0 else 25)]
-        batch += [corrected(draw, one, step + 1) for one in draw.sample(lines, min(len(lines), 6))]
-        lines += batch
-        SHEET.written(tmp_path / "in" / f"{step}.csv", batch)
-        run = run_of(as_of)
-        ingest_sources(run)
-        told.append(bring_up_to_date(run))
-        assert_as_if_built_anew(run)
+        known = sorted(ledger.lines)
+        new = [random_line(draw, len(known) + 100 * step + i, as_of) for i in range(60 if step == 0 else 25)]
+        corrected = [random_line(draw, line_id, as_of) for line_id in draw.sample(known, min(len(known), 6))]
+        gone = draw.sample(known, min(len(known), 5))
+        ledger.change([*new, *corrected], gone)
+        told.append(bring_up_to_date(run_of(as_of)))
+        assert_as_if_built_anew(run_of(as_of))
     assert told[0] == "built from all order lines: there was nothing yet"
-    assert all("have new or changed order lines" in one for one in told[1:])
+    assert all(FOLLOWED in one for one in told[1:])
     assert bring_up_to_date(run_of(as_of)) == "nothing changed"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("any_number")
-def test_rows_that_are_deleted_and_updated_in_a_delta_source_are_followed(
-    spark: SparkSession, tmp_path: Path, run_of: Callable[..., Run]
-) -> None:
-    draw = seeded()
-    schema = ", ".join(f"{name} string" for name in SHEET.names)
-    path = str(tmp_path / "source")
-    lines = [random_line(draw, i, FIRST + timedelta(days=40)) for i in range(80)]
-    writer = spark.createDataFrame(lines, schema).write.format("delta").option("delta.enableChangeDataFeed", "true")
-    writer.save(path)
-    as_of = FIRST + timedelta(days=44)
-    source = {"format": "delta", "path": path}
-    ingest_sources(run_of(as_of, **source))
-    bring_up_to_date(run_of(as_of, **source))
-    for statement in (
-        f"DELETE FROM delta.`{path}` WHERE who = 'C1' OR product = 'B1' AND who < 'C4'",
-        f"UPDATE delta.`{path}` SET price = '0.01' WHERE who = 'C6'",
-    ):
-        spark.sql(statement)
-        run = run_of(as_of, **source)
-        ingest_sources(run)
-        assert "have new or changed order lines" in bring_up_to_date(run)
-        assert_as_if_built_anew(run)
+def test_a_day_of_new_orders_adds_days_and_rewrites_none(run_of: Callable[[date], Run]) -> None:
+    as_of = FIRST + timedelta(days=20)
+    ledger = Ledger(run_of(as_of))
+    ledger.change([line(f"C{i}", f"O{i}", "2024-03-05", line_id=i) for i in range(40)], [])
+    bring_up_to_date(run_of(as_of))
+    ledger.change([line("C1", "P1", "2024-03-20", line_id=101), line("C99", "P2", "2024-03-20", line_id=102)], [])
+
+    run = run_of(as_of + timedelta(days=1))
+    told = bring_up_to_date(run)
+
+    assert told == f"2 customers {FOLLOWED}"
+    assert_as_if_built_anew(run)
+    commits = run.spark.sql(f"DESCRIBE HISTORY delta.`{run.warehouse.location(t.CUSTOMER_DAYS)}` LIMIT 1")
+    (newest,) = commits.select("operationMetrics").collect()
+    assert newest.operationMetrics["numOutputRows"] == "2"
+    assert newest.operationMetrics.get("numRemovedFiles", "0") == "0"
 
 
 @pytest.mark.slow
 def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
-    tmp_path: Path, run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    run_of: Callable[[date], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = seeded()
-    SHEET.written(tmp_path / "in" / "a.csv", [random_line(draw, i, FIRST + timedelta(days=40)) for i in range(80)])
     as_of = FIRST + timedelta(days=44)
-    run = run_of(as_of)
-    ingest_sources(run)
-    build_features(run)
+    ledger = Ledger(run_of(as_of))
+    ledger.change([random_line(draw, i, FIRST + timedelta(days=40)) for i in range(80)], [])
+    assert bring_up_to_date(run_of(as_of)).endswith("there was nothing yet")
 
     earlier = run_of(as_of - timedelta(days=20))
     assert "as of 2024-04-14, the run is as of 2024-03-25" in bring_up_to_date(earlier)
     assert_as_if_built_anew(earlier)
-    assert "customers have new or changed order lines" in bring_up_to_date(run_of(as_of))
     monkeypatch.setattr(history, "DEFINITION", 0)
     assert bring_up_to_date(run_of(as_of)).endswith("what is made of them changed")
+    monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    SHEET.written(tmp_path / "in" / "b.csv", [SHEET.line(no="X", position="x")])
-    monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
-    run = run_of(as_of)
-    read_order_lines(run)  # as an ingest that is killed before it matches returns
+    ledger.change([random_line(draw, 200, as_of)], [], matched=False)  # as an ingest that is killed before it matches
     with pytest.raises(ConfigurationError, match="returns were matched on version"):
-        bring_up_to_date(run)
-    run = run_of(as_of)
-    ingest_sources(run)
-    monkeypatch.setattr(history, "history_of", killed)
-    with pytest.raises(KeyboardInterrupt):
-        bring_up_to_date(run)
-    monkeypatch.undo()
-    monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
-    monkeypatch.setattr(history, "DEFINITION", 0)
-    assert bring_up_to_date(run_of(as_of)).endswith("have new or changed order lines")
+        bring_up_to_date(run_of(as_of))
+    ledger.change([random_line(draw, 201, as_of)], [])
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "history_of", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bring_up_to_date(run_of(as_of))
+    assert bring_up_to_date(run_of(as_of)).endswith(FOLLOWED)
     assert_as_if_built_anew(run_of(as_of))

@@ -5,7 +5,7 @@ Spark Connect alike, so it uses the DataFrame API and a few plain statements wit
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class Warehouse:
         table: Table,
         *,
         gone: DataFrame,
-        key: str,
+        key: Sequence[str],
         rows: DataFrame,
         within: tuple[str, str, str] | None = None,
         note: dict[str, Any] | None = None,
@@ -82,18 +82,19 @@ class Warehouse:
 
         Args:
             gone: keys whose rows go, each once; the same key may be among the added rows.
-            key: their column; null is a key too.
-            within: a column, with the least and the greatest value that it has in the rows to go: files out of that
-                range are not looked at. A row without a value is in it.
+            key: their columns; null is a value too.
+            within: a column, with the least and the greatest value that it has in the rows to go, as text: files out
+                of that range are not looked at. A row without a value is in it.
             note: kept with the commit.
         """
         if gone.isEmpty():
             self._save(table, self._writer(table, rows, note).mode("append"))
             return
-        marked = gone.select(F.col(key).alias("_key"), F.lit(False).alias("_is_added"))
+        marked = gone.select(*(F.col(name).alias(f"_key_{name}") for name in key), F.lit(False).alias("_is_added"))
         added = table.conform(rows).withColumn("_is_added", F.lit(True))
         names = ", ".join(f"`{name}`" for name in table.column_names)
         values = ", ".join(f"s.`{name}`" for name in table.column_names)
+        same = " AND ".join(f"t.`{name}` <=> s.`_key_{name}`" for name in key)
         in_range = ""
         if within is not None:
             column, least, greatest = within
@@ -101,7 +102,7 @@ class Warehouse:
         with self._committing(note), self._viewing(marked.unionByName(added, allowMissingColumns=True)) as view:
             self.spark.sql(
                 f"MERGE INTO {self._target(table)} t USING {view} s "
-                f"ON NOT s._is_added AND t.`{key}` <=> s._key{in_range} "
+                f"ON NOT s._is_added AND {same}{in_range} "
                 "WHEN MATCHED THEN DELETE "
                 f"WHEN NOT MATCHED AND s._is_added THEN INSERT ({names}) VALUES ({values})"
             )

@@ -9,8 +9,10 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
+from customer_segmentation.features.days import days_of, window_sums, windows_of
 from customer_segmentation.features.engagement import engagement_totals
-from customer_segmentation.features.history import customer_lines, days_of, history_of, window_sums, windows_of
+from customer_segmentation.features.history import history_of
+from customer_segmentation.features.lines import customer_lines
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -32,7 +34,7 @@ def customer_features(
     Args:
         transactions: order lines in the columns of the `transactions` table.
         engagement: events in the columns of the `engagement` table; None where there are none.
-        given_back: orders of which something was given back before `as_of`, see `history.customer_lines`.
+        given_back: orders of which something was given back before `as_of`, see `lines.customer_lines`.
         as_of: lines and events of this day (UTC) and later do not enter.
         response_events: the event types that are answers of the customer.
         windows: days of the short, the medium and the long window.

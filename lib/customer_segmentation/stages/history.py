@@ -1,9 +1,9 @@
 """Keeps what features are made of, by customer and by customer and day, up to the run's date.
 
 A customer whose lines came, went or changed since the last time, or became known by the date having moved on, is looked
-at anew, from all their lines at the version that the run reads; all others stay as they are. Nothing is added to or
-taken from a sum, so the tables are those of a full build. The last commit of `customer_history` says what the tables
-are made of; `customer_days` is of the version that it names.
+at anew, from all their lines at the version that the run reads; all others stay as they are, and so do the days on
+which nothing is another. Nothing is added to or taken from a sum, so the tables are those of a full build. The last
+commit of `customer_history` says what the tables are made of; `customer_days` is of the version that it names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,9 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.features.history import DEFINITION, customer_lines, days_of, history_of
+from customer_segmentation.features.days import days_of
+from customer_segmentation.features.history import DEFINITION, history_of
+from customer_segmentation.features.lines import DAY, customer_lines
 from customer_segmentation.ingest.repeats import FEW
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count
@@ -60,9 +62,9 @@ def _require_matching_returns(run: Run) -> None:
 
 def _build_anew(run: Run) -> None:
     with held(_lines(run)) as lines:
-        days = days_of(lines)
-        run.warehouse.overwrite(t.CUSTOMER_DAYS, days)
-        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, days), note=_note(run))
+        run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
+        history = history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS))
+        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history, note=_note(run))
 
 
 def _follow(run: Run) -> str:
@@ -79,11 +81,33 @@ def _follow(run: Run) -> str:
     if number > _MOST_TOUCHED * run.warehouse.read(t.CUSTOMER_HISTORY).count():
         raise MustBuildAnewError(f"{count(number)} customers have new or changed order lines")
     with held(_lines(run, among=touched, few=number <= FEW)) as lines:
-        days = days_of(lines)
-        run.warehouse.change(t.CUSTOMER_DAYS, gone=touched, key=c.CUSTOMER_ID, rows=days)
+        days = settled(t.CUSTOMER_DAYS.conform(days_of(lines)))
+        _renew_days(run, touched, days)
         history = history_of(lines, days)
-        run.warehouse.change(t.CUSTOMER_HISTORY, gone=touched, key=c.CUSTOMER_ID, rows=history, note=_note(run))
+        run.warehouse.change(t.CUSTOMER_HISTORY, gone=touched, key=[c.CUSTOMER_ID], rows=history, note=_note(run))
     return f"{count(number)} customers have new or changed order lines"
+
+
+def _renew_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
+    """Make these the days of the customers in question, in one commit that leaves alone what is as it was.
+
+    New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table.
+    """
+    key = [c.CUSTOMER_ID, DAY]
+    sums = [name for name in t.CUSTOMER_DAYS.column_names if name not in key]
+
+    def summed(frame: DataFrame, name: str) -> DataFrame:
+        return frame.select(*key, F.struct(*sums).alias(name))
+
+    there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
+    both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
+    differs = settled(both.where(~F.col("then").eqNullSafe(F.col("now"))))
+    gone = differs.where(F.col("then").isNotNull()).select(key)
+    rows = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
+    span = gone.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
+    within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
+    if within is not None or not rows.isEmpty():
+        run.warehouse.change(t.CUSTOMER_DAYS, gone=gone, key=key, rows=rows, within=within)
 
 
 def _then(run: Run) -> Mapping[str, Any]:

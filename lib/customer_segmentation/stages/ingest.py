@@ -67,7 +67,7 @@ def _match_returns(run: Run, version: int, then: int | None) -> None:
         return
     gone = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
     pieces = matched_returns(of_pairs(lines, pairs))
-    run.warehouse.change(t.RETURNS, gone=gone, key=c.RETURN_LINE_ID, rows=pieces, note=note)
+    run.warehouse.change(t.RETURNS, gone=gone, key=[c.RETURN_LINE_ID], rows=pieces, note=note)
 
 
 def _touched_pairs(run: Run, version: int, then: int | None) -> DataFrame | None:

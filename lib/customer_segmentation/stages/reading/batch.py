@@ -161,7 +161,7 @@ class _Batch:
             return
         first, last = self._orders.first, self._orders.last
         within = (c.ORDER_ID, first, last) if first is not None and last is not None else None
-        self._run.warehouse.change(table, gone=gone, key=c.LINE_ID, rows=rows, within=within, note=note)
+        self._run.warehouse.change(table, gone=gone, key=[c.LINE_ID], rows=rows, within=within, note=note)
 
 
 @dataclass(frozen=True)
