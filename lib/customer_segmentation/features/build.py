@@ -12,7 +12,7 @@ from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.features.days import days_of, window_sums, windows_of
 from customer_segmentation.features.engagement import engagement_totals
 from customer_segmentation.features.history import history_of
-from customer_segmentation.features.lines import customer_lines
+from customer_segmentation.features.lines import customer_lines, rounded
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -74,4 +74,4 @@ def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, re
 def _value(feature: Feature) -> Column:
     """The feature's formula; what differs beyond nine decimals is the order in which doubles were added."""
     value = F.expr(feature.formula)
-    return (F.round(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type).alias(feature.name)
+    return (rounded(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type).alias(feature.name)

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import CUSTOMER_DAYS
-from customer_segmentation.features.lines import BOUGHT, DAY, DAYPART, PLACED
+from customer_segmentation.features.lines import BOUGHT, DAY, DAYPART, PLACED, rounded
 
 _GAP_DECIMALS = 10
 """Of sums of logarithms of gaps in days: what differs beyond them is the order of addition."""
@@ -75,7 +75,7 @@ def over_time(days: DataFrame, lately: Mapping[str, Column]) -> DataFrame:
             *(_money(F.sum(name)).alias(name) for name in _MONEY),
             (F.sum("items").cast("decimal(20,0)") * F.lit(0.001).cast("decimal(4,3)")).alias("items"),
             *(F.sum(name).alias(name) for name in sums),
-            *(F.round(F.coalesce(F.sum(each), F.lit(0)), _GAP_DECIMALS).alias(name) for name, each in gaps.items()),
+            *(rounded(F.coalesce(F.sum(each), F.lit(0)), _GAP_DECIMALS).alias(name) for name, each in gaps.items()),
             *(each.alias(name) for name, each in lately.items()),
         )
         .where(F.col("days") > 0)

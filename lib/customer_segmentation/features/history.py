@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import CUSTOMER_HISTORY
 from customer_segmentation.features.days import over_time
 from customer_segmentation.features.ranges import SPREADS, orders_of, products_of, spread_of
 
-DEFINITION = 1
+DEFINITION = 2
 """Goes up when the meaning of a column of `customer_days` or `customer_history` changes: what was summed before is then
 summed anew."""
 
@@ -30,13 +29,12 @@ def history_of(lines: DataFrame, days: DataFrame, *, lately: Mapping[str, Column
         lately: sums over days to add by name, see `days.window_sums`.
     """
     more = lately or {}
-    looks = [over_time(days, more), orders_of(lines), products_of(lines), *(spread_of(lines, each) for each in SPREADS)]
-    known = _merged(looks).where(F.col("days") > 0).select(*CUSTOMER_HISTORY.column_names, *more)
-    return known.fillna(0, subset=[column.name for column in CUSTOMER_HISTORY.columns if column.type == "bigint"])
-
-
-def _merged(looks: list[DataFrame]) -> DataFrame:
-    """The looks at a customer in one row; a join would sort each of them."""
-    every = reduce(lambda some, other: some.unionByName(other, allowMissingColumns=True), looks)
-    names = [name for name in every.columns if name != c.CUSTOMER_ID]
-    return every.groupBy(c.CUSTOMER_ID).agg(*(F.max(name).alias(name) for name in names))
+    looks = [orders_of(lines), products_of(lines), *(spread_of(lines, each) for each in SPREADS)]
+    # All are of the same partitions of customers, so a row of each is found by hashing and none is moved or sorted.
+    known = reduce(
+        lambda so_far, look: so_far.join(look.hint("shuffle_hash"), on=c.CUSTOMER_ID, how="left"),
+        looks,
+        over_time(days, more),
+    )
+    counts = [column.name for column in CUSTOMER_HISTORY.columns if column.type == "bigint"]
+    return known.fillna(0, subset=counts).select(*CUSTOMER_HISTORY.column_names, *more)

@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED
+from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
@@ -67,7 +67,7 @@ def spread_of(lines: DataFrame, over: Range) -> DataFrame:
         F.count_if(F.col("lines") > 0).alias(over.many),
         F.sum(spend).alias(f"{over.one}_spend"),
         F.max(spend).alias(f"{over.one}_top"),
-        F.round(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{over.one}_logs"),
+        rounded(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{over.one}_logs"),
         F.sum(spend * spend).alias(f"{over.one}_squares"),
     )
 
