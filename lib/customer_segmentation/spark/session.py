@@ -28,6 +28,8 @@ _DELTA = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+_PARTITIONS_PER_CORE = 8
+
 _SMALL_MACHINE = {
     # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
     "spark.databricks.delta.snapshotPartitions": "1",
@@ -103,7 +105,8 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     conf = {
         **_SMALL_MACHINE,
         "spark.driver.memory": settings.driver_memory,
-        "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
+        # Small ones are put together as they come; one that is too large for a core's memory can't be parted.
+        "spark.sql.shuffle.partitions": str(_PARTITIONS_PER_CORE * (os.cpu_count() or 2)),
         **_anywhere(settings),
     }
     delta = [] if "delta-spark" in conf.get("spark.jars", "") else delta_jars()
