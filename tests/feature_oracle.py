@@ -24,7 +24,7 @@ def oracle(
     Args:
         lines: in the columns of `transactions`.
         given_back: whether all of an order was given back, by customer and order, for those of which something was.
-        events: customer, time and type ("click" is a response).
+        events: customer, time, type ("click" is a response) and channel.
     """
     table = pd.DataFrame(lines, columns=TRANSACTIONS.column_names)
     table = table[table.ordered_at < pd.Timestamp(as_of)]
@@ -119,7 +119,7 @@ def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) 
 
 
 def _engagement(events: list[tuple], as_of: date) -> dict[str, Any]:
-    answers = [at for _, at, kind in events if kind == "click"]
+    answers = [at for _, at, kind, _ in events if kind == "click"]
     contacts = len(events) - len(answers)
     return {
         "contacts": contacts,

@@ -104,13 +104,24 @@ def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
 ) -> None:
     at = datetime(2024, 6, 1)
     events = frame(
-        [("C1", at, "mailing"), ("C1", at, "click"), ("C1", datetime(2024, 7, 1), "click"), ("C9", at, "click")],
-        "customer_id string, occurred_at timestamp, event_type string",
+        [
+            ("C1", at, "mailing", "post"),
+            ("C1", at, "mail", "web"),
+            ("C1", at, "mail", "web"),
+            ("C1", at, "click", "web"),
+            ("C1", at, "click", "app"),
+            ("C1", at, "click", None),
+            ("C1", datetime(2024, 7, 1), "click", "web"),
+            ("C9", at, "click", "web"),
+        ],
+        "customer_id string, occurred_at timestamp, event_type string, channel string",
     )
 
     found = features_of(spark, [line(), line(customer="C2")], events)
 
-    assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (1, 1), "C2": (0, 0)}
+    assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (3, 3), "C2": (0, 0)}
+    assert found["C1"]["response_by_channel"] == [("app", 0, 1, None), ("post", 1, 0, 0.0), ("web", 2, 1, 0.5)]
+    assert found["C2"]["response_by_channel"] == []
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -126,6 +137,7 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
             f"C{draw.randrange(50)}",
             AS_OF_TIME - timedelta(hours=draw.randrange(-99, 9999)),
             draw.choice(["mail", "click"]),
+            draw.choice(["web", "post", None]),
         )
         for _ in range(200)
     ]
@@ -133,7 +145,7 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
 
     rows = customer_features(
         transactions,
-        spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string"),
+        spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string, channel string"),
         spark.createDataFrame(given_back, "customer_id string, order_id string, is_undone boolean"),
         as_of=AS_OF,
         response_events=["click"],

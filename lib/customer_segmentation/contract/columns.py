@@ -37,6 +37,7 @@ BATCH_ID = "batch_id"
 # Engagement
 OCCURRED_AT = "occurred_at"
 EVENT_TYPE = "event_type"
+RESPONSE_BY_CHANNEL = "response_by_channel"
 CAMPAIGN_ID = "campaign_id"
 
 # A run and what it says of a customer

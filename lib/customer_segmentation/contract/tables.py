@@ -14,6 +14,7 @@ from customer_segmentation.contract.features import FEATURES
 
 MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
+RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
 TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double>>"
@@ -302,6 +303,12 @@ CUSTOMER_FEATURES = Table(
         _CUSTOMER,
         _AS_OF,
         *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
+        Column(
+            c.RESPONSE_BY_CHANNEL,
+            RESPONSE_TYPE,
+            "By known channel of the engagement events, sorted by it: contacts, responses, and responses by contacts "
+            "(null without contacts).",
+        ),
         *_RFM_SCORES,
         Column(
             c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers; its attributes follow as customer_*."

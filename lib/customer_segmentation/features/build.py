@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
+from customer_segmentation.contract.tables import RESPONSE_TYPE
 from customer_segmentation.features.days import days_of, window_sums, windows_of
 from customer_segmentation.features.engagement import engagement_totals
 from customer_segmentation.features.history import history_of
@@ -29,7 +30,8 @@ def customer_features(
     response_events: list[str],
     windows: Mapping[str, int] = WINDOWS,
 ) -> DataFrame:
-    """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`.
+    """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`, and
+    response_by_channel.
 
     Args:
         transactions: order lines in the columns of the `transactions` table.
@@ -62,13 +64,19 @@ def features_of(
 
 def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, response_events: list[str]) -> DataFrame:
     if engagement is None:
-        none = F.lit(None).cast("date").alias("last_response_day")
-        known = known.select("*", F.lit(0).alias("contacts"), F.lit(0).alias("responses"), none)
+        known = known.withColumns({"contacts": F.lit(0), "responses": F.lit(0)})
+        known = known.withColumns({"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)})
     else:
         totals = engagement_totals(engagement, as_of=as_of, response_events=response_events)
         known = known.join(totals, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
     known = known.withColumn("as_of", F.lit(as_of))
-    return known.select(c.CUSTOMER_ID, F.col("as_of").alias(c.AS_OF_DATE), *map(_value, FEATURES))
+    by_channel = F.coalesce(F.col(c.RESPONSE_BY_CHANNEL).cast(RESPONSE_TYPE), F.array().cast(RESPONSE_TYPE))
+    return known.select(
+        c.CUSTOMER_ID,
+        F.col("as_of").alias(c.AS_OF_DATE),
+        *map(_value, FEATURES),
+        by_channel.alias(c.RESPONSE_BY_CHANNEL),
+    )
 
 
 def _value(feature: Feature) -> Column:

@@ -17,6 +17,11 @@ _HEAD = """# Features
 What `customer_features` has of every customer with a purchase before the as-of date, by family. Only what happened
 before that date (UTC) enters. A formula is Spark SQL over `customer_history`, see the comments of its columns.
 """
+_FOOT = """## Not a number
+
+`response_by_channel` tells of each known channel of the engagement events the contacts, the responses and their rate.
+It is for profiles and selections; clusterings take numbers.
+"""
 
 
 def catalogue() -> str:
@@ -27,6 +32,7 @@ def catalogue() -> str:
             f"## {_TITLES[family]} (`{family}`)\n\n| feature | unit | meaning | from |\n| --- | --- | --- | --- |"
         )
         parts.append("\n".join(f"| `{f.name}` | {f.unit} | {f.meaning} | {f.source} |" for f in features) + "\n")
+    parts.append(_FOOT)
     return "\n".join(parts)
 
 
