@@ -251,3 +251,14 @@ def test_what_changed_in_the_columns_of_a_source_is_told() -> None:
     ]
     assert changes(then * 2, [{"who": "string", "price": "double"}, *then]) == ["column old of source 1 is gone"]
     assert changes([], then) == changes(then, then) == []
+
+
+def test_files_with_other_columns_than_the_first_are_refused_by_name(
+    tmp_path: Path, run_of: Callable[..., Run]
+) -> None:
+    written(tmp_path / "in" / "a.csv", [line()])
+    other = written(tmp_path / "in" / "b.csv", [line(no="O2")])
+    other.write_text(other.read_text().replace("pieces", "items"))
+
+    with pytest.raises(DataRefusedError, match=r"b\.csv can't be read: CSV header .*items.* a source of its own"):
+        ingest_sources(run_of(tmp_path / "in"))

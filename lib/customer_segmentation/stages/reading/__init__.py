@@ -9,6 +9,7 @@ from customer_segmentation.stages.reading.account import Reading, last_reading, 
 from customer_segmentation.stages.reading.batch import read_batch
 from customer_segmentation.stages.reading.lines import OrderLines, analysed, changes
 from customer_segmentation.stages.reading.now import Now
+from customer_segmentation.stages.reading.unreadable import unreadable_files_told
 from customer_segmentation.stages.reading.whole import read_whole
 from customer_segmentation.stages.run import Run
 
@@ -22,17 +23,18 @@ def read_order_lines(run: Run) -> tuple[Reading, list[str]]:
         The account of all lines, and what there is to say of what was read.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, no line is accepted, the share of refused lines is above
-            `checks.max_rejected_share`, or files are gone; `transactions` stays as it was.
+        DataRefusedError: a mapping does not fit its source, a file can't be read, no line is accepted, the share of
+            refused lines is above `checks.max_rejected_share`, or files are gone; `transactions` stays as it was.
         PublishingError: the lines written are not those counted.
     """
-    now = Now(run)
-    then = reading_so_far(run)
-    if then is None:
-        return read_whole(run, now), []
-    try:
-        reading, told = read_batch(run, then, now)
-    except MustReadWholeError as why:
-        now.refuse_gone_files(then)
-        reading, told = read_whole(run, now), [f"all lines were read again: {why}"]
+    with unreadable_files_told():
+        now = Now(run)
+        then = reading_so_far(run)
+        if then is None:
+            return read_whole(run, now), []
+        try:
+            reading, told = read_batch(run, then, now)
+        except MustReadWholeError as why:
+            now.refuse_gone_files(then)
+            reading, told = read_whole(run, now), [f"all lines were read again: {why}"]
     return reading, [*told, *changes(then.columns, reading.columns)]

@@ -1,0 +1,34 @@
+"""Says of a file that Spark can't read which one it is, and why."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from customer_segmentation.contract.errors import DataRefusedError
+
+_FILE = re.compile(r"\[FAILED_READ_FILE[^]]*] .*? reading file (\S+)\.\s")
+_CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*?)^\s+(?:at |\.\.\. )", re.MULTILINE | re.DOTALL)
+_HEADER = "CSV header"
+
+
+@contextmanager
+def unreadable_files_told() -> Iterator[None]:
+    """Turns a failure to read a file of a source into a DataRefusedError that names the file and the cause.
+
+    A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone; where that has
+    no cause, as Spark Connect may leave it out, the file is named at least.
+    """
+    try:
+        yield
+    except DataRefusedError:
+        raise
+    except Exception as error:
+        found = _FILE.search(str(error))
+        if found is None:
+            raise
+        causes = [" ".join(cause.split()) for cause in _CAUSE.findall(str(error))]
+        why = f": {causes[-1]}" if causes else ""
+        hint = ""
+        if any(_HEADER in cause for cause in causes):
+            hint = ". Its columns are not those of the other files; read it as a source of its own"
+        raise DataRefusedError(f"sources.transactions: {found[1]} can't be read{why}{hint}") from None
