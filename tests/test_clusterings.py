@@ -16,6 +16,8 @@ from customer_segmentation.stages import assign_segments, build_features, train_
 from tests.generated import configured, quiet
 from tests.warehouse import contents, read
 
+pytestmark = pytest.mark.slow
+
 DENSE = ["clustering.algorithm=dbscan", "clustering.min_samples=8", "clustering.eps=0.5"]
 TREE = ["clustering.algorithm=agglomerative", "clustering.k_min=5", "clustering.k_max=7"]
 WRITTEN = ["customer_segments", "segment_profiles", "segment_transitions", "model_runs", "pipeline_runs"]
@@ -60,7 +62,6 @@ def agreement(folder: Path, segments: pd.DataFrame) -> float:
     return float(adjusted_rand_score(both.segment, both.segment_id))
 
 
-@pytest.mark.slow
 def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Path, tree: Path) -> None:
     model = of_the_run(tree, "model_runs").iloc[0]
 
@@ -70,7 +71,6 @@ def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Pa
     assert model.quality["lost_variance"] == 0  # each of the customers is a micro-cluster of its own
 
 
-@pytest.mark.slow
 def test_the_figures_of_a_cut_are_those_of_its_assignment(tree: Path) -> None:
     model, profiles = of_the_run(tree, "model_runs").iloc[0], of_the_run(tree, "segment_profiles")
     chosen = next(row for row in model.candidates if row["k"] == model.k)
@@ -144,11 +144,6 @@ def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSessio
     assert_a_rerun_leaves_the_same(spark, dense, DENSE)
 
     assert contents(dense, "model_core_points") == points
-
-
-@pytest.mark.slow
-def test_the_same_run_by_a_tree_again_leaves_the_same_tables(spark: SparkSession, tree: Path) -> None:
-    assert_a_rerun_leaves_the_same(spark, tree, TREE)
 
 
 def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: SparkSession, dense: Path) -> None:

@@ -71,6 +71,7 @@ def test_separated_clusters_are_found(spark: SparkSession, estimator: BisectingK
     assert model.segment_centers.tolist() == sorted(model.segment_centers.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [BisectingKMeans(3), GaussianMixture(3, starts=1, max_iterations=5)])
 def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession, estimator: BisectingKMeans) -> None:
     frame = as_frame(spark, np.random.default_rng(5).normal(size=(300, 3)))

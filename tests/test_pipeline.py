@@ -137,6 +137,7 @@ def test_a_report_is_written(generated: Path, table: Callable[[str], pd.DataFram
     assert not any(customer in page for customer in table("customer_segments").customer_id)
 
 
+@pytest.mark.slow
 def test_the_same_run_again_leaves_the_same_tables(spark: SparkSession, generated: Path) -> None:
     before = {declared.name: contents(generated / "tables", declared.name) for declared in t.ALL_TABLES}
 
