@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from benchmarks.measuring import Comparison
 from customer_segmentation.clustering.choose import Choice, choose
 from customer_segmentation.clustering.coreset import coreset
+from customer_segmentation.clustering.fitting import refitted
 from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
-from customer_segmentation.clustering.training import refitted
 from customer_segmentation.config.schema import Clustering, Spark
 from customer_segmentation.spark.holding import held
 from customer_segmentation.spark.session import get_session

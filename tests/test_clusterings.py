@@ -127,23 +127,15 @@ def test_stored_core_points_name_no_customer(dense: Path) -> None:
     assert not any(customer in model.model for customer in ids)
 
 
-def assert_a_rerun_leaves_the_same(spark: SparkSession, root: Path, settings: list[str]) -> None:
-    before = {name: contents(root, name) for name in WRITTEN}
-    run = quiet(spark, configured(root.parent, root.name, *settings))
+def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSession, dense: Path) -> None:
+    before = {name: contents(dense, name) for name in [*WRITTEN, "model_core_points"]}
+    run = quiet(spark, configured(dense.parent, dense.name, *DENSE))
 
     train_segments(run, anew=True)
     assign_segments(run)
 
     for name, rows in before.items():
-        assert contents(root, name) == rows, name
-
-
-def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSession, dense: Path) -> None:
-    points = contents(dense, "model_core_points")
-
-    assert_a_rerun_leaves_the_same(spark, dense, DENSE)
-
-    assert contents(dense, "model_core_points") == points
+        assert contents(dense, name) == rows, name
 
 
 def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: SparkSession, dense: Path) -> None:

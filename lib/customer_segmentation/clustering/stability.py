@@ -63,15 +63,22 @@ def stabilities(core: Coreset, segmentations: Sequence[Labelling], *, algorithm:
             ks = [_possible(points, one.k) for one in segmentations]
             partitions = fits(algorithm, Coreset(points, np.ones(size), size), ks=ks, starts=STARTS, seed=seed + b)
             drawn.append([partition.labels(core.points) for partition in partitions])
-    return [_compared(core, one, found) for one, found in zip(segmentations, zip(*drawn, strict=True), strict=True)]
+    return [compared(core, one, found) for one, found in zip(segmentations, zip(*drawn, strict=True), strict=True)]
 
 
-def _compared(core: Coreset, segmentation: Labelling, found: Sequence[np.ndarray]) -> Stability:
-    """A segmentation with the labels that its bootstraps gave the points."""
-    own, weights, k = segmentation.labels(core.points), core.weights, segmentation.k
-    segments = np.mean([jaccard(together(own, labels, weights, k)).max(axis=1) for labels in found], axis=0)
-    pairs = zip(found, [*found[1:], found[0]], strict=True)
-    rands = [adjusted_rand(together(one, other, weights, k)) for one, other in pairs]
+def compared(core: Coreset, segmentation: Labelling, found: Sequence[np.ndarray]) -> Stability:
+    """A segmentation with the labels that its bootstraps gave the points.
+
+    Labels are positions, -1 for noise. Noise is a group of its own in the Rand index, and no segment that another is
+    found again in.
+    """
+    own = segmentation.labels(core.points)
+    groups = max(segmentation.k, *(int(labels.max()) + 1 for labels in found)) + 1  # and the last one for noise
+    own, *again = (labels % groups for labels in (own, *found))
+    overlaps = [jaccard(_together(own, labels, core.weights, groups)) for labels in again]
+    segments = np.mean([overlap[: segmentation.k, :-1].max(axis=1) for overlap in overlaps], axis=0)
+    pairs = zip(again, [*again[1:], again[0]], strict=True)
+    rands = [adjusted_rand(_together(one, other, core.weights, groups)) for one, other in pairs]
     return Stability(float(rounded(float(np.mean(rands)))), rounded(segments))
 
 
@@ -103,6 +110,6 @@ def _possible(points: np.ndarray, k: int) -> int:
     return k if len(np.unique(points[: 20 * k], axis=0)) >= k else min(k, len(np.unique(points, axis=0)))
 
 
-def together(one: np.ndarray, other: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
+def _together(one: np.ndarray, other: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
     """(k, k) weights by the labels of both, each from 0 to below k."""
     return np.bincount(one * k + other, weights, minlength=k * k).reshape(k, k)

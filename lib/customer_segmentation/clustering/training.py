@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from customer_segmentation.clustering import choose
 from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.coreset import coreset
-from customer_segmentation.clustering.fitting import Customers, fitted, refitted
+from customer_segmentation.clustering.fitting import Customers, fitted
 from customer_segmentation.clustering.preparation import Preparation, prepared_name
 from customer_segmentation.clustering.structure import Structure, structure
 from customer_segmentation.config.schema import Clustering
@@ -18,8 +18,6 @@ from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 from customer_segmentation.spark.holding import held
-
-__all__ = ["Training", "prepared_by", "refitted", "train"]
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def features_of(
 
 def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, response_events: list[str]) -> DataFrame:
     if engagement is None:
-        known = known.withColumns({"contacts": F.lit(0), "responses": F.lit(0)})
-        known = known.withColumns({"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)})
+        nothing = {"contacts": F.lit(0), "responses": F.lit(0), "last_response_day": F.lit(None).cast("date")}
+        known = known.withColumns(nothing | {c.RESPONSE_BY_CHANNEL: F.lit(None)})
     else:
         totals = engagement_totals(engagement, as_of=as_of, response_events=response_events)
         known = known.join(totals, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])

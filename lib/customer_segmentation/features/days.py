@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import CUSTOMER_DAYS
-from customer_segmentation.features.lines import BOUGHT, DAY, DAYPART, PLACED, rounded
+from customer_segmentation.features.lines import BOUGHT, DAY, DAYPART, PLACED, rounded, total
 
 _GAP_DECIMALS = 10
 """Of sums of logarithms of gaps in days: what differs beyond them is the order of addition."""
@@ -29,13 +29,13 @@ def days_of(lines: DataFrame) -> DataFrame:
     by_order = {
         "lines": F.count_if(bought),
         "net": F.sum(c.AMOUNT),
-        "gross": _total(c.AMOUNT, bought),
-        "placed": _total(c.AMOUNT, placed),
-        "returned": -_total(c.AMOUNT, ~placed),
-        "items": _total(c.QUANTITY, bought),
-        "discounts": _total(c.DISCOUNT, bought),
+        "gross": total(c.AMOUNT, bought),
+        "placed": total(c.AMOUNT, placed),
+        "returned": -total(c.AMOUNT, ~placed),
+        "items": total(c.QUANTITY, bought),
+        "discounts": total(c.DISCOUNT, bought),
         "discounted_lines": F.count_if(bought & discounted),
-        "discounted_spend": _total(c.AMOUNT, bought & discounted),
+        "discounted_spend": total(c.AMOUNT, bought & discounted),
         **dayparts,
     }
     orders = lines.groupBy(c.CUSTOMER_ID, DAY, c.ORDER_ID).agg(*(sum_.alias(name) for name, sum_ in by_order.items()))
@@ -93,9 +93,9 @@ def window_sums(*, as_of: date, windows: Mapping[str, int]) -> dict[str, Column]
     for name, length in windows.items():
         since, before = F.lit(as_of - timedelta(length)), F.lit(as_of - timedelta(2 * length))
         is_in = F.col(DAY) >= since
-        found[f"spend_{name}"] = _money(_total("gross", is_in))
-        found[f"spend_before_{name}"] = _money(_total("gross", (F.col(DAY) >= before) & ~is_in))
-        found[f"orders_{name}"] = _total("orders", is_in)
+        found[f"spend_{name}"] = _money(total("gross", is_in))
+        found[f"spend_before_{name}"] = _money(total("gross", (F.col(DAY) >= before) & ~is_in))
+        found[f"orders_{name}"] = total("orders", is_in)
     return found
 
 
@@ -109,10 +109,6 @@ def windows_of(days: DataFrame, *, as_of: date, windows: Mapping[str, int]) -> D
     earliest = as_of - timedelta(2 * max(windows.values()))
     lately = days.where((F.col(DAY) >= earliest) & (F.col("lines") > 0))
     return lately.groupBy(c.CUSTOMER_ID).agg(*(sum_.alias(name) for name, sum_ in sums.items()))
-
-
-def _total(name: str, condition: Column) -> Column:
-    return F.sum(F.when(condition, F.col(name)).otherwise(F.lit(0)))
 
 
 def _money(cents: Column) -> Column:

@@ -46,6 +46,11 @@ def customer_lines(transactions: DataFrame, given_back: DataFrame | None = None,
     return together.observe(Observation(), F.count_if(odd).alias("odd"))
 
 
+def total(name: str, condition: Column) -> Column:
+    """The sum of a column where a condition holds; 0 where it never does."""
+    return F.sum(F.when(condition, F.col(name)).otherwise(F.lit(0)))
+
+
 def rounded(value: Column, decimals: int) -> Column:
     """A double to so many decimals, ties to even: what differs beyond them is the order in which doubles were added.
 

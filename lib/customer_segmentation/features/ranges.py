@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded
+from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded, total
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
@@ -60,7 +60,7 @@ def spread_of(lines: DataFrame, over: Range) -> DataFrame:
         over.column,
         lines,
         F.count_if(bought).alias("lines"),
-        F.sum(F.when(bought, F.col(c.AMOUNT)).otherwise(F.lit(0))).alias("spend"),
+        total(c.AMOUNT, bought).alias("spend"),
     )
     spend = F.when(F.col("spend") > 0, F.col("spend").cast("double"))
     return each_one.groupBy(c.CUSTOMER_ID).agg(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from customer_segmentation.clustering.structure import STABLE
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.content import ReportContent, Row
 
@@ -27,9 +28,6 @@ _NONE = (
     "but where they end is a choice."
 )
 _ONE = "All customers that are in a segment are in one: the customers form a single crowd, with nothing to tell apart."
-_FOUND_AGAIN_FROM = 0.75
-"""Rand index from which a segmentation counts as found again, as in the grade of its structure."""
-
 _FIGURES = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
 """What the word for the structure rests on."""
 
@@ -95,7 +93,7 @@ def structure(content: ReportContent) -> Structure | None:
     elif stability is None or not w.known(stability):
         sentence = _UNTESTED
     else:
-        sentence = _BLURRED if stability >= _FOUND_AGAIN_FROM else _NOT_FOUND_AGAIN
+        sentence = _BLURRED if stability >= STABLE else _NOT_FOUND_AGAIN
     told = (f"{words} {found[name]:.2f}" for name, words in _FIGURES.items() if w.known(found.get(name)))
     return Structure(grade, STRUCTURES[grade], sentence, ", ".join(told))
 

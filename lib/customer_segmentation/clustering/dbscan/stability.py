@@ -7,15 +7,13 @@ from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import assigned
-from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.clustering.stability import BOOTSTRAPS, Stability, adjusted_rand, jaccard, together
+from customer_segmentation.clustering.stability import BOOTSTRAPS, Stability, compared
 
 
 def density_stability(core: Coreset, model: DBSCANModel, *, seed: int) -> Stability | None:
     """Draw the customers anew with replacement, find their dense places, and compare on all of them.
 
-    A customer that was drawn twice counts twice, one that was not drawn is assigned to what the others made. Noise is
-    a group of its own in the Rand index, and no segment that another is found again in.
+    A customer that was drawn twice counts twice, one that was not drawn is assigned to what the others made.
 
     Args:
         core: all customers. In a sample of them places are less dense than among all, so it tells nothing.
@@ -26,18 +24,12 @@ def density_stability(core: Coreset, model: DBSCANModel, *, seed: int) -> Stabil
     if len(core.points) < core.rows:
         return None
     generator = np.random.default_rng(seed)
-    n, own = len(core.points), model.labels(core.points)
-    found = [own]
+    n = len(core.points)
+    found = []
     for _ in range(BOOTSTRAPS):
         drawn = np.bincount(generator.integers(n, size=n), minlength=n)
         found.append(_found_again(core.points, drawn, eps=model.eps_, min_samples=model.min_samples))
-    most = max(int(labels.max()) for labels in found) + 2  # and the last one for noise
-    labels = [one % most for one in found]
-    weights = np.ones(n)
-    again = [jaccard(together(labels[0], one, weights, most))[: model.k, :-1].max(axis=1) for one in labels[1:]]
-    pairs = zip(labels[1:], [*labels[2:], labels[1]], strict=True)
-    rands = [adjusted_rand(together(one, other, weights, most)) for one, other in pairs]
-    return Stability(float(rounded(float(np.mean(rands)))), rounded(np.mean(again, axis=0)))
+    return compared(core, model, found)
 
 
 def _found_again(points: np.ndarray, drawn: np.ndarray, *, eps: float, min_samples: int) -> np.ndarray:
