@@ -345,11 +345,12 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
             options={"url": server, "user": "shop"},
             watermark="changed",
             overlap="1 hour",
+            where="price <> 7",
             columns={name: MAPPING[name] for name in MAPPING if name not in ("product_id", "quantity")},
         )
 
     first = [("O1", "1", 1, "2024-03-01 10:00:00"), ("O2", "1", 2, "2024-03-01 11:30:00")]
-    write(orders(*first), "append")
+    write(orders(*first, ("O5", "1", 7, "2024-03-01 11:10:00")), "append")
     ingested(run())
     assert told(run()) == "nothing new"
 
@@ -359,9 +360,11 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
         ("O1", "1", 9, "2024-03-02"),
         ("O4", "1", 4, "2024-03-03"),
     )
-    write(orders(late, corrected, new, new), "append")
+    late_and_left_out = ("O6", "1", 7, "2024-03-01 11:15:00")
+    write(orders(late, corrected, new, new, late_and_left_out), "append")
     assert told(run()) == "4 new lines"
 
     ingest_sources(run())
     assert last_reading(run()).by_reason == {"duplicate": 1, "superseded": 1}
+    assert last_reading(run()).left_out == 2
     assert_as_if_read_anew(run(), run("anew"))

@@ -11,10 +11,11 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.ingest import refusals
 from customer_segmentation.ingest.batches import as_accepted, as_refused
 from customer_segmentation.ingest.checks import transaction_checks
-from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
-from customer_segmentation.ingest.engagement import engagement_events, mapped_events
+from customer_segmentation.ingest.customers import judged_customers
+from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
 from customer_segmentation.ingest.transactions import judged_lines
 
@@ -172,7 +173,9 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         path = str(tmp_path / name)
         spark.createDataFrame(ordered, schema).coalesce(1).write.parquet(path)
         source = CustomerSource(path=path, columns={"customer_id": "id"})
-        frame = customer_attributes(mapped_customers(spark, [source]))
+        judged = judged_customers(spark, [source])
+        assert refusals.account(judged) == refusals.RowAccount(2, 2, {"missing_customer": 1, "another_row": 1})
+        frame = refusals.kept(judged)
         assert frame.columns == ["customer_id", "age_group", "region"]
         found.append(sorted(map(tuple, frame.collect()), key=str))
 
@@ -181,7 +184,7 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
 
 def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text(
-        "who,at,what\nC1,2024-01-01,click\n,2024-01-01,click\nC1,never,click\nC1,2024-01-02,\n"
+        "who,at,what\nC1,2024-01-01,click\n,2024-01-01,click\nC1,never,click\nC1,,\nC1,2024-01-02,click,too,many\n"
     )
     source = EngagementSource(
         format="csv",
@@ -189,11 +192,22 @@ def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_pa
         columns={"customer_id": "who", "occurred_at": "at", "event_type": "what"},
     )
 
-    rows = engagement_events(mapped_events(spark, [source])).collect()
+    judged = judged_events(spark, [source])
+    rows = refusals.kept(judged).collect()
+    refused = {tuple(row[c.REASONS]): row for row in refusals.refused(judged, batch_id="b").collect()}
 
     assert [(row[c.CUSTOMER_ID], str(row[c.OCCURRED_AT]), row[c.EVENT_TYPE]) for row in rows] == [
         ("C1", "2024-01-01 00:00:00", "click")
     ]
+    assert set(refused) == {
+        ("missing_customer",),
+        ("unreadable_date",),
+        ("missing_date", "missing_event_type"),
+        ("malformed_line",),
+    }
+    assert json.loads(refused[("unreadable_date",)][c.ROW]) == {"who": "C1", "at": "never", "what": "click"}
+    assert "too,many" in refused[("malformed_line",)][c.ROW]
+    assert refused[("missing_customer",)][c.SOURCE_FILE].endswith("events.csv")
 
 
 def test_a_fingerprint_changes_with_the_files_the_mapping_and_the_settings(spark: SparkSession, tmp_path: Path) -> None:

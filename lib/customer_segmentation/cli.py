@@ -159,10 +159,10 @@ def _check(run: "Run", console: "Console") -> None:
 
 
 def _name_tables(run: "Run", console: "Console") -> None:
-    from customer_segmentation.contract.tables import ALL_TABLES, MODEL_TABLES
+    from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES
 
     console.print("Tables:")
-    for table in (*ALL_TABLES, *MODEL_TABLES):
+    for table in (*ALL_TABLES, *OPTIONAL_TABLES):
         if run.warehouse.exists(table):
             console.print(f"  {run.warehouse.location(table)}", soft_wrap=True, highlight=False)
 

@@ -1,4 +1,4 @@
-"""Why an order line is refused or warned of: the stable codes, each declared once."""
+"""Why an order line is refused or warned of, or a row of customers or events refused: stable codes, declared once."""
 
 from typing import Literal
 
@@ -24,6 +24,16 @@ Reason = Literal[
     "order_changes_customer",
 ]
 """A code in `rejected_transactions.reasons` or `transactions.warnings`."""
+
+RowReason = Literal[
+    "malformed_line",
+    "missing_customer",
+    "missing_date",
+    "unreadable_date",
+    "missing_event_type",
+    "another_row",
+]
+"""A code in `rejected_customers.reasons` (`another_row`: the customer has a row that is kept) or of engagement."""
 
 MEANING: dict[Reason, str] = {
     "malformed_line": "a line that does not have the columns of its file",

@@ -166,6 +166,18 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
+_REFUSED_ROW = (
+    Column(c.SOURCE_FILE, "string", "File or table the row came from."),
+    Column(c.ROW, "string", "The row as it came, as JSON."),
+    Column(c.REASONS, "array<string>", "Codes of what is against the row."),
+    Column(c.INGESTED_AT, "timestamp", "When the row was read, UTC."),
+    Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+)
+
+REJECTED_CUSTOMERS = Table("rejected_customers", "a refused row of customers", _REFUSED_ROW, key=(c.BATCH_ID,))
+
+REJECTED_ENGAGEMENT = Table("rejected_engagement", "a refused row of events", _REFUSED_ROW, key=(c.BATCH_ID,))
+
 RETURNS = Table(
     "returns",
     "a piece of a return and the purchase it undoes",
@@ -572,5 +584,5 @@ ALL_TABLES: tuple[Table, ...] = (
     PIPELINE_RUNS,
 )
 
-MODEL_TABLES: tuple[Table, ...] = (MODEL_CORE_POINTS,)
-"""What only models of some algorithms write."""
+OPTIONAL_TABLES: tuple[Table, ...] = (REJECTED_CUSTOMERS, REJECTED_ENGAGEMENT, MODEL_CORE_POINTS)
+"""What is there only where there is something to write: rows to refuse, models of some algorithms."""

@@ -3,31 +3,44 @@
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.sources import read_source, with_lookups
-from customer_segmentation.ingest.transactions import left_out
+from customer_segmentation.ingest.refusals import REASONS, ROW, malformed, refused_where, rows_of
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
 
-def mapped_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
-    """Every row of the sources in the canonical columns, what can't be read as null."""
-    return reduce(DataFrame.unionByName, [_mapped(spark, source) for source in sources])
+def judged_events(spark: SparkSession, sources: list[EngagementSource]) -> DataFrame:
+    """Every row that the sources' `where` keep in the canonical columns, what can't be read as null.
+
+    Returns:
+        The columns of `engagement`, and those of `refusals.JUDGEMENT`: a row without a customer, a time or a type is
+        refused.
+    """
+    rows = reduce(DataFrame.unionByName, [_judged(spark, source) for source in sources])
+    # Only for those is the row as it came made and kept: there are many events.
+    return rows.withColumn(ROW, F.when(F.size(REASONS) > 0, F.col(ROW)))
 
 
-def engagement_events(rows: DataFrame) -> DataFrame:
-    """Those of the mapped rows that have a customer, a time and a type."""
-    return rows.dropna(subset=[c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE])
-
-
-def _mapped(spark: SparkSession, source: EngagementSource) -> DataFrame:
-    frame = with_lookups(spark, read_source(spark, source).where(~left_out(source)), source)
+def _judged(spark: SparkSession, source: EngagementSource) -> DataFrame:
     columns = source.columns
-    return frame.select(
-        as_text(mapped(columns.customer_id)).alias(c.CUSTOMER_ID),
-        as_timestamp(mapped(columns.occurred_at), source.timestamp_format).alias(c.OCCURRED_AT),
-        as_text(mapped(columns.event_type)).alias(c.EVENT_TYPE),
+    at = mapped(columns.occurred_at)
+    customer_id, event_type = as_text(mapped(columns.customer_id)), as_text(mapped(columns.event_type))
+    occurred_at = as_timestamp(at, source.timestamp_format)
+    rows = rows_of(spark, source)
+    return refused_where(
+        rows,
+        {
+            "malformed_line": malformed(rows),
+            "missing_customer": customer_id.isNull(),
+            "missing_date": as_text(at).isNull(),
+            "unreadable_date": as_text(at).isNotNull() & occurred_at.isNull(),
+            "missing_event_type": event_type.isNull(),
+        },
+        customer_id.alias(c.CUSTOMER_ID),
+        occurred_at.alias(c.OCCURRED_AT),
+        event_type.alias(c.EVENT_TYPE),
         as_text(mapped(columns.channel)).alias(c.CHANNEL),
         as_text(mapped(columns.campaign_id)).alias(c.CAMPAIGN_ID),
     )

@@ -19,6 +19,7 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.locations import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
+from customer_segmentation.ingest.transactions import left_out
 from customer_segmentation.spark.history import change_feed, lost_history
 
 State = Mapping[str, Any]
@@ -26,6 +27,9 @@ State = Mapping[str, Any]
 
 Files = Mapping[str, tuple[int, str]]
 """Size in bytes and time of change of each file."""
+
+LEFT_OUT_LATE = "left_out_late"
+"""In the state of a source with a watermark: the rows of the overlap that `where` leaves out."""
 
 _GONE_SHOWN = 3
 _KIND = "_change_type"
@@ -59,7 +63,10 @@ class News:
 
 
 def look(spark: SparkSession, source: TransactionSource) -> Seen:
-    """What the source is like now. Reads none of its lines, but the largest value of a watermark."""
+    """What the source is like now.
+
+    Reads none of its lines, but of a watermark the largest value, and what `where` leaves out within the overlap.
+    """
     if source.format in FILE_FORMATS and source.path is not None:
         files = files_of(spark, source)
         return Seen({"files": digest(sorted(files.items()))}, files)
@@ -72,7 +79,8 @@ def look(spark: SparkSession, source: TransactionSource) -> Seen:
         return Seen({"id": table["id"], "version": last["version"] if source.version is None else source.version})
     if source.watermark is not None:
         top = bounds(spark, source, source.watermark)[1]
-        return Seen({"watermark": top, "read_at": datetime.now(UTC).isoformat()})
+        late = _left_out_late(spark, source, top)
+        return Seen({"watermark": top, LEFT_OUT_LATE: late, "read_at": datetime.now(UTC).isoformat()})
     return Seen({"read_at": datetime.now(UTC).isoformat()})
 
 
@@ -180,14 +188,27 @@ def _changed_rows(spark: SparkSession, source: TransactionSource, then: State, n
 
 def _rows_after(spark: SparkSession, source: TransactionSource, then: str, now: Seen) -> News | None:
     frame = as_seen(spark, source, now)
-    column, reached = F.col(f"`{source.watermark}`"), _like(frame, source, then)
-    overlap = source.overlap
-    if isinstance(overlap, str):
-        length, unit = overlap.split()
-        since = reached - F.expr(f"INTERVAL '{length}' {unit.removesuffix('s').upper()}")
+    after = frame.where(F.col(f"`{source.watermark}`") > _like(frame, source, then))
+    return News(after, perhaps=frame.where(_is_late(frame, source, then)))
+
+
+def _is_late(frame: DataFrame, source: TransactionSource, reached: str) -> Column:
+    """Whether a row lies in the overlap before a value of the watermark, so may have come after that was read."""
+    column, last = F.col(f"`{source.watermark}`"), _like(frame, source, reached)
+    if isinstance(source.overlap, str):
+        length, unit = source.overlap.split()
+        first = last - F.expr(f"INTERVAL '{length}' {unit.removesuffix('s').upper()}")
     else:
-        since = reached - overlap if overlap else reached
-    return News(frame.where(column > reached), perhaps=frame.where((column >= since) & (column <= reached)))
+        first = last - source.overlap if source.overlap else last
+    return (column >= first) & (column <= last)
+
+
+def _left_out_late(spark: SparkSession, source: TransactionSource, reached: str | None) -> int:
+    """How many rows of the overlap `where` leaves out: no table has them, so that only their number tells new ones."""
+    if source.where is None or reached is None:
+        return 0
+    frame = read_source(spark, source)
+    return frame.where(_is_late(frame, source, reached) & left_out(source)).count()
 
 
 def _like(frame: DataFrame, source: TransactionSource, value: str) -> Column:

@@ -1,6 +1,7 @@
 """Order lines, mapped and judged one by one: what can be said of a line without looking at the others."""
 
 import zlib
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -72,7 +73,7 @@ def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
     """The lines of `checked_lines`, or some of them, as `judged_lines` tells them."""
     return lines.select(
         c.SOURCE_FILE,
-        _as_it_came(lines).alias(c.ROW),
+        _line_as_it_came(lines).alias(c.ROW),
         *OWN_COLUMNS,
         codes(checks, refuses=False).alias(c.WARNINGS),
         codes(checks, refuses=True).alias(c.REASONS),
@@ -90,6 +91,15 @@ def good_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
 def left_out(source: Source) -> Column:
     """Whether the source's `where` leaves a row out; what is neither true nor false is left out too."""
     return F.lit(False) if source.where is None else ~F.coalesce(F.expr(source.where), F.lit(False))
+
+
+def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
+    """A line, given as a struct of some names, as JSON; the text of a malformed line is in it."""
+    options = {"ignoreNullFields": "false"}
+    whole = F.to_json(line, options)
+    if CORRUPT not in names:
+        return whole
+    return F.when(is_malformed, whole).otherwise(F.to_json(line.dropFields(CORRUPT), options))
 
 
 def identified_lines(frame: DataFrame, source: Source) -> DataFrame:
@@ -221,14 +231,9 @@ def _digest(frame: DataFrame, own: list[str]) -> Column:
     return F.xxhash64(*values, places)
 
 
-def _as_it_came(typed: DataFrame) -> Column:
-    """The line as JSON; the text of a malformed line is in it."""
+def _line_as_it_came(typed: DataFrame) -> Column:
     names = [field.name for field in typed.schema[_LINE].dataType.fields]  # type: ignore[attr-defined]
-    options = {"ignoreNullFields": "false"}
-    whole = F.to_json(_LINE, options)
-    if CORRUPT not in names:
-        return whole
-    return F.when(F.col(IS_MALFORMED), whole).otherwise(F.to_json(F.col(_LINE).dropFields(CORRUPT), options))
+    return as_it_came(F.col(_LINE), names, F.col(IS_MALFORMED))
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

@@ -69,10 +69,10 @@ def count(value: Number | None) -> str:
     return f"{value:,.0f}" if known(value) else NOTHING
 
 
-def accounted(lines: Number, accepted: Number, refused: Number, left_out: Number) -> str:
-    """What became of the lines that were read, as a sum; what is left out by a filter only where something is."""
+def accounted(lines: Number, accepted: Number, refused: Number, left_out: Number, *, of: str = "lines") -> str:
+    """What became of the lines (or rows) read, as a sum; what a filter leaves out only where something is left out."""
     policy = f" + {count(left_out)} left out" if left_out else ""
-    return f"{count(lines)} lines in = {count(accepted)} accepted + {count(refused)} refused{policy}"
+    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(refused)} refused{policy}"
 
 
 def share(value: Number | None, digits: int = 1) -> str:

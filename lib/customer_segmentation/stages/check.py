@@ -1,7 +1,7 @@
 """Validates that every mapping fits its source, reading schemas and no rows."""
 
-from customer_segmentation.ingest.customers import mapped_customers
-from customer_segmentation.ingest.engagement import mapped_events
+from customer_segmentation.ingest.customers import attributes, mapped_customers
+from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.stages.reading import OrderLines, analysed
 from customer_segmentation.stages.run import Run
 
@@ -18,9 +18,9 @@ def check_sources(run: Run) -> list[str]:
     if sources.customers:
         customers = sources.customers
         frame = analysed("customers", lambda: mapped_customers(spark, customers))
-        told.append(f"sources.customers: the mapping fits; attributes {', '.join(frame.columns[1:])}")
+        told.append(f"sources.customers: the mapping fits; attributes {', '.join(attributes(frame))}")
     if sources.engagement:
         engagement = sources.engagement
-        analysed("engagement", lambda: mapped_events(spark, engagement))
+        analysed("engagement", lambda: judged_events(spark, engagement))
         told.append("sources.engagement: the mapping fits")
     return told

@@ -1,20 +1,23 @@
 """Sources to canonical tables: `transactions`, `rejected_transactions`, `returns`, `customers`, `engagement`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.ingest.customers import customer_attributes, mapped_customers
-from customer_segmentation.ingest.engagement import engagement_events, mapped_events
+from customer_segmentation.contract.reasons import RowReason
+from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest.customers import judged_customers
+from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
 from customer_segmentation.ingest.sources import fingerprint
+from customer_segmentation.report.wording import accounted, count
 from customer_segmentation.spark.history import lost_history
-from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.holding import held, settled
 from customer_segmentation.stages.reading import analysed, read_order_lines
 from customer_segmentation.stages.run import Run
 
@@ -32,13 +35,13 @@ def ingest_sources(run: Run) -> None:
         stage.result = "; ".join([reading.told(), *told])
     with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
         stage.result = _ingest_returns(run)
-    for table, sources, mapped, kept in (
-        (t.CUSTOMERS, run.sources.customers, mapped_customers, customer_attributes),
-        (t.ENGAGEMENT, run.sources.engagement, mapped_events, engagement_events),
+    for table, rejected, sources, judged in (
+        (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, judged_customers),
+        (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, judged_events),
     ):
         if sources:
             with run.progress.stage(table.name, f"reading {table.name}") as stage:
-                stage.result = _ingest_whole(run, table, sources, mapped, kept)
+                stage.result = _ingest_whole(run, table, rejected, sources, judged)
 
 
 def _ingest_returns(run: Run) -> str:
@@ -84,22 +87,25 @@ def _touched_pairs(run: Run, version: int, then: int | None) -> DataFrame | None
 
 
 def _ingest_whole(
-    run: Run,
-    table: t.Table,
-    sources: Sequence[Source],
-    mapped: Callable[[Any, Any], DataFrame],
-    kept: Callable[[DataFrame], DataFrame],
+    run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], judged: Callable[[Any, Any], DataFrame]
 ) -> str:
-    """Replace the table by the rows that are kept of the sources, and say how many are not."""
+    """Replace the tables by the rows of the sources that are kept and refused, and say how many they are."""
     batch_id = fingerprint(run.spark, sources)
     if _is_current(run, table, batch_id):
         return "as they were"
-    seen = Observation()
-    rows = analysed(table.name, lambda: mapped(run.spark, sources)).observe(seen, F.count(F.lit(1)).alias("rows"))
-    run.warehouse.overwrite(table, kept(rows), note={"batch_id": batch_id})
-    read, written = seen.get["rows"], run.warehouse.read(table).count()
-    return f"{read:,} rows in = {written:,} kept + {read - written:,} without what they need, or again"
+    with held(analysed(table.name, lambda: judged(run.spark, sources))) as rows:
+        found = refusals.account(rows)
+        if found.refused or run.warehouse.exists(rejected):
+            run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=batch_id))
+        run.warehouse.overwrite(table, refusals.kept(rows), note={"batch_id": batch_id})
+    left_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
+    told = accounted(found.kept + found.refused + left_out, found.kept, found.refused, left_out, of="rows")
+    return f"{told}: {_reasons(found.by_reason)}" if found.refused else told
 
 
 def _is_current(run: Run, table: t.Table, batch_id: str) -> bool:
     return run.warehouse.exists(table) and run.warehouse.last_commit(table)[1].get("batch_id") == batch_id
+
+
+def _reasons(by_reason: Mapping[RowReason, int]) -> str:
+    return ", ".join(f"{count(rows)} {code}" for code, rows in by_reason.items())

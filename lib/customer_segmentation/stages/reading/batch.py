@@ -16,7 +16,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, repeats
-from customer_segmentation.ingest.news import MustReadWholeError, News, following
+from customer_segmentation.ingest.news import LEFT_OUT_LATE, MustReadWholeError, News, following
 from customer_segmentation.report.wording import count
 from customer_segmentation.spark.holding import settled
 from customer_segmentation.stages.reading.account import Reading, judge_share, verify
@@ -70,7 +70,10 @@ class _Batch:
         came = self._judged([one.came if one else None for one in news])
         went = self._judged([one.went if one else None for one in news])
         perhaps = self._judged([one.perhaps if one else None for one in news])
-        self._left_out = came.left_out() - went.left_out()
+        late = perhaps.left_out() - sum(
+            then_.get(LEFT_OUT_LATE, 0) for then_, one in zip(then.sources, news, strict=True) if one and one.perhaps
+        )
+        self._left_out = came.left_out() - went.left_out() + late
         came_lines, went_lines = came.lines, went.lines
         if went.is_some:
             # A row that was changed and changed back, or written anew with its whole file, did neither.
@@ -93,7 +96,7 @@ class _Batch:
         self._is = repeats.account(self._after)
         if self._is.lines - self._was.lines != self.came - self.went:
             raise MustReadWholeError("lines that are no longer there were not in the tables either")
-        self.is_empty = not (self.came or self.went or passing.head(1))
+        self.is_empty = not (self.came or self.went or self._left_out or passing.head(1))
 
     def written(self, now: Now) -> Reading:
         """Change in the tables what is no longer the same.
