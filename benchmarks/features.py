@@ -132,6 +132,7 @@ def in_duckdb(path: str) -> None:
     """The same columns by `features.sql`, written to Parquet; with all cores and 4 GB, as we have."""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '4GB'; SET temp_directory = '{folder}'; SET TimeZone = 'UTC'")
+        connection.execute("SET preserve_insertion_order = false")
         statement = PEER.format(lines=f"read_parquet('{path}/*.parquet')", as_of=AS_OF.isoformat())
         connection.execute(f"COPY ({statement}) TO '{folder}/out.parquet'")
 

@@ -39,9 +39,18 @@ by_day AS (
 ), products AS (
     SELECT customer_id, count(*) AS products, sum(lines) AS product_lines
     FROM (SELECT customer_id, product_id, count(*) AS lines FROM placed WHERE product_id IS NOT NULL GROUP BY ALL) GROUP BY ALL
+), by_category AS (
+    SELECT customer_id, category, sum(amount)::DOUBLE AS x, sum(quantity)::DOUBLE AS q FROM placed
+    WHERE category IS NOT NULL GROUP BY ALL
+), prices AS (
+    SELECT category, sum(x) / sum(q) AS price FROM by_category GROUP BY ALL
 ), categories AS (
-    SELECT customer_id, count(*) AS categories, sum(x) AS category_spend, max(x) AS category_top, sum(x * ln(x)) AS category_logs
-    FROM (SELECT customer_id, category, sum(amount)::DOUBLE AS x FROM placed WHERE category IS NOT NULL GROUP BY ALL) GROUP BY ALL
+    SELECT customer_id, count(*) AS categories, sum(x) AS category_spend, max(x) AS category_top, sum(x * ln(x)) AS category_logs,
+        sum(q * price) AS at_average_prices,
+        sum(x) FILTER (place <= 3) AS top_three, arg_max(category, x) AS first,
+        max(category) FILTER (place = 2) AS second, max(category) FILTER (place = 3) AS third
+    FROM (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY x DESC) AS place FROM by_category)
+    JOIN prices USING (category) GROUP BY ALL
 ), brands AS (
     SELECT customer_id, count(*) AS brands, sum(x) AS brand_spend, max(x) AS brand_top, sum(x * x) AS brand_squares
     FROM (SELECT customer_id, brand, sum(amount)::DOUBLE AS x FROM placed WHERE brand IS NOT NULL GROUP BY ALL) GROUP BY ALL
@@ -59,6 +68,8 @@ SELECT customer_id, date_diff('day', last_day, DATE '{as_of}') AS recency_days, 
     ln(date_diff('day', first_day, last_day) / nullif(days - 1, 0)) - gap_logs / nullif(days - 1, 0) AS log_spread, gap_entropy,
     gross / orders AS average_order_value, items / orders AS items_per_order, products, product_lines, categories,
     ln(category_spend) - category_logs / category_spend AS category_entropy, category_top / category_spend AS top_category_share,
+    top_three / category_spend AS top_categories_share, first, second, third,
+    category_spend / at_average_prices AS price_level,
     brands, brand_squares / brand_spend ** 2 AS brand_concentration, brand_top / brand_spend AS brand_loyalty,
     discounts / nullif(gross + discounts, 0) AS discount_rate, discounted_lines / lines AS discounted_share,
     coupon_orders / orders AS coupon_rate, gross / nullif(items, 0) AS average_item_price, returned / nullif(gross, 0) AS return_rate,

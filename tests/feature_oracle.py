@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from customer_segmentation.contract.tables import TRANSACTIONS
 
@@ -28,16 +29,25 @@ def oracle(
     """
     table = pd.DataFrame(lines, columns=TRANSACTIONS.column_names)
     table = table[table.ordered_at < pd.Timestamp(as_of)]
+    undone = [given_back.get(key, False) for key in zip(table.customer_id, table.order_id, strict=True)]
+    stands = table[~table.is_return & ~pd.Series(undone, index=table.index, dtype=bool)]
+    prices = {
+        category: float(sum(lines.amount)) / float(sum(lines.quantity))
+        for category, lines in stands.groupby("category")
+    }
     found = {}
     for customer, every in table.groupby("customer_id"):
-        told = _of_customer(every, {order: all_ for (who, order), all_ in given_back.items() if who == customer}, as_of)
+        of_theirs = {order: all_ for (who, order), all_ in given_back.items() if who == customer}
+        told = _of_customer(every, of_theirs, prices, as_of)
         if told is not None:
             theirs = [event for event in events if event[0] == customer and event[1] < _midnight(as_of)]
             found[customer] = told | _engagement(theirs, as_of)
     return found
 
 
-def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) -> dict[str, Any] | None:
+def _of_customer(
+    every: pd.DataFrame, given_back: dict[str, bool], prices: dict[str, float], as_of: date
+) -> dict[str, Any] | None:
     placed, returned = every[~every.is_return], every[every.is_return]
     bought = placed[[not given_back.get(order, False) for order in placed.order_id]]
     if bought.empty:
@@ -61,6 +71,10 @@ def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) 
     categories, brands = _spend(bought, "category"), _spend(bought, "brand")
     channels, stores = _spend(bought, "channel"), _spend(bought, "store_id")
     products = bought.product_id.dropna()
+    known = bought[[prices.get(category, 0) > 0 for category in bought.category]]
+    at_average = sum(float(q) * prices[k] for k, q in zip(known.category, known.quantity, strict=True))
+    largest = sorted((-v, k) for k, v in categories.items() if v > 0)[:3]
+    all_shares = sum(v for v in categories.values() if v > 0)
     placed_orders = set(placed.order_id)
     told: dict[str, Any] = {
         "recency_days": recency,
@@ -81,6 +95,8 @@ def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) 
         "distinct_categories": bought.category.nunique(),
         "category_entropy": -sum(p * math.log(p) for p in _shares(categories)),
         "top_category_share": max(_shares(categories), default=None),
+        "top_categories_share": sum(sorted(_shares(categories))[-3:]) if _shares(categories) else None,
+        "top_categories": [(k, pytest.approx(float(-v / all_shares))) for v, k in largest],
         "distinct_brands": bought.brand.nunique(),
         "brand_concentration": sum(p * p for p in _shares(brands)) if _shares(brands) else None,
         "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
@@ -88,6 +104,7 @@ def _of_customer(every: pd.DataFrame, given_back: dict[str, bool], as_of: date) 
         "coupon_rate": bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]].order_id.nunique()
         / orders,
         "average_item_price": float(gross) / items,
+        "price_level": float(sum(known.amount)) / at_average if at_average else None,
         "return_rate": float(-sum(returned.amount) / sum(placed.amount)) if sum(placed.amount) else 0,
         "return_order_rate": len(placed_orders & set(given_back)) / len(placed_orders),
         "weekend_share": share_of(lambda weekday: weekday >= 5, [day.weekday() for day in day_of]),

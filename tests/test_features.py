@@ -155,6 +155,7 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     found = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
     assert set(found) == set(expected)
     for customer, row in expected.items():
+        assert found[customer]["top_categories"] == row["top_categories"], customer
         for feature in FEATURES:
             value, right = found[customer][feature.name], row[feature.name]
             if right is None or value is None or feature.type != "double":
@@ -252,7 +253,8 @@ def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
 
     plan = features._jdf.queryExecution().executedPlan().toString().split("Initial Plan")[0]
     moved = re.findall(r"(?m)^[^\w\n]*Exchange hashpartitioning\((\w+)#", plan)
-    assert moved == ["customer_id", "product_id"], plan
+    # Of the average prices, a row per category and task is moved.
+    assert moved == ["customer_id", "category", "product_id"], plan
     assert "ReusedExchange" in plan, plan
 
 

@@ -38,6 +38,7 @@ BATCH_ID = "batch_id"
 OCCURRED_AT = "occurred_at"
 EVENT_TYPE = "event_type"
 RESPONSE_BY_CHANNEL = "response_by_channel"
+TOP_CATEGORIES = "top_categories"
 CAMPAIGN_ID = "campaign_id"
 
 # A run and what it says of a customer

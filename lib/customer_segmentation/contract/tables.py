@@ -14,6 +14,9 @@ from customer_segmentation.contract.features import FEATURES
 
 MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
+MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint>>"
+TOP_CATEGORIES = 3
+TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
@@ -303,6 +306,21 @@ CUSTOMER_HISTORY = Table(
                 ("squares", "Sum over {many} of the squared purchases. Unit: cents squared."),
             )
         ),
+        *(
+            column
+            for place in range(1, TOP_CATEGORIES + 1)
+            for column in (
+                Column(
+                    f"category_{place}", "string", f"Category with the most purchases but {place - 1}, by name first."
+                ),
+                Column(f"category_{place}_spend", "bigint", f"Purchases with category_{place}. Unit: cents."),
+            )
+        ),
+        Column(
+            "category_mix",
+            MIX_TYPE,
+            "By known category purchased, sorted by it: quantity in thousandths, purchases in cents; null without one.",
+        ),
     ),
     key=(c.CUSTOMER_ID,),
     skipped_by=(c.CUSTOMER_ID,),
@@ -315,6 +333,12 @@ CUSTOMER_FEATURES = Table(
         _CUSTOMER,
         _AS_OF,
         *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
+        Column(
+            c.TOP_CATEGORIES,
+            TOP_CATEGORIES_TYPE,
+            "The three known categories with the most gross purchases, the largest first, and their shares in those of "
+            "all; empty without any.",
+        ),
         Column(
             c.RESPONSE_BY_CHANNEL,
             RESPONSE_TYPE,

@@ -9,11 +9,12 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
-from customer_segmentation.contract.tables import RESPONSE_TYPE
+from customer_segmentation.contract.tables import RESPONSE_TYPE, TOP_CATEGORIES, TOP_CATEGORIES_TYPE
 from customer_segmentation.features.days import days_of, window_sums, windows_of
 from customer_segmentation.features.engagement import engagement_totals
 from customer_segmentation.features.history import history_of
 from customer_segmentation.features.lines import customer_lines, rounded
+from customer_segmentation.features.prices import bought_in_lines, category_prices, prices_paid
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -30,8 +31,8 @@ def customer_features(
     response_events: list[str],
     windows: Mapping[str, int] = WINDOWS,
 ) -> DataFrame:
-    """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`, and
-    response_by_channel.
+    """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`,
+    top_categories and response_by_channel.
 
     Args:
         transactions: order lines in the columns of the `transactions` table.
@@ -42,7 +43,8 @@ def customer_features(
         windows: days of the short, the medium and the long window.
     """
     lines = customer_lines(transactions, given_back, as_of=as_of)
-    known = history_of(lines, days_of(lines), lately=window_sums(as_of=as_of, windows=windows))
+    lately = window_sums(as_of=as_of, windows=windows)
+    known = history_of(lines, days_of(lines), lately=lately, prices=category_prices(bought_in_lines(lines)))
     return _features(known, engagement, as_of=as_of, response_events=response_events)
 
 
@@ -59,6 +61,7 @@ def features_of(
     lately = windows_of(days, as_of=as_of, windows=windows)
     sums = [name for name in lately.columns if name != c.CUSTOMER_ID]
     known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=sums)
+    known = known.join(prices_paid(history), on=c.CUSTOMER_ID, how="left")
     return _features(known, engagement, as_of=as_of, response_events=response_events)
 
 
@@ -75,8 +78,20 @@ def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, re
         c.CUSTOMER_ID,
         F.col("as_of").alias(c.AS_OF_DATE),
         *map(_value, FEATURES),
+        _top_categories().cast(TOP_CATEGORIES_TYPE).alias(c.TOP_CATEGORIES),
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
+
+
+def _top_categories() -> Column:
+    """The categories with most gross purchases, the largest first, and their share in those of all known ones."""
+    places = [f"category_{place}" for place in range(1, TOP_CATEGORIES + 1)]
+    shares = (rounded(F.try_divide(F.col(f"{name}_spend"), F.col("category_spend")), _DECIMALS) for name in places)
+    there = (
+        F.when(F.col(name).isNotNull(), F.struct(F.col(name).alias("category"), share.alias("share")))
+        for name, share in zip(places, shares, strict=True)
+    )
+    return F.array_compact(F.array(*there))
 
 
 def _value(feature: Feature) -> Column:

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import TOP_CATEGORIES
 from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded, total
+from customer_segmentation.features.prices import price_sums
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
@@ -20,8 +22,8 @@ class Range(NamedTuple):
     many: str
 
 
+CATEGORIES = Range(c.CATEGORY, "category", "categories")
 SPREADS = (
-    Range(c.CATEGORY, "category", "categories"),
     Range(c.BRAND, "brand", "brands"),
     Range(c.CHANNEL, "channel", "channels"),
     Range(c.STORE_ID, "store", "stores"),
@@ -56,20 +58,51 @@ def products_of(lines: DataFrame) -> DataFrame:
 def spread_of(lines: DataFrame, over: Range) -> DataFrame:
     """By customer: how many of the range there are, and how the spend lies on them."""
     bought = F.col(BOUGHT)
+    each_one = _by(over.column, lines, F.count_if(bought).alias("lines"), total(c.AMOUNT, bought).alias("spend"))
+    return each_one.groupBy(c.CUSTOMER_ID).agg(*_spread(over))
+
+
+def categories_of(lines: DataFrame, prices: DataFrame | None = None) -> DataFrame:
+    """By customer: what `spread_of` tells of categories, which have most spend, and what was bought of each.
+
+    Args:
+        prices: see `prices.category_prices`; with them how the prices paid compare is told, without the `category_mix`
+            to tell it later.
+    """
+    bought = F.col(BOUGHT)
+    sums = {"spend": total(c.AMOUNT, bought), "quantity": total(c.QUANTITY, bought)}
     each_one = _by(
-        over.column,
-        lines,
-        F.count_if(bought).alias("lines"),
-        total(c.AMOUNT, bought).alias("spend"),
+        c.CATEGORY, lines, F.count_if(bought).alias("lines"), *(sum_.alias(name) for name, sum_ in sums.items())
     )
+    has_spend = F.col("spend") > 0
+    first = Window.partitionBy(c.CUSTOMER_ID).orderBy(F.desc("spend"), c.CATEGORY)
+    ranked = each_one.withColumn("place", F.when(has_spend, F.row_number().over(first)))
+    top = [
+        column
+        for place in range(1, TOP_CATEGORIES + 1)
+        for column in (
+            F.max(F.when(F.col("place") == place, F.col(c.CATEGORY))).alias(f"category_{place}"),
+            total("spend", F.col("place") == place).alias(f"category_{place}_spend"),
+        )
+    ]
+    if prices is None:
+        of_it = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), "quantity", "spend"))
+        more = [F.sort_array(F.collect_list(of_it)).alias("category_mix")]
+    else:
+        ranked, more = ranked.join(F.broadcast(prices), on=c.CATEGORY, how="left"), price_sums()
+    return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, *more)
+
+
+def _spread(over: Range) -> list[Column]:
+    """The sums that tell how the spend lies on a range, over rows with their lines and spend."""
     spend = F.when(F.col("spend") > 0, F.col("spend").cast("double"))
-    return each_one.groupBy(c.CUSTOMER_ID).agg(
+    return [
         F.count_if(F.col("lines") > 0).alias(over.many),
         F.sum(spend).alias(f"{over.one}_spend"),
         F.max(spend).alias(f"{over.one}_top"),
         rounded(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{over.one}_logs"),
         F.sum(spend * spend).alias(f"{over.one}_squares"),
-    )
+    ]
 
 
 def _by(column: str, lines: DataFrame, *sums: Column) -> DataFrame:

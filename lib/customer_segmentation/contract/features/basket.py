@@ -70,6 +70,16 @@ BASKET = (
         "no main category",
     ),
     Feature(
+        "top_categories_share",
+        "double",
+        "share",
+        "Share of the three categories with most gross purchases in those of all known categories; null without any.",
+        ratio("(category_1_spend + category_2_spend + category_3_spend)", "category_spend"),
+        "even",
+        "few main categories",
+        "many main categories",
+    ),
+    Feature(
         "distinct_brands",
         "bigint",
         "brands",

@@ -19,8 +19,9 @@ before that date (UTC) enters. A formula is Spark SQL over `customer_history`, s
 """
 _FOOT = """## Not a number
 
+`top_categories` names the three categories with most gross purchases, the largest first, with their shares.
 `response_by_channel` tells of each known channel of the engagement events the contacts, the responses and their rate.
-It is for profiles and selections; clusterings take numbers.
+They are for profiles and selections; clusterings take numbers.
 """
 
 

@@ -17,7 +17,8 @@ class Feature:
     meaning: one sentence, edge cases included.
     formula: Spark SQL over `as_of`, the columns of `customer_history`, and what `customer_segmentation.features` sums
         up in the windows before that date (spend_, spend_before_ and orders_ of short, medium and long) and of
-        engagement (contacts, responses, last_response_day).
+        engagement (contacts, responses, last_response_day); priced_spend, and spend_at_average_prices, what the same
+        items would have cost there.
     shape: how the values spread, see `Shape`.
     high, low: what people call a customer with much or little of it.
     source: the table that it comes from, and where the formula is another's, whose.

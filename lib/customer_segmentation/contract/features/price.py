@@ -44,6 +44,17 @@ PRICE = (
         "cheap items",
     ),
     Feature(
+        "price_level",
+        "double",
+        "index",
+        "Gross purchases by what the same quantities of each category would have cost at its average price over all "
+        "customers: above 1 for the dear items of a category; null where no purchase has a category and a quantity.",
+        ratio("priced_spend", "spend_at_average_prices"),
+        "skewed",
+        "dear within categories",
+        "cheap within categories",
+    ),
+    Feature(
         "return_rate",
         "double",
         "share",
