@@ -138,26 +138,78 @@ def in_duckdb(path: str) -> None:
 
 
 def as_in_notebooks(lines: DataFrame) -> DataFrame:
-    """A part of our columns as tutorials compute them: distinct counts, `lag` over lines, `ntile` over customers."""
-    bought = lines.where(~F.col(c.IS_RETURN)).withColumn("day", F.to_date(c.ORDERED_AT))
-    gap = F.date_diff("day", F.lag("day").over(Window.partitionBy(c.CUSTOMER_ID).orderBy(c.ORDERED_AT)))
-    found = (
-        bought.withColumn("gap", gap)
-        .groupBy(c.CUSTOMER_ID)
-        .agg(
-            F.date_diff(F.lit(AS_OF), F.max("day")).alias("recency"),
-            F.count_distinct(c.ORDER_ID).alias("frequency"),
-            F.sum(c.AMOUNT).alias("monetary"),
-            F.count_distinct("day").alias("days"),
-            *(F.count_distinct(name).alias(name) for name in (c.PRODUCT_ID, c.CATEGORY, c.BRAND, c.STORE_ID)),
-            F.avg("gap").alias("mean_gap"),
-            F.stddev("gap").alias("gap_deviation"),
-            F.sum(c.DISCOUNT).alias("discounts"),
-        )
-    )
+    """Our columns as tutorials compute them: distinct counts and conditional sums in one grouping, `lag` for the gaps,
+    a grouping and a window for each kind of share, joins, and `ntile` over all customers for the scores.
+    """
+    known = lines.where(F.col(c.ORDERED_AT) < F.lit(AS_OF).cast("timestamp")).withColumn("day", F.to_date(c.ORDERED_AT))
+    bought = known.where(~F.col(c.IS_RETURN))
+    found = bought.groupBy(c.CUSTOMER_ID).agg(*_in_one_grouping())
+    by_customer = Window.partitionBy(c.CUSTOMER_ID)
+    gap = F.date_diff("day", F.lag("day").over(by_customer.orderBy("day"))).cast("double")
+    gaps = bought.select(c.CUSTOMER_ID, "day").distinct().select(c.CUSTOMER_ID, gap.alias("gap")).groupBy(c.CUSTOMER_ID)
+    returned = known.where(c.IS_RETURN).groupBy(c.CUSTOMER_ID)
+    prices = bought.groupBy(c.CATEGORY).agg((F.sum(c.AMOUNT) / F.sum(c.QUANTITY)).alias("price"))
+    priced = bought.join(F.broadcast(prices), c.CATEGORY).groupBy(c.CUSTOMER_ID)
+    parts = [
+        gaps.agg(F.avg("gap"), F.stddev("gap"), F.avg(F.log("gap")), F.sum(F.col("gap") * F.log("gap"))),
+        returned.agg(F.sum(c.AMOUNT), F.count_distinct(c.ORDER_ID)),
+        priced.agg(F.sum(F.col(c.QUANTITY) * F.col("price"))),
+        *(_shares(bought, name) for name in (c.CATEGORY, c.BRAND, c.CHANNEL, c.STORE_ID)),
+    ]
+    for number, part in enumerate(parts):
+        sums = [F.col(f"`{name}`").alias(f"of_{number}_{i}") for i, name in enumerate(part.columns[1:])]
+        found = found.join(part.select(c.CUSTOMER_ID, *sums), on=c.CUSTOMER_ID, how="left")
     for name in ("recency", "frequency", "monetary"):
         found = found.withColumn(f"{name}_score", F.ntile(5).over(Window.orderBy(name)))
     return found
+
+
+def _in_one_grouping() -> list[Column]:
+    hour, month, weekday = F.hour(c.ORDERED_AT), F.month("day"), F.dayofweek("day")
+    conditions = {
+        **{f"part_{i}": F.floor(hour / 6) == i for i in range(4)},
+        **{f"season_{i}": F.floor(month % 12 / 3) == i for i in range(4)},
+        "weekend": weekday.isin(1, 7),
+        "discounted": F.col(c.DISCOUNT) > 0,
+    }
+    columns = [
+        F.date_diff(F.lit(AS_OF), F.max("day")).alias("recency"),
+        F.date_diff(F.lit(AS_OF), F.min("day")).alias("tenure"),
+        F.count_distinct(c.ORDER_ID).alias("frequency"),
+        F.sum(c.AMOUNT).alias("monetary"),
+        F.sum(c.QUANTITY).alias("items"),
+        F.sum(c.DISCOUNT).alias("discounts"),
+        F.sum(F.when(F.col(c.DISCOUNT) > 0, F.col(c.AMOUNT))).alias("discounted_spend"),
+        F.count_distinct("day").alias("days"),
+        F.count_distinct(F.when(F.col(c.COUPON) > 0, F.col(c.ORDER_ID))).alias("coupon_orders"),
+        *(
+            F.count_distinct(name).alias(f"distinct_{name}")
+            for name in (c.PRODUCT_ID, c.CATEGORY, c.BRAND, c.CHANNEL, c.STORE_ID)
+        ),
+        *(F.avg(holds.cast("int")).alias(name) for name, holds in conditions.items()),
+    ]
+    for length in (30, 90, 365):
+        is_in = F.col("day") >= F.lit(AS_OF - timedelta(length))
+        is_before = ~is_in & (F.col("day") >= F.lit(AS_OF - timedelta(2 * length)))
+        columns += [
+            F.sum(F.when(is_in, F.col(c.AMOUNT))).alias(f"spend_{length}"),
+            F.sum(F.when(is_before, F.col(c.AMOUNT))).alias(f"before_{length}"),
+            F.count_distinct(F.when(is_in, F.col(c.ORDER_ID))).alias(f"orders_{length}"),
+        ]
+    return columns
+
+
+def _shares(bought: DataFrame, name: str) -> DataFrame:
+    """The largest share, the three largest, the entropy and the Herfindahl index of the spend over a column."""
+    by_customer = Window.partitionBy(c.CUSTOMER_ID)
+    spend = bought.groupBy(c.CUSTOMER_ID, name).agg(F.sum(c.AMOUNT).cast("double").alias("spend"))
+    share = F.col("spend") / F.sum("spend").over(by_customer)
+    place = F.row_number().over(by_customer.orderBy(F.desc("spend")))
+    shares = spend.withColumns({"share": share, "place": place}).groupBy(c.CUSTOMER_ID)
+    share = F.col("share")
+    return shares.agg(
+        F.max(share), F.sum(F.when(F.col("place") <= 3, share)), -F.sum(share * F.log(share)), F.sum(share * share)
+    )
 
 
 def _done(frame: DataFrame) -> None:
