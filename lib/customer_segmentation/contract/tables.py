@@ -15,7 +15,8 @@ from customer_segmentation.contract.features import FEATURES
 MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
 MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint>>"
-TOP_CATEGORIES = 3
+TOP_CATEGORIES = ("category_1", "category_2", "category_3")
+"""The columns of the categories with most purchases, the largest first; a column NAME_spend tells their purchases."""
 TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
@@ -120,15 +121,19 @@ TRANSACTIONS = Table(
     tells_changes=True,
 )
 
+_REFUSED = (
+    Column(c.SOURCE_FILE, "string", "File or table the line came from."),
+    Column(c.ROW, "string", "The line as it came, as JSON."),
+    Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
+    Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
+    Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+)
+
 REJECTED_TRANSACTIONS = Table(
     "rejected_transactions",
     "a refused order line",
     (
-        Column(c.SOURCE_FILE, "string", "File or table the line came from."),
-        Column(c.ROW, "string", "The line as it came, as JSON."),
-        Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
-        Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
-        Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+        *_REFUSED,
         # As far as it can be read, so that a line can be judged again without its source.
         *TRANSACTIONS.columns,
     ),
@@ -169,17 +174,9 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
-_REFUSED_ROW = (
-    Column(c.SOURCE_FILE, "string", "File or table the row came from."),
-    Column(c.ROW, "string", "The row as it came, as JSON."),
-    Column(c.REASONS, "array<string>", "Codes of what is against the row."),
-    Column(c.INGESTED_AT, "timestamp", "When the row was read, UTC."),
-    Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
-)
+REJECTED_CUSTOMERS = Table("rejected_customers", "a refused row of customers", _REFUSED, key=(c.BATCH_ID,))
 
-REJECTED_CUSTOMERS = Table("rejected_customers", "a refused row of customers", _REFUSED_ROW, key=(c.BATCH_ID,))
-
-REJECTED_ENGAGEMENT = Table("rejected_engagement", "a refused row of events", _REFUSED_ROW, key=(c.BATCH_ID,))
+REJECTED_ENGAGEMENT = Table("rejected_engagement", "a refused row of events", _REFUSED, key=(c.BATCH_ID,))
 
 RETURNS = Table(
     "returns",
@@ -308,12 +305,10 @@ CUSTOMER_HISTORY = Table(
         ),
         *(
             column
-            for place in range(1, TOP_CATEGORIES + 1)
+            for larger, name in enumerate(TOP_CATEGORIES)
             for column in (
-                Column(
-                    f"category_{place}", "string", f"Category with the most purchases but {place - 1}, by name first."
-                ),
-                Column(f"category_{place}_spend", "bigint", f"Purchases with category_{place}. Unit: cents."),
+                Column(name, "string", f"Category with the most purchases but {larger}, by name first."),
+                Column(f"{name}_spend", "bigint", f"Purchases with {name}. Unit: cents."),
             )
         ),
         Column(

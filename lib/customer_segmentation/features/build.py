@@ -85,13 +85,12 @@ def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, re
 
 def _top_categories() -> Column:
     """The categories with most gross purchases, the largest first, and their share in those of all known ones."""
-    places = [f"category_{place}" for place in range(1, TOP_CATEGORIES + 1)]
-    shares = (rounded(F.try_divide(F.col(f"{name}_spend"), F.col("category_spend")), _DECIMALS) for name in places)
-    there = (
-        F.when(F.col(name).isNotNull(), F.struct(F.col(name).alias("category"), share.alias("share")))
-        for name, share in zip(places, shares, strict=True)
-    )
-    return F.array_compact(F.array(*there))
+
+    def told(name: str) -> Column:
+        share = rounded(F.try_divide(F.col(f"{name}_spend"), F.col("category_spend")), _DECIMALS)
+        return F.when(F.col(name).isNotNull(), F.struct(F.col(name).alias("category"), share.alias("share")))
+
+    return F.array_compact(F.array(*map(told, TOP_CATEGORIES)))
 
 
 def _value(feature: Feature) -> Column:

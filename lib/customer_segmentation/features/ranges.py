@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import TOP_CATEGORIES
 from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded, total
-from customer_segmentation.features.prices import price_sums
+from customer_segmentation.features.prices import CATEGORY_MIX, price_sums
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
@@ -79,15 +79,15 @@ def categories_of(lines: DataFrame, prices: DataFrame | None = None) -> DataFram
     ranked = each_one.withColumn("place", F.when(has_spend, F.row_number().over(first)))
     top = [
         column
-        for place in range(1, TOP_CATEGORIES + 1)
+        for place, name in enumerate(TOP_CATEGORIES, start=1)
         for column in (
-            F.max(F.when(F.col("place") == place, F.col(c.CATEGORY))).alias(f"category_{place}"),
-            total("spend", F.col("place") == place).alias(f"category_{place}_spend"),
+            F.max(F.when(F.col("place") == place, F.col(c.CATEGORY))).alias(name),
+            total("spend", F.col("place") == place).alias(f"{name}_spend"),
         )
     ]
     if prices is None:
         of_it = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), "quantity", "spend"))
-        more = [F.sort_array(F.collect_list(of_it)).alias("category_mix")]
+        more = [F.sort_array(F.collect_list(of_it)).alias(CATEGORY_MIX)]
     else:
         ranked, more = ranked.join(F.broadcast(prices), on=c.CATEGORY, how="left"), price_sums()
     return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, *more)

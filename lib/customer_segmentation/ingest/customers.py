@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import CustomerSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.refusals import FILE, JUDGEMENT, REASONS, ROW, malformed, refused_where, rows_of
-from customer_segmentation.ingest.sources import CORRUPT
+from customer_segmentation.ingest.refusals import FILE, JUDGEMENT, REASONS, ROW, refused_where, rows_of
+from customer_segmentation.ingest.sources import CORRUPT, malformed
 from customer_segmentation.ingest.values import as_text
 
 
@@ -31,7 +31,8 @@ def judged_customers(spark: SparkSession, sources: list[CustomerSource]) -> Data
     order; the others are refused.
     """
     rows = mapped_customers(spark, sources)
-    largest_first = [F.struct(*names).desc() for names in [attributes(rows)] if names]
+    names = attributes(rows)
+    largest_first = [F.struct(*names).desc()] if names else []
     good = F.size(REASONS) == 0
     place = F.row_number().over(Window.partitionBy(c.CUSTOMER_ID, good).orderBy(*largest_first, ROW, FILE))
     is_another = good & (place > 1)

@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.refusals import REASONS, ROW, malformed, refused_where, rows_of
+from customer_segmentation.ingest.refusals import REASONS, ROW, refused_where, rows_of
+from customer_segmentation.ingest.sources import malformed
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
 

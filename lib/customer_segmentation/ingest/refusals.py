@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import RowReason
-from customer_segmentation.ingest.sources import CORRUPT, read_source, with_lookups
-from customer_segmentation.ingest.transactions import as_it_came, left_out
+from customer_segmentation.ingest.sources import malformed, read_source, with_lookups
+from customer_segmentation.ingest.transactions import as_it_came, count_left_out, left_out
 
 # Names that no attribute of a customer has: a source may well have a column named row.
 FILE, ROW, REASONS = "__source_file", "__row", "__reasons"
@@ -33,12 +33,7 @@ def rows_of(spark: SparkSession, source: Source) -> DataFrame:
 
 def rows_left_out(spark: SparkSession, source: Source) -> int:
     """How many rows the source's `where` leaves out. Reads a source that has one."""
-    return 0 if source.where is None else read_source(spark, source).where(left_out(source)).count()
-
-
-def malformed(rows: DataFrame) -> Column:
-    """Whether a row does not have the columns of its file."""
-    return F.col(CORRUPT).isNotNull() if CORRUPT in rows.columns else F.lit(False)
+    return count_left_out(read_source(spark, source), source)
 
 
 def refused_where(rows: DataFrame, reasons: Mapping[RowReason, Column], *columns: Column) -> DataFrame:

@@ -39,6 +39,11 @@ _DRIVERS = {
 """By the start of an address. A driver that came with the session's jars is not found without its name."""
 
 
+def malformed(rows: DataFrame) -> Column:
+    """Whether a row, as `read_source` gives it, does not have the columns of its file."""
+    return F.col(CORRUPT).isNotNull() if CORRUPT in rows.columns else F.lit(False)
+
+
 def read_source(
     spark: SparkSession,
     source: Source,

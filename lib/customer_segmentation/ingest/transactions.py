@@ -25,7 +25,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import CURRENCY, FAILED, IS_MALFORMED, Check, codes, failed, raw
-from customer_segmentation.ingest.sources import CORRUPT, with_lookups
+from customer_segmentation.ingest.sources import CORRUPT, malformed, with_lookups
 from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped, storable
 
 _LINE = "_line"
@@ -93,6 +93,11 @@ def left_out(source: Source) -> Column:
     return F.lit(False) if source.where is None else ~F.coalesce(F.expr(source.where), F.lit(False))
 
 
+def count_left_out(frame: DataFrame, source: Source) -> int:
+    """How many rows the source's `where` leaves out. Reads the frame where there is one."""
+    return 0 if source.where is None else frame.where(left_out(source)).count()
+
+
 def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
     """A line, given as a struct of some names, as JSON; the text of a malformed line is in it."""
     options = {"ignoreNullFields": "false"}
@@ -109,7 +114,7 @@ def identified_lines(frame: DataFrame, source: Source) -> DataFrame:
         "*",
         F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE),
         _digest(frame, own).alias(c.LINE_ID),
-        (F.col(CORRUPT).isNotNull() if CORRUPT in own else F.lit(False)).alias(IS_MALFORMED),
+        malformed(frame).alias(IS_MALFORMED),
     )
 
 

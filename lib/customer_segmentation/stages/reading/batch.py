@@ -71,7 +71,7 @@ class _Batch:
         went = self._judged([one.went if one else None for one in news])
         perhaps = self._judged([one.perhaps if one else None for one in news])
         late = perhaps.left_out() - sum(
-            then_.get(LEFT_OUT_LATE, 0) for then_, one in zip(then.sources, news, strict=True) if one and one.perhaps
+            state.get(LEFT_OUT_LATE, 0) for state, one in zip(then.sources, news, strict=True) if one and one.perhaps
         )
         self._left_out = came.left_out() - went.left_out() + late
         came_lines, went_lines = came.lines, went.lines

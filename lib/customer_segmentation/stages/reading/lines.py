@@ -21,6 +21,7 @@ from customer_segmentation.ingest.sources import CORRUPT, read_source
 from customer_segmentation.ingest.transactions import (
     OWN_COLUMNS,
     checked_lines,
+    count_left_out,
     good_lines,
     judged_lines,
     left_out,
@@ -66,7 +67,7 @@ class OrderLines:
 
     def left_out(self) -> int:
         """How many lines the sources' `where` leaves out. Reads those that have one."""
-        return sum(frame.where(left_out(source)).count() for source, frame in self._frames if source.where is not None)
+        return sum(count_left_out(frame, source) for source, frame in self._frames)
 
     @contextmanager
     def kept(self) -> Iterator["KeptLines"]:
