@@ -9,6 +9,7 @@ BENCHMARKS = {
     "ingest": ingest.measure,
     "features": features.measure,
     "day": features.measure_day,
+    "growth": features.measure_growth,
     "choice": choice.measure,
     "dbscan": dbscan.measure,
     "hierarchy": hierarchy.measure,

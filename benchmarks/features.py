@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from benchmarks.measuring import Comparison, compared
+from benchmarks.measuring import Comparison, compared, timed
 from customer_segmentation.config.schema import Config, Spark
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -26,6 +26,7 @@ FIRST = date(2022, 1, 1)
 DAYS = 730
 AS_OF = FIRST + timedelta(DAYS)
 LINES_PER_CUSTOMER = 10
+LINES_PER_PARTITION = 500_000
 PEER = Path(__file__).with_name("features.sql").read_text()
 
 
@@ -80,6 +81,28 @@ def measure_day(*, lines: int, runs: int) -> list[Comparison]:
 
         what = f"one more day on {lines:,} lines"
         return [compared(what, one_more, peer=("full build", anew), items=lines // DAYS, limit=1 / 20, runs=runs)]
+
+
+def measure_growth(*, lines: int, runs: int) -> list[Comparison]:
+    """Ten times the lines, and a tenth of them, in the same 4 GB: what a line costs may grow by 1.3 at most over both.
+
+    Partitions are as many as the large table needs, for the small one too.
+    """
+    small, large = max(1, lines // 10), lines * 10
+    spark = get_session(Spark(driver_memory="4g", shuffle_partitions=max(16, large // LINES_PER_PARTITION)))
+    with tempfile.TemporaryDirectory(prefix="bench-growth-") as folder:
+
+        def seconds(size: int) -> float:
+            return timed(lambda: _done(ours(spark, f"{folder}/{size}")))[0]
+
+        for size in (small, large):
+            generated(spark, size).write.parquet(f"{folder}/{size}")
+        seconds(small)
+        found = [(seconds(small), seconds(large)) for _ in range(runs)]
+    times = large // small
+    peer = f"{times} times {small:,} lines"
+    of_small, of_large = [times * one for one, _ in found], [one for _, one in found]
+    return [Comparison(f"features, {large:,} lines", peer, large, 1.3, of_large, of_small)]
 
 
 def generated(
