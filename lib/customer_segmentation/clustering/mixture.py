@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark.sql import DataFrame
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from customer_segmentation.clustering.base import SegmentationModel, finite
 from customer_segmentation.clustering.scoring import Scorer, with_scores
@@ -99,7 +99,8 @@ class MixtureModel(SegmentationModel):
             ConfigurationError: features of the model are not among the columns.
         """
         deviations = np.sqrt(np.diagonal(self.covariances_, axis1=1, axis2=2))
-        limit = float(chi2.ppf(self.outlier_quantile, len(self.preparation.features)))
+        # The chi-square distribution's quantile; scipy.stats, which has it by name, takes workers long to import.
+        limit = float(2 * gammaincinv(len(self.preparation.features) / 2, self.outlier_quantile))
         return with_scores(features, self, _by_density(self.densities_, limit), deviations=deviations)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """Exact DBSCAN of any number of customers, by DataFrames alone."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import checking, sql
 from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
+from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.clustering.dbscan.knee import suggested_eps
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
 from customer_segmentation.clustering.dbscan.workers import (
@@ -23,6 +25,8 @@ from customer_segmentation.clustering.dbscan.workers import (
     SHARED,
     WEIGHT,
     clustering,
+    coordinates,
+    order_of,
     routing,
 )
 from customer_segmentation.clustering.points import as_they_are, in_order
@@ -32,6 +36,7 @@ from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.spark.holding import held, settled
 
+AT_ONCE = 1_000_000
 POINTS_PER_BOX = 100_000
 SAMPLED_PER_BOX = 200
 """Sampled points by which a box's cuts are placed."""
@@ -54,7 +59,10 @@ class DBSCAN:
             customers lie, measured for a sample that depends on the data and the seed only.
         min_samples: customers that make a place dense, at least 1.
         seed: of the samples.
-        points_per_box: about how many different points a task clusters. The result does not depend on it.
+        at_once: up to so many different points are clustered by the driver, with all of its cores, about 100 bytes
+            each; 0: always by tasks.
+        points_per_box: about how many different points a task clusters, or assigns customers by. The result depends
+            neither on it nor on at_once.
     """
 
     def __init__(
@@ -63,11 +71,13 @@ class DBSCAN:
         min_samples: int = 10,
         *,
         seed: int = 42,
+        at_once: int = AT_ONCE,
         points_per_box: int = POINTS_PER_BOX,
     ) -> None:
         self.eps = eps
         self.min_samples = min_samples
         self.seed = seed
+        self.at_once = at_once
         self.points_per_box = points_per_box
 
     def fit(
@@ -97,13 +107,12 @@ class DBSCAN:
         names = coordinate_names(prepared)
         with held(_distinct(with_coordinates(features, prepared), names)) as points:
             count = _checked(points, names)
-            sample = self._sample(points, names, count)
-            eps = self._eps(points, sample, names)
-            share = len(sample) / count
-            boxes = Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=self.points_per_box * share)
-            with held(_clustered(points, boxes, names, eps, self.min_samples)) as found:
-                segments = _segments(found, names)
-                core = _core_points(found, segments, names)
+            eps = self._eps(points, names, count)
+            boxes = self._boxes(points, names, count, eps)
+            if count <= self.at_once:
+                segments, core = _by_the_driver(points, names, eps, self.min_samples)
+            else:
+                segments, core = _by_tasks(points, boxes, names, eps, self.min_samples)
         return DBSCANModel(
             algorithm="dbscan",
             preparation=prepared,
@@ -118,8 +127,8 @@ class DBSCAN:
         )
 
     def _validate(self) -> None:
-        for name in ("min_samples", "points_per_box"):
-            checking.whole("DBSCAN", name, getattr(self, name), least=1)
+        for name, least in (("min_samples", 1), ("at_once", 0), ("points_per_box", 1)):
+            checking.whole("DBSCAN", name, getattr(self, name), least=least)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigurationError(f"DBSCAN: seed must be a whole number; found {self.seed!r}")
         eps = self.eps
@@ -138,11 +147,19 @@ class DBSCAN:
         ordered: np.ndarray = rows[in_order(rows)]
         return ordered
 
-    def _eps(self, points: DataFrame, sample: np.ndarray, names: list[str]) -> float:
+    def _eps(self, points: DataFrame, names: list[str], count: int) -> float:
         if isinstance(self.eps, int | float):
             return float(self.eps)
+        sample = self._sample(points, names, count)
         queries = np.random.default_rng(self.seed).permutation(sample)[:QUERIES]
         return suggested_eps(points, queries, names=names, min_samples=self.min_samples)
+
+    def _boxes(self, points: DataFrame, names: list[str], count: int, eps: float) -> Boxes:
+        if count <= self.points_per_box:
+            return Boxes()
+        sample = self._sample(points, names, count)
+        most = self.points_per_box * len(sample) / count
+        return Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=most)
 
 
 def _distinct(prepared: DataFrame, names: list[str]) -> DataFrame:
@@ -166,6 +183,55 @@ def _checked(points: DataFrame, names: list[str]) -> int:
     return int(count)
 
 
+@dataclass(frozen=True)
+class _Segments:
+    """Segments from 1: the core customers and the mean of each, and the number that each part became."""
+
+    sizes: tuple[int, ...]
+    centers: np.ndarray
+    number: np.ndarray
+
+
+def _numbered(parts: pd.DataFrame, names: list[str]) -> _Segments:
+    """Numbers the segments, the most core customers first, in a tie by the first of them.
+
+    Args:
+        parts: of segments: the segment that it is of, as any number from 0; `size`, its core customers; `first`, the
+            first of them; and the sum of each coordinate over them.
+    """
+    whole = parts.groupby("of").agg({"size": "sum", "first": "min"} | dict.fromkeys(names, "sum"))
+    whole = whole.assign(less=-whole["size"]).sort_values(["less", "first"], kind="stable")
+    number = np.zeros(int(parts["of"].max() if len(parts) else -1) + 1, dtype=np.int32)
+    number[whole.index.to_numpy(dtype=np.int64)] = np.arange(1, len(whole) + 1)
+    sizes = whole["size"].to_numpy(dtype=np.int64)
+    centers = rounded(whole[names].to_numpy(dtype=float) / sizes[:, None])
+    return _Segments(tuple(sizes.tolist()), centers, number)
+
+
+def _by_the_driver(points: DataFrame, names: list[str], eps: float, min_samples: int) -> tuple[_Segments, DataFrame]:
+    """The segments, and the distinct core points with their segments and ranks."""
+    table = points.toArrow()
+    lying, weights, order = coordinates(table, names), np.asarray(table.column(WEIGHT)), order_of(table, names)
+    found = clusters(lying, weights=weights, order=order, eps=eps, min_samples=min_samples, workers=-1)
+    lying, weights, order, labels = (each[found.core] for each in (lying, weights, order, found.labels))
+    parts = pd.DataFrame(lying * weights[:, None], columns=names).assign(of=labels, size=weights, first=order)
+    segments = _numbered(parts, names)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[np.argsort(order)] = np.arange(len(order))
+    columns = [*lying.T, rank, segments.number[labels]]
+    core = pa.table([pa.array(column) for column in columns], names=[*names, RANK, SEGMENT])
+    return segments, points.sparkSession.createDataFrame(core)
+
+
+def _by_tasks(
+    points: DataFrame, boxes: Boxes, names: list[str], eps: float, min_samples: int
+) -> tuple[_Segments, DataFrame]:
+    """The same, found box by box."""
+    with held(_clustered(points, boxes, names, eps, min_samples)) as found:
+        components, segments = _joined(found, names)
+        return segments, _core_points(found, components, segments.number, names)
+
+
 def _clustered(points: DataFrame, boxes: Boxes, names: list[str], eps: float, min_samples: int) -> DataFrame:
     """The points with whether they are core and their component, unique across boxes; some more than once.
 
@@ -178,18 +244,8 @@ def _clustered(points: DataFrame, boxes: Boxes, names: list[str], eps: float, mi
     return by_box.applyInArrow(clustering(names, eps, min_samples), f"{seen}, {CORE} boolean, {COMPONENT} bigint")
 
 
-@dataclass(frozen=True)
-class _Segments:
-    """By component its segment; by segment, from 1, its core customers and their mean."""
-
-    components: np.ndarray
-    segment: np.ndarray
-    sizes: tuple[int, ...]
-    centers: np.ndarray
-
-
-def _segments(found: DataFrame, names: list[str]) -> _Segments:
-    """Joins components that share core points, and numbers the segments."""
+def _joined(found: DataFrame, names: list[str]) -> tuple[np.ndarray, _Segments]:
+    """Joins components that share core points: the components, sorted, and what they became."""
     seen = found.where(f"{SHARED} AND {CORE}").groupBy(*names).agg(F.collect_set(COMPONENT).alias("of"))
     pairs = seen.where("size(of) > 1").select(F.array_min("of").alias("one"), F.explode("of").alias("other"))
     edges = pairs.where("one < other").distinct().toArrow()
@@ -203,20 +259,13 @@ def _segments(found: DataFrame, names: list[str]) -> _Segments:
     one = united(components, np.stack(ends))
     told["of"] = one[np.searchsorted(components, told[COMPONENT].to_numpy(dtype=np.int64))]
     told["first"] = [tuple(value) if isinstance(value, np.ndarray) else value for value in told["first"]]
-    whole = told.groupby("of").agg({"size": "sum", "first": "min"} | dict.fromkeys(names, "sum"))
-    whole = whole.assign(less=-whole["size"]).sort_values(["less", "first"], kind="stable")
-    number = np.zeros(one.max(initial=-1) + 1, dtype=np.int32)
-    number[whole.index.to_numpy(dtype=np.int64)] = np.arange(1, len(whole) + 1)
-    sizes = whole["size"].to_numpy(dtype=np.int64)
-    centers = rounded(whole[names].to_numpy(dtype=float) / sizes[:, None])
-    return _Segments(components, number[one], tuple(sizes.tolist()), centers)
+    segments = _numbered(told, names)
+    return components, replace(segments, number=segments.number[one])
 
 
-def _core_points(found: DataFrame, segments: _Segments, names: list[str]) -> DataFrame:
+def _core_points(found: DataFrame, components: np.ndarray, segment: np.ndarray, names: list[str]) -> DataFrame:
     """The distinct core points with their segments and ranks, computed."""
-    table = pa.table(
-        {COMPONENT: pa.array(segments.components, pa.int64()), SEGMENT: pa.array(segments.segment, pa.int32())}
-    )
+    table = pa.table({COMPONENT: pa.array(components, pa.int64()), SEGMENT: pa.array(segment, pa.int32())})
     of = F.broadcast(found.sparkSession.createDataFrame(table))
     ids = [name for name in (ID,) if name in found.columns]
     core = found.where(f"{HOME} AND {CORE}").select(COMPONENT, *names, *ids)
