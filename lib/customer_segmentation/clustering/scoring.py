@@ -2,17 +2,17 @@
 
 The prepared values of many rows go through a Python worker at once and are scored by NumPy. Column arithmetic in
 Spark would be one compiled method of thousands of operations, which the virtual machine does not optimise. What goes
-to the workers is sent by its value and asks nothing of them but NumPy, SciPy, pandas and PyArrow, so the library need
-not be installed there. A row's result does not depend on the rows that come with it.
+to the workers is sent by its value and asks nothing of them but NumPy, SciPy and PyArrow, so the library need not be
+installed there. A row's result does not depend on the rows that come with it.
 """
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.base import SegmentationModel, require_features
@@ -59,7 +59,7 @@ def with_scores(
     require_features(features, model.preparation)
     scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
-    score = pandas_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    score = arrow_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
     prepared = (F.expr(feature.sql) for feature in model.preparation.features)
     scored = features.withColumn(_SCORED, score(*prepared))
     ids = sql.integers(model.segment_ids)
@@ -93,8 +93,9 @@ def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str
             }
         )
     centers = model.segment_centers
-    reason = pandas_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-        _reasoning(centers, _driving(centers, np.ones_like(centers))), f"second int, {_DRIVERS_TYPE}"
+    reasoning = _reasoning(centers, _driving(centers, np.ones_like(centers)))
+    reason = arrow_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+        reasoning, f"second int, {_DRIVERS_TYPE}"
     )
     prepared = (F.expr(feature.sql) for feature in model.preparation.features)
     ids = sql.integers(model.segment_ids)
@@ -135,20 +136,18 @@ def by_distance(centers: np.ndarray, limits: np.ndarray) -> Scorer:
     return score
 
 
-_Driving = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]
+_Driving = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
 
 def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
     """How many drivers points have, and by rank the feature and its effect; those beyond the number mean nothing.
 
-    Takes features x n points, their best and their second segment.
+    Takes features x n points, their best and their second segment; tells the columns of `_DRIVERS_TYPE`.
     """
     ranks = range(min(DRIVERS, centers.shape[1]))
     none = range(len(ranks), DRIVERS)
 
-    def drive(
-        points: np.ndarray, best: np.ndarray, second: np.ndarray
-    ) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    def drive(points: np.ndarray, best: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
         further = (points - centers.T[:, second]) * scales.T[:, second]
         nearer = (points - centers.T[:, best]) * scales.T[:, best]
         parts = further * further - nearer * nearer
@@ -156,61 +155,58 @@ def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
         told = whole > 0
         parts /= np.where(told, whole, 1.0)
         rows = np.arange(len(whole))
-        count, ranked = np.zeros(len(whole), dtype=np.int32), []
-        for _ in ranks:
+        count = np.zeros(len(whole), dtype=np.int32)
+        ranked: dict[str, np.ndarray] = {}
+        for rank in ranks:
             feature = parts.argmax(axis=0)
             effect = parts[feature, rows]
             parts[feature, rows] = -np.inf
             count += told & (effect > 0)
-            ranked.append((feature.astype(np.int32), effect))
-        return count, ranked + [(np.zeros_like(count), np.zeros(len(whole))) for _ in none]
+            ranked |= {f"driver{rank}": feature.astype(np.int32), f"effect{rank}": effect}
+        for rank in none:
+            ranked |= {f"driver{rank}": np.zeros_like(count), f"effect{rank}": np.zeros(len(whole))}
+        return {"drivers": count, **ranked}
 
     return drive
 
 
-def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pd.DataFrame]:
-    def scored(*batch: pd.Series) -> pd.DataFrame:
-        points = np.stack([values.to_numpy() for values in batch])
+def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pa.Array]:
+    def scored(*batch: pa.Array) -> pa.Array:
+        points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
         points[~np.isfinite(points)] = 0.0
         best, second, confidence, is_outlier = scorer(points)
-        count, ranked = drive(points, best, second)
-        told = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
-        told |= {"confidence": confidence, "is_outlier": is_outlier, "drivers": count}
-        for rank, (feature, effect) in enumerate(ranked):
-            told |= {f"driver{rank}": feature, f"effect{rank}": effect}
-        return pd.DataFrame(told, copy=False)
+        told = {"best": best.astype(np.int32), "second": second.astype(np.int32), "confidence": confidence}
+        told |= {"is_outlier": is_outlier, **drive(points, best, second)}
+        return pa.StructArray.from_arrays([pa.array(values) for values in told.values()], names=list(told))
 
     return scored
 
 
-def _reasoning(centers: np.ndarray, drive: _Driving) -> Callable[..., pd.DataFrame]:
+def _reasoning(centers: np.ndarray, drive: _Driving) -> Callable[..., pa.Array]:
     """Second segments, by position and -1 for none, and drivers, for points whose segment is known."""
 
-    def reasoned(position: pd.Series, *batch: pd.Series) -> pd.DataFrame:
-        best = position.to_numpy()
-        points = np.stack([values.to_numpy() for values in batch])
+    def reasoned(position: pa.Array, *batch: pa.Array) -> pa.Array:
+        best = position.to_numpy(zero_copy_only=False)
+        points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
         points[~np.isfinite(points)] = 0.0
         squared = ((points[None] - centers[:, :, None]) ** 2).sum(axis=1)
         inside = np.flatnonzero(best >= 0)
         squared[best[inside], inside] = np.inf
         second = np.where(np.isfinite(squared.min(axis=0)), squared.argmin(axis=0), -1)
-        count, ranked = drive(points, best, second)
-        count[(best < 0) | (second < 0)] = 0
-        told = {"second": second.astype(np.int32), "drivers": count}
-        for rank, (feature, effect) in enumerate(ranked):
-            told |= {f"driver{rank}": feature, f"effect{rank}": effect}
-        return pd.DataFrame(told, copy=False)
+        told = {"second": second.astype(np.int32), **drive(points, best, second)}
+        told["drivers"][(best < 0) | (second < 0)] = 0
+        return pa.StructArray.from_arrays([pa.array(values) for values in told.values()], names=list(told))
 
     return reasoned
 
 
 def _drivers(preparation: Preparation) -> str:
     """The array of structs that the scored drivers stand for, as SQL."""
-    names = ", ".join(sql.text(feature.name) for feature in preparation.features)
-    values = ", ".join(feature.value for feature in preparation.features)
+    names = [sql.text(feature.name) for feature in preparation.features]
+    values = [feature.value for feature in preparation.features]
     structs = [
-        f"named_struct('feature', array({names})[{_SCORED}.driver{rank}], 'value', array({values})"
-        f"[{_SCORED}.driver{rank}], 'effect', {_SCORED}.effect{rank})"
+        f"named_struct('feature', {_chosen(f'{_SCORED}.driver{rank}', names)}, 'value', "
+        f"{_chosen(f'{_SCORED}.driver{rank}', values)}, 'effect', {_SCORED}.effect{rank})"
         for rank in range(DRIVERS)
     ]
     cases = (
@@ -218,3 +214,8 @@ def _drivers(preparation: Preparation) -> str:
         for count in reversed(range(1, DRIVERS + 1))
     )
     return f"CASE {' '.join(cases)} ELSE CAST(array() AS {DRIVERS_TYPE}) END"
+
+
+def _chosen(position: str, texts: list[str]) -> str:
+    """The SQL at a position, from 0; an array of them all would be made for every row."""
+    return f"CASE {position} {' '.join(f'WHEN {at} THEN {each}' for at, each in enumerate(texts))} END"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering import sql
@@ -157,7 +157,7 @@ class DBSCANModel(SegmentationModel):
 
     def _assigned_by_task(self, prepared: DataFrame) -> DataFrame:
         points, order, segments = self._collected
-        by_task: Any = pandas_udf  # its stubs know no iterators of frames
+        by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
         assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
         return prepared.withColumn("_found", assign(F.struct(*self._names)))
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from scipy.spatial import cKDTree
 
@@ -98,14 +97,15 @@ def neighbour_distances(queries: np.ndarray, names: list[str], k: int) -> Callab
 
 def assigning(
     points: np.ndarray, order: np.ndarray, segments: np.ndarray, eps: float
-) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+) -> Callable[[Iterator[pa.Array]], Iterator[pa.Array]]:
     """Gives points the segment of the nearest core point and a confidence, by a tree that a task makes once."""
 
-    def assign(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def assign(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
         for batch in batches:
-            segment, confidence = assigned(tree, points, order, segments, batch.to_numpy(dtype=float), eps)
-            yield pd.DataFrame({"segment": segment, "confidence": confidence})
+            queried = np.column_stack([values.to_numpy(zero_copy_only=False) for values in batch.flatten()])
+            told = assigned(tree, points, order, segments, queried, eps)
+            yield pa.StructArray.from_arrays([pa.array(values) for values in told], names=["segment", "confidence"])
 
     return assign
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.layout import hashed_share
@@ -82,12 +81,13 @@ def with_site(points: DataFrame, columns: Sequence[str], sites: np.ndarray, *, n
     leaf = LEAF
     trees: list[cKDTree] = []  # a task's own: made at its first batch
 
-    def nearest(*batch: pd.Series) -> pd.Series:
+    def nearest(*batch: pa.Array) -> pa.Array:
         if not trees:
             trees.append(cKDTree(sites, leafsize=leaf))
-        return pd.Series(trees[0].query(np.column_stack(batch))[1].astype(np.int32))
+        points = np.column_stack([values.to_numpy(zero_copy_only=False) for values in batch])
+        return pa.array(trees[0].query(points)[1].astype(np.int32))
 
-    told = pandas_udf(nearest, "int")  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    told = arrow_udf(nearest, "int")  # type: ignore[call-overload] # its stubs ask for a kind that is optional
     return points.withColumn(name, told(*(F.col(f"`{column}`") for column in columns)))
 
 
