@@ -105,9 +105,10 @@ def assert_as_if_built_anew(run: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_number")
 def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_build_would(
-    run_of: Callable[[date], Run],
+    run_of: Callable[[date], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = seeded()
+    monkeypatch.setattr(history, "_COMPACTED_EVERY", 2)
     ledger = Ledger(run_of(FIRST))
     told = []
     for step in range(4):
@@ -117,6 +118,7 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
         corrected = [random_line(draw, line_id, as_of) for line_id in draw.sample(known, min(len(known), 6))]
         gone = draw.sample(known, min(len(known), 5))
         ledger.change([*new, *corrected], gone)
+        monkeypatch.setattr(history, "_MOST_NAMED", draw.choice([0, 10_000]))
         told.append(bring_up_to_date(run_of(as_of)))
         assert_as_if_built_anew(run_of(as_of))
     assert told[0] == "built from all order lines: there was nothing yet"

@@ -138,6 +138,21 @@ class Warehouse:
         writer = self._writer(table, frame, None).option("replaceWhere", f"{column} = {_literal(value)}")
         self._save(table, writer.option("mergeSchema", "true"))
 
+    def replace_some(
+        self, table: Table, frame: DataFrame, *, column: str, values: Sequence[str], note: dict[str, Any] | None = None
+    ) -> None:
+        """Replace the rows whose column has one of a few thousand values, in one commit.
+
+        Costs a look at the column where `change` joins all rows. Every row of the frame has one of the values.
+        """
+        listed = ", ".join(map(_literal, values))
+        self._save(table, self._writer(table, frame, note).option("replaceWhere", f"{column} IN ({listed})"))
+
+    def compact(self, table: Table, *, note: dict[str, Any] | None = None) -> None:
+        """Put small files together and leave out the rows that are marked as gone; what the table holds stays."""
+        with self._committing(note):
+            self.spark.sql(f"OPTIMIZE {self._target(table)}")
+
     def replace_rows(self, table: Table, rows: list[dict[str, Any]], *, column: str, value: str) -> None:
         """Like `replace`, with rows from the driver."""
         ordered = [tuple(row[name] for name in table.column_names) for row in rows]
