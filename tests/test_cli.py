@@ -75,6 +75,17 @@ def test_a_broken_configuration_is_told_without_spark() -> None:
     assert "did you mean seed?" in ended.stderr
 
 
+def test_a_spark_that_is_too_old_is_told_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pyspark.__version__", "4.0.1")
+
+    code = main(["run", "--config", str(ROOT / "conf" / "demo.yml")])
+
+    assert code == 1
+    assert "Spark 4.1 or newer is needed; this is Spark 4.0.1" in capsys.readouterr().err
+
+
 def test_a_machine_without_java_is_told_in_one_line(tmp_path: Path) -> None:
     script = ROOT / "lib" / "customer_segmentation" / "spark" / "prerequisites.py"
 

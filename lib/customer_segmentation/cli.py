@@ -86,10 +86,16 @@ def _require_sources(config: Config, command: str) -> None:
 
 def _with_run(work: Callable[["Run", "Console"], object]) -> Callable[[Config], None]:
     def command(config: Config) -> None:
+        import pyspark
         from rich.console import Console
 
         from customer_segmentation.progress import log_to_stderr
+        from customer_segmentation.spark.prerequisites import spark_problem
         from customer_segmentation.spark.session import get_session
+
+        problem = spark_problem(pyspark.__version__)
+        if problem:
+            raise CustomerSegmentationError(problem)
         from customer_segmentation.stages import Run
 
         console = Console()

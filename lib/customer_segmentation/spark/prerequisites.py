@@ -1,4 +1,4 @@
-"""Checks that this machine has the Python and the Java that Spark needs.
+"""Checks that this machine has the Python and the Java that Spark needs, and a Spark that the library can use.
 
 Standard library only, and readable by an old Python: `make` runs this file before anything is installed.
 """
@@ -11,6 +11,7 @@ import sys
 
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_JAVA = 17
+MINIMUM_SPARK = (4, 1)
 
 
 def python_problem():
@@ -43,6 +44,17 @@ def java_problem():
     if int(version.group(1)) < MINIMUM_JAVA:
         return "{}; {} is Java {}. {}".format(wanted, java, version.group(1), remedy)
     return None
+
+
+def spark_problem(version):
+    # type: (str) -> str | None
+    """What is wrong with this version of PySpark, in one line; None when nothing is."""
+    told = re.match(r"(\d+)\.(\d+)", version)
+    if told is None or (int(told.group(1)), int(told.group(2))) >= MINIMUM_SPARK:
+        return None
+    return "Spark {}.{} or newer is needed; this is Spark {}. Run on a cluster or a runtime that has it.".format(
+        MINIMUM_SPARK[0], MINIMUM_SPARK[1], version
+    )
 
 
 if __name__ == "__main__":
