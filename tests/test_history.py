@@ -89,6 +89,10 @@ def random_line(draw: random.Random, line_id: int, until: date) -> Line:
     )
 
 
+ODD = " '\\\"\n${spark.app.name}é"
+"""What a customer's name may have in it."""
+
+
 def rows_of(frame: DataFrame) -> list[tuple]:
     rows = [tuple(round(value, 9) if isinstance(value, float) else value for value in row) for row in frame.collect()]
     return sorted(rows, key=str)
@@ -130,9 +134,9 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
 def test_a_day_of_new_orders_adds_days_and_rewrites_none(run_of: Callable[[date], Run]) -> None:
     as_of = FIRST + timedelta(days=20)
     ledger = Ledger(run_of(as_of))
-    ledger.change([line(f"C{i}", f"O{i}", "2024-03-05", line_id=i) for i in range(40)], [])
+    ledger.change([line(f"C{i}{ODD}", f"O{i}", "2024-03-05", line_id=i) for i in range(40)], [])
     bring_up_to_date(run_of(as_of))
-    ledger.change([line("C1", "P1", "2024-03-20", line_id=101), line("C99", "P2", "2024-03-20", line_id=102)], [])
+    ledger.change([line(f"C1{ODD}", "P1", "2024-03-20", line_id=101), line("C99", "P2", "2024-03-20", line_id=102)], [])
 
     run = run_of(as_of + timedelta(days=1))
     told = bring_up_to_date(run)

@@ -214,6 +214,6 @@ class Warehouse:
 
 
 def _literal(text: str) -> str:
-    """The text as a SQL literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    """The text as a SQL literal, in which Spark finds no `${variable}` to put in."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"
