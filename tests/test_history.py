@@ -112,7 +112,6 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
     run_of: Callable[[date], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = seeded()
-    monkeypatch.setattr(history, "_COMPACTED_EVERY", 2)
     ledger = Ledger(run_of(FIRST))
     told = []
     for step in range(4):

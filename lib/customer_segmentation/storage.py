@@ -143,15 +143,11 @@ class Warehouse:
     ) -> None:
         """Replace the rows whose column has one of a few thousand values, in one commit.
 
-        Costs a look at the column where `change` joins all rows. Every row of the frame has one of the values.
+        Every row of the frame has one of them. Where these rows lie in most files, this writes the table anew once,
+        where `change` also shuffles all of it.
         """
         listed = ", ".join(map(_literal, values))
         self._save(table, self._writer(table, frame, note).option("replaceWhere", f"{column} IN ({listed})"))
-
-    def compact(self, table: Table, *, note: dict[str, Any] | None = None) -> None:
-        """Put small files together and leave out the rows that are marked as gone; what the table holds stays."""
-        with self._committing(note):
-            self.spark.sql(f"OPTIMIZE {self._target(table)}")
 
     def replace_rows(self, table: Table, rows: list[dict[str, Any]], *, column: str, value: str) -> None:
         """Like `replace`, with rows from the driver."""

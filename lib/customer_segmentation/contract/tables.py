@@ -51,8 +51,6 @@ class Table:
     open: whether a frame's further columns are kept, after the declared ones.
     skipped_by: columns whose range is kept for each file, so that files are skipped by them; all where none is named.
     tells_changes: whether the table keeps a change feed.
-    marks_gone: whether rows that go are marked in the files they are in, instead of writing these anew. Not every
-        reader of Delta tables knows such marks.
     """
 
     name: str
@@ -63,14 +61,12 @@ class Table:
     open: bool = False
     skipped_by: tuple[str, ...] = ()
     tells_changes: bool = False
-    marks_gone: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
         """Delta's table properties, given when the table is made."""
         given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)} if self.skipped_by else {}
-        given |= {"delta.enableChangeDataFeed": "true"} if self.tells_changes else {}
-        return given | ({"delta.enableDeletionVectors": "true"} if self.marks_gone else {})
+        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -323,7 +319,6 @@ CUSTOMER_HISTORY = Table(
     ),
     key=(c.CUSTOMER_ID,),
     skipped_by=(c.CUSTOMER_ID,),
-    marks_gone=True,
 )
 
 CUSTOMER_FEATURES = Table(

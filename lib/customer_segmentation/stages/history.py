@@ -38,9 +38,6 @@ _MOST_NAMED = 10_000
 _CUSTOMERS_PER_TASK = 5_000
 """Each task costs as much as a thousand customers."""
 
-_COMPACTED_EVERY = 50
-"""Commits after which `customer_history` is written anew: each one marks rows as gone and adds files."""
-
 
 class MustBuildAnewError(Exception):
     """Why what changed can't be told, or is too much."""
@@ -129,8 +126,6 @@ def _renew_history(run: Run, touched: DataFrame, history: DataFrame, number: int
         run.warehouse.replace_some(t.CUSTOMER_HISTORY, history, column=c.CUSTOMER_ID, values=names, note=note)
     else:
         run.warehouse.change(t.CUSTOMER_HISTORY, gone=touched, key=[c.CUSTOMER_ID], rows=history, note=note)
-    if run.warehouse.last_commit(t.CUSTOMER_HISTORY)[0] % _COMPACTED_EVERY == 0:
-        run.warehouse.compact(t.CUSTOMER_HISTORY, note=note)
 
 
 def _then(run: Run) -> Mapping[str, Any]:
