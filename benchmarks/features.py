@@ -38,8 +38,8 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
         generated(spark, lines).write.parquet(even)
         generated(spark, lines, skew=0.3).write.parquet(skewed)
         peers = {
-            "DuckDB": (lambda: in_duckdb(even), 4.0),
-            "notebook plan": (lambda: _done(as_in_notebooks(spark.read.parquet(even))), 1 / 3),
+            "DuckDB": (lambda: in_duckdb(even), 4.0, runs),
+            "notebook plan": (lambda: _done(as_in_notebooks(spark.read.parquet(even))), 1 / 3, 1),
         }
         found = [
             compared(
@@ -48,9 +48,9 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
                 peer=(name, peer),
                 items=lines,
                 limit=limit,
-                runs=runs if name == "DuckDB" else 1,
+                runs=turns,
             )
-            for name, (peer, limit) in peers.items()
+            for name, (peer, limit, turns) in peers.items()
         ]
         found.append(
             compared(

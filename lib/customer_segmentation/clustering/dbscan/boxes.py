@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from customer_segmentation.clustering.dbscan.distances import SLACK
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters
+from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, places
 
 MOST_BOXES = 4096
 WORTH = 0.7
@@ -217,6 +217,6 @@ def clusters_by_box(
     labels[labels >= 0] = one[labels[labels >= 0]]
     least = np.full(first, np.iinfo(np.int64).max)
     np.minimum.at(least, labels[core], order[core])
-    number = np.argsort(np.argsort(least))
+    number = places(np.argsort(least))
     labels[labels >= 0] = number[labels[labels >= 0]]
     return Clusters(core, labels)

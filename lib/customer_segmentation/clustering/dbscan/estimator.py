@@ -1,4 +1,4 @@
-"""Exact DBSCAN of any number of customers, by DataFrames alone."""
+"""Exact DBSCAN of any number of customers: by the driver where they are few enough, else by DataFrames alone."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import checking, sql
 from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
-from customer_segmentation.clustering.dbscan.kernel import clusters
+from customer_segmentation.clustering.dbscan.kernel import clusters, places
 from customer_segmentation.clustering.dbscan.knee import suggested_eps
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
 from customer_segmentation.clustering.dbscan.workers import (
@@ -107,8 +107,10 @@ class DBSCAN:
         names = coordinate_names(prepared)
         with held(_distinct(with_coordinates(features, prepared), names)) as points:
             count = _checked(points, names)
-            eps = self._eps(points, names, count)
-            boxes = self._boxes(points, names, count, eps)
+            sample = self._sample(points, names, count)
+            eps = self._eps(points, sample, names)
+            most = self.points_per_box * len(sample) / count
+            boxes = Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=most)
             if count <= self.at_once:
                 segments, core = _by_the_driver(points, names, eps, self.min_samples)
             else:
@@ -140,26 +142,23 @@ class DBSCAN:
             raise ConfigurationError(f'DBSCAN: eps must be a finite number above 0 or "auto"; found {eps!r}')
 
     def _sample(self, points: DataFrame, names: list[str], count: int) -> np.ndarray:
-        """Some of the distinct points, the same ones for a seed whatever the partitions, in a fixed order."""
+        """Some of the distinct points, the same ones for a seed whatever the partitions, in a fixed order.
+
+        No points where nothing is asked of them: eps is given, and one box holds all points.
+        """
+        if self.eps != "auto" and count <= self.points_per_box:
+            return np.empty((0, len(names)))
         size = max(LEAST_SAMPLE, SAMPLED_PER_BOX * count // self.points_per_box)
         drawn = F.pmod(F.xxhash64(F.lit(self.seed), *names), F.lit(max(1, count // size))) == 0
         rows = points.where(drawn).select(*names).toPandas().to_numpy(dtype=float)
         ordered: np.ndarray = rows[in_order(rows)]
         return ordered
 
-    def _eps(self, points: DataFrame, names: list[str], count: int) -> float:
+    def _eps(self, points: DataFrame, sample: np.ndarray, names: list[str]) -> float:
         if isinstance(self.eps, int | float):
             return float(self.eps)
-        sample = self._sample(points, names, count)
         queries = np.random.default_rng(self.seed).permutation(sample)[:QUERIES]
         return suggested_eps(points, queries, names=names, min_samples=self.min_samples)
-
-    def _boxes(self, points: DataFrame, names: list[str], count: int, eps: float) -> Boxes:
-        if count <= self.points_per_box:
-            return Boxes()
-        sample = self._sample(points, names, count)
-        most = self.points_per_box * len(sample) / count
-        return Boxes.cut_evenly(sample, halo=crowd_halo(eps), most=most)
 
 
 def _distinct(prepared: DataFrame, names: list[str]) -> DataFrame:
@@ -216,9 +215,7 @@ def _by_the_driver(points: DataFrame, names: list[str], eps: float, min_samples:
     lying, weights, order, labels = (each[found.core] for each in (lying, weights, order, found.labels))
     parts = pd.DataFrame(lying * weights[:, None], columns=names).assign(of=labels, size=weights, first=order)
     segments = _numbered(parts, names)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[np.argsort(order)] = np.arange(len(order))
-    columns = [*lying.T, rank, segments.number[labels]]
+    columns = [*lying.T, places(np.argsort(order)), segments.number[labels]]
     core = pa.table([pa.array(column) for column in columns], names=[*names, RANK, SEGMENT])
     return segments, points.sparkSession.createDataFrame(core)
 

@@ -104,6 +104,13 @@ def clusters(
     return found
 
 
+def places(by: np.ndarray) -> np.ndarray:
+    """The place of each position in an order, which is given as the positions in it."""
+    found = np.empty(len(by), dtype=np.int64)
+    found[by] = np.arange(len(by))
+    return found
+
+
 def nearest(
     tree: cKDTree, known: np.ndarray, order: np.ndarray, queried: np.ndarray, eps: float, workers: int = 1
 ) -> np.ndarray:
@@ -225,9 +232,7 @@ def _numbered(components: np.ndarray, order: np.ndarray) -> np.ndarray:
         return components
     least = np.full(components.max() + 1, np.iinfo(np.int64).max)
     np.minimum.at(least, components, order)
-    number = np.empty(len(least), dtype=np.int64)
-    number[np.argsort(least)] = np.arange(len(least))
-    numbered: np.ndarray = number[components]
+    numbered: np.ndarray = places(np.argsort(least))[components]
     return numbered
 
 

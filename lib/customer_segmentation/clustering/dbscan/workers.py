@@ -7,7 +7,7 @@ import pyarrow as pa
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.boxes import Boxes, routed, shared_halo
-from customer_segmentation.clustering.dbscan.kernel import clusters, nearest
+from customer_segmentation.clustering.dbscan.kernel import clusters, nearest, places
 
 ID, RANK, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",
@@ -41,9 +41,7 @@ def order_of(table: pa.Table, names: list[str]) -> np.ndarray:
         by = np.asarray(pa.compute.sort_indices(table.column(ID)))
     else:
         by = np.lexsort(coordinates(table, names).T[::-1])
-    rank = np.empty(len(by), dtype=np.int64)
-    rank[by] = np.arange(len(by))
-    return rank
+    return places(by)
 
 
 def routing(boxes: Boxes, names: list[str], eps: float) -> Callable[[Batches], Batches]:
