@@ -21,13 +21,8 @@ TEST_SETTINGS = Spark(
     driver_memory="3g",
     shuffle_partitions=2,
     packages=[DRIVER],
-    conf={
-        # The suite is many small queries: compiling them well costs more than running them.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.databricks.delta.writeChecksumFile.enabled": False,
-        "spark.databricks.delta.stats.collect": False,
-        "spark.sql.adaptive.enabled": False,
-    },
+    # The suite is many small queries: compiling them well costs more than running them. All else is as in production.
+    conf={"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
 )
 
 

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import columns as c
@@ -14,7 +16,9 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.stages import Run, history
+from customer_segmentation.stages.builds import record_build
 from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.stages.ingest.state import Batch, BatchLog
 from tests.csv_lines import seeded
 from tests.generated import quiet
 from tests.order_lines import Line, line
@@ -40,7 +44,7 @@ def run_of(spark: SparkSession, tmp_path: Path) -> Callable[[date], Run]:
 @pytest.fixture
 def any_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many customers changed, they are followed."""
-    monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
+    monkeypatch.setattr(history, "_MAX_TOUCHED_SHARE", 2.0)
 
 
 class Ledger:
@@ -48,6 +52,7 @@ class Ledger:
 
     def __init__(self, run: Run) -> None:
         self.lines: dict[int, Line] = {}
+        self._run = run
         self._warehouse = run.warehouse
         self._spark = run.spark
 
@@ -58,15 +63,30 @@ class Ledger:
             del self.lines[line_id]
         self.lines |= {one[-1]: one for one in new}
         rows = self._spark.createDataFrame(new, t.TRANSACTIONS.ddl).coalesce(1)
+        log = BatchLog(self._run)
+        batch = Batch(log.next_number, "b", "committed", "incremental", [], 1, FIRST, [], "d")
         if self._warehouse.exists(t.TRANSACTIONS):
             keys = self._spark.createDataFrame([(line_id,) for line_id in ids], f"{c.LINE_ID} bigint").coalesce(1)
-            self._warehouse.change(t.TRANSACTIONS, gone=keys, key=[c.LINE_ID], rows=rows)
+            before = self._warehouse.read(t.TRANSACTIONS).join(keys, on=c.LINE_ID, how="left_semi")
+            changes = before.unionByName(rows).withColumns(
+                {
+                    "batch_number": F.lit(batch.number),
+                    "table_name": F.lit(t.TRANSACTIONS.name),
+                    "is_inserted": F.lit(True),
+                    **{name: F.lit(None).cast("string") for name in (c.SOURCE_FILE, c.ROW, c.BATCH_ID, c.INGESTED_AT)},
+                    c.REASONS: F.array().cast("array<string>"),
+                }
+            )
+            self._warehouse.append(t.INGEST_CHANGES, changes)
+            self._warehouse.change(t.TRANSACTIONS, deleted=keys, key=[c.LINE_ID], inserted=rows)
         else:
             self._warehouse.overwrite(t.TRANSACTIONS, rows)
+            batch = replace(batch, mode="full")
+        batch = log.record(batch)
         if matched:
-            version = self._warehouse.last_commit(t.TRANSACTIONS)[0]
             lines = self._warehouse.read(t.TRANSACTIONS)
-            self._warehouse.overwrite(t.RETURNS, matched_returns(lines), note={"transactions": version})
+            self._warehouse.overwrite(t.RETURNS, matched_returns(lines))
+            record_build(self._run, t.RETURNS, "committed", {"batch": batch.number})
 
 
 def random_line(draw: random.Random, line_id: int, until: date) -> Line:
@@ -121,7 +141,7 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
         corrected = [random_line(draw, line_id, as_of) for line_id in draw.sample(known, min(len(known), 6))]
         gone = draw.sample(known, min(len(known), 5))
         ledger.change([*new, *corrected], gone)
-        monkeypatch.setattr(history, "_MOST_NAMED", draw.choice([0, 10_000]))
+        monkeypatch.setattr(history, "_MAX_LISTED", draw.choice([0, 10_000]))
         told.append(bring_up_to_date(run_of(as_of)))
         assert_as_if_built_anew(run_of(as_of))
     assert told[0] == "built from all order lines: there was nothing yet"
@@ -163,13 +183,13 @@ def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
     assert_as_if_built_anew(earlier)
     monkeypatch.setattr(history, "DEFINITION", 0)
     assert bring_up_to_date(run_of(as_of)).endswith("what is made of them changed")
-    monkeypatch.setattr(history, "_MOST_TOUCHED", 2.0)
+    monkeypatch.setattr(history, "_MAX_TOUCHED_SHARE", 2.0)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     ledger.change([random_line(draw, 200, as_of)], [], matched=False)  # as an ingest that is killed before it matches
-    with pytest.raises(ConfigurationError, match="returns were matched on version"):
+    with pytest.raises(ConfigurationError, match="returns were matched on batch"):
         bring_up_to_date(run_of(as_of))
     ledger.change([random_line(draw, 201, as_of)], [])
     with monkeypatch.context() as patched:

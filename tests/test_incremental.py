@@ -10,12 +10,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import Config
-from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest import news
+from customer_segmentation.ingest import snapshots
 from customer_segmentation.stages import Run, ingest_sources
-from customer_segmentation.stages.reading import Reading, last_reading, read_order_lines
-from customer_segmentation.stages.reading.now import Now
+from customer_segmentation.stages.changes import changed_transactions
+from customer_segmentation.stages.ingest import RowCounts, committed_batch, incremental, load_order_lines
 from tests.csv_lines import Line, Sheet, seeded
 from tests.generated import quiet
 from tests.postgres import postgres
@@ -53,30 +52,29 @@ def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
     return make
 
 
-def ingested(run: Run) -> Reading:
+def ingested(run: Run) -> RowCounts:
     ingest_sources(run)
-    return last_reading(run)
+    return committed_batch(run).counts
 
 
-def told(run: Run) -> str:
-    return "; ".join(read_order_lines(run)[1])
+def said(run: Run) -> str:
+    return "; ".join(load_order_lines(run)[1])
 
 
-def refused(root: Path) -> list[tuple[int, tuple[str, ...]]]:
-    """The refused lines by their digests, each with its reasons."""
+def rejected(root: Path) -> list[tuple[int, tuple[str, ...]]]:
+    """The rejected lines by their digests, each with its reasons."""
     rows = read(root, "rejected_transactions")
     return sorted((digest, tuple(reasons)) for digest, reasons in zip(rows.line_id, rows.reasons, strict=True))
 
 
 def assert_as_if_read_anew(run: Run, anew: Run) -> None:
     """The tables of the two runs hold the same, and so do their accounts."""
-    readings = [last_reading(run), ingested(anew)]
+    counts = [committed_batch(run).counts, ingested(anew)]
     roots = [Path(one.config.tables.root or "") for one in (run, anew)]
     for table in ("transactions", "returns"):
         assert contents(roots[0], table) == contents(roots[1], table), table
-    assert refused(roots[0]) == refused(roots[1])
-    accounts = [(one.lines, one.accepted, one.refused, one.left_out, one.by_reason) for one in readings]
-    assert accounts[0] == accounts[1]
+    assert rejected(roots[0]) == rejected(roots[1])
+    assert counts[0] == counts[1]
 
 
 def entangled(draw: random.Random, count: int) -> list[Line]:
@@ -114,7 +112,7 @@ def test_lines_in_any_number_of_batches_give_the_same_tables(tmp_path: Path, run
 
     run = run_of(as_of=days[-1])
     assert_as_if_read_anew(run, run_of(root="anew", as_of=days[-1]))
-    reasons = last_reading(run).by_reason
+    reasons = committed_batch(run).counts.by_reason
     assert {"duplicate", "superseded", "order_changes_customer"} <= reasons.keys()
 
 
@@ -139,27 +137,26 @@ def test_a_batch_reads_new_files_alone_and_changes_what_they_change(
     ]
     written(tmp_path / "in" / "a.csv", first)
     ingested(run_of(as_of="2024-05-01"))
-    version = run_of().warehouse.last_commit(t.TRANSACTIONS)[0]
     written(tmp_path / "in" / "b.csv", second)
     asked_for = []
-    real = news.read_source
-    monkeypatch.setattr(news, "read_source", lambda *a, **k: asked_for.append(k["files"]) or real(*a, **k))
+    real = snapshots.read_source
+    monkeypatch.setattr(snapshots, "read_source", lambda *a, **k: asked_for.append(k["files"]) or real(*a, **k))
 
     run = run_of(as_of="2024-07-01")
-    assert ingested(run).told() == "11 lines in = 6 accepted + 5 refused"
+    assert ingested(run).describe() == "11 lines in = 6 accepted + 5 rejected"
 
     assert [[Path(name).name for name in files] for files in asked_for] == [["b.csv"]]
     monkeypatch.undo()
     assert_as_if_read_anew(run, run_of(root="anew", as_of="2024-07-01"))
-    touched = run.touched_since(version)
-    assert touched is not None
-    assert {tuple(row) for row in touched.collect()} == {
+    touched = changed_transactions(run, since=1, until=2)
+    assert not isinstance(touched, str)
+    assert {(row.customer_id, row.ordered_at.date()) for row in touched.collect()} == {
         ("C1", date(2024, 3, 1)),
         ("C1", date(2024, 3, 5)),
         ("C1", date(2024, 6, 1)),
         ("C3", date(2024, 3, 1)),
     }
-    assert told(run) == "nothing new"
+    assert said(run) == "nothing new"
     # What was accepted before has only its columns left.
     rows = read(tmp_path / "tables", "rejected_transactions").set_index("order_id")
     assert rows.loc["O2", "source_file"] == "transactions"
@@ -173,21 +170,21 @@ def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable
     ingested(run_of())
 
     written(tmp_path / "in" / "a.csv", [line(price="1"), line(no="O2"), line(no="O4")])
-    assert told(run_of()).startswith(f"all lines were read again: file:{tmp_path}/in/a.csv changed since it was read")
+    assert said(run_of()).startswith(f"all lines were read again: file:{tmp_path}/in/a.csv changed since it was read")
     (tmp_path / "in" / "b.csv").unlink()
     with pytest.raises(
         DataRefusedError, match=r"files that were read are no longer at .* \(1\): .*b\.csv; bring them back"
     ):
-        told(run_of())
-    assert told(run_of(gone_files="keep")) == "nothing new"
+        said(run_of())
+    assert said(run_of(gone_files="keep")) == "nothing new"
     written(tmp_path / "in" / "d.csv", [line(no="O7")])
-    assert told(run_of(gone_files="keep")) == "1 new line"
+    assert said(run_of(gone_files="keep")) == "1 new line"
     # A whole reading would lose the lines of the file that went, also after a batch that kept them.
     with pytest.raises(DataRefusedError, match=r"b\.csv"):
-        told(run_of(gone_files="keep", decimal_comma=True))
-    assert last_reading(run_of()).lines == 5
-    assert told(run_of(gone_files="remove")).endswith("b.csv is gone")
-    assert last_reading(run_of()).lines == 4
+        said(run_of(gone_files="keep", decimal_comma=True))
+    assert committed_batch(run_of()).counts.lines == 5
+    assert said(run_of(gone_files="remove")).endswith("b.csv is gone")
+    assert committed_batch(run_of()).counts.lines == 4
 
 
 @pytest.mark.slow
@@ -198,7 +195,7 @@ def test_folders_named_after_a_column_are_columns_of_a_batch_too(tmp_path: Path,
     ingested(run_of(**mapping))
     written(tmp_path / "in" / "day=2024-03-02" / "b.csv", [line(no="O2"), line(no="O2")])
 
-    assert ingested(run_of(**mapping)).told() == "3 lines in = 2 accepted + 1 refused"
+    assert ingested(run_of(**mapping)).describe() == "3 lines in = 2 accepted + 1 rejected"
 
     assert_as_if_read_anew(run_of(**mapping), run_of(root="anew", **mapping))
     assert sorted(read(tmp_path / "tables", "transactions").ordered_at.dt.day) == [1, 2]
@@ -215,12 +212,12 @@ def test_what_a_killed_batch_left_is_taken_back(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Now, "write_files", killed)
+    monkeypatch.setattr(incremental, "require_rows", killed)
     with pytest.raises(KeyboardInterrupt):
         ingest_sources(run_of())
     monkeypatch.undo()
     assert len(read(tmp_path / "tables", "rejected_transactions")) == 3
-    assert len(read(tmp_path / "tables", "transactions")) == 1
+    assert len(read(tmp_path / "tables", "transactions")) == 2
 
     run = run_of()
     ingested(run)
@@ -234,13 +231,13 @@ def test_a_small_batch_is_not_stopped_by_a_few_bad_lines_and_a_large_one_is(
     written(tmp_path / "in" / "a.csv", [line(no=f"O{number}") for number in range(50)])
     ingested(run_of(share=0.1))
     written(tmp_path / "in" / "b.csv", [line(no="B", pieces="many")] * 90)
-    assert ingested(run_of(share=0.1)).refused == 90
+    assert ingested(run_of(share=0.1)).rejected == 90
     written(tmp_path / "in" / "c.csv", [line(no="B", pieces="more")] * 110)
 
-    with pytest.raises(DataRefusedError, match=r"110 of 110 lines are refused"):
+    with pytest.raises(DataRefusedError, match=r"110 of 110 lines are rejected"):
         ingest_sources(run_of(share=0.1))
 
-    assert last_reading(run_of()).lines == 140
+    assert committed_batch(run_of()).counts.lines == 140
     assert len(read(tmp_path / "tables", "transactions")) == 50
 
 
@@ -268,9 +265,12 @@ def test_the_changes_of_a_delta_table_are_followed(
     spark.read.format("delta").load(str(path)).coalesce(1).write.format("delta").mode("overwrite").save(str(path))
 
     run = delta(run_of, path)
-    assert told(run) == "4 new lines, 5 no longer there"
+    assert said(run) == "4 new lines, 5 no longer there"
     ingest_sources(run)
-    assert last_reading(run).told() == "8 lines in = 5 accepted + 2 refused + 1 left out"
+    assert (
+        committed_batch(run).counts.describe()
+        == "8 lines in = 5 accepted + 2 rejected + 1 filtered out (left out by `where`)"
+    )
     assert_as_if_read_anew(run, delta(run_of, path, root="anew"))
 
 
@@ -291,13 +291,13 @@ def test_a_delta_table_that_cannot_tell_its_changes_is_read_whole(
         delta(run_of, path)
     )
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES (delta.enableChangeDataFeed = true)")
-    assert told(delta(run_of, path)) == "0 new lines"
+    assert said(delta(run_of, path)) == "0 new lines"
     spark.sql(f"DELETE FROM delta.`{path}` WHERE no = 'O1'")
     add("O3")
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
     spark.sql(f"VACUUM delta.`{path}` RETAIN 0 HOURS")
     spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
-    assert "had the files of its change feed vacuumed away, since version 2" in told(delta(run_of, path))
+    assert "had the files of its change feed vacuumed away, since version 2" in said(delta(run_of, path))
     assert set(read(tmp_path / "tables", "transactions").order_id) == {"O2", "O3"}
 
 
@@ -314,7 +314,7 @@ def test_a_json_batch_may_name_fewer_or_more_columns(tmp_path: Path, run_of: Cal
     ingested(run)
     (folder / "b.json").write_text('{"who": "C1", "no": 2, "at": "2024-03-01", "price": 2, "note": "new"}\n')
 
-    assert told(run) == "1 new line; column note is new and ignored"
+    assert said(run) == "1 new line; column note is new and ignored"
 
     ingest_sources(run)
     assert_as_if_read_anew(run, run_of(root="anew", format="json", columns=columns))
@@ -352,7 +352,7 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
     first = [("O1", "1", 1, "2024-03-01 10:00:00"), ("O2", "1", 2, "2024-03-01 11:30:00")]
     write(orders(*first, ("O5", "1", 7, "2024-03-01 11:10:00")), "append")
     ingested(run())
-    assert told(run()) == "nothing new"
+    assert said(run()) == "nothing new"
 
     # Late by half an hour, a correction that stands beside what it corrects, and a new order with an exact copy.
     late, corrected, new = (
@@ -362,9 +362,9 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
     )
     late_and_left_out = ("O6", "1", 7, "2024-03-01 11:15:00")
     write(orders(late, corrected, new, new, late_and_left_out), "append")
-    assert told(run()) == "4 new lines"
+    assert said(run()) == "4 new lines"
 
     ingest_sources(run())
-    assert last_reading(run()).by_reason == {"duplicate": 1, "superseded": 1}
-    assert last_reading(run()).left_out == 2
+    assert committed_batch(run()).counts.by_reason == {"duplicate": 1, "superseded": 1}
+    assert committed_batch(run()).counts.filtered_out == 2
     assert_as_if_read_anew(run(), run("anew"))

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.ingest import refusals
-from customer_segmentation.ingest.batches import as_accepted, as_refused
+from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import judged_customers
 from customer_segmentation.ingest.engagement import judged_events
@@ -55,7 +55,7 @@ def accepted_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
 
 
 def refused_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return as_refused(judged(spark, source), batch_id="b1")
+    return as_rejected(judged(spark, source), batch_id="b1")
 
 
 def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted(

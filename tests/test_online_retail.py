@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.config import load_config
 from customer_segmentation.stages import ingest_sources
-from customer_segmentation.stages.reading import Reading, last_reading
+from customer_segmentation.stages.ingest import RowCounts, committed_batch
 from tests.generated import ROOT, quiet
 from tests.warehouse import read
 
@@ -32,14 +32,14 @@ def lines() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def ingested(
     spark: SparkSession, lines: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Reading]:
+) -> tuple[Path, RowCounts]:
     root = tmp_path_factory.mktemp("online_retail")
     config = load_config(
         [ROOT / "conf" / "online_retail.yml"], [f"sources.transactions.path={CSV}", f"tables.root={root}"]
     )
     run = quiet(spark, config)
     ingest_sources(run)
-    return root, last_reading(run)
+    return root, committed_batch(run).counts
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +70,19 @@ def test_the_facts_about_the_data_hold(lines: pd.DataFrame, reasons: pd.DataFram
 
 
 def test_every_line_is_accepted_or_refused_for_what_pandas_finds(
-    lines: pd.DataFrame, reasons: pd.DataFrame, ingested: tuple[Path, Reading]
+    lines: pd.DataFrame, reasons: pd.DataFrame, ingested: tuple[Path, RowCounts]
 ) -> None:
-    root, reading = ingested
+    root, counts = ingested
 
-    assert reading.lines == len(lines) == reading.accepted + reading.refused
-    assert reading.left_out == 0
-    assert reading.by_reason == {code: count for code, count in reasons.sum().to_dict().items() if count}
-    assert reading.refused == reasons.any(axis=1).sum()
-    assert len(read(root, "rejected_transactions")) == reading.refused
+    assert counts.lines == len(lines) == counts.accepted + counts.rejected
+    assert counts.filtered_out == 0
+    assert counts.by_reason == {code: count for code, count in reasons.sum().to_dict().items() if count}
+    assert counts.rejected == reasons.any(axis=1).sum()
+    assert len(read(root, "rejected_transactions")) == counts.rejected
 
 
 def test_cancelled_orders_and_negative_quantities_are_returns(
-    lines: pd.DataFrame, reasons: pd.DataFrame, ingested: tuple[Path, Reading]
+    lines: pd.DataFrame, reasons: pd.DataFrame, ingested: tuple[Path, RowCounts]
 ) -> None:
     good = lines[~reasons.any(axis=1)]
     back = good.InvoiceNo.str.startswith("C") | (good.Quantity.astype(int) < 0)

@@ -545,7 +545,7 @@ def test_the_summary_fits_its_console_and_names_every_segment(width: int, termin
 def test_the_summary_says_the_run_in_a_line_and_the_segments_in_figures() -> None:
     told = printed(content(), 200)
     assert (
-        "As of 1 January 2018: 1,469,307 lines in = 1,464,880 accepted + 4,427 refused; 2,469 customers in 6 segments"
+        "As of 1 January 2018: 1,469,307 lines in = 1,464,880 accepted + 4,427 rejected; 2,469 customers in 6 segments"
     ) in told
     champions = next(line for line in told.splitlines() if line.startswith("Champions"))
     assert [cell.strip() for cell in champions.split("|")[:5]] == ["Champions", "412", "16.7%", "$1,702,345", "37.1%"]

@@ -14,11 +14,11 @@ from pyspark.sql import DataFrame, SparkSession
 from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.ingest.batches import as_accepted, as_refused
+from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.transactions import judged_lines
-from customer_segmentation.stages.reading import OrderLines
+from customer_segmentation.stages.ingest import OrderLines
 from tests.generated import quiet
 from tests.postgres import postgres
 
@@ -48,7 +48,7 @@ def rows(frame: DataFrame) -> Rows:
 
 def reasons(frame: DataFrame) -> list[list[str]]:
     """The reasons against the refused lines, in the order of the lines' text."""
-    return [row[c.REASONS] for row in as_refused(frame, batch_id="b").orderBy(c.ROW).collect()]
+    return [row[c.REASONS] for row in as_rejected(frame, batch_id="b").orderBy(c.ROW).collect()]
 
 
 def test_a_gzipped_csv_of_another_country_is_read_to_the_cent(spark: SparkSession, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_line_with_too_few_or_too_many_values_is_refused_with_its_text(spark: 
     (tmp_path / "lines.csv").write_text("who,no,at,value,pieces\nC1,1,2024-03-01,1,1,extra\nC1,2,2024-03-01\n")
     torn = judged(spark, source(tmp_path / "lines.csv", "csv"))
 
-    lines = as_refused(torn, batch_id="b").collect()
+    lines = as_rejected(torn, batch_id="b").collect()
 
     assert all(line[c.REASONS][0] == "malformed_line" for line in lines)
     assert sorted("extra" in line[c.ROW] for line in lines) == [False, True]

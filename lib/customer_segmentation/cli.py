@@ -1,11 +1,12 @@
 """The command line: one command per job, the same for `spark-submit`, a scheduler and a person.
 
-Exit codes: 0 done; 2 usage or configuration; 3 the data was refused; 1 anything else.
+Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected; 4 another run is at work; 1 anything else.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from customer_segmentation import __version__
@@ -84,14 +85,23 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *found]))
 
 
-def _with_run(work: Callable[["Run", "Console"], object]) -> Callable[[Config], None]:
+def _with_run(work: Callable[["Run", "Console"], object], *, claims: str | None = None) -> Callable[[Config], None]:
+    """The command that does some work in a run.
+
+    Args:
+        work: what it does.
+        claims: its name, where it writes tables and so has to be the only one that does.
+    """
+
     def command(config: Config) -> None:
         import pyspark
         from rich.console import Console
 
+        from customer_segmentation.claims import claimed_folder, claimed_tables, note_spark_of
         from customer_segmentation.progress import log_to_stderr
         from customer_segmentation.spark.prerequisites import spark_problem
-        from customer_segmentation.spark.session import get_session
+        from customer_segmentation.spark.session import get_session, is_on_this_machine
+        from customer_segmentation.storage import local_root
 
         problem = spark_problem(pyspark.__version__)
         if problem:
@@ -101,7 +111,17 @@ def _with_run(work: Callable[["Run", "Console"], object]) -> Callable[[Config], 
         console = Console()
         if not console.is_terminal:
             log_to_stderr()
-        work(Run(get_session(config.spark), config), console)
+        if claims is None:
+            work(Run(get_session(config.spark), config), console)
+            return
+        folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
+        if folder is not None and not (is_alone or folder.is_dir()):
+            folder = None  # of another machine
+        with claimed_folder(folder, claims):
+            run = Run(get_session(config.spark), config)
+            note_spark_of(folder, claims)
+            with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, claims):
+                work(run, console)
 
     return command
 
@@ -174,13 +194,13 @@ def _name_tables(run: "Run", console: "Console") -> None:
 
 
 COMMANDS: dict[str, tuple[str, Callable[[Config], None]]] = {
-    "run": ("all of it: ingest, features, train or reuse, assign, publish, report", _with_run(_run)),
-    "ingest": ("sources to canonical tables; refused rows to quarantine", _with_run(_ingest)),
-    "features": ("canonical tables to one row per customer", _with_run(_features)),
-    "train": ("choose, fit, evaluate and register a model", _with_run(_train)),
-    "assign": ("score every customer with a registered model and publish", _with_run(_assign)),
+    "run": ("all of it: ingest, features, train or reuse, assign, publish, report", _with_run(_run, claims="run")),
+    "ingest": ("sources to canonical tables; refused rows to quarantine", _with_run(_ingest, claims="ingest")),
+    "features": ("canonical tables to one row per customer", _with_run(_features, claims="features")),
+    "train": ("choose, fit, evaluate and register a model", _with_run(_train, claims="train")),
+    "assign": ("score every customer with a registered model and publish", _with_run(_assign, claims="assign")),
     "report": ("the HTML report of the published run", _with_run(_report)),
     "generate": ("synthetic transactions at any size, with known segments, seeded", _with_run(_generate)),
-    "explore": ("a profile of the data before anything is modelled", _with_run(_explore)),
+    "explore": ("a profile of the data before anything is modelled", _with_run(_explore, claims="explore")),
     "check": ("validate configuration and sources, run nothing", _with_run(_check)),
 }

@@ -1,26 +1,51 @@
 """The warehouse: reads and writes the tables of the contract. Only the pipeline uses it.
 
 Tables lie at a path below `tables.root` or under `tables.catalog`.`tables.schema`. Works on classic Spark and
-Spark Connect alike, so it uses the DataFrame API and a few plain statements with checked names.
+Spark Connect alike, so it uses the DataFrame API and a few plain statements with checked names. Nothing is kept in
+commits, session settings or old versions of tables: what a table is made from are rows of tables of their own.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
-from customer_segmentation.contract.tables import Table
-from customer_segmentation.spark.history import change_feed
+from customer_segmentation.contract.tables import Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
-_NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+
+_CHANGES_ROWS = frozenset(
+    {
+        "WRITE",
+        "STREAMING UPDATE",
+        "DELETE",
+        "TRUNCATE",
+        "UPDATE",
+        "MERGE",
+        "COPY INTO",
+        "RESTORE",
+        "CLONE",
+        "CREATE TABLE AS SELECT",
+        "REPLACE TABLE",
+        "REPLACE TABLE AS SELECT",
+        "CREATE OR REPLACE TABLE",
+        "CREATE OR REPLACE TABLE AS SELECT",
+    }
+)
+"""Operations of Delta's history that may change rows; all others (OPTIMIZE, VACUUM, ALTER ...) keep them."""
+
+
+def local_root(tables: Tables) -> Path | None:
+    """The folder of the tables where their path has no scheme; None where they are named or elsewhere."""
+    if tables.schema_ is not None or tables.root is None or ":" in tables.root:
+        return None
+    return Path(tables.root).absolute()
 
 
 class Warehouse:
@@ -57,111 +82,123 @@ class Warehouse:
         location = self.location(table)
         return reader.table(location) if self._named else reader.load(location)
 
-    def last_commit(self, table: Table) -> tuple[int, dict[str, Any]]:
-        """Version of the newest commit and the note that was committed with it (empty without one)."""
-        row = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT 1").select("version", "userMetadata").head()
-        assert row is not None, "a Delta table has at least one commit"
-        return row["version"], json.loads(row["userMetadata"] or "{}")
+    def rows(self, table: Table, *, column: str, value: str) -> DataFrame:
+        """The rows whose column equals value."""
+        return self.read(table).where(F.col(column) == value)
 
-    def overwrite(self, table: Table, frame: DataFrame, *, note: dict[str, Any] | None = None) -> None:
+    def version(self, table: Table) -> int:
+        """Version of the newest commit."""
+        row = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT 1").select("version").head()
+        assert row is not None, "a Delta table has at least one commit"
+        version: int = row["version"]
+        return version
+
+    def operations_since(self, table: Table, version: int) -> list[str] | None:
+        """Names of the operations after a version that may have changed rows; None where that can't be told.
+
+        It can't where the table was made anew since, or its log of that time has been cleaned up.
+        """
+        newest = self.version(table)
+        if newest <= version:
+            return [] if newest == version else None
+        history = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT {newest - version + 1}")
+        commits = history.select("version", "operation", "operationMetrics").orderBy("version").collect()
+        if commits[0]["version"] != version:
+            return None
+        return [row["operation"] for row in commits[1:] if row["operation"] in _CHANGES_ROWS and _wrote_files(row)]
+
+    def overwrite(self, table: Table, frame: DataFrame) -> None:
         """Replace the whole table in one commit."""
-        writer = self._writer(table, frame, note).option("overwriteSchema", "true")
-        self._save(table, writer)
+        self._save(table, self._writer(table, frame).option("overwriteSchema", "true"))
+
+    def create(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Write a new table with rows from the driver; fails where it is there already."""
+        self._save(table, self._writer(table, self._local(table, rows)).mode("errorifexists"))
+
+    def update(self, table: Table, values: Mapping[str, str], *, where: str) -> None:
+        """Set columns to SQL expressions in the rows for which a SQL condition holds, in one commit.
+
+        A change by somebody else in between makes it fail: of two that update the same row one does.
+        """
+        given = ", ".join(f"{name} = {value}" for name, value in values.items())
+        self.spark.sql(f"UPDATE {self._target(table)} SET {given} WHERE {where}")
+
+    def append(self, table: Table, frame: DataFrame) -> None:
+        """Add rows in one commit."""
+        self._save(table, self._writer(table, frame).mode("append").option("mergeSchema", "true"))
+
+    def append_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Like `append`, with rows from the driver; what a row does not name is null."""
+        self.append(table, self._local(table, rows))
 
     def change(
         self,
         table: Table,
         *,
-        gone: DataFrame,
+        deleted: DataFrame,
         key: Sequence[str],
-        rows: DataFrame,
+        inserted: DataFrame,
         within: tuple[str, str, str] | None = None,
-        note: dict[str, Any] | None = None,
     ) -> None:
-        """Delete the rows of some keys and add others, in one commit.
+        """Delete the rows of some keys and insert others, in one commit.
 
         Args:
-            gone: keys whose rows go, each once; the same key may be among the added rows.
+            deleted: keys whose rows go, each once; the same key may be among the inserted rows.
             key: their columns; null is a value too.
-            within: a column, with the least and the greatest value that it has in the rows to go, as text: files out
+            inserted: the rows that come.
+            within: a column, with the smallest and the largest value that it has in the rows to go, as text: files out
                 of that range are not looked at. A row without a value is in it.
-            note: kept with the commit.
         """
-        if gone.isEmpty():
-            self._save(table, self._writer(table, rows, note).mode("append"))
+        if deleted.isEmpty():
+            self.append(table, inserted)
             return
-        marked = gone.select(*(F.col(name).alias(f"_key_{name}") for name in key), F.lit(False).alias("_is_added"))
-        added = table.conform(rows).withColumn("_is_added", F.lit(True))
+        self.add_missing_columns(table)
+        marked = deleted.select(
+            *(F.col(name).alias(f"_key_{name}") for name in key), F.lit(False).alias("_is_inserted")
+        )
+        added = table.conform(inserted).withColumn("_is_inserted", F.lit(True))
         names = ", ".join(f"`{name}`" for name in table.column_names)
         values = ", ".join(f"s.`{name}`" for name in table.column_names)
         same = " AND ".join(f"t.`{name}` <=> s.`_key_{name}`" for name in key)
         in_range = ""
         if within is not None:
-            column, least, greatest = within
-            in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {_literal(least)} AND {_literal(greatest)})"
-        with self._committing(note), self._viewing(marked.unionByName(added, allowMissingColumns=True)) as view:
+            column, low, high = within
+            in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {literal(low)} AND {literal(high)})"
+        with self._viewing(marked.unionByName(added, allowMissingColumns=True)) as view:
             self.spark.sql(
                 f"MERGE INTO {self._target(table)} t USING {view} s "
-                f"ON NOT s._is_added AND {same}{in_range} "
+                f"ON NOT s._is_inserted AND {same}{in_range} "
                 "WHEN MATCHED THEN DELETE "
-                f"WHEN NOT MATCHED AND s._is_added THEN INSERT ({names}) VALUES ({values})"
+                f"WHEN NOT MATCHED AND s._is_inserted THEN INSERT ({names}) VALUES ({values})"
             )
 
-    def changes(self, table: Table, *, since: int, until: int) -> DataFrame | None:
-        """The rows that came to a table or left it after one version and up to another, a row for each time.
-
-        None where that can't be told: the table was replaced in between, or its history is gone.
-        """
-        versions = F.col("version").between(since + 1, until)
-        commits = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)}").where(versions)
-        was_replaced = F.col("operation").startswith("CREATE") | (
-            F.element_at("operationParameters", "mode") == "Overwrite"
-        )
-        found = commits.agg(F.count(F.lit(1)), F.count_if(was_replaced)).head()
-        if found is None or tuple(found) != (until - since, 0):
-            return None
-        if since == until:
-            return self.read(table).limit(0)
-        try:
-            feed = change_feed(self.spark, self.location(table), is_named=self._named, since=since, until=until)
-        except AnalysisException:
-            return None
-        return feed.select(table.column_names)
-
-    def restore(self, table: Table, *, version: int) -> None:
-        """Take back what was committed after a version, if something was."""
-        if self.last_commit(table)[0] != version:
-            self.spark.sql(f"RESTORE TABLE {self._target(table)} TO VERSION AS OF {version}")
-
-    def replace(self, table: Table, frame: DataFrame, *, column: str, value: str) -> None:
+    def replace(self, table: Table, frame: DataFrame, *, column: str, value: str | int) -> None:
         """Replace the rows whose column equals value in one commit; every row of the frame has that value."""
-        writer = self._writer(table, frame, None).option("replaceWhere", f"{column} = {_literal(value)}")
-        self._save(table, writer.option("mergeSchema", "true"))
+        self.replace_where(table, frame, f"{column} = {literal(value)}")
 
-    def replace_some(
-        self, table: Table, frame: DataFrame, *, column: str, values: Sequence[str], note: dict[str, Any] | None = None
-    ) -> None:
-        """Replace the rows whose column has one of a few thousand values, in one commit.
+    def replace_where(self, table: Table, frame: DataFrame, condition: str) -> None:
+        """Replace the rows for which a SQL condition holds in one commit; it holds for every row of the frame.
 
-        Every row of the frame has one of them. Where these rows lie in most files, this writes the table anew once,
-        where `change` also shuffles all of it.
+        The condition stands in the table's log, so it must name no customer.
         """
-        listed = ", ".join(map(_literal, values))
-        self._save(table, self._writer(table, frame, note).option("replaceWhere", f"{column} IN ({listed})"))
+        writer = self._writer(table, frame).option("replaceWhere", condition)
+        self._save(table, writer.option("mergeSchema", "true"))
 
     def replace_rows(self, table: Table, rows: list[dict[str, Any]], *, column: str, value: str) -> None:
         """Like `replace`, with rows from the driver."""
-        ordered = [tuple(row[name] for name in table.column_names) for row in rows]
-        frame = self.spark.createDataFrame(ordered, table.ddl).coalesce(1)
-        self.replace(table, frame, column=column, value=value)
+        self.replace(table, self._local(table, rows), column=column, value=value)
 
     def replace_row(self, table: Table, row: dict[str, Any], *, column: str, value: str) -> None:
         """Like `replace_rows`, with one row."""
         self.replace_rows(table, [row], column=column, value=value)
 
-    def rows(self, table: Table, *, column: str, value: str) -> DataFrame:
-        """The rows whose column equals value."""
-        return self.read(table).where(F.col(column) == value)
+    def add_missing_columns(self, table: Table) -> None:
+        """Give a table of an earlier release the declared columns that it lacks; they are null in its rows."""
+        there = {name.lower() for name in self.read(table).columns}
+        missing = [column for column in table.columns if column.name.lower() not in there]
+        if missing:
+            added = ", ".join(map(_declared, missing))
+            self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")
 
     @property
     def _named(self) -> bool:
@@ -170,6 +207,10 @@ class Warehouse:
     def _target(self, table: Table) -> str:
         """The table as a statement names it."""
         return self.location(table) if self._named else f"delta.`{self.location(table).replace('`', '``')}`"
+
+    def _local(self, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
+        ordered = [tuple(row.get(name) for name in table.column_names) for row in rows]
+        return self.spark.createDataFrame(ordered, table.ddl).coalesce(1)
 
     @contextmanager
     def _viewing(self, frame: DataFrame) -> Iterator[str]:
@@ -180,23 +221,9 @@ class Warehouse:
         finally:
             self.spark.catalog.dropTempView(_CHANGES)
 
-    @contextmanager
-    def _committing(self, note: dict[str, Any] | None) -> Iterator[None]:
-        """Keeps the note with what a statement in the block commits; a statement has no option for it."""
-        if note is None:
-            yield
-            return
-        self.spark.conf.set(_NOTE, json.dumps(note))
-        try:
-            yield
-        finally:
-            self.spark.conf.unset(_NOTE)
-
-    def _writer(self, table: Table, frame: DataFrame, note: dict[str, Any] | None) -> DataFrameWriter:
+    def _writer(self, table: Table, frame: DataFrame) -> DataFrameWriter:
         writer = table.conform(frame).write.format("delta").mode("overwrite").options(**table.properties)
-        if table.partitioned_by:
-            writer = writer.partitionBy(*table.partitioned_by)
-        return writer.option("userMetadata", json.dumps(note)) if note is not None else writer
+        return writer.partitionBy(*table.partitioned_by) if table.partitioned_by else writer
 
     def _save(self, table: Table, writer: DataFrameWriter) -> None:
         location = self.location(table)
@@ -209,7 +236,20 @@ class Warehouse:
         writer.saveAsTable(location)
 
 
-def _literal(text: str) -> str:
-    """The text as a SQL literal, in which Spark finds no `${variable}` to put in."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
+def _wrote_files(commit: Row) -> bool:
+    """Whether a commit added or removed files or marked rows as deleted; where it does not tell, it may have."""
+    metrics = commit["operationMetrics"] or {}
+    files = [value for name, value in metrics.items() if "Files" in name or "DeletionVectors" in name]
+    return not files or any(value != "0" for value in files)
+
+
+def _declared(column: Column) -> str:
+    return f"`{column.name}` {column.type} COMMENT {literal(column.comment)}"
+
+
+def literal(value: str | int) -> str:
+    """The value as a SQL literal, in which Spark finds no `${variable}` to put in."""
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
-from customer_segmentation.contract.reasons import ESSENTIAL, Reason
+from customer_segmentation.contract.reasons import ESSENTIAL, ONLY_NOTED, Reason
 
 
 def _listed(value: Any) -> Any:
@@ -195,6 +195,11 @@ class TransactionSource(Source):
             raise ValueError("has an overlap but no watermark that it is of; name the column that grows")
         return self
 
+    @property
+    def has_row_key(self) -> bool:
+        """Whether a changed row can be told from a new one: its order and number stay, and a column tells the later."""
+        return self.columns.line_number is not None and self.columns.changed_at is not None
+
 
 class CustomerColumns(Section):
     """The customer's id, then any attributes under names of their own."""
@@ -286,7 +291,7 @@ class Checks(Section):
 
     def severity_of(self, reason: Reason) -> Severity:
         """What the check does with a line that fails it."""
-        return self.severity.get(reason, "reject")
+        return self.severity.get(reason, "warn" if reason in ONLY_NOTED else "reject")
 
 
 class Windows(Section):
@@ -456,6 +461,7 @@ class Config(Section):
     """The whole configuration of a run, validated and frozen."""
 
     as_of: Date | None = None
+    timezone: Text = "UTC"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     sources: Sources | None = None
     tables: Tables = Tables()

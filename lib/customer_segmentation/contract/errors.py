@@ -19,5 +19,11 @@ class DataRefusedError(CustomerSegmentationError):
     exit_code = 3
 
 
+class WarehouseBusyError(CustomerSegmentationError):
+    """Another run is at work on the tables; nothing was done."""
+
+    exit_code = 4
+
+
 class PublishingError(CustomerSegmentationError):
     """What was written is not what was computed; the run is not published."""

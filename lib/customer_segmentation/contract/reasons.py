@@ -22,6 +22,8 @@ Reason = Literal[
     "duplicate",
     "superseded",
     "order_changes_customer",
+    "customer_from_order",
+    "date_from_order",
 ]
 """A code in `rejected_transactions.reasons` or `transactions.warnings`."""
 
@@ -55,6 +57,8 @@ MEANING: dict[Reason, str] = {
     "duplicate": "an exact copy of a line that is kept",
     "superseded": "an earlier version of a line that was changed since",
     "order_changes_customer": "an order with lines of several customers",
+    "customer_from_order": "no customer, taken from the other lines of its order, which agree",
+    "date_from_order": "no order date, taken from the other lines of its order, which agree",
 }
 """What each code says of a line, in the order in which a line's reasons are listed."""
 
@@ -70,6 +74,9 @@ ESSENTIAL: frozenset[Reason] = frozenset(
     }
 )
 """Reasons that always refuse a line: without what they miss, it is no order line."""
+
+ONLY_NOTED: frozenset[Reason] = frozenset({"customer_from_order", "date_from_order"})
+"""What says of a line how it was completed: noted among its warnings unless it is told otherwise."""
 
 NOT_KNOWN_YET: Reason = "date_in_future"
 """The one reason that may pass with time: a line refused for it alone is taken once the as-of date is later."""

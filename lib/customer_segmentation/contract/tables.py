@@ -49,7 +49,8 @@ class Table:
     key: the columns that a row is one of.
     partitioned_by: columns the files are laid out by.
     open: whether a frame's further columns are kept, after the declared ones.
-    skipped_by: columns whose range is kept for each file, so that files are skipped by them; all where none is named.
+    skipped_by: columns whose range is kept for each file in the table's log, so that files are skipped by them. None of
+        them names a person: the log keeps what a deleted row had.
     tells_changes: whether the table keeps a change feed.
     """
 
@@ -65,7 +66,10 @@ class Table:
     @property
     def properties(self) -> dict[str, str]:
         """Delta's table properties, given when the table is made."""
-        given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)} if self.skipped_by else {}
+        if self.skipped_by:
+            given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)}
+        else:
+            given = {"delta.dataSkippingNumIndexedCols": "0"}
         return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
 
     @property
@@ -117,7 +121,7 @@ TRANSACTIONS = Table(
         Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
     ),
     key=(c.LINE_ID,),
-    skipped_by=(c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT),
+    skipped_by=(c.ORDER_ID, c.ORDERED_AT),
     tells_changes=True,
 )
 
@@ -126,7 +130,7 @@ _REFUSED = (
     Column(c.ROW, "string", "The line as it came, as JSON."),
     Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
     Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
-    Column(c.BATCH_ID, "string", "Reading of the sources that refused it."),
+    Column(c.BATCH_ID, "string", "Batch of ingest that rejected it; see ingest_batches."),
 )
 
 REJECTED_TRANSACTIONS = Table(
@@ -141,6 +145,65 @@ REJECTED_TRANSACTIONS = Table(
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
 )
 
+_BATCH_NUMBER = Column("batch_number", "bigint", "Batch of ingest, counted from 1; see ingest_batches.")
+
+INGEST_BATCHES = Table(
+    "ingest_batches",
+    "a step of a batch of order lines: planned, staged, committed; the newest committed one is the state of ingest",
+    (
+        _BATCH_NUMBER,
+        Column(c.BATCH_ID, "string", "Digest of the settings and of what the sources held: the same has the same."),
+        Column(
+            "status",
+            "string",
+            "planned: offsets are fixed, no table is changed yet; staged: verified, the tables are being changed; "
+            "committed: the tables hold the batch; refused: too much of it was rejected, no table was changed.",
+        ),
+        Column(
+            "mode",
+            "string",
+            "full: all lines of the sources; incremental: what changed in them; external: the tables were changed by "
+            "somebody else.",
+        ),
+        Column("reason", "string", "Why all lines were read, or what somebody else changed; null for incremental."),
+        Column("offsets", "string", "How far each source is read by this batch, as JSON."),
+        Column("previous_offsets", "string", "How far each had been read before; null for a full batch."),
+        Column("base_batch_number", "bigint", "The full batch that this one builds on."),
+        Column("rows_inserted", "bigint", "Order lines that came with the batch, those filtered out not counted."),
+        Column("rows_deleted", "bigint", "Order lines that were no longer in the sources."),
+        Column("rows_in", "bigint", "All lines so far: rows_accepted + rows_rejected + rows_filtered_out."),
+        Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
+        Column("rows_rejected", "bigint", "Lines in rejected_transactions after the batch."),
+        Column("rows_filtered_out", "bigint", "Lines that the sources' `where` filters out; in no table."),
+        Column("rejected_by_reason", "map<string,bigint>", "All rejected lines by reason; a line counts under each."),
+        Column("warned_by_code", "map<string,bigint>", "All accepted lines by warning; a line counts under each."),
+        Column("known_before", "date", "Lines of this day and later were rejected as not known yet."),
+        Column("source_columns", "string", "The columns of each source with their types, as JSON."),
+        Column("definition", "string", "Digest of the settings that lines are read with."),
+        Column("rules_version", "int", "Version of the rules that lines are read by."),
+        Column("first_order", "string", "Smallest order number whose lines the batch changes; null where none has."),
+        Column("last_order", "string", "Largest order number whose lines the batch changes; null where none has."),
+        Column("table_versions", "map<string,bigint>", "Delta versions of the tables after the batch."),
+        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("recorded_at", "timestamp", "When the step was reached, UTC."),
+        Column("code_version", "string", "Version of the library."),
+    ),
+    key=("batch_number", "status"),
+)
+
+INGEST_CHANGES = Table(
+    "ingest_changes",
+    "a change of a line in transactions or rejected_transactions by an incremental batch",
+    (
+        _BATCH_NUMBER,
+        Column("table_name", "string", "Table that the line is deleted from or inserted into."),
+        Column("is_inserted", "boolean", "Whether the line is inserted; else it is deleted."),
+        *REJECTED_TRANSACTIONS.columns,
+    ),
+    key=("batch_number", "table_name", "is_inserted", c.LINE_ID),
+    partitioned_by=("batch_number",),
+)
+
 INGESTED_FILES = Table(
     "ingested_files",
     "a file of order lines that was read",
@@ -149,8 +212,34 @@ INGESTED_FILES = Table(
         Column(c.SOURCE_FILE, "string", "The file."),
         Column("bytes", "bigint", "Its size when it was read."),
         Column("modified_at", "string", "When it had been written, UTC."),
+        _BATCH_NUMBER,
     ),
-    key=("path", c.SOURCE_FILE),
+    key=("batch_number", "path", c.SOURCE_FILE),
+)
+
+TABLE_BUILDS = Table(
+    "table_builds",
+    "a step of bringing a table up to date: planned, committed; the newest committed one says what it is made from",
+    (
+        Column("table_name", "string", "The table."),
+        Column("status", "string", "planned: the table is being changed; committed: it is what made_from says."),
+        Column("made_from", "string", "What it is made from, as JSON: batch of ingest, as-of date, digest of sources."),
+        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("recorded_at", "timestamp", "When the step was reached, UTC."),
+    ),
+    key=("table_name", "recorded_at"),
+)
+
+WAREHOUSE_CLAIM = Table(
+    "warehouse_claim",
+    "who is at work on the tables; one row, used where the tables are not on this machine",
+    (
+        Column("owner", "string", "The run at work; null when none is."),
+        Column("description", "string", "Who it is, for people: command, host, process."),
+        Column("claimed_at", "timestamp", "When it began, UTC."),
+        Column("renewed_at", "timestamp", "When it last said that it is alive, UTC."),
+    ),
+    key=("owner",),
 )
 
 CUSTOMERS = Table(
@@ -232,7 +321,7 @@ _LINES = tuple(
 
 CUSTOMER_DAYS = Table(
     "customer_days",
-    "a day on which a customer has order lines, as of the date of the last commit of customer_history",
+    "a day on which a customer has order lines, as of the date that table_builds says",
     (
         _CUSTOMER,
         Column("day", "date", "The day (UTC)."),
@@ -247,12 +336,12 @@ CUSTOMER_DAYS = Table(
         *_LINES,
     ),
     key=(c.CUSTOMER_ID, "day"),
-    skipped_by=(c.CUSTOMER_ID, "day"),
+    skipped_by=("day",),
 )
 
 CUSTOMER_HISTORY = Table(
     "customer_history",
-    "a customer with a purchase, as of the date of the table's last commit: what the features are made of",
+    "a customer with a purchase, as of the date that table_builds says: what the features are made of",
     (
         _CUSTOMER,
         Column("first_day", "date", "Day (UTC) of the first purchase; an order given back whole is none."),
@@ -318,7 +407,6 @@ CUSTOMER_HISTORY = Table(
         ),
     ),
     key=(c.CUSTOMER_ID,),
-    skipped_by=(c.CUSTOMER_ID,),
 )
 
 CUSTOMER_FEATURES = Table(
@@ -507,11 +595,11 @@ PIPELINE_RUNS = Table(
         ),
         Column("previous_run_id", "string", "Run that was published before; null for the first."),
         _MODEL,
-        Column(c.BATCH_ID, "string", "Reading of the sources that the run used."),
+        Column(c.BATCH_ID, "string", "Batch of ingest that the run used; see ingest_batches."),
         Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected + rows_left_out."),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
-        Column("rows_left_out", "bigint", "Order lines that the sources' `where` leaves out; in no table."),
+        Column("rows_left_out", "bigint", "Order lines that the sources' `where` filters out; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Refused lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
@@ -591,7 +679,9 @@ ALL_TABLES: tuple[Table, ...] = (
     CUSTOMERS,
     ENGAGEMENT,
     RETURNS,
+    INGEST_BATCHES,
     INGESTED_FILES,
+    TABLE_BUILDS,
     CUSTOMER_DAYS,
     CUSTOMER_HISTORY,
     CUSTOMER_FEATURES,
@@ -603,5 +693,11 @@ ALL_TABLES: tuple[Table, ...] = (
     PIPELINE_RUNS,
 )
 
-OPTIONAL_TABLES: tuple[Table, ...] = (REJECTED_CUSTOMERS, REJECTED_ENGAGEMENT, MODEL_CORE_POINTS)
-"""What is there only where there is something to write: rows to refuse, models of some algorithms."""
+OPTIONAL_TABLES: tuple[Table, ...] = (
+    INGEST_CHANGES,
+    REJECTED_CUSTOMERS,
+    REJECTED_ENGAGEMENT,
+    MODEL_CORE_POINTS,
+    WAREHOUSE_CLAIM,
+)
+"""What is there only where there is something to write: rows to reject, models of some algorithms."""

@@ -1,8 +1,8 @@
 """A batch of order lines beside those that were read before: which orders it concerns, and what changes in the tables.
 
-What is said of a line depends on the other lines of its order and on no more (see `ingest.repeats`). So a batch takes
-the lines of its orders out of the tables, adds what came and takes away what went, compares them anew, and changes in
-the tables what is no longer the same.
+What is said of a line depends on the other lines of its order and on no more (see `ingest.orders`). So a batch takes
+the lines of its orders out of the tables, adds the inserted lines and takes away the deleted ones, resolves them anew,
+and changes in the tables what is no longer the same.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,13 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
-from customer_segmentation.ingest.repeats import FEW, IN_CONTEXT, order_key
-from customer_segmentation.ingest.values import storable
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT, IN_CONTEXT, order_key, unfilled
+from customer_segmentation.ingest.values import start_of_day, storable
 from customer_segmentation.spark.holding import settled
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]
+_HAD = ("had_reasons", "had_warnings", "had_customer", "had_date")
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,18 @@ class Orders:
     last: str | None
 
 
-def without(lines: DataFrame, taken: DataFrame) -> DataFrame:
-    """The lines less as many equal ones as are taken away, of those refused before those accepted.
+def multiset_difference(lines: DataFrame, subtracted: DataFrame) -> DataFrame:
+    """The lines less as many equal ones as are subtracted, of those rejected before those accepted.
 
     Args:
-        lines: as `repeats.compared` gives them, or `transactions.judged_lines`.
-        taken: has `line_id`, once for each line to take away.
+        lines: as `orders.resolved` gives them, or `transactions.judged_lines`.
+        subtracted: has `line_id`, once for each line to take away.
     """
-    counts = taken.groupBy(c.LINE_ID).agg(F.count(F.lit(1)).alias("_taken"))
+    counts = subtracted.groupBy(c.LINE_ID).agg(F.count(F.lit(1)).alias("_subtracted"))
     equal = Window.partitionBy(c.LINE_ID).orderBy(F.size(c.REASONS).desc(), F.desc_nulls_last(c.SOURCE_FILE))
     numbered = lines.join(counts, on=c.LINE_ID, how="left").withColumn("_number", F.row_number().over(equal))
-    return numbered.where(F.col("_taken").isNull() | (F.col("_number") > F.col("_taken"))).drop("_taken", "_number")
+    is_kept = F.col("_subtracted").isNull() | (F.col("_number") > F.col("_subtracted"))
+    return numbered.where(is_kept).drop("_subtracted", "_number")
 
 
 def orders_of(lines: DataFrame) -> DataFrame:
@@ -55,32 +57,36 @@ def orders_of(lines: DataFrame) -> DataFrame:
     return lines.select(order_key().alias(_ORDER), c.ORDER_ID)
 
 
-def orders(lines: Sequence[DataFrame]) -> Orders:
+def distinct_orders(lines: Sequence[DataFrame]) -> Orders:
     """The orders among rows of `orders_of`. Reads the lines once."""
-    every = settled(reduce(DataFrame.unionByName, lines).distinct())
-    found = every.agg(F.count(F.lit(1)), F.min(c.ORDER_ID), F.max(c.ORDER_ID)).first()
-    assert found is not None, "an aggregation without grouping has one row"
-    return Orders(every.select(_ORDER), *found)
+    distinct = settled(reduce(DataFrame.unionByName, lines).distinct())
+    row = distinct.agg(F.count(F.lit(1)), F.min(c.ORDER_ID), F.max(c.ORDER_ID)).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return Orders(distinct.select(_ORDER), *row)
 
 
-def known_by_now(rejected: DataFrame, latest: date) -> DataFrame:
-    """The refused lines that were ordered too late to be known when they were read, and are known now."""
-    return rejected.where(F.array_contains(c.REASONS, NOT_KNOWN_YET)).where(_is_before(latest))
+def known_by_now(rejected: DataFrame, known_before: date, timezone: str = "UTC") -> DataFrame:
+    """The rejected lines that were ordered too late to be known when they were read, and are known now."""
+    is_late = F.array_contains(c.REASONS, NOT_KNOWN_YET)
+    return rejected.where(is_late & (F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)))
 
 
-def standing(transactions: DataFrame, rejected: DataFrame, among: Orders, *, latest: date) -> DataFrame:
-    """The lines of some orders that were read before, as they were before they were compared with each other.
+def existing_rows(
+    transactions: DataFrame, rejected: DataFrame, orders: Orders, *, known_before: date, timezone: str = "UTC"
+) -> DataFrame:
+    """The lines of some orders that were read before, as they were before they were resolved with each other.
 
     Args:
         transactions, rejected: the tables.
-        among: orders.
-        latest: lines before this day are known now.
+        orders: whose lines.
+        known_before: lines before this day are known now.
+        timezone: whose day it is.
 
     Returns:
-        The columns of `transactions.judged_lines`; `was_refused` and `was_warned`, the codes that the tables have; and
-        of a refused line when it was read, and by which batch.
+        The columns of `transactions.judged_lines`, of a rejected line with when it was read and by which batch; and
+        what the tables have: `had_reasons`, `had_warnings`, `had_customer`, `had_date`.
     """
-    accepted = _lines_of(transactions, among).select(
+    accepted = _lines_of(transactions.select(TRANSACTIONS.column_names), orders).select(
         *TRANSACTIONS.column_names,
         F.lit(None).cast("string").alias(c.SOURCE_FILE),
         F.lit(None).cast("string").alias(c.ROW),
@@ -88,34 +94,36 @@ def standing(transactions: DataFrame, rejected: DataFrame, among: Orders, *, lat
         F.lit(None).cast("timestamp").alias(c.INGESTED_AT),
         F.lit(None).cast("string").alias(c.BATCH_ID),
     )
-    lines = accepted.unionByName(_lines_of(rejected, among).select(REJECTED_TRANSACTIONS.column_names))
-    later = F.array(*(F.lit(code) for code in IN_CONTEXT))
-    own = F.array_except(c.REASONS, later)
-    return lines.withColumns(
+    lines = accepted.unionByName(_lines_of(rejected.select(_LINE), orders))
+    is_known = F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)
+    had = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
+    as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in had.items()}))
+    in_context = F.array(*(F.lit(code) for code in IN_CONTEXT))
+    own = F.array_except(c.REASONS, in_context)
+    return as_read.withColumns(
         {
-            "was_refused": F.col(c.REASONS),
-            "was_warned": F.col(c.WARNINGS),
-            c.REASONS: F.when(_is_before(latest), F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
-            c.WARNINGS: F.array_except(c.WARNINGS, later),
+            c.REASONS: F.when(is_known, F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
+            c.WARNINGS: F.array_except(c.WARNINGS, in_context),
         }
     )
 
 
-def together(standing_lines: DataFrame, came: DataFrame) -> DataFrame:
+def together(existing: DataFrame, inserted: DataFrame) -> DataFrame:
     """The lines that were read before and those of the batch, in the columns of the former."""
-    return standing_lines.select(_LINE).unionByName(came.select(_LINE))
+    return existing.select(_LINE).unionByName(inserted.select(_LINE))
 
 
-def changed(before: DataFrame, after: DataFrame) -> DataFrame:
-    """The `line_id`s of which the two have other lines: another number of them, or other codes on them.
+def changed_lines(before: DataFrame, after: DataFrame) -> DataFrame:
+    """The `line_id`s of which the two have other lines: another number of them, other codes, other filled-in fields.
 
     Args:
-        before: as `standing` gives them.
-        after: the same lines with those of the batch, compared.
+        before: as `existing_rows` gives them.
+        after: the same lines with those of the batch, resolved.
     """
-    then = before.select(c.LINE_ID, _codes("was_refused", "was_warned").alias("codes"), F.lit(1).alias("n"))
-    now = after.select(c.LINE_ID, _codes(c.REASONS, c.WARNINGS).alias("codes"), F.lit(-1).alias("n"))
-    differences = then.unionByName(now).groupBy(c.LINE_ID, "codes").agg(F.sum("n").alias("n"))
+    then = before.select(c.LINE_ID, _outcome(*_HAD).alias("outcome"), F.lit(1).alias("n"))
+    outcome = _outcome(c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT)
+    now = after.select(c.LINE_ID, outcome.alias("outcome"), F.lit(-1).alias("n"))
+    differences = then.unionByName(now).groupBy(c.LINE_ID, "outcome").agg(F.sum("n").alias("n"))
     return differences.where("n <> 0").select(c.LINE_ID).distinct()
 
 
@@ -124,7 +132,7 @@ def as_accepted(lines: DataFrame) -> DataFrame:
     return lines.where(F.size(c.REASONS) == 0).select(TRANSACTIONS.column_names)
 
 
-def as_refused(lines: DataFrame, *, batch_id: str) -> DataFrame:
+def as_rejected(lines: DataFrame, *, batch_id: str) -> DataFrame:
     """The lines with reasons against them, as rows of `rejected_transactions`.
 
     A line that was accepted before is no longer there as it came: its columns in `transactions` stand for it.
@@ -145,20 +153,17 @@ def as_refused(lines: DataFrame, *, batch_id: str) -> DataFrame:
     )
 
 
-def _lines_of(table: DataFrame, among: Orders) -> DataFrame:
-    if among.first is None or among.last is None:
+def _lines_of(table: DataFrame, orders: Orders) -> DataFrame:
+    if orders.first is None or orders.last is None:
         numbered = F.lit(False)
     else:
-        numbered = F.col(c.ORDER_ID).between(among.first, among.last)
+        numbered = F.col(c.ORDER_ID).between(orders.first, orders.last)
     # The keys decide; the range lets files be skipped that have none of them.
     lines = table.where(numbered | F.col(c.ORDER_ID).isNull()).withColumn(_ORDER, order_key())
-    keys = F.broadcast(among.keys) if among.count <= FEW else among.keys
+    keys = F.broadcast(orders.keys) if orders.count <= BROADCAST_LIMIT else orders.keys
     return lines.join(keys, on=_ORDER, how="left_semi").drop(_ORDER)
 
 
-def _is_before(day: date) -> Column:
-    return F.col(c.ORDERED_AT) < F.lit(day).cast("timestamp")
-
-
-def _codes(reasons: str, warnings: str) -> Column:
-    return F.concat_ws(" ", reasons, F.lit("|"), warnings)
+def _outcome(reasons: str, warnings: str, customer: str, ordered_at: str) -> Column:
+    """What the order makes of a line, as one text."""
+    return F.concat_ws(" ", reasons, F.lit("|"), warnings, customer, F.col(ordered_at).cast("string"))

@@ -1,6 +1,7 @@
 """Reads values of a source into types without ever failing: what can't be read becomes null."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -37,6 +38,12 @@ def as_number(column: Column, type_: str, *, decimal_comma: bool = False) -> Col
         return column.try_cast(type_)
     text = F.regexp_replace(column, _SPACES, "")
     return F.when(text.rlike(_DECIMAL_COMMA), F.translate(F.translate(text, ".", ""), ",", ".")).try_cast(type_)
+
+
+def start_of_day(day: date, timezone: str = "UTC") -> Column:
+    """The instant at which a day begins in a time zone; where its midnight does not exist, the first one after it."""
+    midnight = F.lit(day).cast("timestamp")
+    return midnight if timezone == "UTC" else F.to_utc_timestamp(midnight, timezone)
 
 
 def mapped(text: str | None) -> Column:

@@ -71,8 +71,8 @@ def count(value: Number | None) -> str:
 
 def accounted(lines: Number, accepted: Number, refused: Number, left_out: Number, *, of: str = "lines") -> str:
     """What became of the lines (or rows) read, as a sum; what a filter leaves out only where something is left out."""
-    policy = f" + {count(left_out)} left out" if left_out else ""
-    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(refused)} refused{policy}"
+    policy = f" + {count(left_out)} filtered out (left out by `where`)" if left_out else ""
+    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(refused)} rejected{policy}"
 
 
 def share(value: Number | None, digits: int = 1) -> str:

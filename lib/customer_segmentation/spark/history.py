@@ -4,9 +4,19 @@ from pyspark.sql import DataFrame, SparkSession
 
 _SIGNS = {
     "[DELTA_MISSING_CHANGE_DATA": "keeps no change feed of that time",
+    "[DELTA_CHANGE_TABLE_FEED_DISABLED": "keeps no change feed of that time",
+    "[DELTA_CHANGE_DATA_FEED_INCOMPATIBLE": "has other columns than at that time",
     "[FAILED_READ_FILE": "had the files of its change feed vacuumed away",
-    "[DELTA_": "lost its history of that time",
+    "[DELTA_FILE_NOT_FOUND": "had the files of its change feed vacuumed away",
+    "[DELTA_LOG_FILE_NOT_FOUND": "lost its history of that time",
+    "[DELTA_VERSION": "lost its history of that time",
+    "[DELTA_CANNOT_FIND_VERSION": "lost its history of that time",
+    "[DELTA_MISSING_FILES": "lost its history of that time",
+    "[DELTA_TRUNCATED_TRANSACTION_LOG": "lost its history of that time",
+    "[DELTA_STATE_RECOVER": "lost its history of that time",
+    "[DELTA_NO_COMMITS_FOUND": "lost its history of that time",
 }
+"""By how the condition of an error begins. Any other error of Delta's is one of its own and is not taken for this."""
 
 
 def lost_history(error: Exception) -> str | None:
@@ -14,8 +24,8 @@ def lost_history(error: Exception) -> str | None:
 
     A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone.
     """
-    said = str(error)
-    return next((meaning for sign, meaning in _SIGNS.items() if sign in said), None)
+    text = str(error)
+    return next((meaning for sign, meaning in _SIGNS.items() if sign in text), None)
 
 
 def change_feed(spark: SparkSession, location: str, *, is_named: bool, since: int, until: int) -> DataFrame:

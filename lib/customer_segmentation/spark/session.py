@@ -53,6 +53,17 @@ def runs_locally() -> bool:
     return not any(os.environ.get(name) for name in elsewhere)
 
 
+def is_on_this_machine(settings: Spark) -> bool:
+    """Whether Spark runs in this process' own virtual machine, or in a server that this process starts.
+
+    A path without a scheme is then a file of this machine for Spark too.
+    """
+    remote = os.environ.get("SPARK_REMOTE", "")
+    if remote:
+        return remote.startswith("local")
+    return runs_locally() and (settings.master or "local").startswith("local")
+
+
 def get_session(settings: Spark) -> SparkSession:
     """The session to work in.
 

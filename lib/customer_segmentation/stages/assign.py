@@ -15,7 +15,7 @@ from customer_segmentation.insight.naming import action, with_noise
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
-from customer_segmentation.stages.reading import last_reading
+from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
 
 
@@ -125,29 +125,21 @@ def _segments(found: list[Profile]) -> int:
     return len([profile for profile in found if profile.segment_id != c.NOISE_ID])
 
 
-def _warned(run: Run) -> dict[str, int]:
-    """Accepted lines by warning."""
-    if "warn" not in run.config.checks.severity.values():
-        return {}
-    rows = run.transactions().select(F.explode(c.WARNINGS).alias("code")).groupBy("code").count().collect()
-    return {row["code"]: row["count"] for row in rows}
-
-
 def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts: dict[str, Any]) -> None:
-    reading = last_reading(run)
+    batch = committed_batch(run)
     row = {
         c.RUN_ID: run.run_id,
         c.AS_OF_DATE: run.as_of,
         "status": "complete",
         "previous_run_id": run.previous_run_id,
         c.MODEL_VERSION: model.version,
-        c.BATCH_ID: reading.batch_id,
-        "rows_in": reading.lines,
-        "rows_accepted": reading.accepted,
-        "rows_rejected": reading.refused,
-        "rows_left_out": reading.left_out,
-        "rejected_by_reason": reading.by_reason,
-        "warned_by_code": _warned(run),
+        c.BATCH_ID: batch.batch_id,
+        "rows_in": batch.counts.lines,
+        "rows_accepted": batch.counts.accepted,
+        "rows_rejected": batch.counts.rejected,
+        "rows_left_out": batch.counts.filtered_out,
+        "rejected_by_reason": dict(batch.counts.by_reason),
+        "warned_by_code": dict(batch.counts.by_warning),
         **counts,
         "segments": _segments(found),
         "input_versions": run.input_versions,

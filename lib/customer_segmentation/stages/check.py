@@ -2,7 +2,7 @@
 
 from customer_segmentation.ingest.customers import attributes, mapped_customers
 from customer_segmentation.ingest.engagement import judged_events
-from customer_segmentation.stages.reading import OrderLines, analysed
+from customer_segmentation.stages.ingest import OrderLines, analysed
 from customer_segmentation.stages.run import Run
 
 

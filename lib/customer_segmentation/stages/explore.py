@@ -8,9 +8,8 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
-from customer_segmentation.stages.ingest import ingest_sources
+from customer_segmentation.stages.ingest import committed_batch, ingest_sources
 from customer_segmentation.stages.page import write_page
-from customer_segmentation.stages.reading import last_reading
 from customer_segmentation.stages.run import Run
 
 
@@ -42,13 +41,13 @@ def explore_data(run: Run, console: Console) -> Path:
 
 
 def _explored(run: Run) -> Exploration:
-    reading = last_reading(run)
+    counts = committed_batch(run).counts
     return explore(
         lines=run.transactions(),
         # As they came: the columns read from them are those of the line itself.
         refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
         customers=run.customers(),
         engagement=run.engagement(),
-        intake=Intake(reading.lines, reading.accepted, reading.refused, reading.by_reason, reading.left_out),
+        intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
         as_of=run.as_of,
     )

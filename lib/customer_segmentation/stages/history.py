@@ -1,17 +1,15 @@
-"""Keeps what features are made of, by customer and by customer and day, up to the run's date.
+"""Follows the order lines with what features are made of, by customer and by customer and day, up to the run's date.
 
-A customer whose lines came, went or changed since the last time, or became known by the date having moved on, is looked
-at anew, from all their lines at the version that the run reads; all others stay as they are, and so do the days on
-which nothing is another. Nothing is added to or taken from a sum, so the tables are those of a full build. The last
-commit of `customer_history` says what the tables are made of; `customer_days` is of the version that it names.
+A customer whose lines were inserted, deleted or changed since the last time, or became known by the date having moved
+on, is summed up again from all their lines; all others stay as they are, and so do the days on which nothing is
+another. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
+are made from.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -21,26 +19,24 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.features.days import days_of
 from customer_segmentation.features.history import DEFINITION, history_of
 from customer_segmentation.features.lines import DAY, customer_lines
-from customer_segmentation.ingest.repeats import FEW
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count
-from customer_segmentation.spark.history import lost_history
 from customer_segmentation.spark.holding import held, settled
 from customer_segmentation.spark.shuffling import at_most_partitions
+from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
+from customer_segmentation.stages.changes import changed_transactions
+from customer_segmentation.stages.ingest.state import committed_batch
 from customer_segmentation.stages.run import Run
 
-_MOST_TOUCHED = 0.3
+_MAX_TOUCHED_SHARE = 0.3
 """Share of the customers above which a full build costs less."""
 
-_MOST_NAMED = 10_000
-"""Customers up to which a statement names each: twice as many take four times as long to name."""
+_MAX_LISTED = 10_000
+"""Customers up to which a statement lists the digest of each: twice as many take four times as long to list."""
 
 _CUSTOMERS_PER_TASK = 5_000
 """Each task costs as much as a thousand customers."""
-
-
-class MustBuildAnewError(Exception):
-    """Why what changed can't be told, or is too much."""
 
 
 def bring_up_to_date(run: Run) -> str:
@@ -49,54 +45,77 @@ def bring_up_to_date(run: Run) -> str:
     Raises:
         ConfigurationError: the returns were not matched on the lines that the run reads.
     """
-    _require_matching_returns(run)
-    try:
-        with _told_changes():
-            return _follow(run)
-    except MustBuildAnewError as why:
-        _build_anew(run)
-        return f"built from all order lines: {why}"
+    batch = committed_batch(run).number
+    _require_matching_returns(run, batch)
+    build = build_of(run, t.CUSTOMER_HISTORY)
+    goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
+    if build.committed == goal and build.interrupted is None:
+        return "nothing changed"
+    touched = _touched(run, build, goal)
+    if isinstance(touched, str):
+        return _build_all(run, goal, touched)
+    customers = touched.count()
+    if customers > _MAX_TOUCHED_SHARE * run.warehouse.read(t.CUSTOMER_HISTORY).count():
+        return _build_all(run, goal, f"{count(customers)} customers have new or changed order lines")
+    if customers:
+        record_build(run, t.CUSTOMER_HISTORY, PLANNED, goal)
+        _build_some(run, touched, customers)
+    record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
+    return f"{count(customers)} customers have new or changed order lines"
 
 
-def _require_matching_returns(run: Run) -> None:
-    matched_on = run.warehouse.last_commit(t.RETURNS)[1].get("transactions")
-    if matched_on != run.input_versions[t.TRANSACTIONS.name]:
+def _require_matching_returns(run: Run, batch: int) -> None:
+    build = build_of(run, t.RETURNS)
+    matched_on = build.committed["batch"] if build.committed else None
+    if matched_on != batch or build.interrupted is not None:
         raise ConfigurationError(
-            f"returns were matched on version {matched_on} of transactions, which is now at version "
-            f"{run.input_versions[t.TRANSACTIONS.name]}; run `customer-segmentation ingest`"
+            f"returns were matched on batch {matched_on} of the order lines, which are now those of batch {batch}; run "
+            "`customer-segmentation ingest`"
         )
 
 
-def _build_anew(run: Run) -> None:
+def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
+    """The customers to sum up again, each once; or why it has to be all of them."""
+    then = build.committed
+    if then is None:
+        return "there was nothing yet"
+    if any(then[key] != goal[key] for key in ("definition", "timezone")):
+        return "what is made of them changed"
+    if build.interrupted is not None and build.interrupted.get("is_full"):
+        return "the last run ended in the middle"
+    if then["as_of"] > goal["as_of"]:
+        return f"the tables were as of {then['as_of']}, the run is as of {goal['as_of']}"
+    changes = changed_transactions(run, since=then["batch"], until=goal["batch"])
+    if isinstance(changes, str):
+        return changes
+    # What a run that ended in the middle summed up, it may have summed up to a later date.
+    until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
+    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(then["as_of"])).cast("timestamp")
+    became_known = run.transactions().where(
+        known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
+    )
+    return settled(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
+
+
+def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
+    record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
     with held(_lines(run)) as lines:
         run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
-        history = history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS))
-        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history, note=_note(run))
+        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
+    record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
+    return f"built from all order lines: {reason}"
 
 
-def _follow(run: Run) -> str:
-    """Look anew at the customers that something changed for.
-
-    Raises:
-        MustBuildAnewError: they can't be told, or are many.
-    """
-    then = _then(run)
-    if then == _note(run):
-        return "nothing changed"
-    touched = settled(_touched(run, then))
-    number = touched.count()
-    if number > _MOST_TOUCHED * run.warehouse.read(t.CUSTOMER_HISTORY).count():
-        raise MustBuildAnewError(f"{count(number)} customers have new or changed order lines")
-    tasks = 2 + number // _CUSTOMERS_PER_TASK
-    with at_most_partitions(run.spark, tasks), held(_lines(run, among=touched, few=number <= FEW)) as lines:
+def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
+    tasks = 2 + customers // _CUSTOMERS_PER_TASK
+    is_small = customers <= BROADCAST_LIMIT
+    with at_most_partitions(run.spark, tasks), held(_lines(run, among=touched, is_small=is_small)) as lines:
         days = settled(t.CUSTOMER_DAYS.conform(days_of(lines)))
-        _renew_days(run, touched, days)
-        history = history_of(lines, days)
-        _renew_history(run, touched, history, number)
-    return f"{count(number)} customers have new or changed order lines"
+        _replace_days(run, touched, days)
+        _replace_history(run, touched, history_of(lines, days), customers)
 
 
-def _renew_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
+def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     """Make these the days of the customers in question, in one commit that leaves alone what is as it was.
 
     New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table.
@@ -110,88 +129,41 @@ def _renew_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
     both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
     differs = settled(both.where(~F.col("then").eqNullSafe(F.col("now"))))
-    gone = differs.where(F.col("then").isNotNull()).select(key)
-    rows = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
-    span = gone.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
+    deleted = differs.where(F.col("then").isNotNull()).select(key)
+    inserted = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
+    span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
     within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
-    if within is not None or not rows.isEmpty():
-        run.warehouse.change(t.CUSTOMER_DAYS, gone=gone, key=key, rows=rows, within=within)
+    if within is not None or not inserted.isEmpty():
+        run.warehouse.change(t.CUSTOMER_DAYS, deleted=deleted, key=key, inserted=inserted, within=within)
 
 
-def _renew_history(run: Run, touched: DataFrame, history: DataFrame, number: int) -> None:
-    """Make these the rows of the customers in question, in one commit."""
-    note = _note(run)
-    if number <= _MOST_NAMED:
-        names = [row[0] for row in touched.collect()]
-        run.warehouse.replace_some(t.CUSTOMER_HISTORY, history, column=c.CUSTOMER_ID, values=names, note=note)
-    else:
-        run.warehouse.change(t.CUSTOMER_HISTORY, gone=touched, key=[c.CUSTOMER_ID], rows=history, note=note)
+def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers: int) -> None:
+    """Make these the rows of the customers in question, in one commit.
 
-
-def _then(run: Run) -> Mapping[str, Any]:
-    """What the tables are made of; what a run that was killed wrote to `customer_days` is taken back.
-
-    Raises:
-        MustBuildAnewError: nothing that can be followed.
+    Where their rows lie in most files, this writes the table anew once, where a merge would also shuffle all of it. The
+    condition names digests, since it stays in the table's log.
     """
-    if not run.warehouse.exists(t.CUSTOMER_HISTORY):
-        raise MustBuildAnewError("there was nothing yet")
-    then, as_of = run.warehouse.last_commit(t.CUSTOMER_HISTORY)[1], run.as_of.isoformat()
-    if then.get("definition") != DEFINITION:
-        raise MustBuildAnewError("what is made of them changed")
-    if then["as_of"] > as_of:
-        raise MustBuildAnewError(f"the tables were as of {then['as_of']}, the run is as of {as_of}")
-    try:
-        run.warehouse.restore(t.CUSTOMER_DAYS, version=then["days"])
-    except PySparkException:
-        raise MustBuildAnewError(f"customer_days lost its version {then['days']}") from None
-    return then
+    digest = F.xxhash64(c.CUSTOMER_ID)
+    if customers <= _MAX_LISTED:
+        digests = [row[0] for row in touched.select(digest).distinct().collect()]
+        there = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
+        if there.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
+            listed = ", ".join(map(str, digests))
+            run.warehouse.replace_where(t.CUSTOMER_HISTORY, history, f"xxhash64({c.CUSTOMER_ID}) IN ({listed})")
+            return
+    # Too many to list, or two customers with one digest.
+    run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
 
 
-def _touched(run: Run, then: Mapping[str, Any]) -> DataFrame:
-    """The customers whose lines came, went, changed, or became known since; each once."""
-    changes = run.touched_since(then["transactions"])
-    if changes is None:
-        raise MustBuildAnewError(f"the changes of transactions since version {then['transactions']} can't be told")
-    since, until = date.fromisoformat(then["as_of"]), run.as_of
-    became_known = run.transactions().where(
-        (F.col(c.ORDERED_AT) >= F.lit(since).cast("timestamp")) & (F.col(c.ORDERED_AT) < F.lit(until).cast("timestamp"))
-    )
-    return changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct()
-
-
-def _lines(run: Run, *, among: DataFrame | None = None, few: bool = False) -> DataFrame:
+def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) -> DataFrame:
     """The order lines as features see them, of all customers or of some."""
 
     def of_some(frame: DataFrame) -> DataFrame:
         if among is None:
             return frame
-        return frame.join(F.broadcast(among) if few else among, on=c.CUSTOMER_ID, how="left_semi")
+        return frame.join(F.broadcast(among) if is_small else among, on=c.CUSTOMER_ID, how="left_semi")
 
     until = F.lit(run.as_of).cast("timestamp")
     lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
     given_back = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
     return customer_lines(lines, given_back, as_of=run.as_of)
-
-
-def _note(run: Run) -> dict[str, Any]:
-    days = run.warehouse.last_commit(t.CUSTOMER_DAYS)[0] if run.warehouse.exists(t.CUSTOMER_DAYS) else None
-    return {
-        "as_of": run.as_of.isoformat(),
-        "definition": DEFINITION,
-        "transactions": run.input_versions[t.TRANSACTIONS.name],
-        "returns": run.input_versions[t.RETURNS.name],
-        "days": days,
-    }
-
-
-@contextmanager
-def _told_changes() -> Iterator[None]:
-    """Says of a change feed that is found to be gone, while it is read, that all has to be built anew."""
-    try:
-        yield
-    except Exception as error:
-        why = lost_history(error)
-        if why is None:
-            raise
-        raise MustBuildAnewError(f"transactions {why}") from None

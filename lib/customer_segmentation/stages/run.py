@@ -5,8 +5,11 @@ The same data, settings and date have the same names, so doing a run again repla
 
 import hashlib
 import json
+import os
+import socket
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -35,6 +38,14 @@ class Run:
         self.warehouse = Warehouse(spark, config.tables)
         self.progress = progress or Progress()
         self.started_at = datetime.now(UTC)
+        self.claim = (
+            f"{socket.gethostname()}, process {os.getpid()}, {self.started_at.isoformat(timespec='microseconds')}"
+        )
+
+    @property
+    def start_day(self) -> date:
+        """The day on which the run started, where the shop is."""
+        return self.started_at.astimezone(ZoneInfo(self.config.timezone)).date()
 
     @property
     def sources(self) -> Sources:
@@ -76,26 +87,13 @@ class Run:
         read = [t.TRANSACTIONS, t.RETURNS]
         read += [t.CUSTOMERS] if self.sources.customers else []
         read += [t.ENGAGEMENT] if self.sources.engagement else []
-        return {table.name: self.warehouse.last_commit(table)[0] for table in read}
+        return {table.name: self.warehouse.version(table) for table in read}
 
     def transactions(self) -> DataFrame:
         """The accepted order lines, at the run's version."""
         for table in (t.TRANSACTIONS, t.RETURNS):
             self._require(table, "ingest")
         return self.warehouse.read(t.TRANSACTIONS, version=self.input_versions[t.TRANSACTIONS.name])
-
-    def touched_since(self, version: int) -> DataFrame | None:
-        """The customers and days of order lines that came, went or changed after a version of `transactions`.
-
-        Returns:
-            customer_id and day, each pair once; None where all are to be looked at: the table was replaced since, or
-            its history is gone.
-        """
-        until = self.input_versions[t.TRANSACTIONS.name]
-        changes = self.warehouse.changes(t.TRANSACTIONS, since=version, until=until)
-        if changes is None:
-            return None
-        return changes.select(c.CUSTOMER_ID, F.to_date(c.ORDERED_AT).alias("day")).distinct()
 
     def returns(self) -> DataFrame:
         """What was given back, with the purchases it undoes, at the run's version."""

@@ -1,4 +1,4 @@
-"""The lines of all sources of order lines, mapped and judged, in the forms that are made of them."""
+"""The lines of the sources, mapped and validated one by one, in the forms that are made of them."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.checks import Check, is_refused, transaction_checks
-from customer_segmentation.ingest.repeats import Suspects, set_apart
+from customer_segmentation.ingest.orders import Suspects, set_apart
 from customer_segmentation.ingest.sources import CORRUPT, read_source
 from customer_segmentation.ingest.transactions import (
     OWN_COLUMNS,
@@ -37,16 +37,16 @@ Made = TypeVar("Made")
 
 
 class OrderLines:
-    """Rows of sources of order lines, by default all of them, as order lines.
+    """Rows of sources, by default all of them, as order lines.
 
-    Lines of `latest` and later are not known yet; by default those of the run's as-of date.
+    Lines of `known_before` and later are not known yet; by default those of the run's as-of date.
 
     Raises DataRefusedError where a mapping does not fit its source.
     """
 
-    def __init__(self, run: Run, frames: Frames | None = None, *, latest: date | None = None) -> None:
+    def __init__(self, run: Run, frames: Frames | None = None, *, known_before: date | None = None) -> None:
         self._spark = run.spark
-        self._checks = transaction_checks(run.config.checks, as_of=latest or run.config.as_of)
+        self._checks = transaction_checks(run.config.checks, as_of=known_before or run.config.as_of)
         if frames is None:
             frames = [
                 (source, analysed("transactions", partial(read_source, run.spark, source)))
@@ -61,37 +61,41 @@ class OrderLines:
         """The columns of each source, with their types."""
         return [column_types(frame) for _, frame in self._frames]
 
-    def judged(self) -> DataFrame:
+    def validated(self) -> DataFrame:
         """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
         return union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
 
-    def left_out(self) -> int:
-        """How many lines the sources' `where` leaves out. Reads those that have one."""
+    def filtered_out(self) -> int:
+        """How many lines the sources' `where` filters out. Reads those that have one."""
         return sum(count_left_out(frame, source) for source, frame in self._frames)
 
     @contextmanager
-    def kept(self) -> Iterator["KeptLines"]:
+    def persisted(self) -> Iterator["PersistedLines"]:
         """The lines, read once for all that is made of them in the block."""
-        out: list[Observation] = []
-        with ExitStack() as kept:
+        filtered: list[Observation] = []
+        with ExitStack() as persisted:
             lines = []
             for source, frame in self._frames:
                 if source.where is not None:
-                    out.append(Observation())
-                    frame = frame.observe(out[-1], F.count_if(left_out(source)).alias("n"))
-                lines.append(kept.enter_context(held(checked_lines(self._spark, frame, source, self._checks))))
-            judged = sum(frame.count() for frame in lines)
-            yield KeptLines(lines, self._checks, judged, sum(one.get["n"] for one in out))
+                    filtered.append(Observation())
+                    frame = frame.observe(filtered[-1], F.count_if(left_out(source)).alias("n"))
+                lines.append(persisted.enter_context(held(checked_lines(self._spark, frame, source, self._checks))))
+            count = sum(frame.count() for frame in lines)
+            yield PersistedLines(lines, self._checks, count, sum(one.get["n"] for one in filtered))
 
 
 @dataclass(frozen=True)
-class KeptLines:
-    """Order lines that were read, by source, and how many there are; and how many the sources' `where` left out."""
+class PersistedLines:
+    """Order lines that were read, by source.
+
+    count: how many there are.
+    filtered_out: how many more the sources' `where` filters out.
+    """
 
     _frames: Sequence[DataFrame]
     _checks: list[Check]
-    judged: int
-    left_out: int
+    count: int
+    filtered_out: int
 
     def keys(self) -> DataFrame:
         """The columns of `transactions` but warnings, for what is looked for among them."""
@@ -104,7 +108,7 @@ class KeptLines:
         )
 
     def concerned(self, found: Suspects) -> DataFrame:
-        """The lines that are to be compared or refused, as `transactions.judged_lines` gives them."""
+        """The lines to be resolved with others or rejected, as `transactions.judged_lines` gives them."""
         return union(
             told_lines(set_apart(frame, found, is_refused(self._checks))[1], self._checks) for frame in self._frames
         )
@@ -120,16 +124,16 @@ def column_types(frame: DataFrame) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
 
 
-def changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
-    """What changed in the sources' columns between two readings; what a mapping can't live with was refused before."""
-    told = []
+def column_changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+    """What changed in the sources' columns between two batches, a sentence each."""
+    messages = []
     for number, (then, today) in enumerate(zip(before, now, strict=False), start=1):
         source = f" of source {number}" if len(now) > 1 else ""
-        told += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
-        told += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
+        messages += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
+        messages += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
         retyped = sorted(name for name in today.keys() & then.keys() if today[name] != then[name])
-        told += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
-    return sorted(told)
+        messages += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
+    return sorted(messages)
 
 
 def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) -> Made:

@@ -12,7 +12,7 @@ _HEADER = "CSV header"
 
 
 @contextmanager
-def unreadable_files_told() -> Iterator[None]:
+def naming_unreadable_files() -> Iterator[None]:
     """Turns a failure to read a file of a source into a DataRefusedError that names the file and the cause.
 
     A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone; where that has
@@ -23,12 +23,12 @@ def unreadable_files_told() -> Iterator[None]:
     except DataRefusedError:
         raise
     except Exception as error:
-        found = _FILE.search(str(error))
-        if found is None:
+        match = _FILE.search(str(error))
+        if match is None:
             raise
         causes = [" ".join(cause.split()) for cause in _CAUSE.findall(str(error))]
         why = f": {causes[-1]}" if causes else ""
         hint = ""
         if any(_HEADER in cause for cause in causes):
             hint = ". Its columns are not those of the other files; read it as a source of its own"
-        raise DataRefusedError(f"sources.transactions: {found[1]} can't be read{why}{hint}") from None
+        raise DataRefusedError(f"sources.transactions: {match[1]} can't be read{why}{hint}") from None

@@ -1,0 +1,231 @@
+"""One run at a time works on the tables; another is told who is at work and since when.
+
+Where the tables lie on this machine, the claim is a lock on a file beside them, which the system takes away with the
+process that held it. Where they lie elsewhere, it is a row of `warehouse_claim` that the run renews while it works: one
+that has not been renewed for a while is taken over. Two that claim at once are told apart by Delta, whose second commit
+fails.
+"""
+
+import getpass
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from pyspark.errors import AnalysisException, PySparkException
+
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import WarehouseBusyError
+from customer_segmentation.storage import Warehouse, literal
+
+try:
+    import fcntl
+except ImportError:  # a system without these locks: the row of the table has to do
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_FILE = ".claim"
+LEASE_MINUTES = 10
+"""A claim that has not been renewed for so long is one of a run that is no longer there."""
+
+_RENEW_SECONDS = 60
+_WAIT_FOR_SPARK_SECONDS = 60
+_POLL_SECONDS = 0.2
+_ATTEMPTS = 5
+
+
+@contextmanager
+def claimed_folder(root: Path | None, command: str) -> Iterator[None]:
+    """Hold the claim on tables below a folder of this machine for the block; nothing is done without a folder.
+
+    Args:
+        root: the folder; made where it is missing.
+        command: what the run does, for people.
+
+    Raises:
+        WarehouseBusyError: another run holds it.
+    """
+    if root is None or fcntl is None:
+        yield
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / LOCK_FILE).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _read_holder(file)
+            raise WarehouseBusyError(_busy(str(root), holder.get("who", "another run"), holder.get("since"))) from None
+        _wait_for_spark_of(_read_holder(file), root)
+        _write_holder(file, command, [])
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def note_spark_of(root: Path | None, command: str) -> None:
+    """Keep which processes this one has started: what they write after its death is waited for.
+
+    Args:
+        root, command: as for `claimed_folder`, in whose block this is called.
+    """
+    if root is not None and fcntl is not None:
+        with (root / LOCK_FILE).open("a+", encoding="utf-8") as file:
+            _write_holder(file, command, _child_processes(os.getpid()))
+
+
+@contextmanager
+def claimed_tables(warehouse: Warehouse, owner: str, command: str) -> Iterator[None]:
+    """Hold the claim that is a row of `warehouse_claim` for the block.
+
+    Args:
+        warehouse: the tables.
+        owner: the run, unlike any other.
+        command: what it does, for people.
+
+    Raises:
+        WarehouseBusyError: another run holds it, or took it first.
+    """
+    _take(warehouse, owner, _who(command))
+    done = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(warehouse, owner, done), daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        done.set()
+        renewing.join()
+        warehouse.update(t.WAREHOUSE_CLAIM, {"owner": "NULL"}, where=_equals(owner))
+
+
+def _take(warehouse: Warehouse, owner: str, who: str) -> None:
+    if not warehouse.exists(t.WAREHOUSE_CLAIM):
+        try:
+            warehouse.create(t.WAREHOUSE_CLAIM, [{}])
+        except PySparkException:  # another run was faster
+            if not warehouse.exists(t.WAREHOUSE_CLAIM):
+                raise
+    expired = f"renewed_at < current_timestamp() - INTERVAL {LEASE_MINUTES} MINUTES"
+    values = {
+        "owner": literal(owner),
+        "description": literal(who),
+        "claimed_at": "current_timestamp()",
+        "renewed_at": "current_timestamp()",
+    }
+    for _ in range(_ATTEMPTS):
+        row = warehouse.read(t.WAREHOUSE_CLAIM).selectExpr("*", f"coalesce({expired}, true) AS is_expired").head()
+        assert row is not None, "the table has one row"
+        if row["owner"] == owner:
+            return
+        if row["owner"] is not None and not row["is_expired"] and not _died_here(row["owner"]):
+            since = row["claimed_at"].isoformat(timespec="seconds")
+            raise WarehouseBusyError(_busy(warehouse.location(t.WAREHOUSE_CLAIM), row["description"], since))
+        before = "owner IS NULL" if row["owner"] is None else _equals(row["owner"])
+        try:
+            warehouse.update(t.WAREHOUSE_CLAIM, values, where=before)
+        except PySparkException as error:
+            if isinstance(error, AnalysisException) or "DELTA_CONCURRENT" not in str(error):
+                raise
+    raise WarehouseBusyError(_busy(warehouse.location(t.WAREHOUSE_CLAIM), "several runs that claim them at once", None))
+
+
+def _renew(warehouse: Warehouse, owner: str, done: threading.Event) -> None:
+    """Say now and then that the run is alive; one that can't will be found to have been taken over."""
+    while not done.wait(_RENEW_SECONDS):
+        try:
+            warehouse.update(t.WAREHOUSE_CLAIM, {"renewed_at": "current_timestamp()"}, where=_equals(owner))
+        except PySparkException:  # the next time will do, as long as the lease lasts
+            continue
+
+
+def _died_here(owner: str) -> bool:
+    """Whether the owner was a process of this machine that is no longer there; see `Run.claim`."""
+    host, _, rest = owner.partition(", process ")
+    pid = rest.partition(",")[0]
+    return host == socket.gethostname() and pid.isdecimal() and not _is_alive(int(pid))
+
+
+def _who(command: str) -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"`{command}` of {user} on {socket.gethostname()}, process {os.getpid()}"
+
+
+def _busy(place: str, who: str, since: str | None) -> str:
+    began = f", since {since}" if since else ""
+    return f"another run is at work on the tables at {place}: {who}{began}. Wait for its end and run the command again"
+
+
+def _read_holder(file: IO[str]) -> dict[str, str]:
+    """Who wrote the lock file; nothing where it is just being written."""
+    for _ in range(_ATTEMPTS):
+        file.seek(0)
+        try:
+            holder: dict[str, str] = json.loads(file.read() or "{}")
+        except ValueError:
+            holder = {}
+        if holder:
+            return holder
+        time.sleep(_POLL_SECONDS / 4)
+    return {}
+
+
+def _write_holder(file: IO[str], command: str, children: list[int]) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    file.seek(0)
+    file.truncate(0)
+    file.write(json.dumps({"who": _who(command), "since": since, "children": children}))
+    file.flush()
+
+
+def _wait_for_spark_of(holder: Mapping[str, object], root: Path) -> None:
+    """Wait until what a run that died had started has ended too: it may be committing still."""
+    children = holder.get("children") or []
+    assert isinstance(children, list)
+    deadline = time.monotonic() + _WAIT_FOR_SPARK_SECONDS
+    while any(_is_alive(pid) for pid in children):
+        if time.monotonic() > deadline:
+            raise WarehouseBusyError(
+                f"{holder.get('who')} ended, but Spark that it had started still runs (process "
+                f"{', '.join(map(str, children))}) and may write to {root}. End it, then run the command again"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+    except (OSError, IndexError):
+        return False
+    else:
+        return state not in "ZX"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _child_processes(pid: int) -> list[int]:
+    """The processes that a process has started, as far as the system tells."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    try:
+        return sorted({int(child) for listed in children for child in listed.read_text().split()})
+    except OSError:
+        return []
+
+
+def _equals(owner: str) -> str:
+    return f"owner = {literal(owner)}"

@@ -1,0 +1,60 @@
+"""Sources to canonical tables.
+
+    snapshot   what each source holds now: files, a version, a watermark       planning.Snapshot
+       │
+    plan       all of it (and why), or what changed since the newest           planning.plan_batch
+       │       committed batch; nothing where nothing did
+    validate   each line by itself: typed, with the reasons against it         validation.OrderLines
+       │
+    resolve    the lines of an order together: copies, versions, one           full, incremental
+       │       customer; with the lines of the order that were read before
+    verify     lines in = accepted + rejected + filtered out                   verification
+       │
+    commit     planned, staged, the two tables, committed                      state.BatchLog
+       │
+    follow     returns, customers, engagement                                  returns, entities
+
+A batch that ended before it was staged has changed no table and is planned anew. One that ended after that is brought
+to its end from what was staged, or all is read again where all was being read.
+"""
+
+from customer_segmentation.stages.ingest.entities import load_entities
+from customer_segmentation.stages.ingest.order_lines import load_order_lines
+from customer_segmentation.stages.ingest.returns import follow_returns
+from customer_segmentation.stages.ingest.state import Batch, RowCounts, committed_batch
+from customer_segmentation.stages.ingest.validation import OrderLines, analysed, column_changes
+from customer_segmentation.stages.run import Run
+
+__all__ = [
+    "Batch",
+    "OrderLines",
+    "RowCounts",
+    "analysed",
+    "column_changes",
+    "committed_batch",
+    "ingest_sources",
+    "load_order_lines",
+]
+
+
+def _reasons(counts: RowCounts) -> list[str]:
+    """The reasons of the rejected lines, the most frequent first, as one part of a sentence; none where none was."""
+    most_first = sorted(counts.by_reason.items(), key=lambda item: (-item[1], item[0]))
+    return [f"rejected: {', '.join(f'{lines:,} {code}' for code, lines in most_first)}"] if most_first else []
+
+
+def ingest_sources(run: Run) -> None:
+    """Read, validate and write what is new in the sources.
+
+    Raises:
+        DataRefusedError: a mapping does not fit its source, no line is accepted, the share of rejected lines is above
+            `checks.max_rejected_share`, or files are gone; no table was changed.
+        PublishingError: the lines written are not those counted.
+        WarehouseBusyError: another run has taken over.
+    """
+    with run.progress.stage("ingest", "reading and checking order lines") as stage:
+        batch, messages = load_order_lines(run)
+        stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
+    with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
+        stage.result = follow_returns(run, batch)
+    load_entities(run)

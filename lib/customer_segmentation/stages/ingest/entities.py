@@ -1,0 +1,57 @@
+"""Reads customers and events whole, where their sources changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from customer_segmentation.config.schema import Source
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.reasons import RowReason
+from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest.customers import judged_customers
+from customer_segmentation.ingest.engagement import judged_events
+from customer_segmentation.ingest.sources import fingerprint
+from customer_segmentation.report.wording import accounted, count
+from customer_segmentation.spark.holding import held
+from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
+from customer_segmentation.stages.ingest.validation import analysed
+from customer_segmentation.stages.run import Run
+
+_RULES_VERSION = 2
+"""Goes up when the same rows of a source give other rows of a table."""
+
+
+def load_entities(run: Run) -> None:
+    """Bring `customers` and `engagement` up to what their sources hold, where there are some."""
+    for table, rejected, sources, validated in (
+        (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, judged_customers),
+        (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, judged_events),
+    ):
+        if sources:
+            with run.progress.stage(table.name, f"reading {table.name}") as stage:
+                stage.result = _load(run, table, rejected, sources, validated)
+
+
+def _load(
+    run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], validated: Callable[..., DataFrame]
+) -> str:
+    made_from: Mapping[str, Any] = {
+        "sources": analysed(table.name, lambda: fingerprint(run.spark, sources, run.config.timezone, _RULES_VERSION))
+    }
+    if build_of(run, table).committed == made_from:
+        return "as they were"
+    with held(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
+        counts = refusals.account(rows)
+        if counts.refused or run.warehouse.exists(rejected):
+            run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=made_from["sources"]))
+        run.warehouse.overwrite(table, refusals.kept(rows))
+    filtered_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
+    record_build(run, table, COMMITTED, made_from)
+    lines = counts.kept + counts.refused + filtered_out
+    message = accounted(lines, counts.kept, counts.refused, filtered_out, of="rows")
+    return f"{message}: {_reasons(counts.by_reason)}" if counts.refused else message
+
+
+def _reasons(by_reason: Mapping[RowReason, int]) -> str:
+    return ", ".join(f"{count(rows)} {code}" for code, rows in by_reason.items())

@@ -1,0 +1,284 @@
+"""An incremental batch: what changed in the sources, and the lines of the orders that it concerns.
+
+What is to change in the tables is kept in `ingest_changes` first. To apply it once or twice makes no difference, so a
+batch that was interrupted is applied from there, whatever has become of the sources.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import TransactionSource
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.ingest import batches, orders
+from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
+from customer_segmentation.spark.holding import settled
+from customer_segmentation.stages.builds import oldest_batch
+from customer_segmentation.stages.ingest.limits import require_few_rejected
+from customer_segmentation.stages.ingest.planning import Plan
+from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog, RowCounts
+from customer_segmentation.stages.ingest.validation import OrderLines, column_types
+from customer_segmentation.stages.ingest.verification import (
+    LINE_TABLES,
+    count_rows,
+    require_counts,
+    require_rows,
+    table_versions,
+)
+from customer_segmentation.stages.run import Run
+
+_MIN_LINES = 1_000
+"""A batch may have as many lines rejected as if it had this number, so that a few bad lines don't stop a schedule."""
+
+
+def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+    """Validate, resolve, verify and commit what changed since a batch; None where nothing did after all.
+
+    Raises:
+        FullReloadRequired: what changed turns out not to be told.
+        DataRefusedError: too many of the new lines are rejected; nothing was written.
+        PublishingError: the lines do not add up; the batch is not committed.
+    """
+    changes = _Changes(run, plan, state)
+    if changes.are_empty:
+        return _reached(log, plan, state)
+    result = _resolved(run, plan, state, changes)
+    new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
+    share = run.config.checks.max_rejected_share
+    require_few_rejected(orders.count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
+    log.record(plan.batch)
+    plan.record_files(run)
+    staged = replace(
+        plan.batch,
+        status=STAGED,
+        inserted=changes.inserted,
+        deleted=changes.deleted,
+        counts=result.counts,
+        source_columns=changes.source_columns,
+        first_order=changes.orders.first,
+        last_order=changes.orders.last,
+    )
+    stage_changes(run, staged, result)
+    log.require_own(log.record(staged))
+    apply_changes(run, staged)
+    require_rows(run, staged.counts)
+    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+
+
+def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
+    """Bring a batch that was interrupted to its end, from what was kept of it."""
+    apply_changes(run, interrupted, is_repeated=True)
+    accepted, rejected = count_rows(run)
+    counts = replace(interrupted.counts, accepted=accepted, rejected=rejected)
+    if not counts.add_up:  # somebody changed the tables in between, which is found as for every batch
+        counts = interrupted.counts
+    log.record(replace(interrupted, status=COMMITTED, counts=counts, table_versions=table_versions(run)))
+
+
+class _Changes:
+    """The lines that came and went, and those of their orders as they are in the tables.
+
+    inserted, deleted: how many.
+    """
+
+    def __init__(self, run: Run, plan: Plan, state: Batch) -> None:
+        self._run, self._plan, self._state = run, plan, state
+        timezone, known_before = run.config.timezone, plan.batch.known_before
+        self.source_columns = [
+            known | (column_types(change.inserted) if change else {})
+            for known, change in zip(state.source_columns, plan.changes, strict=True)
+        ]
+        inserted = self._validated([change.inserted if change else None for change in plan.changes])
+        deleted = self._validated([change.deleted if change else None for change in plan.changes])
+        overlapping = self._validated([change.overlapping if change else None for change in plan.changes])
+        counted = sum(
+            offsets.get(FILTERED_LATE, 0)
+            for offsets, change in zip(state.offsets, plan.changes, strict=True)
+            if change and change.overlapping
+        )
+        self.filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - counted
+        new_lines, old_lines = inserted.lines, deleted.lines
+        if deleted.is_given:
+            # A row that was changed and changed back, or written anew with its whole file, did neither.
+            new_lines = settled(batches.multiset_difference(inserted.lines, deleted.lines))
+            old_lines = settled(batches.multiset_difference(deleted.lines, inserted.lines))
+        for table in LINE_TABLES:
+            run.warehouse.add_missing_columns(table)
+        transactions, rejected = map(run.warehouse.read, LINE_TABLES)
+        become_known = batches.known_by_now(rejected, known_before, timezone)
+        concerned = [new_lines, old_lines, overlapping.lines, become_known]
+        self.orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
+        self.existing = settled(
+            batches.existing_rows(transactions, rejected, self.orders, known_before=known_before, timezone=timezone)
+        )
+        if overlapping.is_given:
+            more = batches.multiset_difference(overlapping.lines, self.existing)
+            new_lines = settled(new_lines.unionByName(more))
+        self.new_lines, self.old_lines = new_lines, old_lines
+        self.inserted, self.deleted = new_lines.count(), old_lines.count()
+        self.are_empty = not (self.inserted or self.deleted or self.filtered_out or become_known.head(1))
+
+    def _validated(self, parts: Sequence[DataFrame | None]) -> "_Validated":
+        """The rows of one part of the changes of each source, as order lines."""
+        run = self._run
+        frames = [
+            (source, _with_known_columns(source, frame, known))
+            for source, frame, known in zip(run.sources.transactions, parts, self._state.source_columns, strict=True)
+            if frame is not None
+        ]
+        if not frames:
+            return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
+        lines = OrderLines(run, frames, known_before=self._plan.batch.known_before)
+        with ExitStack() as reading:
+            for source, offsets in zip(run.sources.transactions, self._state.offsets, strict=True):
+                reading.enter_context(following(source, offsets))
+            validated = settled(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
+            return _Validated(validated, lines.filtered_out(), True)
+
+
+@dataclass(frozen=True)
+class _Validated:
+    """Order lines, how many were filtered out beside them, and whether the sources could give some."""
+
+    lines: DataFrame
+    filtered_out: int
+    is_given: bool
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The lines of the orders of a batch before and after it, and the counts of all lines after it."""
+
+    before: DataFrame
+    after: DataFrame
+    counts: RowCounts
+
+
+def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
+    """Resolve the orders with their new lines, and count all lines.
+
+    Raises:
+        FullReloadRequired: lines that are no longer there were not in the tables either.
+    """
+    kept = batches.multiset_difference(changes.existing, changes.old_lines) if changes.deleted else changes.existing
+    after = settled(
+        orders.resolved(
+            batches.together(kept, changes.new_lines),
+            run.config.checks,
+            known_before=plan.batch.known_before,
+            timezone=run.config.timezone,
+        )
+    )
+    had = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
+    was, now = orders.count_lines(had), orders.count_lines(after)
+    if now.lines - was.lines != changes.inserted - changes.deleted:
+        raise FullReloadRequired("lines that are no longer there were not in the tables either")
+    rejected = now.rejected - was.rejected
+    counts = RowCounts(
+        lines=state.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
+        accepted=state.counts.accepted + (now.lines - now.rejected) - (was.lines - was.rejected),
+        rejected=state.counts.rejected + rejected,
+        filtered_out=state.counts.filtered_out + changes.filtered_out,
+        by_reason=_moved(state.counts.by_reason, was.by_reason, now.by_reason),
+        by_warning=_moved(state.counts.by_warning, was.by_warning, now.by_warning),
+    )
+    require_counts(counts)
+    return _Result(changes.existing, after, counts)
+
+
+def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
+    """Keep which lines are to be deleted from the tables and which inserted.
+
+    Changes that every table has followed go in the same commit.
+
+    Raises:
+        PublishingError: they would not leave what was counted.
+    """
+    changed = settled(batches.changed_lines(result.before, result.after))
+    was_accepted = F.size("had_reasons") == 0
+    before = result.before.join(changed, on=c.LINE_ID, how="left_semi").withColumns(
+        {
+            "table_name": F.when(was_accepted, t.TRANSACTIONS.name).otherwise(t.REJECTED_TRANSACTIONS.name),
+            "is_inserted": F.lit(False),
+            c.CUSTOMER_ID: F.col("had_customer"),
+            c.ORDERED_AT: F.col("had_date"),
+        }
+    )
+    after = result.after.join(changed, on=c.LINE_ID, how="left_semi")
+    nowhere = {name: F.lit(None).cast("string") for name in (c.SOURCE_FILE, c.ROW, c.BATCH_ID)}
+    nowhere |= {c.REASONS: F.array().cast("array<string>"), c.INGESTED_AT: F.lit(None).cast("timestamp")}
+    inserted = {
+        t.TRANSACTIONS: batches.as_accepted(after).withColumns(nowhere),
+        t.REJECTED_TRANSACTIONS: batches.as_rejected(after, batch_id=staged.batch_id),
+    }
+    rows = before.select("table_name", "is_inserted", *t.REJECTED_TRANSACTIONS.column_names)
+    for table, frame in inserted.items():
+        named = frame.withColumns({"table_name": F.lit(table.name), "is_inserted": F.lit(True)})
+        rows = rows.unionByName(named)
+    numbered = rows.withColumn("batch_number", F.lit(staged.number))
+    condition = f"batch_number = {staged.number} OR batch_number <= {oldest_batch(run)}"
+    if run.warehouse.exists(t.INGEST_CHANGES):
+        run.warehouse.replace_where(t.INGEST_CHANGES, numbered, condition)
+    else:
+        run.warehouse.overwrite(t.INGEST_CHANGES, numbered)
+
+
+def apply_changes(run: Run, batch: Batch, *, is_repeated: bool = False) -> None:
+    """Change the tables as `ingest_changes` says, `transactions` last.
+
+    Args:
+        batch: a staged batch.
+        is_repeated: whether it may have been applied before, in whole or in part: what it inserted is replaced.
+    """
+    if not run.warehouse.exists(t.INGEST_CHANGES):
+        return
+    changes = run.warehouse.read(t.INGEST_CHANGES).where(F.col("batch_number") == batch.number)
+    within = (c.ORDER_ID, batch.first_order, batch.last_order) if batch.first_order and batch.last_order else None
+    for table in (t.REJECTED_TRANSACTIONS, t.TRANSACTIONS):
+        of_table = changes.where(F.col("table_name") == table.name)
+        deleted = of_table if is_repeated else of_table.where("not is_inserted")
+        inserted = of_table.where("is_inserted")
+        if of_table.isEmpty():
+            continue
+        run.warehouse.change(
+            table,
+            deleted=deleted.select(c.LINE_ID).distinct(),
+            key=[c.LINE_ID],
+            inserted=inserted,
+            within=within,
+        )
+
+
+def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+    """Keep how far the sources were read where they have moved on without a line that changed."""
+    if plan.batch.offsets == state.offsets:
+        return None
+    log.record(
+        replace(
+            plan.batch,
+            status=COMMITTED,
+            counts=state.counts,
+            source_columns=state.source_columns,
+            table_versions=state.table_versions,
+        )
+    )
+    return None
+
+
+def _moved(counts: Mapping[str, int], was: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    moved: Counter[str] = Counter(counts)
+    moved.subtract(was)
+    moved.update(now)
+    return {code: number for code, number in moved.items() if number}
+
+
+def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
+    """The rows with the columns that the source had; a JSON line that has no value for a column does not name it."""
+    missing: Any = known.keys() - column_types(frame).keys() if source.format == "json" else set()
+    return frame.withColumns({name: F.lit(None).cast(known[name]) for name in sorted(missing)}) if missing else frame

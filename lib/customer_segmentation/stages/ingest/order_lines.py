@@ -1,0 +1,125 @@
+"""Order lines from their sources to `transactions` and `rejected_transactions`, the straight way."""
+
+from dataclasses import replace
+
+from pyspark.sql import functions as F
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.ingest.snapshots import FullReloadRequired
+from customer_segmentation.report.wording import count
+from customer_segmentation.stages.ingest.full import load_all
+from customer_segmentation.stages.ingest.incremental import load_changes, roll_forward
+from customer_segmentation.stages.ingest.planning import Plan, Snapshot, plan_batch, plan_full
+from customer_segmentation.stages.ingest.state import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog
+from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
+from customer_segmentation.stages.ingest.validation import column_changes
+from customer_segmentation.stages.ingest.verification import LINE_TABLES, count_rows, table_versions
+from customer_segmentation.stages.run import Run
+
+
+def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
+    """Bring `transactions` and `rejected_transactions` up to what the sources hold.
+
+    Returns:
+        The newest committed batch, and what there is to say, a sentence each.
+
+    Raises:
+        DataRefusedError: a mapping does not fit its source, a file can't be read, no line is accepted, too many are
+            rejected, or files are gone; no table was changed.
+        PublishingError: lines are lost or doubled.
+    """
+    with naming_unreadable_files():
+        log = BatchLog(run)
+        messages = _rolled_forward(run, log) + _changed_by_others(run, log)
+        before = log.committed
+        snapshot = Snapshot(run)
+        plan = plan_batch(run, log, snapshot)
+        batch = None if plan is None else _load(run, log, snapshot, plan)
+        if batch is None:
+            assert log.committed is not None, "without a batch there is always something to read"
+            return log.committed, [*messages, "nothing new"]
+    return batch, [*messages, *_description(batch, before)]
+
+
+def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
+    """Read what is planned; all lines where what changed turns out not to be told."""
+    if plan.is_full or log.committed is None:
+        return load_all(run, log, plan)
+    try:
+        return load_changes(run, log, plan, log.committed)
+    except FullReloadRequired as why:
+        return load_all(run, log, plan_full(run, log, snapshot, str(why)))
+
+
+def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
+    """Bring a batch to its end whose run ended while it changed the tables."""
+    batch = log.interrupted
+    if batch is None or batch.mode != INCREMENTAL:
+        return []
+    roll_forward(run, log, batch)
+    return [f"batch {batch.number}, which was interrupted, was brought to its end"]
+
+
+def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
+    """Keep as a batch of its own that somebody else changed the tables, so that what follows them notices."""
+    state = log.committed
+    if state is None or log.interrupted is not None or not all(run.warehouse.exists(table) for table in LINE_TABLES):
+        return []
+    operations: list[str] = []
+    for table in LINE_TABLES:
+        version = state.table_versions.get(table.name)
+        some = None if version is None else run.warehouse.operations_since(table, version)
+        operations += [f"{operation} on {table.name}" for operation in some or ()]
+        is_known = some is not None
+        if not is_known and count_rows(run) != (state.counts.accepted, state.counts.rejected):
+            operations.append(f"other rows in {table.name}")
+    if not operations:
+        return []
+    accepted, rejected = count_rows(run)
+    lost = state.counts.accepted + state.counts.rejected - accepted - rejected
+    reason = ", ".join(sorted(set(operations)))
+    counts = replace(
+        state.counts,
+        lines=state.counts.lines - lost,
+        accepted=accepted,
+        rejected=rejected,
+        by_reason=_codes(run, t.REJECTED_TRANSACTIONS, c.REASONS),
+        by_warning=_codes(run, t.TRANSACTIONS, c.WARNINGS),
+    )
+    log.record(
+        replace(
+            state,
+            number=log.next_number,
+            status=COMMITTED,
+            mode=EXTERNAL,
+            reason=reason,
+            inserted=0,
+            deleted=0,
+            counts=counts,
+            table_versions=table_versions(run),
+        )
+    )
+    fewer = "fewer" if lost >= 0 else "more"
+    return [
+        f"somebody else changed the tables since batch {state.number} ({reason}): {count(abs(lost))} lines {fewer}, "
+        "which are left as they are"
+    ]
+
+
+def _codes(run: Run, table: t.Table, column: str) -> dict[str, int]:
+    """Rows of a table by the codes that a column holds."""
+    rows = run.warehouse.read(table).select(F.explode(column).alias("code")).groupBy("code").count().collect()
+    return {row["code"]: row["count"] for row in rows}
+
+
+def _description(batch: Batch, before: Batch | None) -> list[str]:
+    """What there is to say of a batch."""
+    messages = []
+    if batch.mode == INCREMENTAL:
+        lines = "line" if batch.inserted == 1 else "lines"
+        deleted = f", {count(batch.deleted)} no longer there" if batch.deleted else ""
+        messages.append(f"{count(batch.inserted)} new {lines}{deleted}")
+    elif batch.reason is not None:
+        messages.append(f"all lines were read again: {batch.reason}")
+    return messages + (column_changes(before.source_columns, batch.source_columns) if before else [])

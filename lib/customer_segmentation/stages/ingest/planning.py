@@ -1,0 +1,216 @@
+"""What the sources of order lines hold now, and what is to be read of them: all of it, or what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import TransactionSource
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.ingest.snapshots import (
+    Files,
+    SourceChanges,
+    Untraceable,
+    changes_between,
+    read_snapshot,
+    require_files,
+    take_snapshot,
+)
+from customer_segmentation.ingest.sources import definition, digest
+from customer_segmentation.stages.ingest.state import FULL, INCREMENTAL, PLANNED, RULES_VERSION, Batch, BatchLog
+from customer_segmentation.stages.ingest.validation import Frames, analysed, column_types
+from customer_segmentation.stages.run import Run
+
+
+class Snapshot:
+    """All sources at one moment, so that every pass over them sees the same.
+
+    sources: as configured.
+    each: the snapshot of each.
+    known_before: lines of this day and later are not known yet.
+    definition: digest of the settings that lines are read with.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.sources = run.sources.transactions
+        self.each = [analysed("transactions", partial(take_snapshot, run.spark, source)) for source in self.sources]
+        tomorrow = run.start_day + timedelta(days=1)
+        self.known_before = min(run.config.as_of or tomorrow, run.config.checks.latest_order)
+        settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
+        self.definition = definition(run.spark, self.sources, settings, run.config.timezone)
+
+    @property
+    def offsets(self) -> list[dict[str, object]]:
+        """How far each source reaches."""
+        return [dict(one.offsets) for one in self.each]
+
+    @property
+    def has_files(self) -> bool:
+        """Whether a source is made of files."""
+        return any(one.files is not None for one in self.each)
+
+    def frames(self) -> Frames:
+        """All rows of each source."""
+        return [
+            (source, analysed("transactions", partial(read_snapshot, self._run.spark, source, one)))
+            for source, one in zip(self.sources, self.each, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be read.
+
+    batch: the planned batch.
+    snapshot: the sources.
+    changes: of each source, what changed in it, None where nothing did; empty where all is read.
+    new_files: by the path of their source, the files that the batch reads.
+    """
+
+    batch: Batch
+    snapshot: Snapshot
+    changes: list[SourceChanges | None]
+    new_files: Mapping[str, Files]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all lines are read, whatever was read before."""
+        return self.batch.mode == FULL
+
+    def record_files(self, run: Run) -> None:
+        """Keep the list of the files that the batch reads."""
+        rows = [
+            {
+                "path": path,
+                "source_file": file,
+                "bytes": size,
+                "modified_at": modified,
+                "batch_number": self.batch.number,
+            }
+            for path, files in self.new_files.items()
+            for file, (size, modified) in files.items()
+        ]
+        if rows:
+            run.warehouse.append_rows(t.INGESTED_FILES, rows)
+
+
+def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
+    """What is to be read; None where nothing changed since the last batch.
+
+    Raises:
+        DataRefusedError: files that were read are gone, and the source's `gone_files` does not allow it.
+    """
+    state = log.committed
+    reason = _why_full(run, log, snapshot)
+    if reason is not None or state is None:
+        return plan_full(run, log, snapshot, reason)
+    files = _files_read(run, state)
+    changes = [
+        changes_between(run.spark, source, offsets, files.get(str(source.path), {}), now)
+        for source, offsets, now in zip(snapshot.sources, state.offsets, snapshot.each, strict=True)
+    ]
+    for change in changes:
+        if isinstance(change, Untraceable):
+            return plan_full(run, log, snapshot, change.reason)
+    known = [change if isinstance(change, SourceChanges) else None for change in changes]
+    reason = _retyped_column(snapshot.sources, known, state)
+    if reason is not None:
+        return plan_full(run, log, snapshot, reason)
+    known_before = max(snapshot.known_before, state.known_before)
+    some_become_known = known_before > state.known_before and NOT_KNOWN_YET in state.counts.by_reason
+    if not any(known) and not some_become_known:
+        return None
+    new = {
+        str(source.path): {
+            file: about for file, about in one.files.items() if file not in files.get(str(source.path), {})
+        }
+        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
+        if one.files is not None
+    }
+    batch = _planned(log, snapshot, INCREMENTAL, None, state.base_number, known_before)
+    return Plan(batch, snapshot, known, new)
+
+
+def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -> Plan:
+    """A plan to read all lines.
+
+    Args:
+        reason: why, where lines were read before.
+
+    Raises:
+        DataRefusedError: that would lose lines, since files that were read are gone and `gone_files` is not remove.
+    """
+    if log.committed is not None:
+        files = _files_read(run, log.committed)
+        for source, one in zip(snapshot.sources, snapshot.each, strict=True):
+            if one.files is not None and source.gone_files != "remove":
+                require_files(source, files.get(str(source.path), {}), one.files)
+    batch = _planned(log, snapshot, FULL, reason, log.next_number, snapshot.known_before)
+    all_files = {
+        str(source.path): one.files
+        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
+        if one.files is not None
+    }
+    return Plan(batch, snapshot, [], all_files)
+
+
+def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
+    """Why all lines are to be read, as far as the state tells; None where they need not be, or never were."""
+    if log.interrupted is not None and log.interrupted.mode == FULL:
+        return f"batch {log.interrupted.number} was interrupted while it replaced the tables"
+    if log.committed is None:
+        return "the tables are of an earlier release" if run.warehouse.exists(t.TRANSACTIONS) else None
+    for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS):
+        if not run.warehouse.exists(table):
+            return f"{table.name} is no longer there"
+    if log.committed.rules_version != RULES_VERSION:
+        return "this release reads lines by other rules"
+    if log.committed.definition != snapshot.definition:
+        return "the configuration changed"
+    return None
+
+
+def _retyped_column(sources: list[TransactionSource], changes: list[SourceChanges | None], state: Batch) -> str | None:
+    """Which column of a source has another type than it had, so that equal lines would not look equal."""
+    for source, change, known in zip(sources, changes, state.source_columns, strict=True):
+        types = column_types(change.inserted) if change else {}
+        for name in sorted(types.keys() & known.keys()):
+            if types[name] != known[name] and source.format not in ("csv", "json"):
+                return f"column {name} is {types[name]}, was {known[name]}"
+    return None
+
+
+def _planned(
+    log: BatchLog, snapshot: Snapshot, mode: str, reason: str | None, base_number: int, known_before: date
+) -> Batch:
+    state = log.committed
+    return Batch(
+        number=log.next_number,
+        batch_id=digest([snapshot.definition, *snapshot.offsets]),
+        status=PLANNED,
+        mode=mode,
+        reason=reason,
+        offsets=snapshot.offsets,
+        previous_offsets=state.offsets if state and mode == INCREMENTAL else None,
+        base_number=base_number,
+        known_before=known_before,
+        source_columns=state.source_columns if state else [],
+        definition=snapshot.definition,
+    )
+
+
+def _files_read(run: Run, state: Batch) -> Mapping[str, Files]:
+    """The files whose lines are in the tables, by the path of their source."""
+    if not run.warehouse.exists(t.INGESTED_FILES):
+        return {}
+    numbers = F.col("batch_number").between(state.base_number, state.number)
+    committed = run.warehouse.read(t.INGEST_BATCHES).where("status = 'committed'").select("batch_number").distinct()
+    rows = run.warehouse.read(t.INGESTED_FILES).where(numbers).join(committed, on="batch_number", how="left_semi")
+    files: dict[str, dict[str, tuple[int, str]]] = {}
+    for row in rows.select("path", "source_file", "bytes", "modified_at").collect():
+        files.setdefault(row[0], {})[row[1]] = (row[2], row[3])
+    return files

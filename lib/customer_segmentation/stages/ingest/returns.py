@@ -1,0 +1,55 @@
+"""Follows the order lines with `returns`: the purchases that their returns undo."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
+from customer_segmentation.spark.holding import settled
+from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
+from customer_segmentation.stages.changes import changed_transactions
+from customer_segmentation.stages.ingest.state import Batch
+from customer_segmentation.stages.run import Run
+
+
+def follow_returns(run: Run, batch: Batch) -> str:
+    """Match the returns of the lines as a batch left them, and say what no purchase explains."""
+    build = build_of(run, t.RETURNS)
+    if build.committed != {"batch": batch.number}:
+        _match(run, batch, build.committed["batch"] if build.committed else None)
+    value, unmatched = F.sum(c.AMOUNT), F.sum(F.when(~F.col(c.IS_MATCHED), F.col(c.AMOUNT)))
+    lines, returned, unexplained = (
+        run.warehouse.read(t.RETURNS)
+        .agg(F.count_distinct(c.RETURN_LINE_ID, c.RETURN_ORDER_ID), value, unmatched)
+        .collect()[0]
+    )
+    if not lines:
+        return "none"
+    return (
+        f"{lines:,} lines worth {returned:,} returned, {unexplained or 0:,} of it without a purchase that explains it"
+    )
+
+
+def _match(run: Run, batch: Batch, since: int | None) -> None:
+    """Bring the matches from one batch to another: all of them, or those of the customers and products touched."""
+    lines = run.warehouse.read(t.TRANSACTIONS)
+    made_from = {"batch": batch.number}
+    pairs = _touched_pairs(run, since, batch.number)
+    if pairs is None:
+        record_build(run, t.RETURNS, PLANNED, made_from)
+        run.warehouse.overwrite(t.RETURNS, matched_returns(lines))
+    elif not pairs.isEmpty():
+        # To match the returns of a customer and product again leaves the same rows, so nothing has to be planned.
+        deleted = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
+        inserted = matched_returns(of_pairs(lines, pairs))
+        run.warehouse.change(t.RETURNS, deleted=deleted, key=[c.RETURN_LINE_ID], inserted=inserted)
+    record_build(run, t.RETURNS, COMMITTED, made_from)
+
+
+def _touched_pairs(run: Run, since: int | None, until: int) -> DataFrame | None:
+    """The customers and products whose matches may have changed since a batch; None where all have to be matched."""
+    if since is None:
+        return None
+    changes = changed_transactions(run, since=since, until=until)
+    return None if isinstance(changes, str) else settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
