@@ -287,7 +287,7 @@ def test_a_delta_table_that_cannot_tell_its_changes_is_read_whole(
     add("O1")
     ingested(delta(run_of, path))
     add("O2")
-    assert "keeps no change feed of that time, since version 0; with the table property delta.enable" in told(
+    assert "keeps no change feed of that time, since version 0; with the table property delta.enable" in said(
         delta(run_of, path)
     )
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES (delta.enableChangeDataFeed = true)")

@@ -1,0 +1,138 @@
+"""One run at a time: the other is told who is at work, a dead one's claim is taken over."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from customer_segmentation.claims import LOCK_FILE, claimed_folder, claimed_tables, note_spark_of
+from customer_segmentation.config.schema import Tables
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import WarehouseBusyError
+from customer_segmentation.storage import Warehouse, local_root
+from tests.generated import ROOT
+
+HOLDER = """
+import sys
+from pathlib import Path
+from customer_segmentation.claims import claimed_folder
+with claimed_folder(Path(sys.argv[1]), "holding"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+    """Another process that holds the claim on the folder until it is told to end."""
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, cwd=ROOT, **pipes)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    return start
+
+
+def test_a_claimed_folder_is_refused_with_who_holds_it_until_the_holder_ends(
+    tmp_path: Path, holder: Callable[[], subprocess.Popen[str]]
+) -> None:
+    process = holder()
+
+    with (
+        pytest.raises(WarehouseBusyError, match=rf"`holding` of .*, process {process.pid}, since 20"),
+        claimed_folder(tmp_path, "run"),
+    ):
+        pass
+    process.communicate("\n")
+
+    with claimed_folder(tmp_path, "run"):
+        assert f"process {os.getpid()}" in (tmp_path / LOCK_FILE).read_text()
+    assert (tmp_path / LOCK_FILE).read_text() == ""
+
+
+def test_a_killed_holder_is_taken_over_from(tmp_path: Path, holder: Callable[[], subprocess.Popen[str]]) -> None:
+    process = holder()
+    process.kill()
+    process.communicate()
+
+    with claimed_folder(tmp_path, "run"):
+        assert "`run`" in (tmp_path / LOCK_FILE).read_text()
+
+
+def test_what_a_dead_run_had_started_is_waited_for(tmp_path: Path) -> None:
+    """A virtual machine may still be committing when the process that started it is gone."""
+    with claimed_folder(tmp_path, "run"):
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+            note_spark_of(tmp_path, "run")
+            left = (tmp_path / LOCK_FILE).read_text()
+            assert child.pid in json.loads(left)["children"]
+        (tmp_path / LOCK_FILE).write_text(left)  # as a killed run leaves it
+    (tmp_path / LOCK_FILE).write_text(left)
+
+    with claimed_folder(tmp_path, "run"):
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["children"] == []
+
+
+def test_only_paths_without_a_scheme_are_folders_of_this_machine(tmp_path: Path) -> None:
+    assert local_root(Tables(root=str(tmp_path))) == tmp_path
+    assert local_root(Tables(root="s3a://bucket/tables")) is None
+    assert local_root(Tables(root=None, schema="shop")) is None
+
+
+@pytest.mark.slow
+def test_a_row_claims_tables_that_lie_elsewhere(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, Tables(root=str(tmp_path)))
+    with claimed_tables(warehouse, "elsewhere, process 1, since noon", "run"):
+        with pytest.raises(WarehouseBusyError, match=r"`run` of .*, since 20"), claimed_tables(warehouse, "b", "train"):
+            pass
+        old = {"renewed_at": "current_timestamp() - INTERVAL 11 MINUTES"}
+        warehouse.update(t.WAREHOUSE_CLAIM, old, where="true")
+        with claimed_tables(warehouse, "c", "train"):
+            assert warehouse.read(t.WAREHOUSE_CLAIM).head()["owner"] == "c"
+    assert [row["owner"] for row in warehouse.read(t.WAREHOUSE_CLAIM).collect()] == [None]
+
+
+ON_CONNECT = """
+import sys
+from pyspark.sql import SparkSession
+from customer_segmentation.claims import claimed_tables
+from customer_segmentation.config.schema import Spark, Tables
+from customer_segmentation.contract.errors import WarehouseBusyError
+from customer_segmentation.spark.session import get_session
+from customer_segmentation.storage import Warehouse
+spark = get_session(Spark(shuffle_partitions=2, driver_memory="1g"))
+warehouse = Warehouse(spark, Tables(root=sys.argv[1]))
+with claimed_tables(warehouse, "a", "run"):
+    try:
+        with claimed_tables(warehouse, "b", "train"):
+            print("both")
+    except WarehouseBusyError as error:
+        print(error)
+with claimed_tables(warehouse, "b", "train"):
+    print("then b", type(spark).__module__)
+"""
+
+
+@pytest.mark.slow
+def test_a_row_claims_tables_over_spark_connect(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ON_CONNECT, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"SPARK_REMOTE": "local[2]"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    told = ended.stdout.splitlines()
+    assert "another run is at work" in told[0]
+    assert told[1].startswith("then b pyspark.sql.connect")
