@@ -157,7 +157,8 @@ def require_features(features: DataFrame, preparation: Preparation) -> None:
         ConfigurationError: a feature of the model is not there.
         DataRefusedError: a feature is no number; a name stands for several columns.
     """
-    require_columns("assign", features, numbers=preparation.numbers, others=preparation.inputs)
+    lead = "the model needs the features "
+    require_columns("assign", features, numbers=preparation.numbers, others=preparation.inputs, lead=lead)
     require_distinct_columns("assign", features)
 
 

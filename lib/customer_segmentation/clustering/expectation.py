@@ -44,12 +44,16 @@ def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float
         floors: added to the variances of each feature, which keeps covariances positive definite.
 
     Returns:
-        The mixture, or None where a component has no more customers than features: too few for a covariance.
+        The mixture, or None where a component has no more customers than features, too few for a covariance, or one
+        that has no inverse.
     """
     d = len(points.inputs)
     current, before = start, -np.inf
     for _ in range(iterations):
-        log_likelihood, sizes, sums, squares = _expected(points, current)
+        try:
+            log_likelihood, sizes, sums, squares = _expected(points, current)
+        except np.linalg.LinAlgError:
+            return None
         if not np.isfinite(log_likelihood) or (sizes <= d).any():
             return None
         if log_likelihood - before < tolerance * points.count:

@@ -66,7 +66,9 @@ def require_names(caller: str, names: Sequence[str], *, kind: str = "features") 
         )
 
 
-def require_columns(caller: str, frame: DataFrame, *, numbers: Iterable[str], others: Iterable[str] = ()) -> None:
+def require_columns(
+    caller: str, frame: DataFrame, *, numbers: Iterable[str], others: Iterable[str] = (), lead: str = ""
+) -> None:
     """Reject a frame that lacks columns, has them twice, or has no numbers where numbers are needed.
 
     Reads the schema only.
@@ -74,6 +76,7 @@ def require_columns(caller: str, frame: DataFrame, *, numbers: Iterable[str], ot
     Args:
         numbers: columns that must be of a numeric type, true and false among them.
         others: columns that may be of any type.
+        lead: said before the names of missing columns.
 
     Raises:
         ConfigurationError: a column is not there.
@@ -85,7 +88,9 @@ def require_columns(caller: str, frame: DataFrame, *, numbers: Iterable[str], ot
     missing = [name for name in names if name not in schema.names]
     if missing:
         hint = "".join(_hint(name, schema.names) for name in missing)
-        raise ConfigurationError(f"{caller}: {', '.join(missing)} not among the columns {_listed(schema.names)}{hint}")
+        raise ConfigurationError(
+            f"{caller}: {lead}{', '.join(missing)} not among the columns {_listed(schema.names)}{hint}"
+        )
     require_distinct_columns(caller, frame, names)
     for name in numbers:
         kind = schema[name].dataType

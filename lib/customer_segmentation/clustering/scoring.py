@@ -28,9 +28,9 @@ _SCORED_TYPE = f"best int, second int, confidence double, is_outlier boolean, {_
 
 
 Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""Takes features x n points, none beyond 1e100, and tells of each point: the positions of the best and the second best segment
-among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function within a
-function, so that it is sent by its value."""
+"""Takes features x n points, none beyond 1e100, and tells of each point: the positions of the best and the second best
+segment among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function
+within a function, so that it is sent by its value."""
 
 
 def with_scores(
