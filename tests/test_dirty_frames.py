@@ -1,7 +1,8 @@
 """What a person's frame has besides clean numbers: every estimator gives a sound result, or names the column."""
 
-import itertools
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,6 @@ ESTIMATORS: dict[str, Estimator] = {
     "DBSCAN": DBSCAN(eps=3.0, min_samples=4),
     "AgglomerativeClustering": AgglomerativeClustering(2),
 }
-CHEAP = {name: ESTIMATORS[name] for name in ("KMeans", "DBSCAN", "AgglomerativeClustering")}
 
 
 def two_kinds(seed: int) -> np.ndarray:
@@ -144,38 +144,35 @@ def test_infinity_makes_an_outlier_of_one_customer_behind_components_too(spark: 
     assert rows.drop("C07").groupby("segment_id").size().tolist() in ([19, 20], [20, 19])
 
 
-@pytest.mark.parametrize(
-    ("expression", "kind", "remedy"),
-    [
-        ("CAST(a AS STRING)", "string", "attributes"),
-        ("'gold'", "string", "attributes"),
-        ("date'2024-01-01'", "date", "days since"),
-        ("timestamp'2024-01-01 00:00:00'", "timestamp", "days since"),
-        ("array(a)", "array<double>", "make columns"),
-        ("map('x', a)", "map<string,double>", "make columns"),
-        ("struct(a)", "struct<a:double>", "make columns"),
-        ("CAST('x' AS BINARY)", "binary", "number"),
-    ],
-)
-def test_what_is_no_number_is_rejected_with_its_name_its_type_and_what_to_do(
-    spark: SparkSession, expression: str, kind: str, remedy: str
-) -> None:
-    clean = framed(spark, a=two_kinds(1))
-    frame = clean.selectExpr("customer_id", "a", f"{expression} AS `my.tier`")
-    preparation = Preparation.fit(clean.withColumnRenamed("a", "my.tier"), columns=["my.tier"])
-    model = DBSCAN(3.0, 4).fit(clean.withColumnRenamed("a", "my.tier"), preparation=preparation)
-    attempts: list[Callable[[], object]] = [
-        lambda: Preparation.fit(frame, columns=["a", "my.tier"]),
-        lambda: model.assign(frame),
-        *(lambda one=one: one.fit(frame, columns=["a", "my.tier"]) for one in ESTIMATORS.values()),  # type: ignore[misc]
-        *(lambda one=one: one.fit(frame, preparation=preparation) for one in ESTIMATORS.values()),  # type: ignore[misc]
-    ]
+NO_NUMBERS = {
+    "CAST(a AS STRING)": ("string", "attributes"),
+    "'gold'": ("string", "attributes"),
+    "date'2024-01-01'": ("date", "days since"),
+    "timestamp'2024-01-01 00:00:00'": ("timestamp", "days since"),
+    "array(a)": ("array<double>", "make columns"),
+    "map('x', a)": ("map<string,double>", "make columns"),
+    "struct(a)": ("struct<a:double>", "make columns"),
+    "CAST('x' AS BINARY)": ("binary", "number"),
+    "INTERVAL '1' DAY": ("interval day", "number"),
+}
 
-    for attempt in attempts:
-        with pytest.raises(DataRefusedError) as told:
-            attempt()
-        assert f"my.tier is of type {kind}, which is no number" in str(told.value)
-        assert remedy in str(told.value)
+
+def test_what_is_no_number_is_rejected_with_its_name_its_type_and_what_to_do(spark: SparkSession) -> None:
+    clean = framed(spark, a=two_kinds(1)).selectExpr("customer_id", "a", "a AS `my.tier`")
+    preparation = Preparation.fit(clean, columns=["my.tier"])
+    models = [DBSCAN(3.0, 4).fit(clean, columns=["my.tier"]), KMeans(2, starts=1).fit(clean, columns=["my.tier"])]
+
+    for expression, (kind, remedy) in NO_NUMBERS.items():
+        frame = clean.selectExpr("customer_id", "a", f"{expression} AS `my.tier`")
+        attempts: list[Callable[[], object]] = [partial(Preparation.fit, frame, columns=["a", "my.tier"])]
+        attempts += [partial(model.assign, frame) for model in models]
+        attempts += [partial(one.fit, frame, columns=["a", "my.tier"]) for one in ESTIMATORS.values()]
+        attempts += [partial(one.fit, frame, preparation=preparation) for one in ESTIMATORS.values()]
+        for attempt in attempts:
+            with pytest.raises(DataRefusedError) as raised:
+                attempt()
+            assert f"my.tier is of type {kind}, which is no number" in str(raised.value)
+            assert remedy in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["boolean", "decimal(38,10)", "tinyint", "bigint", "float"])
@@ -190,67 +187,28 @@ def test_every_kind_of_number_is_one(spark: SparkSession, kind: str) -> None:
 
 
 NAMES = [
-    *(
-        "avg.order value",
-        "spend (€)",
-        "a`b",
-        'q"uote',
-        "it's",
-        "größe",
-        "日本",
-        "a,b;c",
-        "a=b",
-        "a\\b",
-        "a\tb",
-        "x.y.z",
-        "$x",
-    ),
-    *(
-        "weight",
-        "point",
-        "features",
-        "_features",
-        "_cluster",
-        "_x0",
-        "_x1",
-        "z_a",
-        "_scored",
-        "_found",
-        "_point",
-        "_id",
-    ),
-    *(
-        "_rank",
-        "_weight",
-        "_box",
-        "count",
-        "distinct",
-        "least",
-        "rows",
-        "position",
-        "segment",
-        "_segment",
-        "prediction",
-    ),
-    *("probability", "select", "1st", "value", "id", "`", "--", "/*"),
+    *("avg.order value", "spend (€)", "a`b", 'q"uote', "it's", "größe", "日本", "a,b;c", "a=b", "a\\b", "a\tb", "$x"),
+    *("weight", "point", "features", "_features", "_cluster", "_x0", "_x1", "z_a", "_scored", "_found", "_point"),
+    *("_rank", "_weight", "_box", "_id", "count", "distinct", "least", "rows", "position", "segment", "_segment"),
+    *("probability", "prediction", "select", "1st", "value", "id", "x.y.z", "`", "--", "/*"),
 ]
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.pairwise([*NAMES, NAMES[0]]))
-def test_columns_of_any_name_work_and_are_told_as_they_are(spark: SparkSession, first: str, second: str) -> None:
-    frame = framed(spark, **{first: two_kinds(1), second: two_kinds(2), "Café": ["x"] * N})
-    preparation = Preparation.fit(frame, columns=[first, second], skewed=[second])
+@pytest.mark.parametrize("names", [NAMES[i : i + 8] for i in range(0, len(NAMES), 8)], ids=repr)
+def test_columns_of_any_name_work_and_are_told_as_they_are(spark: SparkSession, names: list[str]) -> None:
+    frame = framed(spark, **{name: two_kinds(i) for i, name in enumerate(names)}, **{"Caf.é": ["x"] * N})
+    preparation = Preparation.fit(frame, columns=names, skewed=names[:3])
 
     for model in (
-        AgglomerativeClustering(2).fit(frame, columns=[first, second]),
-        DBSCAN(3.0, 4).fit(frame, preparation=preparation),
+        AgglomerativeClustering(2).fit(frame, columns=names),
+        DBSCAN(4.0, 4).fit(frame, preparation=preparation),
     ):
         rows = model.assign(frame)
-        assert rows.columns[:4] == frame.columns
+        assert rows.columns[: len(frame.columns)] == frame.columns
         assert sizes(rows) == [N // 2, N // 2]
         drivers = {driver["feature"] for row in rows.select("drivers").collect() for driver in row[0]}
         assert drivers
-        assert drivers <= {first, second}
+        assert drivers <= {*names}
 
 
 def test_mllib_takes_columns_of_any_name(spark: SparkSession) -> None:
@@ -272,9 +230,7 @@ def test_names_that_can_not_be_told_apart_or_are_not_there_are_rejected(spark: S
         lambda: Preparation.fit(frame, columns=[], attributes=["MONETARY"]),
         lambda: model.assign(frame.withColumnRenamed("Monetary", "monetery")),
     ):
-        with pytest.raises(
-            ConfigurationError, match=r"not among the columns customer_id, .*; did you mean [Mm]onet[ae]ry\?"
-        ):
+        with pytest.raises(ConfigurationError, match=r"not among the columns .*; did you mean [Mm]onet.ry\?"):
             attempt()
     for attempt in (
         lambda: DBSCAN().fit(repeated, columns=["b"]),
@@ -350,6 +306,8 @@ def test_transforms_and_scales_that_leave_no_difference_drop_the_feature_and_say
         Preparation.fit(frame.limit(0), columns=["b"])
 
 
+SEEDS = range(int(os.environ.get("DIRT_SEEDS", "5")))
+
 DIRT: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
     "equal": lambda g, x: np.full(N, 5.0),
     "two values": lambda g, x: g.integers(0, 2, N).astype(float),
@@ -369,28 +327,30 @@ DIRT: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_any_mixture_of_dirt_gives_a_sound_result_or_the_librarys_own_error(spark: SparkSession, seed: int) -> None:
     generator = np.random.default_rng(seed)
     kinds = generator.choice(list(DIRT), 3).tolist()
     names = ["a", "b.c", "d"]
-    columns = {name: DIRT[kind](generator, two_kinds(seed)) for name, kind in zip(names, kinds, strict=True)}
-    frame = with_nan(framed(spark, **columns).withColumnRenamed("b.c", "b"), "a", "b", "d").withColumnRenamed(
-        "b", "b.c"
-    )
-    every = [*ESTIMATORS] if seed % 5 == 0 else [*CHEAP]
     print(f"seed {seed}: {dict(zip(names, kinds, strict=True))}")
+    columns = {name: DIRT[kind](generator, two_kinds(seed)) for name, kind in zip("abd", kinds, strict=True)}
+    frame = with_nan(framed(spark, **columns), "a", "b", "d").withColumnRenamed("b", "b.c")
 
-    for name, prepared in itertools.product(every, (None, {}, {"scaling": "standard"}, {"skewed": names})):
+    for name, estimator in ESTIMATORS.items():
+        how = generator.choice([None, {}, {"scaling": "standard"}, {"skewed": names}, {"powered": names}])
+        print(name, how)
+        message = ""
         try:
-            if prepared is None:
-                model = ESTIMATORS[name].fit(frame, columns=names)
+            if how is None:
+                model = estimator.fit(frame, columns=names)
             else:
-                model = ESTIMATORS[name].fit(frame, preparation=Preparation.fit(frame, columns=names, **prepared))
+                model = estimator.fit(frame, preparation=Preparation.fit(frame, columns=names, **how))
         except CustomerSegmentationError as error:
-            assert any(column in str(error) for column in (*names, "customers", "segments")), str(error)
-            continue
-        assigned(model, frame)
+            message = str(error)
+        if message:
+            assert any(f" {word}" in f" {message}" for word in (*names, "customers", "segments")), message
+        else:
+            assigned(model, frame)
 
 
 def test_categories_in_any_case_missing_and_odd_ones_are_each_one(spark: SparkSession, tmp_path: Path) -> None:
@@ -432,28 +392,27 @@ def test_a_covariance_without_extent_gets_some_and_others_stay_as_they_are(seed:
     assert np.diag(mended[1]) == pytest.approx(np.diag(flat), rel=0.1)
 
 
-def test_a_mixture_on_the_driver_is_found_or_rejected_where_covariances_are_singular() -> None:
-    core = Coreset(np.repeat([[0.0, 0, 0], [1e8, 1e8, 1e8], [3e8, 3e8, 3e8]], 5, axis=0), np.ones(15), 15)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mixture_on_the_driver_is_found_where_covariances_are_singular(seed: int) -> None:
+    print(f"seed {seed}")
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(40, 1)) * 10.0 ** generator.integers(0, 14)
+    core = Coreset(np.hstack([x, 2 * x, x + generator.integers(0, 2, (40, 1))]), np.ones(40), 40)
 
     with one_thread():
-        try:
-            partition = fit("gaussian_mixture", core, k=3, starts=1, seed=1)
-        except DataRefusedError as error:
-            assert "lower clustering.k or use fewer features" in str(error)
-        else:
-            assert np.isfinite(partition.scores(core.points)).all()
+        partition = fit("gaussian_mixture", core, k=3, starts=1, seed=seed)
+
+    assert np.isfinite(partition.scores(core.points)).all()
 
 
-def test_a_mixture_finds_one_extreme_customer_and_twins_without_losing_its_shape(spark: SparkSession) -> None:
+def test_a_mixture_of_twins_and_one_extreme_customer_keeps_its_shape_or_says_what_to_do(spark: SparkSession) -> None:
     x = two_kinds(4)
     outlier = np.where(np.arange(N) == 3, 1e9, x)
-    frame = framed(spark, a=outlier, twin=2 * outlier + 1, b=x)
+    frame = framed(spark, a=outlier, twin=2 * x + 1, b=x)
 
-    for columns in (["a", "twin", "b"], ["b", "twin"]):
-        try:
-            fitted = GaussianMixture(2, starts=1).fit(frame, columns=columns)
-        except DataRefusedError as error:
-            assert "lower clustering.k" in str(error)
-            continue
-        assert np.linalg.eigvalsh(fitted.covariances_).min() > 0
-        assigned(fitted, frame)
+    model = GaussianMixture(2, starts=1).fit(frame, columns=["b", "twin"])
+
+    assert np.linalg.eigvalsh(model.covariances_).min() > 0
+    assigned(model, frame)
+    with pytest.raises(DataRefusedError, match=r"lower clustering.k"):
+        GaussianMixture(2, starts=1).fit(frame, columns=["a", "b"])

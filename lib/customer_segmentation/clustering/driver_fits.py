@@ -17,8 +17,10 @@ PLAIN_POINTS = 4_000
 WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
 ITERATIONS = 100
-FLOORS = (1e-6, 1e-4, 1e-2)
-"""Added to the variances of a mixture: the next one where covariances are not positive definite with the one before."""
+FLOOR = 1e-6
+"""Added to the variances of a mixture."""
+LARGER_FLOORS = (1e-8, 1e-6, 1e-4)
+"""Instead of it, in parts of the largest variance, where covariances are not positive definite with the one before."""
 
 
 @contextmanager
@@ -71,7 +73,8 @@ def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partitio
     from sklearn.mixture import GaussianMixture
 
     points = core.plain(PLAIN_POINTS, seed=seed)
-    for floor in FLOORS:
+    largest = float(points.var(axis=0).max())
+    for floor in (FLOOR, *(part * largest for part in LARGER_FLOORS if part * largest > FLOOR)):
         try:
             mixture = GaussianMixture(k, n_init=min(starts, 2), reg_covar=floor, random_state=seed)
             fitted = mixture.fit(points)
