@@ -51,7 +51,7 @@ def require_names(caller: str, names: Sequence[str], *, kind: str = "features") 
         raise ConfigurationError(f"{caller}: {kind} must be a list of column names; found {names!r}")
     repeated = _repeated(names)
     if repeated:
-        raise ConfigurationError(f"{caller}: each of the {kind} must be named once; found {', '.join(repeated)} again")
+        raise ConfigurationError(f"{caller}: the {kind} must be named each once; found {', '.join(repeated)} again")
     reserved = [name for name in names if name.lower() in RESERVED]
     if reserved:
         raise ConfigurationError(

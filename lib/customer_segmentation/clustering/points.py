@@ -189,7 +189,7 @@ def _from_the_smallest(points: Points) -> Preparation:
 
 def _nothing_to_cluster_on(caller: str, preparation: Preparation) -> ConfigurationError | DataRefusedError:
     if not preparation.dropped:
-        return ConfigurationError(f"{caller} needs one or more features, each once; found none")
+        return ConfigurationError(f"{caller} needs at least one feature; found none")
     why = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped.items())
     return DataRefusedError(f"{caller}: no feature tells the customers apart: {why}")
 
