@@ -132,6 +132,22 @@ def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
     assert row.confidence == 0
 
 
+@pytest.mark.parametrize("name", ["KMeans", "DBSCAN"])
+def test_infinity_in_a_feature_that_was_left_out_makes_an_outlier_too(spark: SparkSession, name: str) -> None:
+    frame = framed(spark, a=two_kinds(1), twin=2 * two_kinds(1), word=["x"] * N)
+    odd = frame.selectExpr("customer_id", "a", "if(customer_id = 'C07', double('Infinity'), twin) AS twin", "word")
+    preparation = Preparation.fit(frame, columns=["a", "twin"], attributes=["word"], scaling="standard")
+    model = ESTIMATORS[name].fit(frame, preparation=preparation)
+
+    rows = assigned(model, odd)
+
+    assert preparation.names == ["a"]
+    assert rows.is_outlier["C07"]
+    columns = ["segment_id", "confidence", "is_outlier"]
+    for other in (frame, frame.drop("twin", "word")):
+        assert rows.drop("C07")[columns].equals(assigned(model, other).drop("C07")[columns])
+
+
 def test_infinity_makes_an_outlier_of_one_customer_behind_components_too(spark: SparkSession) -> None:
     frame = framed(spark, a=two_kinds(1), b=two_kinds(2), c=two_kinds(3))
     odd = frame.selectExpr("customer_id", "if(customer_id = 'C07', double('-Infinity'), a) AS a", "b", "c")

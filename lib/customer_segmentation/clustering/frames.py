@@ -115,6 +115,12 @@ def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str]
     )
 
 
+def numeric_columns(frame: DataFrame, names: Iterable[str]) -> list[str]:
+    """Those of the names that are numeric columns of the frame."""
+    kinds = {field.name: field.dataType for field in frame.schema.fields}
+    return [name for name in names if isinstance(kinds.get(name), _NUMBERS)]
+
+
 def too_large(value: str) -> str:
     """Whether a value can't be measured, as Spark SQL; null for a missing value."""
     return f"(abs({value}) > {sql.double(MAX_MAGNITUDE)})"

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.base import SegmentationModel, require_features
 from customer_segmentation.clustering.frames import MAX_MAGNITUDE, free_name
-from customer_segmentation.clustering.preparation import Preparation, measured_sql
+from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import DRIVERS_TYPE
 
@@ -64,7 +64,7 @@ def with_scores(
     scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
     score = arrow_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-    prepared = (F.expr(measured_sql(feature)) for feature in model.preparation.features)
+    prepared = map(F.expr, model.preparation.measured(features))
     scored = features.withColumn(working, score(*prepared))
     ids = sql.integers(model.segment_ids)
     told = {
@@ -102,7 +102,7 @@ def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str
         reasoning, f"second int, {_DRIVERS_TYPE}"
     )
     working = free_name(_SCORED, features.columns)
-    prepared = (F.expr(measured_sql(feature)) for feature in model.preparation.features)
+    prepared = map(F.expr, model.preparation.measured(features))
     ids = sql.integers(model.segment_ids)
     told = {
         c.SECOND_SEGMENT_ID: F.expr(f"get({ids}, {working}.second)"),

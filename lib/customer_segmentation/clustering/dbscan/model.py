@@ -29,7 +29,7 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_known,
 )
 from customer_segmentation.clustering.frames import free_name
-from customer_segmentation.clustering.preparation import coordinate_names, measured_sql
+from customer_segmentation.clustering.preparation import coordinate_names
 from customer_segmentation.clustering.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -110,8 +110,8 @@ class DBSCANModel(SegmentationModel):
         present = features.columns
         own = [sql.column(name) for name in present if name.lower() not in added]
         point, found = free_name("_point", present), free_name("_found", present)
-        named = zip(self.preparation.features, self._names, strict=True)
-        coordinates = F.struct(*(F.expr(measured_sql(feature)).alias(name) for feature, name in named))
+        named = zip(self.preparation.measured(features), self._names, strict=True)
+        coordinates = F.struct(*(F.expr(value).alias(name) for value, name in named))
         prepared = features.withColumn(point, coordinates)
         small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BYTES_TO_EACH_TASK
         by = self._assigned_by_task if small else self._assigned_by_box

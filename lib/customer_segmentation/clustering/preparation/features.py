@@ -1,7 +1,7 @@
 """One prepared column: the numbers that make it, its SQL, and its inverse."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -176,15 +176,20 @@ Prepared = PreparedFeature | Indicator | Blended
 """Any prepared column: name, column, value, sql, spread, natural."""
 
 
-def measured_sql(feature: Prepared) -> str:
+def measured_sql(feature: Prepared, others: Iterable[str] = ()) -> str:
     """The prepared value as Spark SQL, but infinity where the value itself can't be measured.
 
     Bounds and transforms would make an ordinary value of it.
+
+    Args:
+        others: further numeric columns whose values must be measurable.
     """
     own = feature.own if isinstance(feature, Blended) else feature
-    if isinstance(own, Indicator):
+    values = [] if isinstance(own, Indicator) else [own.value]
+    unmeasurable = [too_large(value) for value in (*values, *map(sql.number, others))]
+    if not unmeasurable:
         return feature.sql
-    return f"(CASE WHEN {too_large(own.value)} THEN CAST('Infinity' AS DOUBLE) ELSE {feature.sql} END)"
+    return f"(CASE WHEN {' OR '.join(unmeasurable)} THEN CAST('Infinity' AS DOUBLE) ELSE {feature.sql} END)"
 
 
 def shaped_sql(name: str, *, log: bool, power: float | None, low: float | None, high: float | None) -> str:

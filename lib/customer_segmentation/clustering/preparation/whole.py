@@ -9,9 +9,17 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.frames import numeric_columns
 from customer_segmentation.clustering.preparation import learning
 from customer_segmentation.clustering.preparation.components import Components
-from customer_segmentation.clustering.preparation.features import Blended, Indicator, Prepared, heard, told
+from customer_segmentation.clustering.preparation.features import (
+    Blended,
+    Indicator,
+    Prepared,
+    heard,
+    measured_sql,
+    told,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,15 @@ class Preparation:
         present = frame.columns
         kept = [sql.column(name) for name in present if name.lower() not in prepared]
         return frame.selectExpr(*(["*"] if len(kept) == len(present) else kept), *self._columns())
+
+    def measured(self, frame: DataFrame) -> list[str]:
+        """The prepared values as Spark SQL, by feature, for an assignment of the frame's customers.
+
+        One at least is infinite for a customer with a value that is infinite or beyond 1e100: in a feature, or in one
+        that was left out of the preparation because it told nothing new, which of such a value is not true.
+        """
+        dropped = numeric_columns(frame, self.dropped)
+        return [measured_sql(one, () if i else dropped) for i, one in enumerate(self.features)]
 
     def subset(self, names: Iterable[str]) -> "Preparation":
         """The preparation of these features only, not seen through components; names that were dropped stay told."""
