@@ -134,7 +134,8 @@ def _shapes(frame: DataFrame, recipe: Recipe) -> dict[str, _Shape]:
         frames.require_measurable(CALLER, {name: row[f"n_{i}"] for i, name in enumerate(recipe.columns)})
         for i, name in enumerate(recipe.columns):
             if row[f"q_{i}"] is not None:
-                low, high = rounded(np.array(row[f"q_{i}"])).tolist()
+                low, high = row[f"q_{i}"]
+                low, high = _center(low, high - low), _center(high, high - low)
                 bounds[name] = (low, high)
     powers = _powers(frame, recipe, bounds)
     return {name: _Shape(name in recipe.logs, powers.get(name), *bounds[name]) for name in recipe.columns}
@@ -255,7 +256,7 @@ def _prepared(name: str, shape: _Shape, found: Mapping[str, Any], recipe: Recipe
 
 
 def _center(value: float, scale: float) -> float:
-    """The value to nine significant digits; to all where values lie so far from 0 that nine would move them."""
+    """The value to nine significant digits; to all where it lies so far from 0, for its scale, that nine move it."""
     return float(rounded(value)) if abs(value) <= OFFSET * scale else value
 
 
