@@ -346,7 +346,8 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
 ) -> None:
     g = np.random.default_rng(5)
     new = pd.DataFrame(np.round(g.uniform(-9, 9, (400, 3)), 1), columns=COLUMNS).assign(of=[["x"]] * 400)
-    new.loc[0, "a"] = np.nan
+    new.loc[0, "a"] = np.inf
+    new.loc[1, "a"] = np.nan  # counts as null, which counts as 0
     frame = spark.createDataFrame(pd.concat([new, new.iloc[:50]])).withColumnRenamed("of", "of.it")
     core = fitted.core_points_.toPandas().sort_values("_rank")
     points = core[["_x0", "_x1", "_x2"]].to_numpy()
@@ -357,8 +358,8 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
 
     pd.testing.assert_frame_equal(by_task.reset_index(drop=True), by_box.reset_index(drop=True))
     for row in by_task.itertuples():
-        apart = squares(points, np.array([row.a, row.b, row.c]))
-        near = not np.isnan(row.a) and apart.min() <= EPS * EPS
+        apart = squares(points, np.array([np.nan_to_num(row.a, posinf=np.inf), row.b, row.c]))
+        near = not np.isinf(row.a) and apart.min() <= EPS * EPS
         assert row.segment_id == (core._segment.iloc[int(np.argmin(apart))] if near else -1)
     assert by_task.segment_id.nunique() > 2
 
@@ -420,8 +421,8 @@ def test_eps_is_the_knee_of_the_distances_to_the_kth_neighbour(frame_: DataFrame
 def test_customers_that_cannot_be_clustered_are_refused(frame: Callable[..., DataFrame]) -> None:
     with pytest.raises(DataRefusedError, match="no customers"):
         DBSCAN().fit(frame([], "x double"), columns=["x"])
-    with pytest.raises(DataRefusedError, match="2 customers have features that are not finite"):
-        DBSCAN().fit(frame([(1.0,), (float("nan"),), (float("nan"),)], "x double"), columns=["x"])
+    with pytest.raises(DataRefusedError, match="x has 2 values that can't be measured"):
+        DBSCAN().fit(frame([(1.0,), (float("inf"),), (float("-inf"),)], "x double"), columns=["x"])
 
 
 def test_customers_without_ids_and_all_noise_make_a_model_without_segments(frame: Callable[..., DataFrame]) -> None:

@@ -209,7 +209,7 @@ def test_columns_and_values_that_can_not_be_clustered_are_told(frame: Callable[.
         KMeans(2).fit(data, columns=["x", "z"])
     with pytest.raises(ConfigurationError, match="each once"):
         KMeans(2).fit(data, columns=["x", "x"])
-    with pytest.raises(DataRefusedError, match="x, y has values"):
+    with pytest.raises(DataRefusedError, match="fit: y has 1 value that can't be measured"):
         KMeans(2).fit(data, columns=["x", "y"])
     with pytest.raises(DataRefusedError, match="no customers"):
         KMeans(2).fit(data.limit(0), columns=["x"])

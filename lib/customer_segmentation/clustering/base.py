@@ -11,6 +11,7 @@ import numpy as np
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from customer_segmentation.clustering.frames import require_columns, require_distinct_columns
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract.errors import ConfigurationError
 
@@ -65,10 +66,13 @@ class SegmentationModel(ABC):
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
         Args:
-            features: any frame with the features' columns, in natural units.
+            features: any frame with the features' columns, in natural units. A missing value, NaN among them,
+                counts as the preparation says; a customer with an infinite value, or one beyond 1e100, is an outlier
+                with confidence 0.
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
+            DataRefusedError: a feature is no number, or a name stands for several columns.
         """
 
     @abstractmethod
@@ -147,13 +151,15 @@ class SegmentationModel(ABC):
 
 
 def require_features(features: DataFrame, preparation: Preparation) -> None:
-    """Refuse a frame that lacks what a model's preparation reads, with a ConfigurationError that names it."""
-    columns = features.columns
-    missing = [name for name in preparation.inputs if name not in columns]
-    if missing:
-        raise ConfigurationError(
-            f"the model needs the features {', '.join(missing)}, which the frame has not; it has {', '.join(columns)}"
-        )
+    """Reject a frame that lacks what a model's preparation reads, or has something else of that name.
+
+    Raises:
+        ConfigurationError: a feature of the model is not there.
+        DataRefusedError: a feature is no number; a name stands for several columns.
+    """
+    lead = "the model needs the features "
+    require_columns("assign", features, numbers=preparation.numbers, others=preparation.inputs, lead=lead)
+    require_distinct_columns("assign", features)
 
 
 def saved_text(spark: SparkSession, path: str) -> str:

@@ -10,12 +10,17 @@ from customer_segmentation.clustering.hierarchy.ward import labels
 from customer_segmentation.clustering.indices import Partition
 from customer_segmentation.clustering.points import in_order
 from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.contract.errors import DataRefusedError
 
 PLAIN_POINTS = 4_000
 """Most points of a fit that takes no weights."""
 WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
 ITERATIONS = 100
+FLOOR = 1e-6
+"""Added to the variances of a mixture."""
+LARGER_FLOORS = (1e-8, 1e-6, 1e-4)
+"""Instead of it, in parts of the largest variance, where covariances are not positive definite with the one before."""
 
 
 @contextmanager
@@ -68,7 +73,20 @@ def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partitio
     from sklearn.mixture import GaussianMixture
 
     points = core.plain(PLAIN_POINTS, seed=seed)
-    fitted = GaussianMixture(k, n_init=min(starts, 2), reg_covar=1e-6, random_state=seed).fit(points)
+    largest = float(points.var(axis=0).max())
+    for floor in (FLOOR, *(part * largest for part in LARGER_FLOORS if part * largest > FLOOR)):
+        try:
+            mixture = GaussianMixture(k, n_init=min(starts, 2), reg_covar=floor, random_state=seed)
+            fitted = mixture.fit(points)
+            break
+        except ValueError as error:  # scikit-learn's word for a covariance that is not positive definite
+            if "covariance" not in str(error):
+                raise
+    else:
+        raise DataRefusedError(
+            f"a mixture of {k} segments has none with a covariance of {points.shape[1]} features; lower clustering.k "
+            "or use fewer features"
+        )
     order = in_order(rounded(fitted.means_))
     roots, means = fitted.precisions_cholesky_[order], fitted.means_[order]
     log_roots = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)

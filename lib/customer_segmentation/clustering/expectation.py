@@ -12,6 +12,11 @@ import pyarrow as pa
 from customer_segmentation.clustering.mixture import densities
 from customer_segmentation.clustering.points import Points
 
+LEAST_EXTENT = 0.1
+"""Of a covariance, in floors: what was floored has 1, so less is rounding."""
+CONDITION = 1e-8
+"""Smallest part of its largest extent that a covariance keeps when it is rounded to nine digits."""
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -39,12 +44,16 @@ def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float
         floors: added to the variances of each feature, which keeps covariances positive definite.
 
     Returns:
-        The mixture, or None where a component has no more customers than features: too few for a covariance.
+        The mixture, or None where a component has no more customers than features, too few for a covariance, or one
+        that has no inverse.
     """
     d = len(points.inputs)
     current, before = start, -np.inf
     for _ in range(iterations):
-        log_likelihood, sizes, sums, squares = _expected(points, current)
+        try:
+            log_likelihood, sizes, sums, squares = _expected(points, current)
+        except np.linalg.LinAlgError:
+            return None
         if not np.isfinite(log_likelihood) or (sizes <= d).any():
             return None
         if log_likelihood - before < tolerance * points.count:
@@ -52,8 +61,29 @@ def refined(points: Points, start: Mixture, *, iterations: int, tolerance: float
         before = log_likelihood
         offsets = sums / sizes[:, None]
         covariances = squares / sizes[:, None, None] - offsets[:, :, None] * offsets[:, None, :] + np.diag(floors)
-        current = Mixture(sizes / sizes.sum(), current.means + offsets, covariances)
+        current = Mixture(sizes / sizes.sum(), current.means + offsets, positive_definite(covariances, floors))
     return Mixture(current.weights, current.means, current.covariances, _expected(points, current)[0])
+
+
+def positive_definite(covariances: np.ndarray, floors: np.ndarray) -> np.ndarray:
+    """The covariances, with more variance where rounding has left one without extent in some direction.
+
+    Args:
+        covariances: segments x features x features.
+        floors: of each feature, the least variance that a covariance should have.
+    """
+    units = np.sqrt(floors)
+    relative = covariances / (units[:, None] * units)
+    relative = (relative + relative.transpose(0, 2, 1)) / 2
+    if not np.isfinite(relative).all():
+        return covariances
+    values, vectors = np.linalg.eigh(relative)
+    flat = values[:, 0] < np.maximum(LEAST_EXTENT, CONDITION * values[:, -1])
+    if not flat.any():
+        return covariances
+    raised = np.maximum(values, np.maximum(1.0, 10 * CONDITION * values[:, -1:]))
+    mended = (vectors * raised[:, None, :]) @ vectors.transpose(0, 2, 1) * (units[:, None] * units)
+    return np.where(flat[:, None, None], (mended + mended.transpose(0, 2, 1)) / 2, covariances)
 
 
 def _expected(points: Points, mixture: Mixture) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

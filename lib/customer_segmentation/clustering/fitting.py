@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import choose
+from customer_segmentation.clustering import choose, sql
 from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.bisecting import BisectingKMeans
 from customer_segmentation.clustering.coreset import Coreset
@@ -134,7 +134,7 @@ def _judged_by_density(customers: Customers, model: SegmentationModel) -> tuple[
     position = np.zeros(model.k + 1, dtype=np.int64)  # by segment id, from 1
     position[list(model.segment_ids)] = np.arange(model.k)
     prepared = customers.preparation.transform(customers.features)
-    assigned = model.assign(prepared).select(SEGMENT_ID, *(f"`{name}`" for name in customers.inputs))
+    assigned = model.assign(prepared).select(SEGMENT_ID, *map(sql.column, customers.inputs))
     with held(assigned) as rows:
         inside = rows.where(f"{SEGMENT_ID} > 0")
         (indices,) = judged_by(inside, customers.inputs, SEGMENT_ID, [position])

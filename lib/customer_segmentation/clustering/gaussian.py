@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import checking
-from customer_segmentation.clustering.expectation import Mixture, refined, upright
+from customer_segmentation.clustering.expectation import LEAST_EXTENT, Mixture, positive_definite, refined, upright
 from customer_segmentation.clustering.kmeans import best_start
 from customer_segmentation.clustering.mixture import MixtureModel
 from customer_segmentation.clustering.points import Points, in_order, points_of
@@ -22,6 +22,8 @@ from customer_segmentation.spark.forgetting import forgotten
 
 CENTRES_STARTS = 3
 """Starts of k-means, of which the best gives the mixture one of its own."""
+_SINGULAR = ("non-zero singular value", "breeze.linalg.NotConvergedException", "breeze.linalg.MatrixNotSymmetric")
+"""What MLlib says of a covariance that it can't take apart."""
 
 
 class GaussianMixture:
@@ -70,7 +72,7 @@ class GaussianMixture:
 
         Args:
             features: a row per customer, with `customer_id` to order the rows by where there is one.
-            columns: numeric columns to cluster on as they are; a missing value counts as 0.
+            columns: numeric columns to cluster on as they are; a missing value or NaN counts as 0.
             preparation: instead of columns, prepares the features first.
 
         Returns:
@@ -100,7 +102,7 @@ class GaussianMixture:
                 f"in each of {self.starts + 1} starts one of {self.k} segments kept too few customers to have a "
                 f"covariance of {len(points.inputs)} features; lower clustering.k or use fewer features"
             )
-        return self._model(points, max(settled, key=lambda mixture: mixture.log_likelihood))
+        return self._model(points, max(settled, key=lambda mixture: mixture.log_likelihood), floors)
 
     def _validate(self) -> None:
         name = "GaussianMixture"
@@ -133,25 +135,33 @@ class GaussianMixture:
             predictionCol="_cluster",
             probabilityCol="_probability",
         )
-        fitted = cast(GaussianMixtureModel, Pipeline(stages=[assembler, mixture]).fit(noisy.toDF(*names)).stages[-1])
+        try:
+            fitted = cast(
+                GaussianMixtureModel, Pipeline(stages=[assembler, mixture]).fit(noisy.toDF(*names)).stages[-1]
+            )
+        except Exception as error:  # a failed task's is of another class than the driver's, and Connect's of a third
+            if any(sign in str(error) for sign in _SINGULAR):
+                return None
+            raise
         rows = fitted.gaussiansDF.collect()
         weights = np.array(fitted.weights)
         means = np.stack([row["mean"].toArray() for row in rows])
         covariances = np.stack([row["cov"].toArray() for row in rows])
         if not all(np.isfinite(found).all() for found in (weights, means, covariances)):
             return None
-        in_floors = covariances / np.sqrt(floors[:, None] * floors)
-        if (np.linalg.eigvalsh(in_floors)[:, 0] < 0.1).any() or (weights <= 0).any():
+        in_floors = covariances / (np.sqrt(floors)[:, None] * np.sqrt(floors))
+        if (np.linalg.eigvalsh(in_floors)[:, 0] < LEAST_EXTENT).any() or (weights <= 0).any():
             return None
-        return Mixture(weights, means, covariances)
+        return Mixture(weights, means, positive_definite(covariances, floors))
 
     def _refined(self, points: Points, start: Mixture, floors: np.ndarray) -> Mixture | None:
         return refined(points, start, iterations=self.max_iterations, tolerance=self.tolerance, floors=floors)
 
-    def _model(self, points: Points, mixture: Mixture) -> MixtureModel:
+    def _model(self, points: Points, mixture: Mixture, floors: np.ndarray) -> MixtureModel:
         means = rounded(mixture.means)
         order = in_order(means)
-        covariances = rounded((mixture.covariances + mixture.covariances.transpose(0, 2, 1)) / 2)
+        symmetric = (mixture.covariances + mixture.covariances.transpose(0, 2, 1)) / 2
+        covariances = rounded(positive_definite(symmetric, floors))
         return MixtureModel(
             algorithm="gaussian_mixture",
             preparation=points.preparation,

@@ -130,8 +130,8 @@ def judged_by(points: DataFrame, columns: Sequence[str], group: str, segments: S
     Returns:
         The indices of each, to nine significant digits. The cost is to the means.
     """
-    values = [F.col(f"`{name}`").cast("double") for name in columns]
-    row = F.col(f"`{group}`").cast("int").alias("group")
+    values = [F.col(sql.column(name)).cast("double") for name in columns]
+    row = F.col(sql.column(group)).cast("int").alias("group")
     by_group = points.select(row, *(value.alias(f"x{j}") for j, value in enumerate(values))).groupBy("group")
     sums = [F.sum(f"x{j}").alias(f"x{j}") for j in range(len(values))]
     squared = F.expr(sql.total(f"x{j} * x{j}" for j in range(len(values))))
@@ -224,7 +224,7 @@ def _passed(points: DataFrame, columns: Sequence[str], partitions: Sequence[obje
             told = [pa.array(range(len(total)), pa.int64()), pa.array([one.tolist() for one in total])]
             yield pa.RecordBatch.from_arrays(told, ["partition", "sums"])
 
-    wanted = points.select(*(F.col(f"`{name}`").cast("double").alias(name) for name in names))
+    wanted = points.select(*(F.col(sql.column(name)).cast("double").alias(name) for name in names))
     told = wanted.mapInArrow(batches, "partition bigint, sums array<double>").collect()
     if not told:
         raise ValueError("no points to judge a partition by")

@@ -136,6 +136,7 @@ def _by_density(densities: Densities, limit: float) -> Scorer:
                 for j in range(i + 1):
                     away += factor[i, j] * points[j]
                 squared[segment] += away * away
+        np.minimum(squared, 1e300, out=squared)  # two infinite ones would have no difference
         logs = constants[:, None] - squared / 2
         rows = np.arange(points.shape[1])
         best = logs.argmax(axis=0)

@@ -1,21 +1,44 @@
 """The customers that a fit sees: prepared, counted, checked, and told when they can't make the segments asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.frames import (
+    EXACT_ROWS,
+    MAX_MAGNITUDE,
+    MIN_RANGE,
+    id_figures,
+    require_a_row_per_customer,
+    require_columns,
+    require_ids,
+    require_ids_given,
+    require_measurable,
+    require_names,
+    require_unique_ids,
+    too_large,
+)
 from customer_segmentation.clustering.layout import in_fixed_order
 from customer_segmentation.clustering.model import CentroidModel
-from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
+from customer_segmentation.clustering.preparation import (
+    Preparation,
+    PreparedFeature,
+    coordinate_names,
+    measured_sql,
+)
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.spark.holding import held
+
+OFFSET = 1e4
+"""Columns whose values are further from 0 than so many times their range are counted from their smallest value."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +62,8 @@ class Points:
 
     @property
     def inputs(self) -> list[str]:
-        """The columns with the prepared values, in the order of the features."""
-        return [prepared_name(name) for name in self.preparation.names]
+        """The columns with the prepared values, in the order of the features; their names are not the features'."""
+        return coordinate_names(self.preparation)
 
     def require(self, k: int) -> None:
         """Refuse customers who are too few or too alike for k segments, with a DataRefusedError."""
@@ -59,52 +82,116 @@ class Points:
     def in_place(self) -> Iterator["Points"]:
         """The same points in a fixed order and layout, kept for the block."""
         with held(in_fixed_order(self.frame, rows=self.count, by=self.keys)) as fixed:
-            yield Points(fixed, self.preparation, self.keys, self.count, self.distinct, self.least, self.most)
+            if self.keys == [CUSTOMER_ID] and self.count > EXACT_ROWS:
+                require_unique_ids("fit", fixed)  # equal ids lie together here, so nothing is shuffled
+            yield replace(self, frame=fixed)
 
 
 def points_of(
     features: DataFrame, *, columns: list[str] | None, preparation: Preparation | None, estimator: str
 ) -> Points:
-    """Prepare and count the customers. Runs one aggregation.
+    """Prepare, count and validate the customers. Runs one aggregation, and a small job that looks for repeated ids.
 
     Args:
         features: a row per customer, with `customer_id` to order the rows by where there is one.
-        columns: numeric columns to take as they are.
+        columns: numeric columns to take as they are. Those whose values lie far from 0 for their range, such as
+            times, are counted from their smallest value, so that their differences keep their digits.
         preparation: or how to prepare them.
         estimator: its name, for what is said.
 
     Raises:
         ConfigurationError: neither or both of columns and preparation are given, or no feature, or one that is not
             among the columns of the frame.
-        DataRefusedError: there are no customers, or values that are not numbers.
+        DataRefusedError: there are no customers, or customers with several rows or without an id; columns that are no
+            numbers, or have values that can't be measured.
     """
+    caller = f"{estimator}.fit"
     if (columns is None) == (preparation is None):
-        raise ConfigurationError(f"{estimator}.fit needs either columns or a preparation")
+        raise ConfigurationError(f"{caller} needs either columns or a preparation")
+    if preparation is None:
+        require_names(caller, columns or [])
     prepared = preparation or as_they_are(columns or [])
-    if not prepared.features or len(set(prepared.names)) < len(prepared.names):
-        raise ConfigurationError(f"{estimator}.fit needs one or more features, each once; found {prepared.names}")
-    found = features.columns
-    missing = [name for name in prepared.inputs if name not in found]
-    if missing:
-        raise ConfigurationError(f"{estimator}.fit: {', '.join(missing)} not among the columns {', '.join(found)}")
-    inputs = [prepared_name(name) for name in prepared.names]
-    keys = [CUSTOMER_ID] if CUSTOMER_ID in found else inputs
-    frame = prepared.transform(features).select(*dict.fromkeys([*keys, *inputs]))
+    if not prepared.features:
+        raise _nothing_to_cluster_on(caller, prepared)
+    require_names(caller, prepared.inputs)
+    if len({name.lower() for name in prepared.names}) < len(prepared.names):
+        raise ConfigurationError(f"{caller} needs features of different names, each once; found {prepared.names}")
+    require_columns(caller, features, numbers=prepared.numbers, others=prepared.inputs)
+    require_ids(caller, features)
+    keys = [CUSTOMER_ID] if CUSTOMER_ID in features.columns else []
+    points = _counted(caller, features, prepared, keys)
+    if preparation is not None:
+        return points
+    centered = _from_the_smallest(points)
+    if centered is prepared:
+        return points
+    return _counted(caller, features, centered, keys)
+
+
+def _coordinates(features: DataFrame, preparation: Preparation, keys: Sequence[str]) -> DataFrame:
+    """The keys, and the prepared features under their working names."""
+    named = zip(preparation.features, coordinate_names(preparation), strict=True)
+    return features.selectExpr(*map(sql.column, keys), *(f"{measured_sql(one)} AS {name}" for one, name in named))
+
+
+def _counted(caller: str, features: DataFrame, preparation: Preparation, keys: list[str]) -> Points:
+    """The points of customers, whose values and ids are validated."""
+    inputs, frame = coordinate_names(preparation), _coordinates(features, preparation, keys)
     row = frame.agg(
         F.count(F.lit(1)).alias("count"),
         F.approx_count_distinct(F.xxhash64(*inputs)).alias("distinct"),
         F.array(*(F.min(name) for name in inputs)).alias("least"),
         F.array(*(F.max(name) for name in inputs)).alias("most"),
+        F.array(*(F.count_if(~(F.abs(name) <= MAX_MAGNITUDE)) for name in inputs)).alias("too_large"),
+        *id_figures(frame),
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
     if not row["count"]:
-        raise DataRefusedError(f"{estimator}.fit: there are no customers")
+        raise DataRefusedError(f"{caller}: there are no customers")
+    if any(row["too_large"]):
+        require_measurable(caller, _too_large(features, preparation))
+        prepared = zip(preparation.names, row["too_large"], strict=True)
+        require_measurable(f"{caller}, once prepared", dict(prepared))
     least, most = np.array(row["least"]), np.array(row["most"])
-    odd = ~(np.isfinite(least) & np.isfinite(most))
-    if odd.any():
-        named = ", ".join(name for name, is_odd in zip(prepared.names, odd, strict=True) if is_odd)
-        raise DataRefusedError(f"{estimator}.fit: {named} has values that are infinite or no number")
-    return Points(frame, prepared, keys, row["count"], row["distinct"], least, most)
+    small = [
+        feature.name for feature, width in zip(preparation.features, most - least, strict=True) if 0 < width < MIN_RANGE
+    ]
+    if small:
+        raise DataRefusedError(
+            f"{caller}: {', '.join(small)} has values that differ by less than {MIN_RANGE:g}, which distances can't "
+            "tell; take a smaller unit, or leave it out"
+        )
+    require_ids_given(caller, row["without_id"])
+    require_a_row_per_customer(caller, frame, rows=row["count"], ids=row["ids"])
+    return Points(frame, preparation, keys or inputs, row["count"], row["distinct"], least, most)
+
+
+def _too_large(features: DataFrame, preparation: Preparation) -> dict[str, int]:
+    """By column how many values can't be measured: components spread those of one column over all coordinates."""
+    counts = (F.count_if(F.expr(too_large(sql.number(name)))) for name in preparation.numbers)
+    row = features.agg(F.array(*counts).alias("counts")).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return dict(zip(preparation.numbers, row["counts"], strict=True))
+
+
+def _from_the_smallest(points: Points) -> Preparation:
+    """The preparation with columns that lie far from 0 counted from their smallest value; the same where none do."""
+    width = points.most - points.least
+    far = (np.maximum(abs(points.least), abs(points.most)) > OFFSET * width) & (width > 0)
+    if not far.any():
+        return points.preparation
+    features = [
+        replace(feature, center=lowest, missing=-lowest) if is_far and isinstance(feature, PreparedFeature) else feature
+        for feature, lowest, is_far in zip(points.preparation.features, points.least.tolist(), far, strict=True)
+    ]
+    return replace(points.preparation, features=tuple(features))
+
+
+def _nothing_to_cluster_on(caller: str, preparation: Preparation) -> ConfigurationError | DataRefusedError:
+    if not preparation.dropped:
+        return ConfigurationError(f"{caller} needs at least one feature; found none")
+    why = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped.items())
+    return DataRefusedError(f"{caller}: no feature tells the customers apart: {why}")
 
 
 def centroid_model(

@@ -16,6 +16,7 @@ from pyspark.sql.pandas.functions import arrow_udf
 
 from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.base import SegmentationModel, require_features
+from customer_segmentation.clustering.frames import MAX_MAGNITUDE, free_name
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import DRIVERS_TYPE
@@ -27,9 +28,9 @@ _SCORED_TYPE = f"best int, second int, confidence double, is_outlier boolean, {_
 
 
 Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""Takes features x n points, all finite, and tells of each point: the positions of the best and the second best segment
-among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function within a
-function, so that it is sent by its value."""
+"""Takes features x n points, none beyond 1e100, and tells of each point: the positions of the best and the second best
+segment among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function
+within a function, so that it is sent by its value."""
 
 
 def with_scores(
@@ -47,31 +48,34 @@ def with_scores(
     up to 1. `drivers` has the strongest positive ones; none where the sum is not positive.
 
     Args:
-        features: any frame with the features' columns, in natural units; a value that is infinite or no number counts
-            as missing.
+        features: any frame with the features' columns, in natural units. A customer with a value that is infinite or
+            beyond 1e100 is an outlier with confidence 0 and no drivers, in the segment that its other values tell.
         scorer: of the model.
         deviations: of each segment and feature, to measure the drivers' distances in; 1 where not given.
         more: further columns, as the SQL of a text that `{best}` stands in for the position of the segment.
 
     Raises:
         ConfigurationError: features of the model are not among the columns.
+        DataRefusedError: a feature is no number, or a name stands for several columns.
     """
     require_features(features, model.preparation)
+    present = features.columns
+    working = free_name(_SCORED, present)
     scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
     scoring = _scoring(scorer, _driving(model.segment_centers, scales))
     score = arrow_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-    prepared = (F.expr(feature.sql) for feature in model.preparation.features)
-    scored = features.withColumn(_SCORED, score(*prepared))
+    prepared = map(F.expr, model.preparation.measured(features))
+    scored = features.withColumn(working, score(*prepared))
     ids = sql.integers(model.segment_ids)
     told = {
-        c.SEGMENT_ID: f"{ids}[{_SCORED}.best]",
-        c.CONFIDENCE: f"{_SCORED}.confidence",
-        c.IS_OUTLIER: f"{_SCORED}.is_outlier",
-        c.SECOND_SEGMENT_ID: f"{ids}[{_SCORED}.second]" if model.k > 1 else "CAST(NULL AS INT)",
-        c.DRIVERS: _drivers(model.preparation),
-        **{name: text.format(best=f"{_SCORED}.best") for name, text in (more or {}).items()},
+        c.SEGMENT_ID: f"{ids}[{working}.best]",
+        c.CONFIDENCE: f"{working}.confidence",
+        c.IS_OUTLIER: f"{working}.is_outlier",
+        c.SECOND_SEGMENT_ID: f"{ids}[{working}.second]" if model.k > 1 else "CAST(NULL AS INT)",
+        c.DRIVERS: _drivers(model.preparation, working),
+        **{name: text.format(best=f"{working}.best") for name, text in (more or {}).items()},
     }
-    own = [F.col(sql.column(name)) for name in features.columns if name not in told]
+    own = [F.col(sql.column(name)) for name in present if name.lower() not in told]
     return scored.select(*own, *(F.expr(text).alias(name) for name, text in told.items()))
 
 
@@ -97,13 +101,14 @@ def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str
     reason = arrow_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
         reasoning, f"second int, {_DRIVERS_TYPE}"
     )
-    prepared = (F.expr(feature.sql) for feature in model.preparation.features)
+    working = free_name(_SCORED, features.columns)
+    prepared = map(F.expr, model.preparation.measured(features))
     ids = sql.integers(model.segment_ids)
     told = {
-        c.SECOND_SEGMENT_ID: F.expr(f"get({ids}, {_SCORED}.second)"),
-        c.DRIVERS: F.expr(_drivers(model.preparation)),
+        c.SECOND_SEGMENT_ID: F.expr(f"get({ids}, {working}.second)"),
+        c.DRIVERS: F.expr(_drivers(model.preparation, working)),
     }
-    return features.withColumn(_SCORED, reason(F.expr(position), *prepared)).withColumns(told).drop(_SCORED)
+    return features.withColumn(working, reason(F.expr(position), *prepared)).withColumns(told).drop(working)
 
 
 def by_distance(centers: np.ndarray, limits: np.ndarray) -> Scorer:
@@ -171,12 +176,18 @@ def _driving(centers: np.ndarray, scales: np.ndarray) -> _Driving:
 
 
 def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pa.Array]:
+    limit = MAX_MAGNITUDE
+
     def scored(*batch: pa.Array) -> pa.Array:
         points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
-        points[~np.isfinite(points)] = 0.0
+        measurable = np.abs(points) <= limit
+        points[~measurable] = 0.0
+        measured = measurable.all(axis=0)
         best, second, confidence, is_outlier = scorer(points)
-        told = {"best": best.astype(np.int32), "second": second.astype(np.int32), "confidence": confidence}
-        told |= {"is_outlier": is_outlier, **drive(points, best, second)}
+        told = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
+        told |= {"confidence": np.where(measured, confidence, 0.0), "is_outlier": is_outlier | ~measured}
+        told |= drive(points, best, second)
+        told["drivers"][~measured] = 0
         return pa.StructArray.from_arrays([pa.array(values) for values in told.values()], names=list(told))
 
     return scored
@@ -184,11 +195,12 @@ def _scoring(scorer: Scorer, drive: _Driving) -> Callable[..., pa.Array]:
 
 def _reasoning(centers: np.ndarray, drive: _Driving) -> Callable[..., pa.Array]:
     """Second segments, by position and -1 for none, and drivers, for points whose segment is known."""
+    limit = MAX_MAGNITUDE
 
     def reasoned(position: pa.Array, *batch: pa.Array) -> pa.Array:
         best = position.to_numpy(zero_copy_only=False)
         points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
-        points[~np.isfinite(points)] = 0.0
+        points[~(np.abs(points) <= limit)] = 0.0
         squared = ((points[None] - centers[:, :, None]) ** 2).sum(axis=1)
         inside = np.flatnonzero(best >= 0)
         squared[best[inside], inside] = np.inf
@@ -200,17 +212,17 @@ def _reasoning(centers: np.ndarray, drive: _Driving) -> Callable[..., pa.Array]:
     return reasoned
 
 
-def _drivers(preparation: Preparation) -> str:
-    """The array of structs that the scored drivers stand for, as SQL."""
+def _drivers(preparation: Preparation, working: str) -> str:
+    """The array of structs that the scored drivers in the working column stand for, as SQL."""
     names = [sql.text(feature.name) for feature in preparation.features]
     values = [feature.value for feature in preparation.features]
     structs = [
-        f"named_struct('feature', {_chosen(f'{_SCORED}.driver{rank}', names)}, 'value', "
-        f"{_chosen(f'{_SCORED}.driver{rank}', values)}, 'effect', {_SCORED}.effect{rank})"
+        f"named_struct('feature', {_chosen(f'{working}.driver{rank}', names)}, 'value', "
+        f"{_chosen(f'{working}.driver{rank}', values)}, 'effect', {working}.effect{rank})"
         for rank in range(DRIVERS)
     ]
     cases = (
-        f"WHEN {_SCORED}.drivers = {count} THEN array({', '.join(structs[:count])})"
+        f"WHEN {working}.drivers = {count} THEN array({', '.join(structs[:count])})"
         for count in reversed(range(1, DRIVERS + 1))
     )
     return f"CASE {' '.join(cases)} ELSE CAST(array() AS {DRIVERS_TYPE}) END"

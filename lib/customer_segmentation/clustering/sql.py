@@ -27,9 +27,19 @@ def column(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def number(column_name: str) -> str:
+    """A numeric column as a double; what is no number (NaN) is missing, as null is."""
+    return f"nanvl(CAST({column(column_name)} AS DOUBLE), CAST(NULL AS DOUBLE))"
+
+
+def category(column_name: str) -> str:
+    """A column of any type as text; null, NaN and an empty text are all empty."""
+    return f"coalesce(nullif(CAST({column(column_name)} AS STRING), 'NaN'), '')"
+
+
 def text(value: str) -> str:
-    """A string literal."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A string literal, in which Spark finds no `${variable}` to put in."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024") + "'"
 
 
 def total(terms: Iterable[str]) -> str:

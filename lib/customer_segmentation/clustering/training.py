@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import choose
+from customer_segmentation.clustering import choose, sql
 from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.coreset import coreset
 from customer_segmentation.clustering.fitting import Customers, fitted
@@ -63,7 +63,7 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     if not preparation.features:
         raise DataRefusedError("no feature tells the customers apart: " + _told(preparation.dropped))
     inputs = [prepared_name(name) for name in preparation.names]
-    points = preparation.transform(features).select(CUSTOMER_ID, *(f"`{name}`" for name in inputs))
+    points = preparation.transform(features).select(CUSTOMER_ID, *map(sql.column, inputs))
     with held(points) as kept:
         core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
         fit = fitted(Customers(features, kept, preparation, core), settings, seed=seed)

@@ -13,7 +13,7 @@ from customer_segmentation.clustering import checking, sql
 from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
 from customer_segmentation.clustering.dbscan.kernel import clusters, places
 from customer_segmentation.clustering.dbscan.knee import suggested_eps
-from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names, fingerprint, with_coordinates
+from customer_segmentation.clustering.dbscan.model import DBSCANModel, fingerprint
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
     COMPONENT,
@@ -29,11 +29,11 @@ from customer_segmentation.clustering.dbscan.workers import (
     order_of,
     routing,
 )
-from customer_segmentation.clustering.points import as_they_are, in_order
+from customer_segmentation.clustering.points import in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.holding import held, settled
 
 AT_ONCE = 1_000_000
@@ -87,7 +87,7 @@ class DBSCAN:
 
         Args:
             features: a row per customer, with `customer_id` to break ties by where there is one.
-            columns: numeric columns to cluster on as they are, without nulls.
+            columns: numeric columns to cluster on as they are; a missing value or NaN counts as 0.
             preparation: instead of columns, prepares the features first.
 
         Returns:
@@ -96,17 +96,14 @@ class DBSCAN:
 
         Raises:
             ConfigurationError: a parameter is out of range, or neither or both of columns and preparation are given.
-            DataRefusedError: there are no customers, or values that are not finite; no eps can be suggested.
+            DataRefusedError: there are no customers, columns that are no numbers or have values that can't be measured,
+                a customer with several rows; no eps can be suggested.
         """
         self._validate()
-        if (columns is None) == (preparation is None):
-            raise ConfigurationError("DBSCAN.fit needs either columns or a preparation")
-        prepared = preparation or as_they_are(columns or [])
-        if not prepared.features:
-            raise ConfigurationError("DBSCAN.fit needs at least one feature to cluster on")
-        names = coordinate_names(prepared)
-        with held(_distinct(with_coordinates(features, prepared), names)) as points:
-            count = _checked(points, names)
+        customers = points_of(features, columns=columns, preparation=preparation, estimator="DBSCAN")
+        names = customers.inputs
+        with held(_distinct(customers.frame, names)) as points:
+            count = points.count()
             sample = self._sample(points, names, count)
             eps = self._eps(points, sample, names)
             most = self.points_per_box * len(sample) / count
@@ -117,7 +114,7 @@ class DBSCAN:
                 segments, core = _by_tasks(points, boxes, names, eps, self.min_samples)
         return DBSCANModel(
             algorithm="dbscan",
-            preparation=prepared,
+            preparation=customers.preparation,
             segment_ids=tuple(range(1, len(segments.sizes) + 1)),
             eps_=eps,
             min_samples=self.min_samples,
@@ -165,21 +162,6 @@ def _distinct(prepared: DataFrame, names: list[str]) -> DataFrame:
     """The different points, with how many customers are there and the smallest of their ids."""
     smallest = [F.min(CUSTOMER_ID).alias(ID)] if CUSTOMER_ID in prepared.columns else []
     return prepared.groupBy(*names).agg(F.count(F.lit(1)).alias(WEIGHT), *smallest)
-
-
-def _checked(points: DataFrame, names: list[str]) -> int:
-    """How many points there are, all of them finite."""
-    odd = F.lit(False)
-    for name in names:
-        odd |= F.isnan(name) | (F.abs(name) == float("inf"))
-    row = points.agg(F.count(F.lit(1)), F.coalesce(F.sum(F.when(odd, F.col(WEIGHT))), F.lit(0))).first()
-    assert row is not None, "an aggregation without grouping has one row"
-    count, refused = row
-    if not count:
-        raise DataRefusedError("there are no customers to cluster")
-    if refused:
-        raise DataRefusedError(f"{refused} customers have features that are not finite: fill them or leave them out")
-    return int(count)
 
 
 @dataclass(frozen=True)

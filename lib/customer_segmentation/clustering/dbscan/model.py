@@ -28,15 +28,14 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.frames import free_name
+from customer_segmentation.clustering.preparation import coordinate_names
 from customer_segmentation.clustering.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 
 BYTES_TO_EACH_TASK = 64 << 20
 """Core points up to this size go to every task; with more, customers go to the boxes that have their core points."""
-
-_POSITION = "_position"
 
 
 @dataclass(frozen=True)
@@ -99,26 +98,34 @@ class DBSCANModel(SegmentationModel):
         the different points of the frame are sent to boxes and joined back.
 
         Args:
-            features: any frame with the features' columns, in natural units. A value that is not finite makes noise.
+            features: any frame with the features' columns, in natural units. A customer with a value that is
+                infinite, or beyond 1e100, is noise.
 
         Raises:
             ConfigurationError: features of the model are not among the columns, or the model has no core points.
+            DataRefusedError: a feature is no number, or a name stands for several columns.
         """
         require_features(features, self.preparation)
-        prepared = with_coordinates(features, self.preparation)
+        added = (c.SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER, c.SECOND_SEGMENT_ID, c.DRIVERS)
+        present = features.columns
+        own = [sql.column(name) for name in present if name.lower() not in added]
+        point, found = free_name("_point", present), free_name("_found", present)
+        named = zip(self.preparation.measured(features), self._names, strict=True)
+        coordinates = F.struct(*(F.expr(value).alias(name) for value, name in named))
+        prepared = features.withColumn(point, coordinates)
         small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BYTES_TO_EACH_TASK
-        found = self._assigned_by_task(prepared) if small else self._assigned_by_box(prepared)
+        by = self._assigned_by_task if small else self._assigned_by_box
         ids = sql.integers(self.segment_ids) if self.k else "CAST(array() AS ARRAY<INT>)"
         told = {
-            c.SEGMENT_ID: F.expr(f"coalesce(get({ids}, _found.segment - 1), {c.NOISE_ID})"),
-            c.CONFIDENCE: F.col("_found.confidence"),
-            c.IS_OUTLIER: F.col("_found.segment") < 0,
-            _POSITION: F.expr("if(_found.segment < 0, -1, _found.segment - 1)"),
+            c.SEGMENT_ID: f"coalesce(get({ids}, {found}.segment - 1), {c.NOISE_ID})",
+            c.CONFIDENCE: f"{found}.confidence",
+            c.IS_OUTLIER: f"{found}.segment < 0",
         }
-        explained = with_reasons(found.withColumns(told), self, position=_POSITION)
-        added = (c.SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER, c.SECOND_SEGMENT_ID, c.DRIVERS)
-        own = (sql.column(name) for name in features.columns if name not in added)
-        return explained.select(*own, *added)
+        position = f"if({found}.segment < 0, -1, {found}.segment - 1)"
+        explained = with_reasons(by(prepared, point, found), self, position=position)
+        return explained.select(
+            *own, *(F.expr(told[name]).alias(name) if name in told else F.col(name) for name in added)
+        )
 
     def labels(self, points: np.ndarray) -> np.ndarray:
         """The position of each prepared point's segment, -1 for noise. For few core points: it collects them."""
@@ -155,11 +162,11 @@ class DBSCANModel(SegmentationModel):
     def _names(self) -> list[str]:
         return coordinate_names(self.preparation)
 
-    def _assigned_by_task(self, prepared: DataFrame) -> DataFrame:
+    def _assigned_by_task(self, prepared: DataFrame, point: str, found: str) -> DataFrame:
         points, order, segments = self._collected
         by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
         assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
-        return prepared.withColumn("_found", assign(F.struct(*self._names)))
+        return prepared.withColumn(found, assign(F.col(point)))
 
     @cached_property
     def _collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,21 +176,23 @@ class DBSCANModel(SegmentationModel):
         by = np.lexsort(points.T[::-1])
         return points[by], order_of(table, self._names)[by], np.asarray(table.column(SEGMENT))[by]
 
-    def _assigned_by_box(self, prepared: DataFrame) -> DataFrame:
+    def _assigned_by_box(self, prepared: DataFrame, point: str, found: str) -> DataFrame:
         names, boxes = self._names, self.boxes_
-        point = ", ".join(f"`{name}` double" for name in names)
+        types = ", ".join(f"`{name}` double" for name in names)
         core = self.core_points
         columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in core.schema.fields)
-        asked = prepared.select(*names).distinct().mapInArrow(routing_home(boxes, names), f"{point}, {BOX} int")
+        different = prepared.select(f"{point}.*").distinct()
+        asked = different.mapInArrow(routing_home(boxes, names), f"{types}, {BOX} int")
         known = core.mapInArrow(routing_known(boxes, names, self.eps_), f"{columns}, {BOX} int")
         parts = boxes.count
         together = asked.repartition(parts, BOX).groupBy(BOX).cogroup(known.repartition(parts, BOX).groupBy(BOX))
-        found = together.applyInArrow(
-            assigning_in_box(names, self.eps_), f"{point}, {SEGMENT} int, _confidence double"
+        assigned = together.applyInArrow(
+            assigning_in_box(names, self.eps_), f"{types}, {SEGMENT} int, _confidence double"
         ).select(
-            *names, F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias("_found")
+            F.struct(*names).alias(point),
+            F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias(found),
         )
-        return prepared.join(found, names, "left")
+        return prepared.join(assigned, point, "left")
 
     def to_dict(self) -> dict[str, Any]:
         """All but the core points."""
@@ -234,17 +243,6 @@ class DBSCANModel(SegmentationModel):
         except AnalysisException as error:
             raise ConfigurationError(f"{path} holds no core points of a DBSCAN model: {error}") from None
         return model.with_core_points(core_points)
-
-
-def coordinate_names(preparation: Preparation) -> list[str]:
-    """The columns that hold the prepared features."""
-    return [f"_x{j}" for j in range(len(preparation.features))]
-
-
-def with_coordinates(frame: DataFrame, preparation: Preparation) -> DataFrame:
-    """The frame with its prepared features as columns."""
-    names = coordinate_names(preparation)
-    return frame.selectExpr("*", *(f"{f.sql} AS {name}" for name, f in zip(names, preparation.features, strict=True)))
 
 
 def fingerprint(core_points: DataFrame) -> tuple[int, int]:

@@ -3,8 +3,9 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.dbscan.model import DBSCANModel, coordinate_names
+from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import RANK, SEGMENT
+from customer_segmentation.clustering.preparation import coordinate_names
 from customer_segmentation.contract import columns as c
 
 

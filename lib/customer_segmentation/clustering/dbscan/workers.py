@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.boxes import Boxes, routed, shared_halo
 from customer_segmentation.clustering.dbscan.kernel import clusters, nearest, places
+from customer_segmentation.clustering.frames import MAX_MAGNITUDE
 
 ID, RANK, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",
@@ -148,7 +149,7 @@ def assigned(
     tree: cKDTree, points: np.ndarray, order: np.ndarray, segments: np.ndarray, queried: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The segment of each queried point, -1 where no core point is within eps, and the confidence."""
-    finite = np.isfinite(queried).all(axis=1)
+    finite = (np.abs(queried) <= MAX_MAGNITUDE).all(axis=1)
     segment, confidence = np.full(len(queried), -1, dtype=np.int32), np.zeros(len(queried))
     asked = queried[finite]
     found = nearest(tree, points, order, asked, eps) if len(points) else np.full(len(asked), -1)

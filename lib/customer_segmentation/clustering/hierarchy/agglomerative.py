@@ -52,7 +52,7 @@ class AgglomerativeClustering:
 
         Args:
             features: a row per customer, with `customer_id` to sample by where there is one.
-            columns: numeric columns to cluster on as they are; a missing value counts as 0.
+            columns: numeric columns to cluster on as they are; a missing value or NaN counts as 0.
             preparation: instead of columns, prepares the features first.
 
         Returns:

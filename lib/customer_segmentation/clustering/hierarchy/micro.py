@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
+from customer_segmentation.clustering import sql
 from customer_segmentation.clustering.layout import hashed_share
 from customer_segmentation.clustering.points import Points
 from customer_segmentation.clustering.rounding import rounded
@@ -88,7 +89,7 @@ def with_site(points: DataFrame, columns: Sequence[str], sites: np.ndarray, *, n
         return pa.array(trees[0].query(points)[1].astype(np.int32))
 
     told = arrow_udf(nearest, "int")  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-    return points.withColumn(name, told(*(F.col(f"`{column}`") for column in columns)))
+    return points.withColumn(name, told(*(F.col(sql.column(column)) for column in columns)))
 
 
 def sites_of(sample: np.ndarray, count: int) -> np.ndarray:

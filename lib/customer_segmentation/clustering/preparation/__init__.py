@@ -4,7 +4,22 @@
 learnt from all rows, and `whole` the preparation itself.
 """
 
-from customer_segmentation.clustering.preparation.features import Blended, Indicator, Prepared, PreparedFeature
-from customer_segmentation.clustering.preparation.whole import Preparation, prepared_name
+from customer_segmentation.clustering.preparation.features import (
+    Blended,
+    Indicator,
+    Prepared,
+    PreparedFeature,
+    measured_sql,
+)
+from customer_segmentation.clustering.preparation.whole import Preparation, coordinate_names, prepared_name
 
-__all__ = ["Blended", "Indicator", "Preparation", "Prepared", "PreparedFeature", "prepared_name"]
+__all__ = [
+    "Blended",
+    "Indicator",
+    "Preparation",
+    "Prepared",
+    "PreparedFeature",
+    "coordinate_names",
+    "measured_sql",
+    "prepared_name",
+]

@@ -1,11 +1,12 @@
 """One prepared column: the numbers that make it, its SQL, and its inverse."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.frames import too_large
 from customer_segmentation.clustering.preparation import shapes
 
 
@@ -16,7 +17,7 @@ class PreparedFeature:
     prepared = (f(value) - center) / scale, where value is held between `low` and `high`, f is the signed logarithm
     sign(x) ln(1 + |x|), the Yeo-Johnson transform or nothing, and a weight is part of the scale.
 
-    name: the feature, a numeric column.
+    name: the feature, a numeric column; true and false count as 1 and 0, NaN as missing.
     log: f is the signed logarithm.
     spread: standard deviation of the prepared values at the fit, to tell effects in.
     power: f is the Yeo-Johnson transform with this lambda; None: it is not.
@@ -51,7 +52,7 @@ class PreparedFeature:
     @property
     def value(self) -> str:
         """The value in natural units, as Spark SQL: a double."""
-        return f"CAST({sql.column(self.name)} AS DOUBLE)"
+        return sql.number(self.name)
 
     @property
     def shaped(self) -> str:
@@ -80,7 +81,7 @@ class Indicator:
     a weight. In natural units it is a share of customers.
 
     name: such as city=Bonn.
-    attribute: the column, of any type; a missing value counts as an empty text.
+    attribute: the column, of any type; a missing value, NaN among them, counts as an empty text.
     values: the texts that make it 1.
     others: they make it 0 instead, and all others 1.
     """
@@ -109,7 +110,7 @@ class Indicator:
         """1 or 0, as Spark SQL: a double."""
         told = ", ".join(sql.text(value) for value in self.values)
         isin = "NOT IN" if self.others else "IN"
-        return f"CAST(coalesce(CAST({sql.column(self.attribute)} AS STRING), '') {isin} ({told}) AS DOUBLE)"
+        return f"CAST({sql.category(self.attribute)} {isin} ({told}) AS DOUBLE)"
 
     @property
     def sql(self) -> str:
@@ -175,9 +176,25 @@ Prepared = PreparedFeature | Indicator | Blended
 """Any prepared column: name, column, value, sql, spread, natural."""
 
 
+def measured_sql(feature: Prepared, others: Iterable[str] = ()) -> str:
+    """The prepared value as Spark SQL, but infinity where the value itself can't be measured.
+
+    Bounds and transforms would make an ordinary value of it.
+
+    Args:
+        others: further numeric columns whose values must be measurable.
+    """
+    own = feature.own if isinstance(feature, Blended) else feature
+    values = [] if isinstance(own, Indicator) else [own.value]
+    unmeasurable = [too_large(value) for value in (*values, *map(sql.number, others))]
+    if not unmeasurable:
+        return feature.sql
+    return f"(CASE WHEN {' OR '.join(unmeasurable)} THEN CAST('Infinity' AS DOUBLE) ELSE {feature.sql} END)"
+
+
 def shaped_sql(name: str, *, log: bool, power: float | None, low: float | None, high: float | None) -> str:
     """A column's value, held between bounds and with its skew taken off, as Spark SQL."""
-    value = f"CAST({sql.column(name)} AS DOUBLE)"
+    value = sql.number(name)
     # greatest and least pass over nulls, so they would make a missing value the bound.
     if low is not None:
         value = f"(CASE WHEN {value} < {sql.double(low)} THEN {sql.double(low)} ELSE {value} END)"

@@ -1,19 +1,21 @@
 """Learns a preparation's numbers from all rows, each from an aggregation that does not depend on the rows' order."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import sql
+from customer_segmentation.clustering import frames, sql
 from customer_segmentation.clustering.preparation.components import Components
 from customer_segmentation.clustering.preparation.features import Indicator, PreparedFeature, shaped_sql
 from customer_segmentation.clustering.preparation.shapes import likeliest_power
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a normal distribution in standard deviations."""
@@ -21,6 +23,13 @@ SAMPLE = 20_000
 """Customers that a lambda is found on."""
 SAME = 1e-9
 """How near to 1 a correlation is taken for 1."""
+CALLER = "Preparation.fit"
+HAIR = 1e-9
+"""An interquartile range below this part of the standard deviation is the rounding of equal values."""
+OFFSET = 1e4
+"""Values further from 0 than so many times their range, or a centre so many scales: nine digits tell too little."""
+TRANSFORM_ROUNDING = 1e-12
+"""Transformed values that differ by no more than this part of their size differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,15 @@ class Recipe:
     seed: int
 
     def __post_init__(self) -> None:
+        frames.require_names(CALLER, self.columns)
+        frames.require_names(CALLER, self.attributes, kind="attributes")
         known = {*self.columns, *self.attributes}
+        for argument, names in (("skewed", self.logs), ("powered", self.powered)):
+            unknown = sorted(names - set(self.columns))
+            if unknown:
+                raise ConfigurationError(
+                    f"{argument} has {', '.join(unknown)}, which is not among the columns {', '.join(self.columns)}"
+                )
         if self.scaling not in ("robust", "standard"):
             raise ConfigurationError(f"scaling must be robust or standard; found {self.scaling!r}")
         if self.winsorise is not None and not 0 <= self.winsorise[0] < self.winsorise[1] <= 1:
@@ -73,22 +90,26 @@ Learnt = tuple[tuple[PreparedFeature | Indicator, ...], dict[str, str], Componen
 
 
 def learnt(frame: DataFrame, recipe: Recipe) -> Learnt:
-    """The prepared features, those dropped with why, and the components where a share of variance is asked for."""
+    """The prepared features, those dropped with why, and the components where a share of variance is asked for.
+
+    Raises:
+        ConfigurationError: columns are not there.
+        DataRefusedError: there are no customers; columns are no numbers, or have values that can't be measured.
+    """
+    frames.require_columns(CALLER, frame, numbers=recipe.columns, others=recipe.attributes)
     shapes = _shapes(frame, recipe)
     found = _statistics(frame, shapes)
     features: list[PreparedFeature | Indicator] = []
     dropped: dict[str, str] = {}
     for name in recipe.columns:
-        told = found[name]
-        if told["least"] is None:
-            dropped[name] = "has no values"
-        elif told["least"] == told["most"]:
-            dropped[name] = "has the same value for every customer"
+        why = _uninformative(shapes[name], found[name])
+        if why is None:
+            features.append(_prepared(name, shapes[name], found[name], recipe))
         else:
-            features.append(_prepared(name, shapes[name], told, recipe))
+            dropped[name] = why
     features = _without_duplicates(frame, features, dropped)
     for attribute in recipe.attributes:
-        indicators = _indicators(frame, attribute, recipe)
+        indicators = _indicators(frame, attribute, recipe, taken=[feature.name for feature in features])
         features += indicators
         if not indicators:
             dropped[attribute] = "has the same value for every customer"
@@ -103,12 +124,18 @@ def _shapes(frame: DataFrame, recipe: Recipe) -> dict[str, _Shape]:
     if recipe.winsorise is not None and recipe.columns:
         quantiles = F.array(*(F.lit(float(quantile)) for quantile in recipe.winsorise))
         row = frame.agg(
-            *(F.percentile(F.expr(_value(name)), quantiles).alias(f"q_{i}") for i, name in enumerate(recipe.columns))
+            *(
+                F.percentile(F.expr(sql.number(name)), quantiles).alias(f"q_{i}")
+                for i, name in enumerate(recipe.columns)
+            ),
+            *(_too_large(name).alias(f"n_{i}") for i, name in enumerate(recipe.columns)),
         ).first()
         assert row is not None, "an aggregation without grouping has one row"
+        frames.require_measurable(CALLER, {name: row[f"n_{i}"] for i, name in enumerate(recipe.columns)})
         for i, name in enumerate(recipe.columns):
             if row[f"q_{i}"] is not None:
-                low, high = rounded(np.array(row[f"q_{i}"])).tolist()
+                low, high = row[f"q_{i}"]
+                low, high = _center(low, high - low), _center(high, high - low)
                 bounds[name] = (low, high)
     powers = _powers(frame, recipe, bounds)
     return {name: _Shape(name in recipe.logs, powers.get(name), *bounds[name]) for name in recipe.columns}
@@ -133,21 +160,53 @@ def _powers(
         .toPandas()
         .to_numpy(dtype=float)
     )
+    rows = np.where(np.abs(rows) <= frames.MAX_MAGNITUDE, rows, np.nan)
     found = {name: likeliest_power(rows[:, i]) for i, name in enumerate(names)}
     return {name: None if power is None else float(rounded(power)) for name, power in found.items()}
 
 
-def _statistics(frame: DataFrame, shapes: Mapping[str, _Shape]) -> dict[str, Row]:
+def _statistics(frame: DataFrame, shapes: Mapping[str, _Shape]) -> dict[str, dict[str, Any]]:
     if not shapes:
         return {}
-    told = frame.agg(*(_figures(name, shape, f"s_{i}") for i, (name, shape) in enumerate(shapes.items()))).first()
-    assert told is not None, "an aggregation without grouping has one row"
-    return {name: told[f"s_{i}"] for i, name in enumerate(shapes)}
+    row = frame.agg(
+        F.count(F.lit(1)).alias("rows"),
+        *(_figures(name, shape, f"s_{i}") for i, (name, shape) in enumerate(shapes.items())),
+    ).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    if not row["rows"]:
+        raise DataRefusedError(f"{CALLER}: there are no customers")
+    found = {name: row[f"s_{i}"].asDict() for i, name in enumerate(shapes)}
+    frames.require_measurable(CALLER, {name: figures["too_large"] for name, figures in found.items()})
+    return _with_exact_means(frame, shapes, found)
 
 
-def _figures(name: str, shape: _Shape, alias: str) -> Any:
-    value = F.expr(shaped_sql(name, log=shape.log, power=shape.power, low=shape.low, high=shape.high))
+def _with_exact_means(
+    frame: DataFrame, shapes: Mapping[str, _Shape], found: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The figures with means that keep the digits of values far from 0; an aggregation where there are such values."""
+    far = {
+        name: figures["least"]
+        for name, figures in found.items()
+        if figures["least"] is not None
+        and max(abs(figures["least"]), abs(figures["most"])) > OFFSET * (figures["most"] - figures["least"]) > 0
+    }
+    if not far:
+        return dict(found)
+    above = (F.expr(_shaped(name, shapes[name])) - F.lit(lowest) for name, lowest in far.items())
+    row = frame.agg(*(F.avg(value).alias(f"m_{i}") for i, value in enumerate(above))).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    means = {name: {"mean": lowest + row[f"m_{i}"]} for i, (name, lowest) in enumerate(far.items())}
+    return {name: {**figures, **means.get(name, {})} for name, figures in found.items()}
+
+
+def _too_large(name: str) -> Column:
+    return F.count_if(F.expr(frames.too_large(sql.number(name))))
+
+
+def _figures(name: str, shape: _Shape, alias: str) -> Column:
+    value = F.expr(_shaped(name, shape))
     return F.struct(
+        _too_large(name).alias("too_large"),
         F.min(value).alias("least"),
         F.max(value).alias("most"),
         F.percentile(value, F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75))).alias("quartiles"),
@@ -156,20 +215,49 @@ def _figures(name: str, shape: _Shape, alias: str) -> Any:
     ).alias(alias)
 
 
-def _prepared(name: str, shape: _Shape, found: Row, recipe: Recipe) -> PreparedFeature:
+def _shaped(name: str, shape: _Shape) -> str:
+    return shaped_sql(name, log=shape.log, power=shape.power, low=shape.low, high=shape.high)
+
+
+def _uninformative(shape: _Shape, figures: Mapping[str, Any]) -> str | None:
+    """Why a feature tells no customers apart; None where it does."""
+    lowest, highest = figures["least"], figures["most"]
+    if lowest is None:
+        return "has no values"
+    if lowest == highest:
+        return "has the same value for every customer"
+    if not math.isfinite(lowest) or not math.isfinite(highest):
+        return "has no finite values once transformed"
+    if highest - lowest < frames.MIN_RANGE:
+        return f"has values that differ by less than {frames.MIN_RANGE:g}: take a smaller unit"
+    transformed = shape.log or shape.power is not None
+    if transformed and highest - lowest <= TRANSFORM_ROUNDING * max(abs(lowest), abs(highest)):
+        return "has the same value for every customer once transformed: take it as it is, or subtract what all share"
+    return None
+
+
+def _prepared(name: str, shape: _Shape, found: Mapping[str, Any], recipe: Recipe) -> PreparedFeature:
     low, median, high = found["quartiles"]
     deviation = float(rounded(found["deviation"]))
     if recipe.scaling == "robust":
-        center, scale = float(rounded(median)), float(rounded(high - low)) or float(rounded(deviation * IQR_OF_NORMAL))
+        scale = float(rounded(high - low))
+        if scale <= HAIR * deviation:
+            scale = float(rounded(deviation * IQR_OF_NORMAL))
+        center = _center(median, scale)
         missing = 0.0
     else:
-        center, scale = float(rounded(found["mean"])), deviation
+        center, scale = _center(found["mean"], deviation), deviation
         missing = float(rounded((median - center) / scale)) * recipe.weights.get(name, 1.0)
     scale /= recipe.weights.get(name, 1.0)
     spread = float(rounded(found["deviation"] / scale))
     return PreparedFeature(
         name, shape.log, center, scale, spread, power=shape.power, low=shape.low, high=shape.high, missing=missing
     )
+
+
+def _center(value: float, scale: float) -> float:
+    """The value to nine significant digits; to all where it lies so far from 0, for its scale, that nine move it."""
+    return float(rounded(value)) if abs(value) <= OFFSET * scale else value
 
 
 def _without_duplicates(
@@ -206,11 +294,12 @@ def _moments(frame: DataFrame, features: Sequence[PreparedFeature | Indicator]) 
     return rounded(np.array([told[f"m_{i}"] for i in range(d)])), covariance
 
 
-def _indicators(frame: DataFrame, attribute: str, recipe: Recipe) -> list[PreparedFeature | Indicator]:
+def _indicators(
+    frame: DataFrame, attribute: str, recipe: Recipe, *, taken: Collection[str]
+) -> list[PreparedFeature | Indicator]:
     """A column for each of the most frequent values, ties by the text, and one for all others where there are more."""
-    text = f"coalesce(CAST({sql.column(attribute)} AS STRING), '')"
     counted = (
-        frame.groupBy(F.expr(text).alias("value"))
+        frame.groupBy(F.expr(sql.category(attribute)).alias("value"))
         .agg(F.count(F.lit(1)).alias("customers"))
         .orderBy(F.desc("customers"), "value")
         .limit(recipe.categories + 1)
@@ -224,21 +313,19 @@ def _indicators(frame: DataFrame, attribute: str, recipe: Recipe) -> list[Prepar
     scale = 2**0.5 / recipe.weights.get(attribute, 1.0)
     names: dict[str, tuple[tuple[str, ...], bool, float]] = {}
     for value, customers in top:
-        names[_named(attribute, value or "(none)", names)] = ((value,), False, customers / rows)
+        names[_named(attribute, value or "(none)", names, taken)] = ((value,), False, customers / rows)
     if not every:
         share = 1 - sum(customers for _, customers in top) / rows
-        names[_named(attribute, "(other)", names)] = (tuple(value for value, _ in top), True, share)
+        names[_named(attribute, "(other)", names, taken)] = (tuple(value for value, _ in top), True, share)
     return [
         Indicator(name, attribute, values, others, scale, float(rounded((share * (1 - share)) ** 0.5 / scale)))
         for name, (values, others, share) in names.items()
     ]
 
 
-def _named(attribute: str, value: str, taken: Mapping[str, Any]) -> str:
-    """A name that is a column's name as it stands, and told apart from those taken."""
-    plain = f"{attribute}={value}".translate({ord("."): " ", ord("`"): "'"})[:100]
-    return plain if plain not in taken else f"{plain} ({len(taken)})"
-
-
-def _value(name: str) -> str:
-    return f"CAST({sql.column(name)} AS DOUBLE)"
+def _named(attribute: str, value: str, others: Collection[str], features: Collection[str]) -> str:
+    """A name that is a column's name as it stands, and not that of another value or feature, case aside."""
+    plain = f"{attribute}={value}".translate({ord("."): " ", ord("`"): "'"}).replace("${", "$(")[:100]
+    taken = {name.lower() for name in (*others, *features)}
+    numbered = (f"{plain} ({number})" for number in itertools.count(len(others)))
+    return next(name for name in itertools.chain([plain], numbered) if name.lower() not in taken)

@@ -9,9 +9,17 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering import sql
+from customer_segmentation.clustering.frames import numeric_columns
 from customer_segmentation.clustering.preparation import learning
 from customer_segmentation.clustering.preparation.components import Components
-from customer_segmentation.clustering.preparation.features import Blended, Prepared, heard, told
+from customer_segmentation.clustering.preparation.features import (
+    Blended,
+    Indicator,
+    Prepared,
+    heard,
+    measured_sql,
+    told,
+)
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,30 @@ class Preparation:
         """The columns that a frame needs, each once."""
         return list(dict.fromkeys(feature.column for feature in self.features))
 
+    @property
+    def numbers(self) -> list[str]:
+        """The columns among the inputs that must be numbers; the others are attributes of any type."""
+        return list(dict.fromkeys(one.column for one in self._own if not isinstance(one, Indicator)))
+
     def stage(self) -> SQLTransformer:
         """The preparation as a Spark ML stage: adds a column z_NAME for each feature."""
         return SQLTransformer(statement=f"SELECT *, {', '.join(self._columns())} FROM __THIS__")
 
     def transform(self, frame: DataFrame) -> DataFrame:
-        """The frame with a column z_NAME for each feature."""
-        return frame.selectExpr("*", *self._columns())
+        """The frame with a column z_NAME for each feature, in place of columns of such names."""
+        prepared = {prepared_name(name).lower() for name in self.names}
+        present = frame.columns
+        kept = [sql.column(name) for name in present if name.lower() not in prepared]
+        return frame.selectExpr(*(["*"] if len(kept) == len(present) else kept), *self._columns())
+
+    def measured(self, frame: DataFrame) -> list[str]:
+        """The prepared values as Spark SQL, by feature, for an assignment of the frame's customers.
+
+        One at least is infinite for a customer with a value that is infinite or beyond 1e100: in a feature, or in one
+        that was left out of the preparation because it told nothing new, which of such a value is not true.
+        """
+        dropped = numeric_columns(frame, self.dropped)
+        return [measured_sql(one, () if i else dropped) for i, one in enumerate(self.features)]
 
     def subset(self, names: Iterable[str]) -> "Preparation":
         """The preparation of these features only, not seen through components; names that were dropped stay told."""
@@ -114,11 +139,14 @@ class Preparation:
             seed: of the sample for Yeo-Johnson.
 
         Returns:
-            The preparation. Features with one value only, and features that are a straight line of another one once
-            prepared (|correlation| = 1), are dropped and told in `dropped`.
+            The preparation. Features without values, with one value only, and features that are a straight line of
+            another one once prepared (|correlation| = 1), are dropped and told in `dropped`. NaN is a missing value,
+            as null is.
 
         Raises:
-            ConfigurationError: an argument is out of range.
+            ConfigurationError: an argument is out of range, or a column is not there.
+            DataRefusedError: there are no customers; a feature is no number, or has values that are infinite or beyond
+                1e100; a name stands for several columns.
         """
         recipe = learning.Recipe(
             columns=tuple(columns),
@@ -141,6 +169,11 @@ class Preparation:
 
     def _columns(self) -> list[str]:
         return [f"{feature.sql} AS {sql.column(prepared_name(feature.name))}" for feature in self.features]
+
+
+def coordinate_names(preparation: Preparation) -> list[str]:
+    """Working names for the columns that hold the prepared features, whatever the features are called."""
+    return [f"_x{j}" for j in range(len(preparation.features))]
 
 
 def prepared_name(name: str) -> str:
