@@ -294,6 +294,12 @@ class Checks(Section):
         return self.severity.get(reason, "warn" if reason in ONLY_NOTED else "reject")
 
 
+class Ingest(Section):
+    """How the sources of order lines are read."""
+
+    reload: bool = False
+
+
 class Windows(Section):
     """Days before the as-of date that the trend features look at, each as many again before them."""
 
@@ -466,6 +472,7 @@ class Config(Section):
     sources: Sources | None = None
     tables: Tables = Tables()
     checks: Checks = Checks()
+    ingest: Ingest = Ingest()
     features: Features = Features()
     clustering: Clustering = Clustering()
     report: Report = Report()

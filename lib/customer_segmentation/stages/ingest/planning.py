@@ -167,6 +167,8 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
     for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS):
         if not run.warehouse.exists(table):
             return f"{table.name} is no longer there"
+    if run.config.ingest.reload:
+        return "ingest.reload is set"
     if log.committed.rules_version != RULES_VERSION:
         return "this release reads lines by other rules"
     if log.committed.definition != snapshot.definition:
