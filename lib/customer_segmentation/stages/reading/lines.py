@@ -78,7 +78,7 @@ class OrderLines:
             for source, frame in self._frames:
                 if source.where is not None:
                     out.append(Observation())
-                    frame = frame.observe(out[-1], F.count_if(left_out(source)).alias("n"))
+                    frame = frame.observe(out[-1], F.count_if(left_out(source, rows=frame)).alias("n"))
                 lines.append(kept.enter_context(held(checked_lines(self._spark, frame, source, self._checks))))
             judged = sum(frame.count() for frame in lines)
             yield KeptLines(lines, self._checks, judged, sum(one.get["n"] for one in out))
