@@ -9,6 +9,7 @@ among numbers is read as an exact decimal, as the source writes its numbers. Fun
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -144,7 +145,7 @@ def columns_of(text: str) -> tuple[str, ...]:
         return ()
     variables = {variable.name.lower() for function in parsed.find_all(exp.Lambda) for variable in function.expressions}
     names: dict[str, None] = {}
-    for column in parsed.find_all(exp.Column):
+    for column in parsed.find_all(exp.Column, bfs=False):
         first = column.parts[0]
         parent = column.parent
         is_unit = isinstance(parent, exp.Anonymous) and parent.name.lower() in WITH_UNIT and column.arg_key != "this"
@@ -434,11 +435,14 @@ class _Rewriter:
         return exp.Anonymous(this="replace", expressions=[text, *signs])
 
     def _as_numbers(self, nodes: Iterable[exp.Expr]) -> list[exp.Expr]:
-        numbers = []
+        numbers: list[exp.Expr] = []
         for node in nodes:
             kind = self._kind(node)
             if kind == "text":
                 self.changed = True
+                if isinstance(node, exp.Literal) and node.this.isdecimal():
+                    numbers.append(exp.Literal.number(node.this))
+                    continue
                 sql = self._number_sql(node.sql(dialect=_DIALECT))
                 made = exp.Paren(this=_DIALECT.parse_into(exp.Condition, sql)[0])
                 numbers.append(self._noted(made, [node]))
@@ -451,6 +455,8 @@ class _Rewriter:
     def _as_time(self, node: exp.Expr) -> exp.Expr:
         kind = self._kind(node)
         if kind == "text":
+            if isinstance(node, exp.Literal) and _is_iso(node.this):
+                return node  # as it is, Spark compares it with a column where that lies
             self.changed = True
             return self._noted(_cast(node, "timestamp"), [node])
         if kind is None:
@@ -536,6 +542,14 @@ def _kind_of_name(name: str) -> str | None:
 def _is_meant_to_try(node: exp.Cast) -> bool:
     """Whether somebody wrote try_cast."""
     return bool(node.args.get("safe"))
+
+
+def _is_iso(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _cast(node: exp.Expr, to: str) -> exp.Expr:

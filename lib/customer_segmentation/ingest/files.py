@@ -54,7 +54,6 @@ class Group:
     """Files that Spark reads in one go.
 
     reader: with all options.
-    files: None for whatever the source's path stands for.
     names: what the columns of the files are called in the rows, where that differs.
     schema: of the files; None where Spark finds it out.
     signs: characters to put right in every text, see `sniffing.single_byte_signs`.
@@ -63,23 +62,23 @@ class Group:
     """
 
     reader: DataFrameReader
-    files: Sequence[str] | None
+    files: Sequence[str]
     names: Mapping[str, str] = field(default_factory=dict)
     schema: StructType | None = None
     signs: Mapping[str, str] = field(default_factory=dict)
     nanoseconds: Mapping[str, bool] = field(default_factory=dict)
     has_corrupt: bool = False
 
-    def rows(self, reader: DataFrameReader, path: str | list[str], *more: Column) -> DataFrame:
+    def rows(self, reader: DataFrameReader, paths: list[str], *more: Column) -> DataFrame:
         """The rows of the files and more columns of them."""
         schema = self.schema
         if self.has_corrupt:
             # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-            found = schema or reader.load(path).schema
+            found = schema or reader.load(paths).schema
             columns = [StructField(column.name, column.dataType) for column in found.fields if column.name != CORRUPT]
             schema = StructType(columns).add(CORRUPT, StringType())
             reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
-        frame = (reader if schema is None else reader.schema(schema)).load(path)
+        frame = (reader if schema is None else reader.schema(schema)).load(paths)
         return frame.select(
             *(self._value(f.name, f.dataType).alias(self._name(f.name)) for f in frame.schema.fields),
             *more,
@@ -415,7 +414,7 @@ def _as_text_too(value: Column, type_: DataType, decimal_comma: bool) -> Column:
 
 
 def _first(group: Group) -> str:
-    return group.files[0] if group.files else "a file"
+    return group.files[0]
 
 
 def _encoding(options: Mapping[str, str]) -> str | None:

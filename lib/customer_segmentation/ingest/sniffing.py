@@ -26,6 +26,9 @@ from customer_segmentation.ingest.values import INVISIBLE
 _MAX_FILES = 10_000
 _MAX_FILES_ELSEWHERE = 20
 _HEAD = 1 << 20
+_SHORT_HEAD = 1 << 16
+_LONG_HEADS = 64
+"""So many files are looked at for `_HEAD` bytes; what is to be seen in a header the others show in `_SHORT_HEAD`."""
 _MAX_RECORD_LINES = 200
 
 _OPENED_BY_NAME: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -54,6 +57,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 _ZERO_WIDTH = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_CONTROLS = bytes(sign for sign in range(32) if chr(sign) not in "\t\n\v\f\r\x1b")
 _JSON_LINE = re.compile(rb"^\s*[\[{]", re.MULTILINE)
 _SPACE = re.compile(r"\s+")
 
@@ -82,12 +86,13 @@ class NotReadableError(Exception):
 
 def heads(spark: SparkSession, files: Sequence[str]) -> dict[str, Head]:
     """The beginnings of files by path, of those that are looked at."""
-    found, elsewhere = {}, 0
+    found: dict[str, Head] = {}
+    elsewhere = 0
     for file in files[:_MAX_FILES]:
         path = local_path(file)
         if path is not None:
             if not file.endswith(_PACKED):
-                found[file] = _local_head(file, path)
+                found[file] = _local_head(file, path, _HEAD if len(found) < _LONG_HEADS else _SHORT_HEAD)
         elif elsewhere < _MAX_FILES_ELSEWHERE:
             elsewhere += 1
             line = spark.read.text(exact(file)).limit(1).collect()
@@ -133,7 +138,7 @@ def refuse_other_kinds(head: Head, format_: str, encoding: str | None) -> None:
     for mark, name in _MARKS:
         if data.startswith(mark) and not is_wide:
             raise NotReadableError(f"is text in {name}; set options.encoding to {name}")
-    if not is_wide and b"\0" in data[:4096]:
+    if not is_wide:
         _refuse_binary(data[:4096])
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html")):
@@ -260,22 +265,23 @@ def _records(text: str, sep: str, quote: str) -> Any:
     return csv.reader(stream, delimiter=sep, quotechar=quote)
 
 
-def _local_head(file: str, path: Path) -> Head:
+def _local_head(file: str, path: Path, size: int) -> Head:
     opened = next((open_ for end, open_ in _OPENED_BY_NAME.items() if file.endswith(end)), Path.open)
     with opened(path, "rb") as stream:
         try:
-            data = stream.read(_HEAD + 1)
+            data = stream.read(size + 1)
         except (OSError, EOFError, lzma.LZMAError):
             # Not packed as its name says: the bytes themselves tell what it is.
-            return Head(file, path.read_bytes()[:_HEAD], False)
-    return Head(file, data[:_HEAD], len(data) <= _HEAD)
+            with path.open("rb") as bytes_of_it:
+                return Head(file, bytes_of_it.read(size), False)
+    return Head(file, data[:size], len(data) <= size)
 
 
 def _refuse_binary(data: bytes) -> None:
     for name, places in (("UTF-16LE", data[1::2]), ("UTF-16BE", data[::2])):
-        if places.count(0) > len(places) * 0.6:
+        if places and places.count(0) > len(places) * 0.6:
             raise NotReadableError(f"is text in {name}; set options.encoding to {name}")
-    if data.count(0) > len(data) * 0.05:
+    if len(data.translate(None, _CONTROLS)) < len(data) * 0.95:
         raise NotReadableError("is no text but binary data; set format to what it is")
 
 
@@ -285,15 +291,28 @@ def _refuse_json(start: bytes) -> None:
 
 
 def _refuse_other_encodings(head: Head, encoding: str | None) -> None:
+    """Refuse text that is in another encoding than its source says, where its bytes show it."""
     if head.is_first_line:
         return
-    name = "utf-8" if encoding is None else python_encoding(encoding)
-    if head.data.startswith(codecs.BOM_UTF8) and name not in ("utf-8", "utf-8-sig", None):
-        raise NotReadableError(f"is text in UTF-8, by its first bytes, not in {encoding}; leave options.encoding out")
-    if encoding is None:
-        try:
-            codecs.getincrementaldecoder("utf-8")().decode(head.data, head.is_whole)
-        except UnicodeDecodeError:
-            raise NotReadableError(
-                "is not text in UTF-8; set options.encoding to what it is in, such as cp1252 (Windows, Excel)"
-            ) from None
+    data, name = head.data, "utf-8" if encoding is None else python_encoding(encoding)
+    if name is None:
+        return
+    if name.startswith(("utf-16", "utf-32")):
+        if data and b"\0" not in data[:4096] and not data.startswith(tuple(mark for mark, _ in _MARKS)):
+            raise NotReadableError(f"is not text in {encoding}; leave options.encoding out, or set it to what it is in")
+        return
+    is_utf8 = _is_utf8(head)
+    if encoding is None and not is_utf8:
+        raise NotReadableError(
+            "is not text in UTF-8; set options.encoding to what it is in, such as cp1252 (Windows, Excel)"
+        )
+    if name not in ("utf-8", "utf-8-sig") and is_utf8 and not data.isascii():
+        raise NotReadableError(f"is text in UTF-8, by its bytes, and not in {encoding}; leave options.encoding out")
+
+
+def _is_utf8(head: Head) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head.data, head.is_whole)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -25,7 +25,7 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.ingest.expressions import columns_of
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
-from customer_segmentation.ingest.files import Group, file_groups, put_together
+from customer_segmentation.ingest.files import file_groups, put_together
 from customer_segmentation.ingest.locations import exact, is_pattern, readable, resolve
 
 FILE_FORMATS = {"parquet", "csv", "json"}
@@ -150,9 +150,8 @@ def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, ow
     Raises:
         DataRefusedError: they have not; it names the column, and what there is.
     """
-    there = [name for name in rows.columns if name not in _MADE and not name.startswith("__")]
-    names = there if own is None else [name for name in there if name in own.columns]
-    looked_up = [name for name in there if name not in names]
+    names = [name for name in (rows if own is None else own).columns if name not in _MADE]
+    looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
     more = f"; its look-ups add {', '.join(looked_up)}" if looked_up else ""
     place = f"sources.{entity_of(source)}: the mapping does not fit the source: there"
     for text in texts:
@@ -236,9 +235,6 @@ def _read_files(
     place = f"sources.{entity_of(relation)}" if isinstance(relation, Source) else "sources"
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
-    if not names:
-        # Spark itself says what there is not.
-        groups = [Group(spark.read.format(relation.format).options(**options), None)]
     if not groups:
         columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
         return spark.createDataFrame([], ", ".join(f"{_quoted(name)} string" for name in [*columns, SOURCE_FILE]))
@@ -246,8 +242,9 @@ def _read_files(
     frames = []
     for group in groups:
         reader = group.reader if base is None else group.reader.option("basePath", base)
-        path = readable(str(relation.path)) if group.files is None else [exact(file) for file in group.files]
-        frames.append(group.rows(reader, path, F.col("_metadata.file_path").alias(SOURCE_FILE)))
+        frames.append(
+            group.rows(reader, [exact(file) for file in group.files], F.col("_metadata.file_path").alias(SOURCE_FILE))
+        )
     decimal_comma = isinstance(relation, TransactionSource) and relation.decimal_comma
     return put_together(
         groups,
@@ -291,7 +288,9 @@ def _options(relation: Relation) -> dict[str, str]:
     for start, driver in _DRIVERS.items():
         if given.get("url", "").startswith(start):
             defaults["driver"] = driver
-    told = {key.lower() for key in (*given, *secret)}
+    told = {key.lower(): value for key, value in (given | secret).items()}
+    if "quote" in told and "escape" in defaults:
+        defaults["escape"] = told["quote"]
     return {key: value for key, value in defaults.items() if key.lower() not in told} | given | secret
 
 
