@@ -152,6 +152,9 @@ TEXT = (HEADER + line(1, "Größe")).encode("cp1252")
         (holding(TEXT), "csv", {}, "is not text in UTF-8; set options.encoding"),
         (holding(("\ufeff" + HEADER).encode()), "csv", {"encoding": "cp1252"}, "is text in UTF-8"),
         (holding(bytes(range(256)) * 20), "csv", {}, "binary"),
+        (holding(b"sep=;\r\n" + HEADER.encode()), "csv", {}, "begins with a line that names its separator"),
+        (holding(HEADER.encode("utf-8")), "csv", {"encoding": "UTF-16"}, "is not text in UTF-16"),
+        (holding(HEADER.encode() + "Größe".encode()), "csv", {"encoding": "cp1252"}, "is text in UTF-8"),
         (zipped(orders="{}"), "json", {}, "is a zip archive"),
         (holding(HEADER.encode()), "json", {}, "has no JSON"),
         (holding(HEADER.encode()), "parquet", {}, "is no Parquet file but text"),
@@ -177,6 +180,28 @@ def test_packed_files_are_read_by_their_names(read: Read, tmp_path: Path) -> Non
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress((HEADER + line(1)).encode()))
 
     assert read() == [("1", "C1", "Tea")]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (HEADER.encode(), "is not compressed as .gz says"),
+        (gzip.compress(HEADER.encode() * 99)[:40], "is damaged"),
+        (gzip.compress(HEADER.encode() * 99)[:-8], "is damaged"),
+    ],
+)
+def test_a_packed_file_that_is_not_whole_is_named(spark: SparkSession, tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(data)
+
+    with pytest.raises(DataRefusedError, match=rf"a\.csv\.gz can't be read: it {said}"):
+        read_source(spark, source(tmp_path))
+
+
+def test_another_separator_is_hinted_at(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text((HEADER + line(1)).replace(",", ";"))
+
+    with pytest.raises(DataRefusedError, match=r"no column who; the separator may be another one, see options\.sep"):
+        judged(spark, source(tmp_path))
 
 
 # --- headers ---

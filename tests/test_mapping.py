@@ -304,6 +304,12 @@ def test_ids_that_became_doubles_are_whole_numbers_again(frame: Frame) -> None:
     ]
 
 
+def test_ids_of_a_database_that_has_decimals_alone_are_whole_numbers(frame: Frame) -> None:
+    rows = frame([(Decimal("12346"),), (Decimal("100"),), (Decimal("1.5"),)], "d decimal(38,10)")
+
+    assert [row[0] for row in rows.select(as_text(F.col("d"))).collect()] == ["12346", "100", "1.5000000000"]
+
+
 def test_the_text_of_an_id_stays_but_for_the_trace_of_a_double(frame: Frame) -> None:
     texts = {
         "17850.0": "17850",

@@ -293,7 +293,9 @@ def _parquet_groups(
         try:
             with pq.ParquetFile(path) as parquet:
                 schema, nanoseconds = parquet.schema_arrow, _nanoseconds(parquet)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise DataRefusedError(f"{place}: {file} can't be opened: {error.strerror}") from error
             try:
                 sniffing.refuse_not_parquet(sniffing.heads(spark, [file])[file])
                 why = "it is a damaged Parquet file, or was not written to its end"

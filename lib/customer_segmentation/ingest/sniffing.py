@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _LONG_HEADS = 64
 _MAX_RECORD_LINES = 200
 
 _OPENED_BY_NAME: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_PACKED_STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _PACKED = (".zst", ".lz4", ".snappy", ".deflate", ".lzo")
 
 _BY_START: tuple[tuple[bytes, str, str], ...] = (
@@ -66,13 +68,16 @@ _SPACE = re.compile(r"\s+")
 class Head:
     """The beginning of a file, unpacked.
 
-    is_whole: the file has no more. is_first_line: it is a line that Spark read as UTF-8, from a file elsewhere.
+    is_whole: the file has no more.
+    is_first_line: it is a line that Spark read as UTF-8, from a file elsewhere.
+    problem: why there is no more to see, as the end of a sentence about the file.
     """
 
     file: str
     data: bytes
     is_whole: bool
     is_first_line: bool = False
+    problem: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -145,8 +150,12 @@ def refuse_other_kinds(head: Head, format_: str, encoding: str | None) -> None:
         raise NotReadableError("is a web page (HTML), perhaps of a login or an error; download the data anew")
     if start.startswith((b"<?xml", b"<workbook")):
         raise NotReadableError(f"is XML, not {format_.upper()}; save it as CSV")
+    if head.problem is not None:
+        raise NotReadableError(head.problem)
     if format_ == "csv":
         _refuse_json(start)
+        if re.match(rb'"?sep=.{1,2}[\r\n]', start):
+            raise NotReadableError("begins with a line that names its separator; take it out, and set options.sep")
         _refuse_other_encodings(head, encoding)
     elif format_ == "json" and not is_wide and start and not _JSON_LINE.search(data.removeprefix(codecs.BOM_UTF8)):
         raise NotReadableError("has no JSON: no line begins with { or [; set format to what it is")
@@ -266,14 +275,22 @@ def _records(text: str, sep: str, quote: str) -> Any:
 
 
 def _local_head(file: str, path: Path, size: int) -> Head:
-    opened = next((open_ for end, open_ in _OPENED_BY_NAME.items() if file.endswith(end)), Path.open)
-    with opened(path, "rb") as stream:
-        try:
+    packing = next((end for end in _OPENED_BY_NAME if file.endswith(end)), None)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(size + 1)
+        if packing is None:
+            return Head(file, raw[:size], len(raw) <= size)
+        with _OPENED_BY_NAME[packing](path, "rb") as stream:
             data = stream.read(size + 1)
-        except (OSError, EOFError, lzma.LZMAError):
-            # Not packed as its name says: the bytes themselves tell what it is.
-            with path.open("rb") as bytes_of_it:
-                return Head(file, bytes_of_it.read(size), False)
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile):
+        is_packed = raw.startswith(_PACKED_STARTS)
+        what = "is damaged, or was not written to its end" if is_packed else f"is not compressed as {packing} says"
+        return Head(file, b"" if is_packed else raw[:size], False, problem=what)
+    except OSError as error:
+        if packing == ".bz2" and error.errno is None:
+            return Head(file, raw[:size], False, problem=f"is not compressed as {packing} says, or damaged")
+        return Head(file, b"", False, problem=f"can't be opened: {error.strerror}")
     return Head(file, data[:size], len(data) <= size)
 
 

@@ -175,6 +175,8 @@ def _require(
             continue
         close = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {known[close[0]]}? " if close else ""
+        if len(shown) == 1 and re.search(r"\w[;|\t,]\w", shown[0]):
+            hint = "the separator may be another one, see options.sep. "
         raise DataRefusedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")
 
 

@@ -79,15 +79,19 @@ PLAIN = NumberStyle()
 def as_text(column: Column) -> Column:
     """As text without white space or invisible characters around it; empty text is no value.
 
-    A number of a floating type is written without an exponent where it is whole: 12345678 and not 1.2345678E7; what is
-    not a number is no value.
+    A whole number of a floating or a decimal type is written as one: 12345678 and not 1.2345678E7 or 12345678.00; what
+    is not a number is no value.
     """
     text = _shown(column)
     number = text.try_cast("double")
     is_whole = (F.abs(number) < F.lit(1e38)) & (number == F.floor(text.try_cast("decimal(38,0)")).cast("double"))
     whole = F.when(is_whole, number.try_cast("decimal(38,0)").cast("string")).otherwise(text)
-    is_floating = F.typeof(column).isin("double", "float")
-    return F.when(is_floating, F.when(~F.isnan(number), whole)).otherwise(text)
+    type_ = F.typeof(column)  # a constant: only one of the branches is computed
+    return (
+        F.when(type_.isin("double", "float"), F.when(~F.isnan(number), whole))
+        .when(type_.startswith("decimal"), F.regexp_replace(text, r"[.]0+$", ""))
+        .otherwise(text)
+    )
 
 
 def as_id(column: Column) -> Column:
