@@ -135,6 +135,8 @@ def test_a_safe_form_means_the_same_and_leaves_alone_what_cannot_fail() -> None:
     assert null_safe("n * n", types).sql.lower() == "try_multiply(n, n)"
     assert not null_safe("elt(n, a)", types).is_safe
     assert columns_of("coalesce(net, gross - `Sales Tax`) + s.part") == ("net", "gross", "Sales Tax", "s")
+    assert columns_of("dateadd(day, 3, at)") == ("at",)
+    assert columns_of("datediff(till, since)") == ("till", "since")
     assert columns_of("transform(list, x -> x + y)") == ("list", "y")
 
 

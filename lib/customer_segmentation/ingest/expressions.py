@@ -147,12 +147,18 @@ def columns_of(text: str) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for column in parsed.find_all(exp.Column, bfs=False):
         first = column.parts[0]
-        parent = column.parent
-        is_unit = isinstance(parent, exp.Anonymous) and parent.name.lower() in WITH_UNIT and column.arg_key != "this"
-        if first.name.lower() in variables or (is_unit and parent and parent.expressions[0] is column):
+        if first.name.lower() in variables or _is_unit(column):
             continue
         names[first.name] = None
     return tuple(names)
+
+
+def _is_unit(column: exp.Column) -> bool:
+    """Whether a word is the unit of `dateadd(day, 3, at)` and no column."""
+    call = column.parent
+    if not isinstance(call, exp.Anonymous) or call.name.lower() not in WITH_UNIT or len(call.expressions) != 3:
+        return False
+    return call.expressions[0] is column
 
 
 def is_column(text: str) -> bool:

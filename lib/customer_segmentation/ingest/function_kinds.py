@@ -54,4 +54,4 @@ TO_NUMBER = NUMERIC | OF_TIME - TO_TIME - TO_TEXT | frozenset(_TO_NUMBER.split()
 NEVER_FAIL = TO_TEXT | frozenset(_NEVER_FAIL.split())
 """Never fails, if its arguments don't."""
 WITH_UNIT = frozenset({"date_add", "date_diff", "dateadd", "datediff", "timestampadd", "timestampdiff"})
-"""May have the name of a unit of time as its first argument."""
+"""With three arguments the first is the name of a unit of time."""

@@ -101,13 +101,14 @@ def as_id(column: Column) -> Column:
     12345678, `NaN` and `nan` are nobody. Every other text stays as it is, with its leading zeros.
     """
     text = as_text(column)
-    short = F.regexp_extract(text, r"^(0|[1-9][0-9]{0,17})[.]0$", 1)
-    long = F.when(text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$"), text.try_cast("decimal(38,10)"))
-    is_whole = long == F.floor(long)
+    # What costs little comes first: of most ids no more is computed.
+    is_short = text.endswith(".0") & text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
+    is_long = text.contains("E") & text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$")
+    number = text.try_cast("decimal(38,10)")
     return (
-        F.when(text.isin("NaN", "nan"), F.lit(None))
-        .when(short != "", short)
-        .when(is_whole, long.cast("decimal(38,0)").cast("string"))
+        F.when(is_short, F.regexp_replace(text, r"[.]0$", ""))
+        .when(is_long & (number == F.floor(number)), number.try_cast("decimal(38,0)").cast("string"))
+        .when(text.isin("NaN", "nan"), F.lit(None))
         .otherwise(text)
     )
 
