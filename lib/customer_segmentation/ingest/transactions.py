@@ -167,20 +167,33 @@ def typed_lines(
     )
     types = {name: lines.schema[_value(name)].dataType for name in texts}
     _check_types(types, mapping)
-    typed = lines.select("*", *_typed(source, types, source.timezone or timezone))
+    numbers = lines.select("*", *_numbers(source, types))
+    typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
     from_source = [name for name, text in texts.items() if text is not None and _is_of(own, text)]
     return typed.withColumn(c.LINE_ID, _digest(from_source, has_text=CORRUPT in own))
 
 
+def _numbers(source: TransactionSource, types: Mapping[str, DataType]) -> list[Column]:
+    """The values that are numbers, each once: several columns are made of them."""
+    mapping, style = source.columns, NumberStyle(source.decimal_comma, source.accounting)
+    kinds = {
+        c.QUANTITY: _QUANTITY,
+        c.AMOUNT: _PRICE if mapping.amount is None else _MONEY,
+        c.DISCOUNT: _MONEY,
+        c.COUPON: _MONEY,
+    }
+    return [
+        as_number(_value(name), type_, style=style, is_text=isinstance(types[name], StringType)).alias(_number(name))
+        for name, type_ in kinds.items()
+    ]
+
+
 def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: str) -> list[Column]:
     """The canonical columns, of the mapped values."""
-    mapping, style = source.columns, NumberStyle(source.decimal_comma, source.accounting)
-
-    def number(name: str, type_: str) -> Column:
-        return as_number(_value(name), type_, style=style, is_text=isinstance(types[name], StringType))
+    mapping = source.columns
 
     def money(name: str) -> Column:
-        return F.abs(number(name, _MONEY)) if getattr(mapping, name) else F.lit(0).cast(_MONEY)
+        return F.abs(F.col(_number(name))) if getattr(mapping, name) else F.lit(0).cast(_MONEY)
 
     def time(name: str) -> Column:
         text = getattr(mapping, name)
@@ -193,11 +206,11 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
     flag = F.lit(False)
     if mapping.is_return is not None:
         flag = F.coalesce(_as_flag(F.col(_value(c.IS_RETURN)), types[c.IS_RETURN]), F.lit(False))
-    quantity = number(c.QUANTITY, _QUANTITY) if mapping.quantity is not None else F.lit(1).cast(_QUANTITY)
+    quantity = F.col(_number(c.QUANTITY)) if mapping.quantity is not None else F.lit(1).cast(_QUANTITY)
     if mapping.amount is not None:
-        amount = number(c.AMOUNT, _MONEY)
+        amount = F.col(_number(c.AMOUNT))
     else:
-        amount = (number(c.AMOUNT, _PRICE) * quantity).try_cast(_MONEY)
+        amount = (F.col(_number(c.AMOUNT)) * quantity).try_cast(_MONEY)
     is_return = flag | F.coalesce((quantity if mapping.quantity is not None else amount) < 0, F.lit(False))
     if mapping.amount is not None and mapping.quantity is not None:
         # Money that is given back without goods.
@@ -230,6 +243,11 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
 def _value(name: str) -> str:
     """The column that holds the value of the mapping of a canonical column."""
     return f"value_{name}"
+
+
+def _number(name: str) -> str:
+    """The column that holds that value as a number."""
+    return f"number_{name}"
 
 
 def _as_flag(value: Column, type_: DataType) -> Column:

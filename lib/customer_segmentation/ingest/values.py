@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import reduce
 from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame
@@ -60,7 +61,8 @@ class NumberStyle:
     def sql(self, text: str, type_: str = DECIMAL) -> str:
         """SQL for the number of a type that a text, given as SQL, holds; null where it holds none."""
         if not (self.decimal_comma or self.accounting):
-            return f"TRY_CAST(BTRIM({text}, {_sql_text(INVISIBLE)}) AS {type_})"
+            # Spark itself passes over usual white space.
+            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {_sql_text(INVISIBLE)}) AS {type_}))"
         plain = f"REGEXP_REPLACE({text}, '{_SPACES}', '')"
         if self.accounting:
             plain = f"REPLACE(REPLACE(REPLACE({plain}, '−', '-'), '’', ''), '\\'', '')"
@@ -100,17 +102,19 @@ def as_id(column: Column) -> Column:
     Text that a table with gaps was written to has its numbers as doubles: `17850.0` and `1.2345678E7` are 17850 and
     12345678, `NaN` and `nan` are nobody. Every other text stays as it is, with its leading zeros.
     """
-    text = as_text(column)
-    # What costs little comes first: of most ids no more is computed.
-    is_short = text.endswith(".0") & text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
-    is_long = text.contains("E") & text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$")
+    text, written = as_text(column), column.cast("string")
+    is_short = text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
+    is_long = text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$")
     number = text.try_cast("decimal(38,10)")
-    return (
+    whole = (
         F.when(is_short, F.regexp_replace(text, r"[.]0$", ""))
         .when(is_long & (number == F.floor(number)), number.try_cast("decimal(38,0)").cast("string"))
-        .when(text.isin("NaN", "nan"), F.lit(None))
-        .otherwise(text)
+        .when(~text.isin("NaN", "nan"), text)
     )
+    # Of most ids no more than this is asked.
+    is_exponent = written.contains("E") & written.contains(".")
+    is_suspect = written.contains(".0") | is_exponent | written.contains("aN") | written.contains("nan")
+    return F.when(is_suspect, whole).otherwise(text)
 
 
 def as_timestamp(column: Column, layouts: Sequence[str], *, timezone: str = _UTC, is_local: bool = False) -> Column:
@@ -231,7 +235,15 @@ def _used(text: str, rows: DataFrame) -> list[str]:
 
 
 def _shown(column: Column) -> Column:
-    return F.nullif(F.btrim(column.cast("string"), F.lit(INVISIBLE)), F.lit(""))
+    """As text without what can't be seen around it; null where nothing is left.
+
+    `btrim` looks at every character of a text, so most values are let off with what costs little.
+    """
+    text = column.cast("string")
+    ends = (text.startswith(sign) | text.endswith(sign) for sign in " \t\r\n")
+    may_have_some = reduce(Column.__or__, ends, F.octet_length(text) != F.char_length(text))
+    trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
+    return F.when(text != "", F.when(may_have_some, trimmed).otherwise(text))
 
 
 def _quoted(name: str) -> str:
