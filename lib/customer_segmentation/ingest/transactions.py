@@ -201,7 +201,7 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
         return as_timestamp(F.col(_value(name)), source.timestamp_format, timezone=timezone, is_local=is_local)
 
     def text(name: str) -> Column:
-        return as_text(F.col(_value(name)))
+        return as_text(F.col(_value(name)), types[name])
 
     flag = F.lit(False)
     if mapping.is_return is not None:
@@ -221,8 +221,8 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
         is_return = is_return | gives_back
         quantity = F.when(gives_back, F.lit(0).cast(_QUANTITY)).otherwise(quantity)
     return [
-        as_id(F.col(_value(c.CUSTOMER_ID))).alias(c.CUSTOMER_ID),
-        as_id(F.col(_value(c.ORDER_ID))).alias(c.ORDER_ID),
+        as_id(F.col(_value(c.CUSTOMER_ID)), types[c.CUSTOMER_ID]).alias(c.CUSTOMER_ID),
+        as_id(F.col(_value(c.ORDER_ID)), types[c.ORDER_ID]).alias(c.ORDER_ID),
         time(c.ORDERED_AT).alias(c.ORDERED_AT),
         text(c.PRODUCT_ID).alias(c.PRODUCT_ID),
         text(c.CATEGORY).alias(c.CATEGORY),
@@ -251,7 +251,7 @@ def _number(name: str) -> str:
 
 
 def _as_flag(value: Column, type_: DataType) -> Column:
-    return as_text(value).try_cast("boolean") if isinstance(type_, StringType) else value.try_cast("boolean")
+    return as_text(value, type_).try_cast("boolean") if isinstance(type_, StringType) else value.try_cast("boolean")
 
 
 def _is_of(own: Sequence[str], text: str) -> bool:

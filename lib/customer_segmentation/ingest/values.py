@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import reduce
 from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame
@@ -12,6 +11,9 @@ from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
     NumericType,
     StringType,
     TimestampNTZType,
@@ -78,31 +80,38 @@ class NumberStyle:
 PLAIN = NumberStyle()
 
 
-def as_text(column: Column) -> Column:
+def as_text(column: Column, type_: DataType | None = None) -> Column:
     """As text without white space or invisible characters around it; empty text is no value.
 
     A whole number of a floating or a decimal type is written as one: 12345678 and not 1.2345678E7 or 12345678.00; what
     is not a number is no value.
+
+    Args:
+        type_: of the column; None where it is not known, which makes a longer expression.
     """
     text = _shown(column)
+    if type_ is not None and not isinstance(type_, (FloatType, DoubleType, DecimalType)):
+        return text
     number = text.try_cast("double")
     is_whole = (F.abs(number) < F.lit(1e38)) & (number == F.floor(text.try_cast("decimal(38,0)")).cast("double"))
     whole = F.when(is_whole, number.try_cast("decimal(38,0)").cast("string")).otherwise(text)
-    type_ = F.typeof(column)  # a constant: only one of the branches is computed
-    return (
-        F.when(type_.isin("double", "float"), F.when(~F.isnan(number), whole))
-        .when(type_.startswith("decimal"), F.regexp_replace(text, r"[.]0+$", ""))
-        .otherwise(text)
-    )
+    floating = F.when(~F.isnan(number), whole)
+    decimal = F.regexp_replace(text, r"[.]0+$", "")
+    if type_ is not None:
+        return decimal if isinstance(type_, DecimalType) else floating
+    name = F.typeof(column)  # a constant: only one of the branches is computed
+    return F.when(name.isin("double", "float"), floating).when(name.startswith("decimal"), decimal).otherwise(text)
 
 
-def as_id(column: Column) -> Column:
+def as_id(column: Column, type_: DataType | None = None) -> Column:
     """Like `as_text`, for the number of a customer or an order.
 
     Text that a table with gaps was written to has its numbers as doubles: `17850.0` and `1.2345678E7` are 17850 and
     12345678, `NaN` and `nan` are nobody. Every other text stays as it is, with its leading zeros.
     """
-    text, written = as_text(column), column.cast("string")
+    text, written = as_text(column, type_), column.cast("string")
+    if type_ is not None and not isinstance(type_, StringType):
+        return text
     is_short = text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
     is_long = text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$")
     number = text.try_cast("decimal(38,10)")
@@ -240,10 +249,10 @@ def _shown(column: Column) -> Column:
     `btrim` looks at every character of a text, so most values are let off with what costs little.
     """
     text = column.cast("string")
-    ends = (text.startswith(sign) | text.endswith(sign) for sign in " \t\r\n")
-    may_have_some = reduce(Column.__or__, ends, F.octet_length(text) != F.char_length(text))
+    is_other = F.octet_length(text) != F.char_length(text)
+    may_have_some = is_other | (text < "!") | (F.substring(text, -1, 1) < "!")
     trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
-    return F.when(text != "", F.when(may_have_some, trimmed).otherwise(text))
+    return F.when(may_have_some, trimmed).otherwise(text)
 
 
 def _quoted(name: str) -> str:
