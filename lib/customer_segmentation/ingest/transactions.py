@@ -197,11 +197,14 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
 
     def time(name: str) -> Column:
         text = getattr(mapping, name)
-        is_local = text is not None and gives_local_time(text)
-        return as_timestamp(F.col(_value(name)), source.timestamp_format, timezone=timezone, is_local=is_local)
+        if text is None:
+            return F.lit(None).cast("timestamp")
+        value, is_local = F.col(_value(name)), gives_local_time(text)
+        return as_timestamp(value, source.timestamp_format, timezone=timezone, is_local=is_local)
 
     def text(name: str) -> Column:
-        return as_text(F.col(_value(name)), types[name])
+        value = F.col(_value(name))
+        return value if getattr(mapping, name) is None else as_text(value, types[name])
 
     flag = F.lit(False)
     if mapping.is_return is not None:

@@ -203,7 +203,9 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
         only_failed: null, too, where the expression is null because its author meant it: a case without an else.
     """
     value = mapped(text, rows, style=style)
-    if text is None or is_column(text):
+    if text is None:
+        return value
+    if is_column(text):
         return _shown(value)
     used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
     found = _null_safe(text, rows, style)
