@@ -90,6 +90,8 @@ def test_a_quote_that_is_never_closed_takes_one_line_along_and_not_the_file(read
         ("UTF-16LE", "日本茶"),
         ("UTF-16BE", "Größe"),
         ("UTF-32", "日本茶"),
+        ("utf_16", "日本茶"),
+        ("latin1", "Größe"),
     ],
 )
 def test_any_encoding_is_read(read: Read, tmp_path: Path, encoding: str, product: str) -> None:
@@ -102,6 +104,13 @@ def test_any_encoding_is_read(read: Read, tmp_path: Path, encoding: str, product
         columns = MAPPING
 
     assert read(options={"encoding": encoding}, columns=columns) == [("1", "C1", product)]
+
+
+def test_an_encoding_that_there_is_not_is_refused(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + line(1))
+
+    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it anew in UTF-8"):
+        read(options={"encoding": "cp99999"})
 
 
 def test_marks_and_invisible_spaces_are_no_part_of_names_and_ids(read: Read, tmp_path: Path) -> None:

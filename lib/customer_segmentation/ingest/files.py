@@ -41,8 +41,16 @@ from customer_segmentation.ingest.values import as_text
 CORRUPT = "_corrupt_record"
 """Column that holds the text of a line that does not have the columns of its file."""
 
-_OF_SPARK = {"ISO-8859-1", "US-ASCII", "UTF-8", "UTF-16", "UTF-16BE", "UTF-16LE", "UTF-32"}
-"""Encodings that Spark reads text in, whatever its settings."""
+_OF_SPARK = {
+    "ascii": "US-ASCII",
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "utf-16-be": "UTF-16BE",
+    "utf-16-le": "UTF-16LE",
+    "utf-32": "UTF-32",
+}
+"""Encodings that Spark reads text in whatever its settings, by Python's names."""
 _ANY_ENCODING = "spark.sql.legacy.javaCharsets"
 _TIMES = (DateType, TimestampType, TimestampNTZType)
 _NESTED = (ArrayType, MapType, StructType, VariantType, BinaryType)
@@ -244,7 +252,7 @@ def _csv_groups(
     else:
         unseen = by_header.get(None, [])
     names = _names([key for key in by_header if key is not None], wanted)
-    is_wide = encoding is not None and encoding.startswith(("UTF-16", "UTF-32"))
+    is_wide = more.get("encoding", "").startswith(("UTF-16", "UTF-32"))
     groups = []
     for key, some in by_header.items():
         reader = spark.read.format("csv").options(**options).options(**more)
@@ -264,13 +272,17 @@ def _csv_groups(
 
 def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dict[str, str], dict[str, str]]:
     """Options to read an encoding with, and characters to put right then."""
-    if encoding is None or encoding.upper() in _OF_SPARK:
+    if encoding is None:
         return {}, {}
+    known = _OF_SPARK.get(sniffing.python_encoding(encoding) or "")
+    if known is not None:
+        return {"encoding": known}, {}
     signs = sniffing.single_byte_signs(encoding)
     if signs is not None:
         return {"encoding": "ISO-8859-1"}, signs
     try:
         spark.conf.set(_ANY_ENCODING, "true")
+        spark.range(1).select(F.decode(F.lit("a").cast("binary"), encoding)).collect()
     except PySparkException:
         raise DataRefusedError(
             f"{place}: this Spark does not read text in {encoding}; write it anew in UTF-8"

@@ -139,7 +139,7 @@ def refuse_other_kinds(head: Head, format_: str, encoding: str | None) -> None:
             raise NotReadableError(f"is {what}, not {format_.upper()}; {advice}")
     if data[257:262] == b"ustar":
         raise NotReadableError("is a tar archive; unpack it")
-    is_wide = encoding is not None and encoding.upper().replace("_", "-").startswith(("UTF-16", "UTF-32"))
+    is_wide = encoding is not None and (python_encoding(encoding) or "").startswith(("utf-16", "utf-32"))
     for mark, name in _MARKS:
         if data.startswith(mark) and not is_wide:
             raise NotReadableError(f"is text in {name}; set options.encoding to {name}")

@@ -206,7 +206,9 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
     if text is None:
         return value
     if is_column(text):
-        return _shown(value)
+        # Nearly every value begins with a sign that can be seen.
+        written = value.cast("string")
+        return F.when(written.between("!", "~"), written).otherwise(_shown(value))
     used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
     found = _null_safe(text, rows, style)
     if only_failed and found.is_safe:
