@@ -792,7 +792,7 @@ def test_a_configuration_is_frozen() -> None:
 
 @pytest.mark.parametrize("source", [TransactionSource, CustomerSource, EngagementSource])
 def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel]) -> None:
-    of_lines = {"decimal_comma", "watermark", "overlap", "gone_files"}
+    of_lines = {"decimal_comma", "accounting", "watermark", "overlap", "gone_files"}
     own = {"columns", *of_lines} if source is TransactionSource else {"columns"}
     assert set(source.model_fields) == {*Source.model_fields, *own}
 

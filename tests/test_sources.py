@@ -102,16 +102,6 @@ def test_a_line_with_too_few_or_too_many_values_is_refused_with_its_text(spark: 
     assert rows(torn) == []
 
 
-def test_files_with_other_columns_than_the_first_are_not_read_as_if_they_had_the_same(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    (tmp_path / "1.csv").write_text("who,no,at,value,pieces\nC1,1,2024-03-01,1,1\n")
-    (tmp_path / "2.csv").write_text("no,who,at,value,pieces\n2,C2,2024-03-01,1,1\n")
-
-    with pytest.raises(Exception, match=r"(?i)header"):
-        rows(judged(spark, source(tmp_path, "csv")))
-
-
 def test_json_lines_keep_their_numbers_as_written_and_a_broken_line_is_refused(
     spark: SparkSession, tmp_path: Path
 ) -> None:

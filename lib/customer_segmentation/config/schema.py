@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -56,6 +57,16 @@ def _table_name(name: str) -> str:
     return ".".join(check_name(part) for part in parts)
 
 
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError(
+            "unknown_name", "is not a time zone", {"known": sorted(available_timezones())}
+        ) from None
+    return name
+
+
 def _from_iso(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         with suppress(ValueError):
@@ -74,6 +85,9 @@ Text = Annotated[str, Field(min_length=1, description="text, not empty")]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
 Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
+TimeZone = Annotated[
+    str, AfterValidator(_time_zone), Field(description="the name of a time zone, such as Europe/Berlin")
+]
 Overlap = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[0-9]{1,6} (second|minute|hour|day)s?$")],
     Field(description="a time such as 1 hour or 2 days, or a whole number"),
@@ -143,6 +157,7 @@ class Source(Relation):
         BeforeValidator(_one_or_many),
         Field(description="a date pattern such as dd.MM.yyyy HH:mm, or a list of them"),
     ] = []
+    timezone: TimeZone | None = None
 
 
 class TransactionColumns(Section):
@@ -182,6 +197,7 @@ class TransactionSource(Source):
     """Order lines; what is new is told by files, a Delta table's change feed, or a database's watermark."""
 
     decimal_comma: bool = False
+    accounting: bool = False
     watermark: Name | None = None
     overlap: Overlap = 0
     gone_files: Literal["refuse", "remove", "keep"] = "refuse"
@@ -277,6 +293,7 @@ class Checks(Section):
     earliest_order: Date = date(1970, 1, 1)
     latest_order: Date = date(2100, 1, 1)
     max_quantity: Annotated[float, Field(gt=0)] = 100_000
+    max_amount: Annotated[float, Field(gt=0)] = 1e12
     currencies: Annotated[list[Text], AfterValidator(_distinct)] = []
     fee_products: list[Annotated[Text, AfterValidator(_pattern)]] = []
     max_rejected_share: Share = 0.5
@@ -467,7 +484,7 @@ class Config(Section):
     """The whole configuration of a run, validated and frozen."""
 
     as_of: Date | None = None
-    timezone: Text = "UTC"
+    timezone: TimeZone = "UTC"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     sources: Sources | None = None
     tables: Tables = Tables()

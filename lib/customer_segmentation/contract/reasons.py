@@ -1,4 +1,4 @@
-"""Why an order line is refused or warned of, or a row of customers or events refused: stable codes, declared once."""
+"""Why an order line is rejected or warned of, or a row of customers or events rejected: stable codes, declared once."""
 
 from typing import Literal
 
@@ -15,6 +15,7 @@ Reason = Literal[
     "missing_quantity",
     "zero_quantity",
     "absurd_quantity",
+    "absurd_amount",
     "zero_price",
     "negative_price",
     "unknown_currency",
@@ -42,14 +43,15 @@ MEANING: dict[Reason, str] = {
     "missing_customer": "no customer",
     "missing_order": "no order number",
     "missing_date": "no order date",
-    "unreadable_date": "an order date that is none",
+    "unreadable_date": "an order date that can't be read",
     "date_too_early": "ordered before checks.earliest_order",
     "date_in_future": "ordered on or after the as-of date or checks.latest_order",
-    "unreadable_number": "an amount, price, quantity or discount that is no number",
+    "unreadable_number": "an amount, price, quantity or discount that can't be read, or held, as a number",
     "missing_amount": "no amount and no price",
     "missing_quantity": "no quantity",
-    "zero_quantity": "a quantity of zero",
+    "zero_quantity": "a quantity of zero, and no money given back",
     "absurd_quantity": "a quantity above checks.max_quantity",
+    "absurd_amount": "an amount or a discount above checks.max_amount",
     "zero_price": "no value and no discount that explains it",
     "negative_price": "bought items with a negative value",
     "unknown_currency": "a currency that is not in checks.currencies",
@@ -73,10 +75,10 @@ ESSENTIAL: frozenset[Reason] = frozenset(
         "missing_quantity",
     }
 )
-"""Reasons that always refuse a line: without what they miss, it is no order line."""
+"""Reasons that always reject a line: without what they miss, it is no order line."""
 
 ONLY_NOTED: frozenset[Reason] = frozenset({"customer_from_order", "date_from_order"})
 """What says of a line how it was completed: noted among its warnings unless it is told otherwise."""
 
 NOT_KNOWN_YET: Reason = "date_in_future"
-"""The one reason that may pass with time: a line refused for it alone is taken once the as-of date is later."""
+"""The one reason that may pass with time: a line rejected for it alone is taken once the as-of date is later."""

@@ -1,12 +1,14 @@
 """Where a configured path leads. No Spark here: a wrong path is told before Spark starts."""
 
 import glob
+import re
 from importlib import util
 from pathlib import Path
 
 from customer_segmentation.config.schema import Config, Relation
 
 _PACKAGE = "package://"
+_PATTERN_SIGNS = re.compile(r"[\\\[\]{}*?]")
 
 
 def resolve(path: str) -> str:
@@ -22,6 +24,33 @@ def resolve(path: str) -> str:
     if found is None or not found.submodule_search_locations:
         raise ValueError(f"the Python package {package} is not installed; pip install {package.replace('_', '-')}")
     return str(Path(found.submodule_search_locations[0]) / rest)
+
+
+def exact(path: str) -> str:
+    """A path as Spark reads it without taking signs in it for a pattern."""
+    return _PATTERN_SIGNS.sub(lambda sign: "\\" + sign[0], path)
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path stands for all that match it: it has signs of a pattern, and nothing here has it for its name."""
+    return bool(_PATTERN_SIGNS.search(path)) and not _is_here(path)
+
+
+def readable(path: str) -> str:
+    """The path, or pattern, that Spark reads for a configured path.
+
+    Raises:
+        ValueError: see `resolve`.
+    """
+    resolved = resolve(path)
+    return resolved if is_pattern(resolved) else exact(resolved)
+
+
+def _is_here(path: str) -> bool:
+    try:
+        return Path(path.removeprefix("file://").removeprefix("file:")).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def problems(config: Config) -> list[str]:
@@ -46,7 +75,7 @@ def _problem(relation: Relation) -> str | None:
         return f"path {relation.path}: {error}"
     if "://" in path or path.startswith(("dbfs:", "file:")):
         return None
-    if any(character in path for character in "*?[{"):
+    if is_pattern(path):
         return None if "{" in path or glob.glob(path) else f"path {relation.path}: no file matches"  # noqa: PTH207 (absolute patterns too)
     if Path(path).exists():
         return None

@@ -24,7 +24,8 @@ JUDGEMENT = (FILE, ROW, REASONS)
 
 def rows_of(spark: SparkSession, source: Source) -> DataFrame:
     """The rows that the source's `where` keeps, with its look-ups, and `FILE` and `ROW`."""
-    rows = read_source(spark, source).where(~left_out(source))
+    rows = read_source(spark, source)
+    rows = rows.where(~left_out(source, rows=rows))
     own = [name for name in rows.columns if name != c.SOURCE_FILE]
     row = F.struct(*(F.col(f"`{name}`") for name in own))
     named = rows.withColumns({FILE: F.col(c.SOURCE_FILE), ROW: as_it_came(row, own, malformed(rows))})

@@ -1,34 +1,46 @@
 """Reads a configured source as it is: files or a table, with where each line came from, and its look-ups."""
 
+import difflib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import BaseModel
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructType
 
-from customer_segmentation.config.schema import Relation, Source
+from customer_segmentation.config.schema import (
+    CustomerSource,
+    EngagementSource,
+    Lookup,
+    Relation,
+    Source,
+    TransactionSource,
+)
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.ingest.locations import resolve
-
-CORRUPT = "_corrupt_record"
-"""Column that holds the text of a line that does not have the columns of its file."""
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.ingest.expressions import columns_of
+from customer_segmentation.ingest.files import CORRUPT as CORRUPT
+from customer_segmentation.ingest.files import file_groups, put_together
+from customer_segmentation.ingest.locations import exact, is_pattern, readable, resolve
 
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")
 _DEFAULTS: dict[str, dict[str, str]] = {
     # A short or a long line is told only when all columns are read, a file with other columns only when compared.
-    "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false"},
+    # A quote within quotes is doubled (RFC 4180).
+    "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false", "quote": '"', "escape": '"'},
     # A number as it is written, not as the nearest double.
     "json": {"primitivesAsString": "true"},
     "jdbc": {"fetchsize": "10000"},
 }
+
+_MADE = (SOURCE_FILE, CORRUPT)
+"""Columns that no source has itself."""
 
 _DRIVERS = {
     "jdbc:postgresql:": "org.postgresql.Driver",
@@ -57,7 +69,9 @@ def read_source(
         files: only these of the source's files.
         version: of a Delta table, where the source names none.
     """
-    frame = _load(spark, source, files=files, version=version)
+    if source.format in FILE_FORMATS and source.path is not None:
+        return _read_files(spark, source, files, required=_required(source), essential=_essential(source))
+    frame = _load(spark, source, version=version)
     return frame.select("*", origin(source).alias(SOURCE_FILE))
 
 
@@ -93,7 +107,7 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     found = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
-        .load(resolve(str(relation.path)))
+        .load(readable(str(relation.path)))
         .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
     )
     everything = str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
@@ -109,10 +123,61 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
 
     A look-up adds columns and never rows: of several rows with one key it takes the largest, so the choice
     does not depend on their order.
+
+    Raises:
+        DataRefusedError: a look-up, or the source, lacks a column that they are joined by.
     """
     for lookup in source.joins:
-        frame = frame.join(_one_row_per_key(_load(spark, lookup), lookup.using), on=lookup.using, how="left")
+        rows = _load(spark, lookup)
+        if SOURCE_FILE in rows.columns:
+            rows = rows.drop(SOURCE_FILE)
+        place = f"sources.{entity_of(source)}: the look-up {lookup.table or lookup.path}"
+        _require(lookup.using, rows.columns, f"{place} does not fit: there")
+        _require(lookup.using, frame.columns, f"{place} is joined by a column that the source does not have: there")
+        frame = frame.join(_one_row_per_key(rows, lookup.using), on=lookup.using, how="left")
     return frame
+
+
+def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, own: DataFrame | None = None) -> None:
+    """Make sure that rows have the columns that expressions use.
+
+    Args:
+        source: of which the rows are.
+        texts: expressions of its mapping.
+        rows: with its look-ups, where the expressions may use their columns.
+        own: without them.
+
+    Raises:
+        DataRefusedError: they have not; it names the column, and what there is.
+    """
+    names = [name for name in (rows if own is None else own).columns if name not in _MADE]
+    looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
+    more = f"; its look-ups add {', '.join(looked_up)}" if looked_up else ""
+    place = f"sources.{entity_of(source)}: the mapping does not fit the source: there"
+    for text in texts:
+        _require(columns_of(text), names, place, more=more, others=looked_up)
+
+
+def entity_of(source: Source) -> str:
+    """What the configuration calls the sources of this kind."""
+    return {TransactionSource: "transactions", CustomerSource: "customers", EngagementSource: "engagement"}.get(
+        type(source), "source"
+    )
+
+
+def _require(
+    wanted: Iterable[str], names: Sequence[str], place: str, *, more: str = "", others: Sequence[str] = ()
+) -> None:
+    shown = [name for name in names if name not in _MADE]
+    known = {name.lower(): name for name in (*shown, *others)}
+    for name in wanted:
+        if name.lower() in known:
+            continue
+        close = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {known[close[0]]}? " if close else ""
+        if len(shown) == 1 and re.search(r"\w[;|\t,]\w", shown[0]):
+            hint = "the separator may be another one, see options.sep. "
+        raise DataRefusedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")
 
 
 def definition(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
@@ -134,9 +199,10 @@ def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: objec
     return digest([definition(spark, sources, *settings), *(_state(spark, source) for source in sources)])
 
 
-def _load(
-    spark: SparkSession, relation: Relation, *, files: Sequence[str] | None = None, version: int | None = None
-) -> DataFrame:
+def _load(spark: SparkSession, relation: Relation, *, version: int | None = None) -> DataFrame:
+    if relation.format in FILE_FORMATS and relation.path is not None:
+        required = relation.using if isinstance(relation, Lookup) else []
+        return _read_files(spark, relation, None, required=required, essential=required)
     reader: DataFrameReader = spark.read.format(relation.format).options(**_options(relation))
     version = version if relation.version is None else relation.version
     if version is not None:
@@ -146,19 +212,69 @@ def _load(
     if relation.path is None:
         assert relation.table is not None, "validated: path or table"
         return reader.table(relation.table)
-    path: str | list[str] = resolve(relation.path)
-    if files is not None:
-        base = _folder(resolve(relation.path), files)
-        if base is not None:
-            # Folders named column=value below it are columns.
-            reader = reader.option("basePath", base)
-        path = list(files)
-    if relation.format == "csv":
-        # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-        columns = reader.load(path).schema.fields
-        reader = reader.schema(StructType([*columns]).add(CORRUPT, StringType()))
-        reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
-    return reader.load(path)
+    return reader.load(resolve(relation.path))
+
+
+def _read_files(
+    spark: SparkSession,
+    relation: Relation,
+    files: Sequence[str] | None,
+    *,
+    required: Sequence[str],
+    essential: Sequence[str],
+) -> DataFrame:
+    """The rows of files, with their `source_file`: of a source, or a look-up.
+
+    Files are put into groups that Spark reads in one go: those with the same columns, of the same types, in the same
+    order. The groups come together by the names of their columns.
+
+    Args:
+        files: only these, by their exact names.
+        required: columns that the mapping uses.
+        essential: those of them that no file can be without, whatever its format.
+    """
+    options = _options(relation)
+    place = f"sources.{entity_of(relation)}" if isinstance(relation, Source) else "sources"
+    names = sorted(files_of(spark, relation) if files is None else files)
+    groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
+    if not groups:
+        columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
+        return spark.createDataFrame([], ", ".join(f"{_quoted(name)} string" for name in [*columns, SOURCE_FILE]))
+    base = _folder(str(relation.path), names)
+    frames = []
+    for group in groups:
+        reader = group.reader if base is None else group.reader.option("basePath", base)
+        frames.append(
+            group.rows(reader, [exact(file) for file in group.files], F.col("_metadata.file_path").alias(SOURCE_FILE))
+        )
+    decimal_comma = isinstance(relation, TransactionSource) and relation.decimal_comma
+    return put_together(
+        groups,
+        frames,
+        required=required if relation.format == "csv" else (essential if relation.format == "parquet" else []),
+        place=place,
+        decimal_comma=decimal_comma,
+    )
+
+
+def _required(source: Source) -> list[str]:
+    """The columns that a source's expressions and look-ups use."""
+    texts = [*_mapping(source).values(), *([source.where] if source.where else [])]
+    used = [name for text in texts for name in columns_of(text)]
+    return list(dict.fromkeys([*used, *(name for lookup in source.joins for name in lookup.using)]))
+
+
+def _essential(source: Source) -> list[str]:
+    """The columns without which nothing of a source's rows can be kept."""
+    mapping = _mapping(source)
+    fields = ("customer_id", "order_id", "ordered_at", "occurred_at", "event_type", "amount", "unit_price")
+    return list(dict.fromkeys(name for field in fields if field in mapping for name in columns_of(mapping[field])))
+
+
+def _mapping(source: Source) -> dict[str, str]:
+    """The expressions of a source by the names of the columns they are mapped to."""
+    columns: BaseModel | None = getattr(source, "columns", None)
+    return {} if columns is None else columns.model_dump(exclude_none=True)
 
 
 def _options(relation: Relation) -> dict[str, str]:
@@ -174,7 +290,10 @@ def _options(relation: Relation) -> dict[str, str]:
     for start, driver in _DRIVERS.items():
         if given.get("url", "").startswith(start):
             defaults["driver"] = driver
-    return defaults | given | secret
+    told = {key.lower(): value for key, value in (given | secret).items()}
+    if "quote" in told and "escape" in defaults:
+        defaults["escape"] = told["quote"]
+    return {key: value for key, value in defaults.items() if key.lower() not in told} | given | secret
 
 
 def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> DataFrame:
@@ -187,6 +306,10 @@ def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> D
         return reader.option("dbtable", table).load()
     splits = {"partitionColumn": column, "lowerBound": low, "upperBound": high}
     return reader.options(dbtable=table, numPartitions=str(relation.partitions), **splits).load()
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def _text(value: object) -> str:
@@ -212,11 +335,16 @@ def _state(spark: SparkSession, relation: Relation) -> object:
 
 
 def _folder(path: str, files: Sequence[str]) -> str | None:
-    """The folder that a path or the start of a pattern is; None where it is a file itself."""
+    """The folder below which folders named column=value are columns: a configured path, or the start of a pattern.
+
+    None where it is a file itself.
+    """
+    path = resolve(path)
     if len(files) == 1 and _parts(files[0]) == _parts(path):
         return None
-    head = _PATTERN.split(path, maxsplit=1)
-    return path if len(head) == 1 else head[0].rpartition("/")[0] or None
+    if not is_pattern(path):
+        return path
+    return _PATTERN.split(path, maxsplit=1)[0].rpartition("/")[0] or None
 
 
 def _is_read(file: str, path: str) -> bool:

@@ -1,7 +1,8 @@
 """Order lines, mapped and judged one by one: what can be said of a line without looking at the others."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -25,8 +26,18 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import CURRENCY, FAILED, IS_MALFORMED, Check, codes, failed, raw
-from customer_segmentation.ingest.sources import CORRUPT, malformed, with_lookups
-from customer_segmentation.ingest.values import as_number, as_text, as_timestamp, mapped, storable
+from customer_segmentation.ingest.expressions import columns_of, gives_local_time
+from customer_segmentation.ingest.sources import CORRUPT, malformed, require_columns, with_lookups
+from customer_segmentation.ingest.values import (
+    NumberStyle,
+    as_id,
+    as_number,
+    as_text,
+    as_timestamp,
+    mapped,
+    source_value,
+    storable,
+)
 
 _LINE = "_line"
 OWN_COLUMNS = [name for name in TRANSACTIONS.column_names if name != c.WARNINGS]
@@ -37,34 +48,40 @@ _QUANTITY = "decimal(18,3)"
 
 _NESTED = (ArrayType, MapType, StructType, VariantType)
 _NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.COUPON)
+_TIMES = (c.ORDERED_AT, c.CHANGED_AT)
 
 
-def judged_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
+def judged_lines(
+    spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
+) -> DataFrame:
     """Every line of a source that its `where` keeps, with what its own checks say.
 
     Args:
         frame: rows of the source as `sources.read_source` gives them.
         source: the mapping.
         checks: see `checks.transaction_checks`.
+        timezone: of local times, where the source has none of its own.
 
     Returns:
-        source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that refuse
-        the line); ingested_at and batch_id, null until the line is refused.
+        source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that reject
+        the line); ingested_at and batch_id, null until the line is rejected.
 
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
     """
-    return told_lines(checked_lines(spark, frame, source, checks), checks)
+    return told_lines(checked_lines(spark, frame, source, checks, timezone=timezone), checks)
 
 
-def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check]) -> DataFrame:
+def checked_lines(
+    spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
+) -> DataFrame:
     """Like `judged_lines`, in a form that costs little to make and to keep: texts are made of it where wanted.
 
     Returns:
         source_file, the line itself as a struct, the columns of `transactions` but warnings, and the checks that it
         failed as bits of a number (see `checks.failed`).
     """
-    return typed_lines(spark, frame, source).select(
+    return typed_lines(spark, frame, source, timezone=timezone).select(
         c.SOURCE_FILE, _LINE, *OWN_COLUMNS, failed(checks).alias(FAILED), IS_MALFORMED
     )
 
@@ -88,14 +105,18 @@ def good_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
     return told.select(TRANSACTIONS.column_names)
 
 
-def left_out(source: Source) -> Column:
-    """Whether the source's `where` leaves a row out; what is neither true nor false is left out too."""
-    return F.lit(False) if source.where is None else ~F.coalesce(F.expr(source.where), F.lit(False))
+def left_out(source: Source, *, rows: DataFrame | None = None) -> Column:
+    """Whether the source's `where` leaves a row out; what is neither true nor false is left out too.
+
+    Args:
+        rows: of the source; see `values.mapped`.
+    """
+    return F.lit(False) if source.where is None else ~F.coalesce(mapped(source.where, rows), F.lit(False))
 
 
 def count_left_out(frame: DataFrame, source: Source) -> int:
     """How many rows the source's `where` leaves out. Reads the frame where there is one."""
-    return 0 if source.where is None else frame.where(left_out(source)).count()
+    return 0 if source.where is None else frame.where(left_out(source, rows=frame)).count()
 
 
 def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
@@ -107,86 +128,146 @@ def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Colu
     return F.when(is_malformed, whole).otherwise(F.to_json(line.dropFields(CORRUPT), options))
 
 
-def identified_lines(frame: DataFrame, source: Source) -> DataFrame:
-    """The rows that the source's `where` keeps, with the row itself as a struct and its digest `line_id`."""
-    own = [name for name in frame.columns if name != c.SOURCE_FILE]
-    return frame.where(~left_out(source)).select(
-        "*",
-        F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE),
-        _digest(frame, own).alias(c.LINE_ID),
-        malformed(frame).alias(IS_MALFORMED),
-    )
-
-
-def typed_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource) -> DataFrame:
+def typed_lines(
+    spark: SparkSession, frame: DataFrame, source: TransactionSource, *, timezone: str = "UTC"
+) -> DataFrame:
     """Order lines with every canonical column typed; what can't be read is null beside its raw value.
+
+    Args:
+        frame: rows of the source as `sources.read_source` gives them.
+        source: the mapping.
+        timezone: of local times, where the source has none of its own.
 
     Returns:
         source_file, the line itself as a struct, its digest `line_id`, the canonical columns of `transactions`, a raw_
-        column for each, the currency, and whether the line is malformed.
+        column for what may be unreadable, the currency, and whether the line is malformed.
+
+    Raises:
+        DataRefusedError: a column of the mapping is not there, or has a type that can't be what it is mapped to.
     """
-    mapping = source.columns
+    mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
-    lines = with_lookups(spark, identified_lines(frame, source), source).select(
+    kept = frame.where(~left_out(source, rows=frame)).select(
+        "*", F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
+    )
+    rows = with_lookups(spark, kept, source)
+    require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)
+    style = NumberStyle(source.decimal_comma, source.accounting)
+    texts = mapping.model_dump(exclude={c.UNIT_PRICE}) | {c.AMOUNT: mapping.amount or mapping.unit_price}
+    lines = rows.select(
         c.SOURCE_FILE,
         _LINE,
-        c.LINE_ID,
         IS_MALFORMED,
-        *(column.alias(raw(name)) for name, column in _raw_columns(mapping).items()),
+        *([F.col(CORRUPT)] if CORRUPT in own else []),
+        *(mapped(text, rows, style=style).alias(_value(name)) for name, text in texts.items()),
+        *(
+            source_value(texts[name], rows, style=style, only_failed=name in (c.DISCOUNT, c.COUPON)).alias(raw(name))
+            for name in (*_NUMBERS, *_TIMES)
+        ),
     )
-    types = {field.name: field.dataType for field in lines.schema.fields}
+    types = {name: lines.schema[_value(name)].dataType for name in texts}
     _check_types(types, mapping)
+    numbers = lines.select("*", *_numbers(source, types))
+    typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
+    from_source = [name for name, text in texts.items() if text is not None and _is_of(own, text)]
+    return typed.withColumn(c.LINE_ID, _digest(from_source, has_text=CORRUPT in own))
 
-    def number(name: str, type_: str) -> Column:
-        is_text = isinstance(types[raw(name)], StringType)
-        return as_number(F.col(raw(name)), type_, decimal_comma=source.decimal_comma and is_text)
 
-    quantity = number(c.QUANTITY, _QUANTITY)
-    if mapping.amount is not None:
-        amount = number(c.AMOUNT, _MONEY)
-    else:
-        amount = (number(c.AMOUNT, _PRICE) * quantity).try_cast(_MONEY)
-    is_return = F.coalesce((quantity if mapping.quantity is not None else amount) < 0, F.lit(False))
+def _numbers(source: TransactionSource, types: Mapping[str, DataType]) -> list[Column]:
+    """The values that are numbers, each once: several columns are made of them."""
+    mapping, style = source.columns, NumberStyle(source.decimal_comma, source.accounting)
+    kinds = {
+        c.QUANTITY: _QUANTITY,
+        c.AMOUNT: _PRICE if mapping.amount is None else _MONEY,
+        c.DISCOUNT: _MONEY,
+        c.COUPON: _MONEY,
+    }
+    return [
+        as_number(_value(name), type_, style=style, is_text=isinstance(types[name], StringType)).alias(_number(name))
+        for name, type_ in kinds.items()
+    ]
+
+
+def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: str) -> list[Column]:
+    """The canonical columns, of the mapped values."""
+    mapping = source.columns
+
+    def money(name: str) -> Column:
+        return F.abs(F.col(_number(name))) if getattr(mapping, name) else F.lit(0).cast(_MONEY)
+
+    def time(name: str) -> Column:
+        text = getattr(mapping, name)
+        if text is None:
+            return F.lit(None).cast("timestamp")
+        value, is_local = F.col(_value(name)), gives_local_time(text)
+        return as_timestamp(value, source.timestamp_format, timezone=timezone, is_local=is_local)
+
+    def text(name: str) -> Column:
+        value = F.col(_value(name))
+        return value if getattr(mapping, name) is None else as_text(value, types[name])
+
+    flag = F.lit(False)
     if mapping.is_return is not None:
-        is_return = is_return | F.coalesce(F.col(raw(c.IS_RETURN)).try_cast("boolean"), F.lit(False))
-    return lines.select(
-        "*",
-        as_text(F.col(raw(c.CUSTOMER_ID))).alias(c.CUSTOMER_ID),
-        as_text(F.col(raw(c.ORDER_ID))).alias(c.ORDER_ID),
-        as_timestamp(F.col(raw(c.ORDERED_AT)), source.timestamp_format).alias(c.ORDERED_AT),
-        as_text(F.col(raw(c.PRODUCT_ID))).alias(c.PRODUCT_ID),
-        as_text(F.col(raw(c.CATEGORY))).alias(c.CATEGORY),
+        flag = F.coalesce(_as_flag(F.col(_value(c.IS_RETURN)), types[c.IS_RETURN]), F.lit(False))
+    quantity = F.col(_number(c.QUANTITY)) if mapping.quantity is not None else F.lit(1).cast(_QUANTITY)
+    if mapping.amount is not None:
+        amount = F.col(_number(c.AMOUNT))
+    else:
+        amount = (F.col(_number(c.AMOUNT)) * quantity).try_cast(_MONEY)
+    is_return = flag | F.coalesce((quantity if mapping.quantity is not None else amount) < 0, F.lit(False))
+    if mapping.amount is not None and mapping.quantity is not None:
+        # Money that is given back without goods.
+        no_goods = quantity == 0
+        if mapping.is_return is not None:
+            no_goods = no_goods | F.col(raw(c.QUANTITY)).isNull()
+        gives_back = F.coalesce(no_goods & ((amount < 0) | (flag & (amount != 0))), F.lit(False))
+        is_return = is_return | gives_back
+        quantity = F.when(gives_back, F.lit(0).cast(_QUANTITY)).otherwise(quantity)
+    return [
+        as_id(F.col(_value(c.CUSTOMER_ID)), types[c.CUSTOMER_ID]).alias(c.CUSTOMER_ID),
+        as_id(F.col(_value(c.ORDER_ID)), types[c.ORDER_ID]).alias(c.ORDER_ID),
+        time(c.ORDERED_AT).alias(c.ORDERED_AT),
+        text(c.PRODUCT_ID).alias(c.PRODUCT_ID),
+        text(c.CATEGORY).alias(c.CATEGORY),
         _negative_when(is_return, quantity).alias(c.QUANTITY),
         _negative_when(is_return, amount).alias(c.AMOUNT),
-        F.abs(number(c.DISCOUNT, _MONEY)).alias(c.DISCOUNT),
-        as_text(F.col(raw(c.CHANNEL))).alias(c.CHANNEL),
-        as_text(F.col(raw(c.BRAND))).alias(c.BRAND),
-        as_text(F.col(raw(c.STORE_ID))).alias(c.STORE_ID),
-        F.abs(number(c.COUPON, _MONEY)).alias(c.COUPON),
-        as_text(F.col(raw(CURRENCY))).alias(CURRENCY),
+        money(c.DISCOUNT).alias(c.DISCOUNT),
+        text(c.CHANNEL).alias(c.CHANNEL),
+        text(c.BRAND).alias(c.BRAND),
+        text(c.STORE_ID).alias(c.STORE_ID),
+        money(c.COUPON).alias(c.COUPON),
+        text(CURRENCY).alias(CURRENCY),
         is_return.alias(c.IS_RETURN),
-        as_text(F.col(raw(c.LINE_NUMBER))).alias(c.LINE_NUMBER),
-        storable(as_timestamp(F.col(raw(c.CHANGED_AT)), source.timestamp_format)).alias(c.CHANGED_AT),
-    )
+        text(c.LINE_NUMBER).alias(c.LINE_NUMBER),
+        storable(time(c.CHANGED_AT)).alias(c.CHANGED_AT),
+    ]
 
 
-def _raw_columns(mapping: TransactionColumns) -> dict[str, Column]:
-    """The mapped values as the source has them; a price stands in for an amount."""
-    given = mapping.model_dump(exclude={c.UNIT_PRICE})
-    given[c.AMOUNT] = mapping.amount or mapping.unit_price
-    columns = {name: mapped(text) for name, text in given.items()}
-    if mapping.quantity is None:
-        columns[c.QUANTITY] = F.lit(1)
-    for name in (c.DISCOUNT, c.COUPON):
-        if given[name] is None:
-            columns[name] = F.lit(0)
-    return columns
+def _value(name: str) -> str:
+    """The column that holds the value of the mapping of a canonical column."""
+    return f"value_{name}"
+
+
+def _number(name: str) -> str:
+    """The column that holds that value as a number."""
+    return f"number_{name}"
+
+
+def _as_flag(value: Column, type_: DataType) -> Column:
+    return as_text(value, type_).try_cast("boolean") if isinstance(type_, StringType) else value.try_cast("boolean")
+
+
+def _is_of(own: Sequence[str], text: str) -> bool:
+    """Whether an expression is made of the source's own columns, and of no look-up's."""
+    names = {name.lower() for name in own}
+    return all(name.lower() in names for name in columns_of(text))
 
 
 def _check_where(frame: DataFrame, source: Source) -> None:
     if source.where is None:
         return
-    found = frame.select(F.expr(source.where)).schema[0].dataType
+    require_columns(source, [source.where], frame)
+    found = frame.select(mapped(source.where, frame)).schema[0].dataType
     if not isinstance(found, BooleanType):
         raise DataRefusedError(
             f"sources.transactions: where must be true or false for a row, but {source.where!r} is "
@@ -209,7 +290,7 @@ def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> Non
     problems = []
     for name, expression in mapping.model_dump(exclude_none=True).items():
         target = c.AMOUNT if name == c.UNIT_PRICE else name
-        found = types[raw(target)]
+        found = types[target]
         if target in needed:
             kinds, expected = needed[target]
             fits = isinstance(found, kinds)
@@ -221,17 +302,20 @@ def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> Non
         raise DataRefusedError("sources.transactions: the mapping does not fit the source: " + "; ".join(problems))
 
 
-def _digest(frame: DataFrame, own: list[str]) -> Column:
-    """A digest of the line as it came: 64 bits, for the values that are there and the columns they are in.
+def _digest(names: Sequence[str], *, has_text: bool) -> Column:
+    """What makes two lines the same, in 64 bits: the mapped values, as read or else as they came.
 
-    A column that is null or not there makes no difference, so lines keep their digest when a source gets more columns.
+    A column that nobody mapped, or that comes from a look-up, makes no difference; nor does one that is null.
     """
-    types = {field.name: field.dataType for field in frame.schema.fields}
-    values, places = [], F.lit(0).cast("bigint")
-    for name in sorted(own):
-        value = F.col(f"`{name}`")
-        values.append(F.to_json(F.struct(value)) if isinstance(types[name], _NESTED) else value)
-        places = places + F.when(value.isNotNull(), F.lit(zlib.crc32(name.encode())).cast("bigint")).otherwise(0)
+    values: list[Column] = []
+    places = F.lit(0).cast("bigint")
+    for name in [*sorted(names), *([CORRUPT] if has_text else [])]:
+        parts = [F.col(name)]
+        if name in (*_NUMBERS, *_TIMES):
+            parts.append(F.when(F.col(name).isNull(), F.col(raw(name))))
+        values += parts
+        is_there = reduce(Column.__or__, (part.isNotNull() for part in parts))
+        places = places + F.when(is_there, F.lit(zlib.crc32(name.encode())).cast("bigint")).otherwise(0)
     # The hash passes over nulls: without the places, (a, null) and (null, a) would be equal.
     return F.xxhash64(*values, places)
 

@@ -1,30 +1,170 @@
 """Reads values of a source into types without ever failing: what can't be read becomes null."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    NumericType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)
 
-_SPACES = r"[\s\u00a0\u202f]"
+from customer_segmentation.ingest.expressions import (
+    DECIMAL,
+    SafeExpression,
+    columns_of,
+    has_zone,
+    is_column,
+    null_safe,
+)
+
+INVISIBLE = (
+    " \t\r\n\v\f\0\u00a0\u00ad\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
+    "\u200c\u200d\u200e\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
+"""White space of all kinds, and characters that show nothing: no value begins or ends with one."""
+
+_UTC = "UTC"
 _EVERY_READER_HOLDS = ("1678-01-01", "2262-01-01")
-_DECIMAL_COMMA = r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$"
+_WITH_OFFSET = r"[T ]\s*\d{1,2}\D?.*[A-Za-z+-]"
+"""Text of a time, as ISO 8601 has it, with a zone or an offset behind it."""
+
+_SPACES = r"[\\s\\u00a0\\u2007\\u2009\\u202f\\u200b\\ufeff]"
+_CURRENCY = r"^([+-]?)(?:\\p{Sc}|[A-Za-z]{1,3}\\p{Sc}|[A-Z]{3})|(?:\\p{Sc}|[A-Z]{3})(?=[)-]?$)"
+_GROUPED = {
+    ".": r"^[+-]?((\\d{1,3}(,\\d{2,3})*,\\d{3}|\\d+)([.]\\d*)?|[.]\\d+)$",
+    ",": r"^[+-]?(\\d{1,3}([.]\\d{3})+|\\d+)(,\\d+)?$",
+}
+"""Numbers by their decimal sign, with or without the other one between thousands."""
 
 
-def as_text(column: Column) -> Column:
-    """As text without surrounding white space; empty text is no value."""
-    return F.nullif(F.trim(column.cast("string")), F.lit(""))
+@dataclass(frozen=True)
+class NumberStyle:
+    """How a source writes numbers as text.
+
+    decimal_comma: 1.234,56 instead of 1234.56.
+    accounting: also (12.50) and 12.50- for less than zero, currency signs and codes, and signs between thousands.
+    """
+
+    decimal_comma: bool = False
+    accounting: bool = False
+
+    def sql(self, text: str, type_: str = DECIMAL) -> str:
+        """SQL for the number of a type that a text, given as SQL, holds; null where it holds none."""
+        if not (self.decimal_comma or self.accounting):
+            # Spark itself passes over usual white space.
+            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {_sql_text(INVISIBLE)}) AS {type_}))"
+        plain = f"REGEXP_REPLACE({text}, '{_SPACES}', '')"
+        if self.accounting:
+            plain = f"REPLACE(REPLACE(REPLACE({plain}, '−', '-'), '’', ''), '\\'', '')"
+            plain = f"REGEXP_REPLACE(REGEXP_REPLACE({plain}, '{_CURRENCY}', '$1'), '{_CURRENCY}', '$1')"
+            plain = f"REGEXP_REPLACE({plain}, '^[(]([^()+-]+)[)]$', '-$1')"
+            plain = f"REGEXP_REPLACE({plain}, '^([^()+-]+)-$', '-$1')"
+            plain = f"REGEXP_REPLACE({plain}, '{_CURRENCY}', '$1')"
+        sign, other = (",", ".") if self.decimal_comma else (".", ",")
+        digits = f"REPLACE(REPLACE({plain}, '{other}', ''), '{sign}', '.')"
+        return f"CASE WHEN {plain} RLIKE '{_GROUPED[sign]}' THEN TRY_CAST({digits} AS {type_}) END"
 
 
-def as_timestamp(column: Column, layouts: Sequence[str]) -> Column:
+PLAIN = NumberStyle()
+
+
+def as_text(column: Column, type_: DataType | None = None) -> Column:
+    """As text without white space or invisible characters around it; empty text is no value.
+
+    A whole number of a floating or a decimal type is written as one: 12345678 and not 1.2345678E7 or 12345678.00; what
+    is not a number is no value.
+
+    Args:
+        type_: of the column; None where it is not known, which makes a longer expression.
+    """
+    text = _shown(column)
+    if type_ is not None and not isinstance(type_, (FloatType, DoubleType, DecimalType)):
+        return text
+    number = text.try_cast("double")
+    is_whole = (F.abs(number) < F.lit(1e38)) & (number == F.floor(text.try_cast("decimal(38,0)")).cast("double"))
+    whole = F.when(is_whole, number.try_cast("decimal(38,0)").cast("string")).otherwise(text)
+    floating = F.when(~F.isnan(number), whole)
+    decimal = F.regexp_replace(text, r"[.]0+$", "")
+    if type_ is not None:
+        return decimal if isinstance(type_, DecimalType) else floating
+    name = F.typeof(column)  # a constant: only one of the branches is computed
+    return F.when(name.isin("double", "float"), floating).when(name.startswith("decimal"), decimal).otherwise(text)
+
+
+def as_id(column: Column, type_: DataType | None = None) -> Column:
+    """Like `as_text`, for the number of a customer or an order.
+
+    Text that a table with gaps was written to has its numbers as doubles: `17850.0` and `1.2345678E7` are 17850 and
+    12345678, `NaN` and `nan` are nobody. Every other text stays as it is, with its leading zeros.
+    """
+    text, written = as_text(column, type_), column.cast("string")
+    if type_ is not None and not isinstance(type_, StringType):
+        return text
+    is_short = text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
+    is_long = text.rlike(r"^[1-9][.][0-9]{1,17}E[0-9]{1,2}$")
+    number = text.try_cast("decimal(38,10)")
+    whole = (
+        F.when(is_short, F.regexp_replace(text, r"[.]0$", ""))
+        .when(is_long & (number == F.floor(number)), number.try_cast("decimal(38,0)").cast("string"))
+        .when(~text.isin("NaN", "nan"), text)
+    )
+    # Of most ids no more than this is asked.
+    is_exponent = written.contains("E") & written.contains(".")
+    is_suspect = written.contains(".0") | is_exponent | written.contains("aN") | written.contains("nan")
+    return F.when(is_suspect, whole).otherwise(text)
+
+
+def as_timestamp(column: Column, layouts: Sequence[str], *, timezone: str = _UTC, is_local: bool = False) -> Column:
     """As a timestamp in UTC, from text in the first of the layouts that fits (Spark's datetime patterns).
 
-    Without layouts from ISO 8601, or from a date or a timestamp.
+    Without layouts from ISO 8601, or from a date or a timestamp. Text without an offset, a date and a timestamp without
+    a zone are local times of the time zone. A local time that does not exist, as clocks were put forward, is moved
+    forward by as much; of one that is there twice it is the first.
+
+    Args:
+        timezone: its name, such as Europe/Berlin.
+        is_local: the timestamp itself is a local time.
     """
-    if not layouts:
+    if layouts:
+        text = F.btrim(column.cast("string"), F.lit(INVISIBLE))
+        parsed = [
+            _instant(F.try_to_timestamp(text, F.lit(layout)), _UTC if has_zone(layout) else timezone)
+            for layout in layouts
+        ]
+        return F.coalesce(*parsed)
+    if timezone == _UTC:
         return column.try_cast("timestamp")
-    text = F.trim(column.cast("string"))
-    return F.coalesce(*(F.try_to_timestamp(text, F.lit(layout)) for layout in layouts))
+    read = column.try_cast("timestamp")
+    has_offset = (F.typeof(column) == "string") & column.cast("string").rlike(_WITH_OFFSET)
+    is_instant = (F.typeof(column) == "timestamp") & F.lit(not is_local)
+    return F.when(is_instant | has_offset, read).otherwise(_instant(read, timezone))
+
+
+def start_of_day(day: date, timezone: str = _UTC) -> Column:
+    """The moment at which a day begins in a time zone, as a timestamp."""
+    local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone))
+    try:
+        offset = local.utcoffset() or timedelta(0)
+        moment = local.replace(tzinfo=None) - offset
+    except OverflowError:
+        moment = local.replace(tzinfo=None)
+    return F.lit(f"{moment.isoformat(sep=' ')}Z" if timezone != _UTC else day).cast("timestamp")
+
+
+def _instant(local: Column, timezone: str) -> Column:
+    return local if timezone == _UTC else F.to_utc_timestamp(local, timezone)
 
 
 def storable(timestamp: Column) -> Column:
@@ -32,20 +172,97 @@ def storable(timestamp: Column) -> Column:
     return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _EVERY_READER_HOLDS)), timestamp)
 
 
-def as_number(column: Column, type_: str, *, decimal_comma: bool = False) -> Column:
-    """As a number of the type, from a number or its text; with `decimal_comma` from text such as 1.234,56 only."""
-    if not decimal_comma:
-        return column.try_cast(type_)
-    text = F.regexp_replace(column, _SPACES, "")
-    return F.when(text.rlike(_DECIMAL_COMMA), F.translate(F.translate(text, ".", ""), ",", ".")).try_cast(type_)
+def as_number(name: str, type_: str, *, style: NumberStyle = PLAIN, is_text: bool = True) -> Column:
+    """A column as a number of the type: from a number or, as the style has it, from its text."""
+    return F.expr(style.sql(_quoted(name), type_)) if is_text else F.col(_quoted(name)).try_cast(type_)
 
 
-def start_of_day(day: date, timezone: str = "UTC") -> Column:
-    """The instant at which a day begins in a time zone; where its midnight does not exist, the first one after it."""
-    midnight = F.lit(day).cast("timestamp")
-    return midnight if timezone == "UTC" else F.to_utc_timestamp(midnight, timezone)
+def mapped(text: str | None, rows: DataFrame | None = None, *, style: NumberStyle = PLAIN) -> Column:
+    """The expression of a mapping; null where the mapping has none, and for a row for which it can't be computed.
+
+    Args:
+        text: the expression.
+        rows: what it is computed of. Without them the types of the columns are not known: text that is compared or
+            reckoned with as a number can then fail still.
+        style: how text holds numbers.
+    """
+    if text is None:
+        return F.lit(None).cast("string")
+    if rows is None:
+        return F.expr(_null_safe(text, None, style).sql)
+    found = _null_safe(text, rows, style)
+    return F.expr(found.sql if found.is_safe else _guarded(found.sql, text, rows))
 
 
-def mapped(text: str | None) -> Column:
-    """The expression of a mapping; null where the mapping has none."""
-    return F.expr(text) if text else F.lit(None).cast("string")
+def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAIN, only_failed: bool = False) -> Column:
+    """What the source has for an expression, as text: its value, or else that of the columns it is made of.
+
+    Null only where there is nothing: what is here and not in `mapped` could not be computed.
+
+    Args:
+        only_failed: null, too, where the expression is null because its author meant it: a case without an else.
+    """
+    value = mapped(text, rows, style=style)
+    if text is None:
+        return value
+    if is_column(text):
+        # Nearly every value begins with a sign that can be seen.
+        written = value.cast("string")
+        return F.when(written.between("!", "~"), written).otherwise(_shown(value))
+    used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
+    found = _null_safe(text, rows, style)
+    if only_failed and found.is_safe:
+        used = F.when(F.expr(found.failed), used) if found.failed else F.lit(None)
+    return F.coalesce(_shown(value), used)
+
+
+def types_of(rows: DataFrame) -> Mapping[str, DataType]:
+    """The types of the columns by name."""
+    return {field.name: field.dataType for field in rows.schema.fields}
+
+
+def _null_safe(text: str, rows: DataFrame | None, style: NumberStyle) -> SafeExpression:
+    types = None if rows is None else types_of(rows)
+    return null_safe(text, types, number=style.sql, decimal_comma=style.decimal_comma)
+
+
+def _guarded(sql: str, text: str, rows: DataFrame) -> str:
+    """SQL that gives null for every failure of an expression, whatever functions it has.
+
+    `try_to_binary` gives null where its argument can't be computed. Spark would compute what several columns have in
+    common before them all, outside of it, but for the branch of a condition.
+    """
+    type_ = rows.select(F.expr(sql)).schema[0].dataType
+    if not isinstance(type_, (StringType, NumericType, BooleanType, DateType, TimestampType, TimestampNTZType)):
+        return sql
+    tried = f"CAST(TRY_TO_BINARY(CAST(({sql}) AS STRING), 'utf-8') AS STRING)"
+    used = _used(text, rows)
+    if used:
+        tried = f"CASE WHEN COALESCE(LENGTH(CAST({_quoted(used[0])} AS STRING)) >= 0, TRUE) THEN {tried} END"
+    return f"TRY_CAST({tried} AS {type_.simpleString()})"
+
+
+def _used(text: str, rows: DataFrame) -> list[str]:
+    names = {name.lower(): name for name in rows.columns}
+    return [names[name.lower()] for name in columns_of(text) if name.lower() in names]
+
+
+def _shown(column: Column) -> Column:
+    """As text without what can't be seen around it; null where nothing is left.
+
+    `btrim` looks at every character of a text, so most values are let off with what costs little.
+    """
+    text = column.cast("string")
+    is_other = F.octet_length(text) != F.char_length(text)
+    may_have_some = is_other | (text < "!") | (F.substring(text, -1, 1) < "!")
+    trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
+    return F.when(may_have_some, trimmed).otherwise(text)
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
+
+
+def _sql_text(text: str) -> str:
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in text)
+    return f"'{escaped}'"

@@ -46,7 +46,10 @@ class OrderLines:
 
     def __init__(self, run: Run, frames: Frames | None = None, *, known_before: date | None = None) -> None:
         self._spark = run.spark
-        self._checks = transaction_checks(run.config.checks, as_of=known_before or run.config.as_of)
+        self._timezone = run.config.timezone
+        self._checks = transaction_checks(
+            run.config.checks, as_of=known_before or run.config.as_of, timezone=self._timezone
+        )
         if frames is None:
             frames = [
                 (source, analysed("transactions", partial(read_source, run.spark, source)))
@@ -55,7 +58,8 @@ class OrderLines:
         self._frames = frames
         for source, frame in self._frames:
             own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
-            analysed("transactions", partial(judged_lines, run.spark, frame, source, self._checks), has=own)
+            typed = partial(judged_lines, run.spark, frame, source, self._checks, timezone=self._timezone)
+            analysed("transactions", typed, has=own)
 
     def columns(self) -> list[dict[str, str]]:
         """The columns of each source, with their types."""
@@ -63,7 +67,10 @@ class OrderLines:
 
     def validated(self) -> DataFrame:
         """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
-        return union(judged_lines(self._spark, frame, source, self._checks) for source, frame in self._frames)
+        return union(
+            judged_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
+            for source, frame in self._frames
+        )
 
     def filtered_out(self) -> int:
         """How many lines the sources' `where` filters out. Reads those that have one."""
@@ -78,8 +85,9 @@ class OrderLines:
             for source, frame in self._frames:
                 if source.where is not None:
                     filtered.append(Observation())
-                    frame = frame.observe(filtered[-1], F.count_if(left_out(source)).alias("n"))
-                lines.append(persisted.enter_context(held(checked_lines(self._spark, frame, source, self._checks))))
+                    frame = frame.observe(filtered[-1], F.count_if(left_out(source, rows=frame)).alias("n"))
+                checked = checked_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
+                lines.append(persisted.enter_context(held(checked)))
             count = sum(frame.count() for frame in lines)
             yield PersistedLines(lines, self._checks, count, sum(one.get["n"] for one in filtered))
 

@@ -1,0 +1,444 @@
+"""Files of one source that are not quite alike, read as one table.
+
+Files come with the same columns in another order, case or spacing, with columns more or fewer, with other types, as
+arrays or a value a line. What can be read together is put into a group by what its first bytes say (see `sniffing`);
+what can't is refused by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    LongType,
+    MapType,
+    NumericType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+    VariantType,
+)
+
+from customer_segmentation.contract.columns import SOURCE_FILE
+from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.ingest import sniffing
+from customer_segmentation.ingest.sniffing import Head, NotReadableError
+from customer_segmentation.ingest.values import as_text
+
+CORRUPT = "_corrupt_record"
+"""Column that holds the text of a line that does not have the columns of its file."""
+
+_OF_SPARK = {
+    "ascii": "US-ASCII",
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "utf-16": "UTF-16",
+    "utf-16-be": "UTF-16BE",
+    "utf-16-le": "UTF-16LE",
+    "utf-32": "UTF-32",
+}
+"""Encodings that Spark reads text in whatever its settings, by Python's names."""
+_ANY_ENCODING = "spark.sql.legacy.javaCharsets"
+_TIMES = (DateType, TimestampType, TimestampNTZType)
+_NESTED = (ArrayType, MapType, StructType, VariantType, BinaryType)
+_NANOSECONDS_IN_MICROSECOND = 1_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that Spark reads in one go.
+
+    reader: with all options.
+    names: what the columns of the files are called in the rows, where that differs.
+    schema: of the files; None where Spark finds it out.
+    signs: characters to put right in every text, see `sniffing.single_byte_signs`.
+    nanoseconds: columns that are read as whole numbers of nanoseconds since 1970, by whether they are moments.
+    has_corrupt: whether `CORRUPT` is to be read too.
+    """
+
+    reader: DataFrameReader
+    files: Sequence[str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    schema: StructType | None = None
+    signs: Mapping[str, str] = field(default_factory=dict)
+    nanoseconds: Mapping[str, bool] = field(default_factory=dict)
+    has_corrupt: bool = False
+
+    def rows(self, reader: DataFrameReader, paths: list[str], *more: Column) -> DataFrame:
+        """The rows of the files and more columns of them."""
+        schema = self.schema
+        if self.has_corrupt:
+            # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
+            found = schema or reader.load(paths).schema
+            columns = [StructField(column.name, column.dataType) for column in found.fields if column.name != CORRUPT]
+            schema = StructType(columns).add(CORRUPT, StringType())
+            reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
+        frame = (reader if schema is None else reader.schema(schema)).load(paths)
+        return frame.select(
+            *(self._value(f.name, f.dataType).alias(self._name(f.name)) for f in frame.schema.fields),
+            *more,
+        )
+
+    def _name(self, name: str) -> str:
+        return self.names.get(name, self._right(name))
+
+    def _value(self, name: str, type_: DataType) -> Column:
+        value = F.col(_quoted(name))
+        if name in self.nanoseconds:
+            moment = F.timestamp_micros(F.floor(value / _NANOSECONDS_IN_MICROSECOND).cast("bigint"))
+            return moment if self.nanoseconds[name] else moment.cast("timestamp_ntz")
+        if self.signs and isinstance(type_, StringType):
+            return F.translate(value, "".join(self.signs), "".join(self.signs.values()))
+        return value
+
+    def _right(self, name: str) -> str:
+        return "".join(self.signs.get(sign, sign) for sign in name)
+
+
+def file_groups(
+    spark: SparkSession,
+    format_: str,
+    files: Sequence[str],
+    options: Mapping[str, str],
+    *,
+    wanted: Sequence[str],
+    place: str,
+) -> list[Group]:
+    """The files of a source in groups that Spark reads in one go each; those without a row are in none.
+
+    Args:
+        files: sorted.
+        options: Spark's, for the format.
+        wanted: names that the mapping uses: a column whose name differs from one in case, spacing or punctuation alone
+            is called so.
+        place: of the source in the configuration, for messages.
+
+    Raises:
+        DataRefusedError: a file is not what its source says.
+    """
+    if not files:
+        return []
+    found = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
+    files = [file for file in files if not (file in found and found[file].is_empty)]
+    if format_ == "json":
+        return _json_groups(spark, files, found, options)
+    if format_ == "parquet":
+        return _parquet_groups(spark, files, options, wanted, place)
+    return _csv_groups(spark, files, found, options, wanted, place)
+
+
+def put_together(
+    groups: Sequence[Group],
+    frames: Sequence[DataFrame],
+    *,
+    required: Sequence[str],
+    place: str,
+    decimal_comma: bool = False,
+) -> DataFrame:
+    """The rows of all groups, by the names of their columns; a column that a file lacks is null in its rows.
+
+    Args:
+        groups: and `frames`, their rows.
+        required: columns that no file may lack if another one has them.
+        place: of the source in the configuration, for messages.
+        decimal_comma: numbers that become text, as they are text in other files, are written with a comma.
+
+    Raises:
+        DataRefusedError: a file lacks a column, or has a type in it that does not go with the others'.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    types = [{f.name.lower(): (f.name, f.dataType) for f in frame.schema.fields} for frame in frames]
+    every = {name: there for schema in types for name, (there, _) in schema.items()}
+    for group, schema in zip(groups, types, strict=True):
+        missing = [name for name in required if name.lower() in every and name.lower() not in schema]
+        if missing:
+            has = ", ".join(name for name, _ in schema.values() if name not in (SOURCE_FILE, CORRUPT))
+            what = "CSV header" if group.has_corrupt else "file"
+            raise DataRefusedError(
+                f"{place}: {_first(group)} can't be read: {what} without {', '.join(missing)}, which other files have "
+                f"and the mapping uses; it has {has}. Its columns are not those of the other files; read it as a "
+                "source of its own"
+            )
+    alike = {name: _common(name, groups, types, place) for name in every}
+    return reduce(
+        lambda left, right: left.unionByName(right, allowMissingColumns=True),
+        [
+            frame.select(
+                *(
+                    _as_text_too(F.col(_quoted(there)), type_, decimal_comma).alias(every[name])
+                    if alike[name]
+                    else F.col(_quoted(there)).alias(every[name])
+                    for name, (there, type_) in schema.items()
+                )
+            )
+            for frame, schema in zip(frames, types, strict=True)
+        ],
+    )
+
+
+def _heads(
+    spark: SparkSession, format_: str, files: Sequence[str], options: Mapping[str, str], place: str
+) -> dict[str, Head]:
+    found = sniffing.heads(spark, files)
+    for head in found.values():
+        try:
+            sniffing.refuse_other_kinds(head, format_, _encoding(options))
+        except NotReadableError as error:
+            raise DataRefusedError(f"{place}: {head.file} can't be read: it {error}") from None
+    return found
+
+
+def _json_groups(
+    spark: SparkSession, files: Sequence[str], found: Mapping[str, Head], options: Mapping[str, str]
+) -> list[Group]:
+    if _option(options, "multiLine") is not None:
+        return [Group(spark.read.format("json").options(**options), files)]
+    long = [
+        file
+        for file in files
+        if file in found and sniffing.is_many_lines_each(found[file].data.decode("utf-8", "replace"))
+    ]
+    short = [file for file in files if file not in set(long)]
+    return [
+        Group(spark.read.format("json").options(**options).option("multiLine", is_long), some)
+        for some, is_long in ((short, False), (long, True))
+        if some
+    ]
+
+
+def _csv_groups(
+    spark: SparkSession,
+    files: Sequence[str],
+    found: Mapping[str, Head],
+    options: Mapping[str, str],
+    wanted: Sequence[str],
+    place: str,
+) -> list[Group]:
+    encoding = _encoding(options)
+    sep = _option(options, "sep") or _option(options, "delimiter") or ","
+    sep = {"\\t": "\t"}.get(sep, sep)
+    quote = _option(options, "quote") or ""
+    more, signs = _read_in(spark, encoding, place)
+    has_header = (_option(options, "header") or "").lower() == "true"
+    is_inferred = (_option(options, "inferSchema") or "").lower() == "true"
+    by_header: dict[tuple[str, ...] | None, list[str]] = {}
+    in_quotes: set[tuple[str, ...] | None] = set()
+    for file in files:
+        text = sniffing.csv_text(found[file], encoding) if file in found else None
+        header = sniffing.header_of(text, sep=sep, quote=quote) if text is not None else None
+        key = tuple(header) if header and has_header and not _option(options, "comment") else None
+        by_header.setdefault(key, []).append(file)
+        if text and header and sniffing.has_lines_in_quotes(text, len(header), sep=sep, quote=quote):
+            in_quotes.add(key)
+    if None in by_header and len(by_header) > 1:
+        # Files that nobody looked at are taken to be as the first one; Spark compares their headers.
+        unseen = by_header.pop(None)
+        first = next(iter(by_header))
+        by_header[first] = [*by_header[first], *unseen]
+    else:
+        unseen = by_header.get(None, [])
+    names = _names([key for key in by_header if key is not None], wanted)
+    is_wide = more.get("encoding", "").startswith(("UTF-16", "UTF-32"))
+    groups = []
+    for key, some in by_header.items():
+        reader = spark.read.format("csv").options(**options).options(**more)
+        if (key in in_quotes or is_wide) and _option(options, "multiLine") is None:
+            reader = reader.option("multiLine", True)
+        if key is None:
+            groups.append(Group(reader, some, signs=signs, has_corrupt=True))
+            continue
+        own = _distinct(key)
+        schema = None if is_inferred else StructType([StructField(name, StringType()) for name in own])
+        if not set(some) & set(unseen) and _option(options, "enforceSchema") == "false":
+            reader = reader.option("enforceSchema", True)  # compared here
+        renamed = dict(zip(own, names[key], strict=True))
+        groups.append(Group(reader, some, renamed, schema, signs, has_corrupt=True))
+    return groups
+
+
+def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Options to read an encoding with, and characters to put right then."""
+    if encoding is None:
+        return {}, {}
+    known = _OF_SPARK.get(sniffing.python_encoding(encoding) or "")
+    if known is not None:
+        return {"encoding": known}, {}
+    signs = sniffing.single_byte_signs(encoding)
+    if signs is not None:
+        return {"encoding": "ISO-8859-1"}, signs
+    try:
+        spark.conf.set(_ANY_ENCODING, "true")
+        spark.range(1).select(F.decode(F.lit("a").cast("binary"), encoding)).collect()
+    except PySparkException:
+        raise DataRefusedError(
+            f"{place}: this Spark does not read text in {encoding}; write it anew in UTF-8"
+        ) from None
+    return {"encoding": encoding}, {}
+
+
+def _parquet_groups(
+    spark: SparkSession, files: Sequence[str], options: Mapping[str, str], wanted: Sequence[str], place: str
+) -> list[Group]:
+    by_columns: dict[tuple[tuple[str, str], ...] | None, list[str]] = {}
+    schemas: dict[tuple[tuple[str, str], ...], tuple[pa.Schema, dict[str, bool]]] = {}
+    for file in files:
+        path = sniffing.local_path(file)
+        if path is None:
+            by_columns.setdefault(None, []).append(file)
+            continue
+        if path.stat().st_size == 0:
+            continue
+        try:
+            with pq.ParquetFile(path) as parquet:
+                schema, nanoseconds = parquet.schema_arrow, _nanoseconds(parquet)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise DataRefusedError(f"{place}: {file} can't be opened: {error.strerror}") from error
+            try:
+                sniffing.refuse_not_parquet(sniffing.heads(spark, [file])[file])
+                why = "it is a damaged Parquet file, or was not written to its end"
+            except NotReadableError as kind:
+                why = f"it {kind}"
+            raise DataRefusedError(f"{place}: {file} can't be read: {why}") from error
+        columns = tuple((column.name, str(column.type)) for column in schema)
+        schemas[columns] = schema, nanoseconds
+        by_columns.setdefault(columns, []).append(file)
+    names = _names([tuple(name for name, _ in key) for key in by_columns if key is not None], wanted)
+    groups = []
+    for key, some in by_columns.items():
+        reader = spark.read.format("parquet").options(**options)
+        if key is None:
+            # Elsewhere: Spark reads the columns of every file.
+            groups.append(
+                Group(reader.options(**{"mergeSchema": "true", **options}) if len(some) > 1 else reader, some)
+            )
+            continue
+        own = tuple(name for name, _ in key)
+        schema, nanoseconds = schemas[key]
+        renamed = dict(zip(own, names[own], strict=True))
+        groups.append(
+            Group(reader, some, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
+            if nanoseconds
+            else Group(reader, some, renamed)
+        )
+    return groups
+
+
+def _nanoseconds(parquet: pq.ParquetFile) -> dict[str, bool]:
+    """The columns of timestamps in nanoseconds, which Spark does not read, by whether they are moments."""
+    numbers = {
+        column.path
+        for column in (parquet.schema.column(place) for place in range(len(parquet.schema)))
+        if column.physical_type == "INT64" and "nanoseconds" in str(column.logical_type)
+    }
+    return {
+        column.name: column.type.tz is not None
+        for column in parquet.schema_arrow
+        if column.name in numbers and pa.types.is_timestamp(column.type)
+    }
+
+
+def _with_nanoseconds(schema: pa.Schema, nanoseconds: Mapping[str, bool]) -> StructType:
+    fields = []
+    for column in schema:
+        type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if column.name in nanoseconds:
+            fields.append(StructField(column.name, LongType()))
+        else:
+            # In nanoseconds, but of the older kind that Spark reads.
+            fields.append(from_arrow_schema(pa.schema([pa.field(column.name, type_)]), prefer_timestamp_ntz=True)[0])
+    return StructType(fields)
+
+
+def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """What the columns of each header are called: as the mapping does, else as the first header has them.
+
+    Names that differ in case, spacing and punctuation alone are one column, unless a header has both.
+    """
+    known: dict[str, str] = {}
+    cleaned = {header: _distinct([sniffing.clean_name(name) for name in header]) for header in headers}
+    exact = {name.lower() for names in cleaned.values() for name in names}
+    for name in wanted:
+        if name.lower() in exact or sniffing.name_key(name) not in known:
+            known[sniffing.name_key(name)] = name
+    called: dict[tuple[str, ...], list[str]] = {}
+    for header, names in cleaned.items():
+        keys = [sniffing.name_key(name) for name in names]
+        called[header] = [
+            name if keys.count(key) > 1 else known.setdefault(key, name) for name, key in zip(names, keys, strict=True)
+        ]
+    return called
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names as Spark makes them for a header: one that is empty or there twice gets its place."""
+    lower = [name.lower() for name in names]
+    return [
+        f"_c{place}" if not name else (f"{name}{place}" if lower.count(name.lower()) > 1 else name)
+        for place, name in enumerate(names)
+    ]
+
+
+def _common(
+    name: str, groups: Sequence[Group], types: Sequence[Mapping[str, tuple[str, DataType]]], place: str
+) -> bool:
+    """Whether a column is to be text in all groups, as it is in some.
+
+    Raises:
+        DataRefusedError: its types do not go together.
+    """
+    there = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
+    if len({type_ for _, type_ in there}) == 1 or all(isinstance(type_, NumericType) for _, type_ in there):
+        return False
+    if all(isinstance(type_, _TIMES) for _, type_ in there):
+        return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in there)
+    if any(isinstance(type_, StringType) for _, type_ in there) and not any(
+        isinstance(type_, (*_NESTED, BooleanType)) for _, type_ in there
+    ):
+        return True
+    first, other = there[0], next(pair for pair in there if pair[1] != there[0][1])
+    raise DataRefusedError(
+        f"{place}: {_first(other[0])} can't be read with the other files: its column {name} is "
+        f"{other[1].simpleString()}, in {_first(first[0])} it is {first[1].simpleString()}; read it as a source of its "
+        "own"
+    )
+
+
+def _as_text_too(value: Column, type_: DataType, decimal_comma: bool) -> Column:
+    if isinstance(type_, StringType):
+        return value
+    if isinstance(type_, TimestampType):
+        return F.date_format(value, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
+    text = as_text(value)
+    return F.translate(text, ".", ",") if decimal_comma and isinstance(type_, NumericType) else text
+
+
+def _first(group: Group) -> str:
+    return group.files[0]
+
+
+def _encoding(options: Mapping[str, str]) -> str | None:
+    return _option(options, "encoding") or _option(options, "charset")
+
+
+def _option(options: Mapping[str, str], name: str) -> str | None:
+    """Spark tells no upper from lower case in the names of options."""
+    return next((value for key, value in options.items() if key.lower() == name.lower()), None)
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
