@@ -145,6 +145,7 @@ class Lookup(Relation):
     """A relation joined to a source by equal columns; adds columns, never rows."""
 
     using: Annotated[list[Text], Field(min_length=1, description="a list of column names, such as [product_id]")]
+    when_changed: Literal["keep", "reload"] = "keep"
 
 
 class Source(Relation):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
@@ -36,7 +37,8 @@ _DEFAULTS: dict[str, dict[str, str]] = {
     "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false", "quote": '"', "escape": '"'},
     # A number as it is written, not as the nearest double.
     "json": {"primitivesAsString": "true"},
-    "jdbc": {"fetchsize": "10000"},
+    # A time without a zone as it is written, whatever zone the virtual machine is in.
+    "jdbc": {"fetchsize": "10000", "preferTimestampNTZ": "true"},
 }
 
 _MADE = (SOURCE_FILE, CORRUPT)
@@ -180,13 +182,10 @@ def _require(
         raise DataRefusedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")
 
 
-def definition(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
-    """A short text that changes when what is made of a row may: the configuration, a look-up, the settings."""
-    parts: list[object] = list(settings)
-    for source in sources:
-        parts.append(source.model_dump(mode="json", exclude={"gone_files", "overlap", "partitions"}))
-        parts.extend(_state(spark, lookup) for lookup in source.joins)
-    return digest(parts)
+def definition(sources: Sequence[Source], *settings: object) -> str:
+    """A short text that changes when what is made of a row may, other than by its look-ups: the configuration."""
+    excluded: Any = {"gone_files": True, "overlap": True, "partitions": True, "joins": {"__all__": {"when_changed"}}}
+    return digest([*settings, *(source.model_dump(mode="json", exclude=excluded) for source in sources)])
 
 
 def digest(parts: object) -> str:
@@ -195,8 +194,28 @@ def digest(parts: object) -> str:
 
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
-    """A short text that changes when a source, its configuration or the settings it is read with do."""
-    return digest([definition(spark, sources, *settings), *(_state(spark, source) for source in sources)])
+    """A short text that changes when a source, a look-up, their configuration or the settings they are read with do."""
+    relations = [relation for source in sources for relation in (source, *source.joins)]
+    now = datetime.now(UTC).isoformat()  # where it can't be told, taken as new each time
+    return digest([definition(sources, *settings), *(relation_state(spark, one) or now for one in relations)])
+
+
+def relation_state(spark: SparkSession, relation: Relation) -> object:
+    """What changes when the data does: files with size and time, a Delta version; None where nothing tells."""
+    if relation.format in FILE_FORMATS and relation.path is not None:
+        return sorted(files_of(spark, relation).items())
+    if relation.format == "delta":
+        if relation.version is not None:
+            return relation.version
+        row = spark.sql(f"DESCRIBE HISTORY {delta_name(relation)} LIMIT 1").select("version", "timestamp").head()
+        return str(row)
+    return None
+
+
+def lookup_rows(spark: SparkSession, lookup: Lookup) -> DataFrame:
+    """The rows of a look-up, one for each key."""
+    rows = _load(spark, lookup).drop(SOURCE_FILE)
+    return _one_row_per_key(rows, lookup.using)
 
 
 def _load(spark: SparkSession, relation: Relation, *, version: int | None = None) -> DataFrame:
@@ -320,18 +339,6 @@ def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
     rest = [name for name in lookup.columns if name not in (*key, CORRUPT)]
     largest = F.max(F.struct(*(F.col(f"`{name}`") for name in rest))).alias("_row")
     return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.`{name}`") for name in rest))
-
-
-def _state(spark: SparkSession, relation: Relation) -> object:
-    """What changes when the relation's data does: files with size and time, a Delta version, else the time."""
-    if relation.format in FILE_FORMATS and relation.path is not None:
-        return sorted(files_of(spark, relation).items())
-    if relation.format == "delta":
-        if relation.version is not None:
-            return relation.version
-        row = spark.sql(f"DESCRIBE HISTORY {delta_name(relation)} LIMIT 1").select("version", "timestamp").head()
-        return str(row)
-    return datetime.now(UTC).isoformat()  # can't be told: taken as new each time
 
 
 def _folder(path: str, files: Sequence[str]) -> str | None:

@@ -33,13 +33,13 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
         log = BatchLog(run)
         messages = _rolled_forward(run, log) + _changed_by_others(run, log)
         before = log.committed
-        snapshot = Snapshot(run)
+        snapshot = Snapshot(run, before)
         plan = plan_batch(run, log, snapshot)
         batch = None if plan is None else _load(run, log, snapshot, plan)
         if batch is None:
             assert log.committed is not None, "without a batch there is always something to read"
-            return log.committed, [*messages, "nothing new"]
-    return batch, [*messages, *_description(batch, before)]
+            return log.committed, [*messages, "nothing new", *_kept_lookups(snapshot, before)]
+    return batch, [*messages, *_description(batch, before), *_kept_lookups(snapshot, before, batch)]
 
 
 def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
@@ -104,6 +104,17 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
     return [
         f"somebody else changed the tables since batch {state.number} ({reason}): {count(abs(lost))} lines {fewer}, "
         "which are left as they are"
+    ]
+
+
+def _kept_lookups(snapshot: Snapshot, before: Batch | None, batch: Batch | None = None) -> list[str]:
+    """Which look-ups changed without lines being read again, a sentence each."""
+    if before is None or (batch is not None and batch.mode != INCREMENTAL):
+        return []
+    return [
+        f"the look-up {lookup.table or lookup.path} changed: the {count(before.counts.lines)} lines read before keep "
+        "what they got from it (with when_changed: reload they are read again)"
+        for lookup in snapshot.changed_lookups
     ]
 
 

@@ -7,9 +7,10 @@ from functools import partial
 
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import TransactionSource
+from customer_segmentation.config.schema import Lookup, TransactionSource
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.ingest.lookups import changed_lookups, lookup_states
 from customer_segmentation.ingest.snapshots import (
     Files,
     SourceChanges,
@@ -24,6 +25,8 @@ from customer_segmentation.stages.ingest.state import FULL, INCREMENTAL, PLANNED
 from customer_segmentation.stages.ingest.validation import Frames, analysed, column_types
 from customer_segmentation.stages.run import Run
 
+_LOOKUPS = "lookups"
+
 
 class Snapshot:
     """All sources at one moment, so that every pass over them sees the same.
@@ -34,19 +37,38 @@ class Snapshot:
     definition: digest of the settings that lines are read with.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, state: Batch | None) -> None:
         self._run = run
         self.sources = run.sources.transactions
         self.each = [analysed("transactions", partial(take_snapshot, run.spark, source)) for source in self.sources]
+        before = state.offsets if state and len(state.offsets) == len(self.sources) else [{} for _ in self.sources]
+        self._lookups_before = [list(offsets.get(_LOOKUPS, [])) for offsets in before]
+        self._lookups = [
+            analysed("transactions", partial(lookup_states, run.spark, source, lookups))
+            for source, lookups in zip(self.sources, self._lookups_before, strict=True)
+        ]
         tomorrow = run.start_day + timedelta(days=1)
         self.known_before = min(run.config.as_of or tomorrow, run.config.checks.latest_order)
         settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
-        self.definition = definition(run.spark, self.sources, settings, run.config.timezone)
+        self.definition = definition(self.sources, settings, run.config.timezone)
 
     @property
     def offsets(self) -> list[dict[str, object]]:
         """How far each source reaches."""
-        return [dict(one.offsets) for one in self.each]
+        return [
+            dict(one.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
+            for one, lookups in zip(self.each, self._lookups, strict=True)
+        ]
+
+    @property
+    def changed_lookups(self) -> list[Lookup]:
+        """The look-ups whose rows are others than when the lines in the tables were read."""
+        before, now = self._lookups_before, self._lookups
+        return [
+            lookup
+            for source, then, today in zip(self.sources, before, now, strict=True)
+            for lookup in changed_lookups(source, then, today)
+        ]
 
     @property
     def has_files(self) -> bool:
@@ -173,7 +195,8 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
         return "this release reads lines by other rules"
     if log.committed.definition != snapshot.definition:
         return "the configuration changed"
-    return None
+    reloading = [lookup for lookup in snapshot.changed_lookups if lookup.when_changed == "reload"]
+    return f"the look-up {reloading[0].table or reloading[0].path} changed" if reloading else None
 
 
 def _retyped_column(sources: list[TransactionSource], changes: list[SourceChanges | None], state: Batch) -> str | None:
