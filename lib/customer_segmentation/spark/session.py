@@ -124,7 +124,9 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     jars = [*map(str, [*delta, *package_jars(settings.packages)]), conf.get("spark.jars", "")]
     conf["spark.jars"] = ",".join(filter(None, jars))
     log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
-    options = f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
+    options = (
+        f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
+    )
     return conf | {"spark.driver.extraJavaOptions": options.strip()}
 
 
