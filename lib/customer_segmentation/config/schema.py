@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -42,6 +43,14 @@ def _known_feature(name: str) -> str:
     return name
 
 
+def _known_zone(name: str) -> str:
+    # "localtime" and "Factory" are files beside the zones of some machines, and differ from one to the next.
+    known = sorted({"UTC", *available_timezones()} - {"localtime", "Factory"})
+    if name not in known:
+        raise PydanticCustomError("unknown_name", "is not a time zone of the IANA database", {"known": known})
+    return name
+
+
 def _distinct(values: list[str]) -> list[str]:
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
@@ -69,6 +78,9 @@ Expression = Annotated[
 ]
 Name = Annotated[str, AfterValidator(check_name)]
 FeatureName = Annotated[str, AfterValidator(_known_feature)]
+TimeZone = Annotated[
+    str, AfterValidator(_known_zone), Field(description="a time zone of the IANA database, such as Europe/Berlin")
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, description="text, not empty")]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
@@ -456,6 +468,7 @@ class Config(Section):
     """The whole configuration of a run, validated and frozen."""
 
     as_of: Date | None = None
+    timezone: TimeZone = "UTC"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     sources: Sources | None = None
     tables: Tables = Tables()

@@ -51,4 +51,5 @@ def _explored(run: Run) -> Exploration:
         engagement=run.engagement(),
         intake=Intake(reading.lines, reading.accepted, reading.refused, reading.by_reason, reading.left_out),
         as_of=run.as_of,
+        timezone=run.config.timezone,
     )

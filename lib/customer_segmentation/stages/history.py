@@ -139,6 +139,8 @@ def _then(run: Run) -> Mapping[str, Any]:
     then, as_of = run.warehouse.last_commit(t.CUSTOMER_HISTORY)[1], run.as_of.isoformat()
     if then.get("definition") != DEFINITION:
         raise MustBuildAnewError("what is made of them changed")
+    if then.get("timezone") != run.config.timezone:
+        raise MustBuildAnewError(f"the time zone is {run.config.timezone} now")
     if then["as_of"] > as_of:
         raise MustBuildAnewError(f"the tables were as of {then['as_of']}, the run is as of {as_of}")
     try:
@@ -179,6 +181,7 @@ def _note(run: Run) -> dict[str, Any]:
     return {
         "as_of": run.as_of.isoformat(),
         "definition": DEFINITION,
+        "timezone": run.config.timezone,
         "transactions": run.input_versions[t.TRANSACTIONS.name],
         "returns": run.input_versions[t.RETURNS.name],
         "days": days,
