@@ -19,6 +19,7 @@ from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSAC
 from customer_segmentation.ingest.repeats import FEW, IN_CONTEXT, order_key
 from customer_segmentation.ingest.values import storable
 from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.local_time import UTC, start_of_day
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]
@@ -63,18 +64,21 @@ def orders(lines: Sequence[DataFrame]) -> Orders:
     return Orders(every.select(_ORDER), *found)
 
 
-def known_by_now(rejected: DataFrame, latest: date) -> DataFrame:
+def known_by_now(rejected: DataFrame, latest: date, *, timezone: str = UTC) -> DataFrame:
     """The refused lines that were ordered too late to be known when they were read, and are known now."""
-    return rejected.where(F.array_contains(c.REASONS, NOT_KNOWN_YET)).where(_is_before(latest))
+    return rejected.where(F.array_contains(c.REASONS, NOT_KNOWN_YET)).where(_is_before(latest, timezone))
 
 
-def standing(transactions: DataFrame, rejected: DataFrame, among: Orders, *, latest: date) -> DataFrame:
+def standing(
+    transactions: DataFrame, rejected: DataFrame, among: Orders, *, latest: date, timezone: str = UTC
+) -> DataFrame:
     """The lines of some orders that were read before, as they were before they were compared with each other.
 
     Args:
         transactions, rejected: the tables.
         among: orders.
         latest: lines before this day are known now.
+        timezone: whose day it is.
 
     Returns:
         The columns of `transactions.judged_lines`; `was_refused` and `was_warned`, the codes that the tables have; and
@@ -95,7 +99,7 @@ def standing(transactions: DataFrame, rejected: DataFrame, among: Orders, *, lat
         {
             "was_refused": F.col(c.REASONS),
             "was_warned": F.col(c.WARNINGS),
-            c.REASONS: F.when(_is_before(latest), F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
+            c.REASONS: F.when(_is_before(latest, timezone), F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
             c.WARNINGS: F.array_except(c.WARNINGS, later),
         }
     )
@@ -156,8 +160,8 @@ def _lines_of(table: DataFrame, among: Orders) -> DataFrame:
     return lines.join(keys, on=_ORDER, how="left_semi").drop(_ORDER)
 
 
-def _is_before(day: date) -> Column:
-    return F.col(c.ORDERED_AT) < F.lit(day).cast("timestamp")
+def _is_before(day: date, timezone: str) -> Column:
+    return F.col(c.ORDERED_AT) < start_of_day(day, timezone)
 
 
 def _codes(reasons: str, warnings: str) -> Column:

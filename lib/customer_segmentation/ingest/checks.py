@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import Reason
+from customer_segmentation.spark.local_time import UTC, start_of_day
 
 CURRENCY = "currency"
 IS_MALFORMED = "_is_malformed"
@@ -34,12 +35,13 @@ class Check:
     refuses: bool
 
 
-def transaction_checks(settings: Checks, *, as_of: date | None = None) -> list[Check]:
+def transaction_checks(settings: Checks, *, as_of: date | None = None, timezone: str = UTC) -> list[Check]:
     """The checks for order lines that are not off, in the order their reasons are listed.
 
     Args:
         settings: thresholds and severities.
         as_of: lines of this day and later are not known yet; None where it follows from the lines.
+        timezone: whose days these are.
     """
     amount, quantity = F.col(c.AMOUNT), F.col(c.QUANTITY)
     ordered_at = F.col(c.ORDERED_AT)
@@ -51,8 +53,8 @@ def transaction_checks(settings: Checks, *, as_of: date | None = None) -> list[C
         "missing_order": F.col(c.ORDER_ID).isNull(),
         "missing_date": F.col(raw(c.ORDERED_AT)).isNull(),
         "unreadable_date": _unreadable(c.ORDERED_AT),
-        "date_too_early": _holds(ordered_at < _start_of(settings.earliest_order)),
-        "date_in_future": _holds(ordered_at >= _start_of(latest)),
+        "date_too_early": _holds(ordered_at < start_of_day(settings.earliest_order, timezone)),
+        "date_in_future": _holds(ordered_at >= start_of_day(latest, timezone)),
         "unreadable_number": _unreadable(c.QUANTITY)
         | _unreadable(c.DISCOUNT)
         | _unreadable(c.COUPON)
@@ -115,10 +117,6 @@ def _unreadable(name: str) -> Column:
 
 def _holds(condition: Column) -> Column:
     return F.coalesce(condition, F.lit(False))
-
-
-def _start_of(day: date) -> Column:
-    return F.lit(day).cast("timestamp")
 
 
 def _unreadable_amount() -> Column:

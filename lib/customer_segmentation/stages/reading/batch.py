@@ -83,10 +83,11 @@ class _Batch:
             run.warehouse.read(table, version=run.warehouse.last_commit(table)[0])
             for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS)
         )
-        passing = batches.known_by_now(rejected, latest)
+        timezone = run.config.timezone
+        passing = batches.known_by_now(rejected, latest, timezone=timezone)
         parts = [came_lines, went_lines, perhaps.lines, passing]
         self._orders = batches.orders([batches.orders_of(lines) for lines in parts])
-        self._before = settled(batches.standing(transactions, rejected, self._orders, latest=latest))
+        self._before = settled(batches.standing(transactions, rejected, self._orders, latest=latest, timezone=timezone))
         if perhaps.is_some:
             came_lines = settled(came_lines.unionByName(batches.without(perhaps.lines, self._before)))
         self.came, self.went = came_lines.count(), went_lines.count()

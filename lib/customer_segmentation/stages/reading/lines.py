@@ -46,7 +46,9 @@ class OrderLines:
 
     def __init__(self, run: Run, frames: Frames | None = None, *, latest: date | None = None) -> None:
         self._spark = run.spark
-        self._checks = transaction_checks(run.config.checks, as_of=latest or run.config.as_of)
+        self._checks = transaction_checks(
+            run.config.checks, as_of=latest or run.config.as_of, timezone=run.config.timezone
+        )
         if frames is None:
             frames = [
                 (source, analysed("transactions", partial(read_source, run.spark, source)))

@@ -22,7 +22,7 @@ class Now:
         self.seen = [analysed("transactions", partial(look, run.spark, source)) for source in self.sources]
         self.latest = min(filter(None, (run.config.as_of, run.config.checks.latest_order)))
         settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
-        self.definition = definition(run.spark, self.sources, settings)
+        self.definition = definition(run.spark, self.sources, settings, run.config.timezone)
 
     @cached_property
     def batch_id(self) -> str:
