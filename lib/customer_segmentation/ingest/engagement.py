@@ -2,12 +2,13 @@
 
 from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest.refusals import REASONS, ROW, refused_where, rows_of
+from customer_segmentation.contract.tables import ENGAGEMENT
+from customer_segmentation.ingest.refusals import FILE, REASONS, ROW, refused_where, rows_of
 from customer_segmentation.ingest.sources import malformed
 from customer_segmentation.ingest.values import as_text, as_timestamp, mapped
 
@@ -17,9 +18,14 @@ def judged_events(spark: SparkSession, sources: list[EngagementSource]) -> DataF
 
     Returns:
         The columns of `engagement`, and those of `refusals.JUDGEMENT`: a row without a customer, a time or a type is
-        refused.
+        refused, and so is one that says again, in every column of `engagement`, what another row says.
     """
     rows = reduce(DataFrame.unionByName, [_judged(spark, source) for source in sources])
+    # Refused rows are no copies of each other; their texts keep them from meeting in one place.
+    event = [*map(F.col, ENGAGEMENT.column_names), F.when(F.size(REASONS) > 0, F.xxhash64(ROW))]
+    number = F.row_number().over(Window.partitionBy(*event).orderBy(FILE, ROW))
+    is_copy = (F.size(REASONS) == 0) & (number > 1)
+    rows = rows.withColumn(REASONS, F.when(is_copy, F.array(F.lit("duplicate"))).otherwise(F.col(REASONS)))
     # Only for those is the row as it came made and kept: there are many events.
     return rows.withColumn(ROW, F.when(F.size(REASONS) > 0, F.col(ROW)))
 

@@ -11,11 +11,11 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import RowReason
 from customer_segmentation.ingest import refusals
-from customer_segmentation.ingest.customers import judged_customers
+from customer_segmentation.ingest.customers import describe_renamed, judged_customers
 from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import accounted, count
+from customer_segmentation.report.wording import accounted, count, share
 from customer_segmentation.spark.history import lost_history
 from customer_segmentation.spark.holding import held, settled
 from customer_segmentation.stages.reading import analysed, read_order_lines
@@ -98,9 +98,27 @@ def _ingest_whole(
         if found.refused or run.warehouse.exists(rejected):
             run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=batch_id))
         run.warehouse.overwrite(table, refusals.kept(rows), note={"batch_id": batch_id})
+    told = [_accounted(run, sources, found)]
+    if found.kept:
+        told += [_without_order(run, table, found.kept)]
+    if table is t.CUSTOMERS:
+        told += [describe_renamed(run.warehouse.read(table))]
+    return "; ".join(filter(None, told))
+
+
+def _accounted(run: Run, sources: Sequence[Source], found: refusals.RowAccount) -> str:
     left_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
     told = accounted(found.kept + found.refused + left_out, found.kept, found.refused, left_out, of="rows")
     return f"{told}: {_reasons(found.by_reason)}" if found.refused else told
+
+
+def _without_order(run: Run, table: t.Table, rows: int) -> str:
+    """How many rows of a table are of customers without an order line; empty where none is."""
+    unknown = refusals.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
+    if not unknown:
+        return ""
+    hint = "" if unknown < rows else ": do the ids of the sources fit?"
+    return f"{unknown:,} of {rows:,} rows kept ({share(unknown / rows)}) are of customers without an order line{hint}"
 
 
 def _is_current(run: Run, table: t.Table, batch_id: str) -> bool:
