@@ -345,7 +345,9 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     build_features(run)
     with_age = run.warehouse.read(t.CUSTOMER_FEATURES).withColumn("customer_age", F.lit(41.0))
     location = run.warehouse.location(t.CUSTOMER_FEATURES)
-    with_age.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(location)
+    with_age.write.format("delta").mode("overwrite").option("overwriteSchema", "true").partitionBy(c.RUN_ID).save(
+        location
+    )
 
     later = quiet(
         spark, shop(tmp_path, pd.DataFrame({"who": ["C1"], "age": ["young"]}), day=22, clustering=clustered_by("age"))
