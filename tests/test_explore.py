@@ -28,6 +28,7 @@ from customer_segmentation.explore.findings import findings
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.explore.summary import ACCURACY, PROBABILITIES, Summary
 from customer_segmentation.explore.tally import Group
+from customer_segmentation.explore.view import weekdays_and_hours
 from customer_segmentation.stages import explore_data
 from tests.generated import ROOT, configured, quiet
 from tests.test_report import HOSTILE, Page
@@ -500,3 +501,29 @@ def test_buckets_are_told_in_words() -> None:
 
 def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None or math.isnan(value) else value
+
+
+def test_amounts_and_quantities_as_large_as_a_column_holds_are_counted_and_shown(explored: Explore) -> None:
+    largest, most = "9999999999999999.99", "999999999999999.999"
+    rows = [
+        line("K1", f"O{number}", f"2024-05-0{number + 1} 10:00", amount=largest, quantity=most, discount=largest)
+        for number in range(4)
+    ]
+    rows.append(line("K2", "O9", amount="1000000000000.00"))
+    rows.append(line("K2", "O8", amount=largest, quantity=most, is_return=True))
+
+    found = explored(rows)
+    shown(found)
+
+    assert found.calendar.total.bought == 4 * Decimal(largest) + 10**12
+    assert found.calendar.total.returned == Decimal(largest)
+    assert found.largest_customer == 4 * Decimal(largest)
+
+
+def test_hours_are_told_with_the_time_zone_that_they_are_of(explored: Explore) -> None:
+    found = explored([line(), line("K2", "O2")], timezone="Asia/Kolkata")
+
+    (panel,) = [panel for panel in weekdays_and_hours(found, "") if panel.title == "Orders by hour"]
+
+    assert "Asia/Kolkata" in panel.note
+    assert "Asia/Kolkata" in panel.caption

@@ -11,14 +11,19 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from customer_segmentation.config import Config
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
-from customer_segmentation.features.attributes import with_attributes
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
+from customer_segmentation.stages import ingest_sources
+from customer_segmentation.stages.features import build_features
+from tests.csv_lines import Sheet
 from tests.feature_oracle import oracle
+from tests.generated import quiet
 from tests.order_lines import Line, line, random_line
 
 AS_OF = date(2024, 7, 1)
@@ -175,23 +180,51 @@ def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
     assert features_of(spark, lines) == features_of(spark, known)
 
 
-def test_labelled_attributes_are_carried_through_and_customers_without_any_are_marked(
-    spark: SparkSession, frame: Callable[..., DataFrame]
+def test_amounts_as_large_as_a_column_holds_are_summed_exactly(spark: SparkSession) -> None:
+    largest = "900000000000000.01"
+    lines = [
+        line(f"C{who}", order=f"O{number}", quantity="90000000000000", amount=largest, at=f"2024-06-0{1 + number}")
+        for who in range(20)
+        for number in range(9)
+    ]
+
+    found = features_of(spark, lines)
+
+    # In cents, all customers spend more than a whole number of 64 bits holds.
+    assert {row["monetary"] for row in found.values()} == {9 * Decimal(largest)}
+    assert {row["spend_short"] for row in found.values()} == {9 * Decimal(largest)}
+    assert {row["price_level"] for row in found.values()} == {1.0}
+    assert found["C1"]["average_item_price"] == pytest.approx(10.0)
+
+
+def thousand_billions(folder: Path, lines: int) -> Config:
+    """A configuration with so many lines of 10^12 of one customer."""
+    sheet = Sheet(customer="C1", order="O1", at="2024-06-01 12:00:00", product="P1", price="1000000000000.00")
+    sheet.written(
+        folder / "orders.csv", [sheet.line(product=f"P{number}", order=f"O{number % 90}") for number in range(lines)]
+    )
+    columns = {"customer_id": "customer", "order_id": "order", "ordered_at": "at", "amount": "price"}
+    source = {"format": "csv", "path": str(folder / "orders.csv"), "columns": columns}
+    return Config.model_validate({"sources": {"transactions": source}, "tables": {"root": str(folder / "tables")}})
+
+
+@pytest.mark.slow
+def test_a_customer_whose_sums_can_not_be_held_is_refused_with_the_largest_amount_and_without_a_name(
+    spark: SparkSession, tmp_path: Path
 ) -> None:
-    features = frame([("C1",), ("C2",)], "customer_id string")
-    customers = frame([("C1", 41, "Bern", True)], "customer_id string, age int, city string, member boolean")
+    fits, too_many = quiet(spark, thousand_billions(tmp_path / "a", 9_999)), thousand_billions(tmp_path / "b", 10_000)
+    ingest_sources(fits)
+    build_features(fits)
+    refused = quiet(spark, too_many)
+    ingest_sources(refused)
 
-    rows = {row.customer_id: row.asDict() for row in with_attributes(features, customers).collect()}
+    with pytest.raises(
+        DataRefusedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
+    ) as it:
+        build_features(refused)
 
-    assert rows["C1"] == {
-        "customer_id": "C1",
-        "has_attributes": True,
-        "customer_age": 41.0,
-        "customer_city": "Bern",
-        "customer_member": 1.0,
-    }
-    assert rows["C2"]["has_attributes"] is False
-    assert [row.has_attributes for row in with_attributes(features, None).collect()] == [False, False]
+    assert fits.features().select("monetary").collect() == [(9_999 * Decimal(10**12),)]
+    assert "C1" not in str(it.value)
 
 
 def test_the_grid_is_an_exact_partition_of_the_125_cells() -> None:

@@ -35,8 +35,10 @@ RowReason = Literal[
     "unreadable_date",
     "missing_event_type",
     "another_row",
+    "duplicate",
 ]
-"""A code in `rejected_customers.reasons` (`another_row`: the customer has a row that is kept) or of engagement."""
+"""A code in `rejected_customers.reasons` (`another_row`: the customer has a row that is kept), or in those of
+`rejected_engagement` (`duplicate`: the same event is kept already)."""
 
 MEANING: dict[Reason, str] = {
     "malformed_line": "a line that does not have the columns of its file",

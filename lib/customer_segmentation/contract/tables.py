@@ -93,7 +93,7 @@ class Table:
 
 _CUSTOMER = Column(c.CUSTOMER_ID, "string", "Customer, as the source names it.")
 _RUN = Column(c.RUN_ID, "string", "Run that wrote the row; joins every table of a run.")
-_AS_OF = Column(c.AS_OF_DATE, "date", "Only what happened before this date (UTC) entered.")
+_AS_OF = Column(c.AS_OF_DATE, "date", "Only what happened before this day of the run's time zone entered.")
 _SEGMENT = Column(c.SEGMENT_ID, "int", "Segment; -1 is noise, a customer in no segment.")
 _SEGMENT_NAME = Column(c.SEGMENT_NAME, "string", "Name of the segment, from its profile.")
 _MODEL = Column(c.MODEL_VERSION, "string", "Model that assigned the segment; see model_runs.")
@@ -312,7 +312,7 @@ _LINES = tuple(
     for part, meaning in {
         "": "",
         "discounted_": " with a discount",
-        "night_": " from 0 to 6 o'clock (UTC)",
+        "night_": " from 0 to 6 o'clock (run's time zone)",
         "morning_": " from 6 to 12 o'clock",
         "afternoon_": " from 12 to 18 o'clock",
         "evening_": " from 18 to 24 o'clock",
@@ -324,7 +324,7 @@ CUSTOMER_DAYS = Table(
     "a day on which a customer has order lines, as of the date that table_builds says",
     (
         _CUSTOMER,
-        Column("day", "date", "The day (UTC)."),
+        Column("day", "date", "The day, in the run's time zone."),
         Column("orders", "bigint", "Distinct orders with a purchase; one given back whole is none."),
         Column("net", "bigint", "Purchases less returns. Unit: cents."),
         Column("gross", "bigint", "Purchases. Unit: cents."),
@@ -344,7 +344,7 @@ CUSTOMER_HISTORY = Table(
     "a customer with a purchase, as of the date that table_builds says: what the features are made of",
     (
         _CUSTOMER,
-        Column("first_day", "date", "Day (UTC) of the first purchase; an order given back whole is none."),
+        Column("first_day", "date", "Day (run's time zone) of the first purchase; an order given back whole is none."),
         Column("last_day", "date", "Day of the last purchase."),
         Column("days", "bigint", "Distinct days with a purchase."),
         Column("net", MONEY, "Purchases less returns. Unit: money."),
@@ -429,14 +429,11 @@ CUSTOMER_FEATURES = Table(
             "(null without contacts).",
         ),
         *_RFM_SCORES,
-        Column(
-            c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers; its attributes follow as customer_*."
-        ),
+        Column(c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers, where its attributes are."),
         _RUN,
     ),
     key=(c.RUN_ID, c.CUSTOMER_ID),
     partitioned_by=(c.RUN_ID,),
-    open=True,
 )
 
 _ASSIGNMENT = (
@@ -633,8 +630,14 @@ DATA_PROFILE = Table(
             "bigint",
             "Distinct values: counted for texts with few, else estimated, standard error 5%; null for nested types.",
         ),
-        Column("least", "string", "Smallest number, first date or time; null for texts and identifiers."),
-        Column("most", "string", "Largest number, last date or time; null for texts and identifiers."),
+        Column(
+            "least",
+            "string",
+            "Smallest number, first date or time (local as in the run); null for texts and identifiers.",
+        ),
+        Column(
+            "most", "string", "Largest number, last date or time (local as in the run); null for texts and identifiers."
+        ),
         Column("mean", "double", "Mean of the known numbers; null for other types."),
         Column(
             "quantiles",

@@ -106,7 +106,7 @@ class Spike:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Activity by day and hour (UTC)."""
+    """Activity by day and hour."""
 
     hours: Mapping[tuple[date, int], Activity]
 

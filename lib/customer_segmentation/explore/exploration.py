@@ -27,6 +27,7 @@ from customer_segmentation.explore.orders import customer_orders, order_customer
 from customer_segmentation.explore.summary import summaries
 from customer_segmentation.explore.tally import Group, tally
 from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.local_time import UTC
 
 ORDER_COUNTS = Buckets(tuple(map(Decimal, (1, 2, 3, 4, 5, 6, 11, 21, 51, 101))), whole=True)
 """Customers are told by these numbers of orders, whatever the data."""
@@ -50,7 +51,8 @@ class Intake:
 class Exploration:
     """What the data looks like before the as-of date. Holds no customer.
 
-    as_of: only lines and events before this day (UTC) entered.
+    as_of: only lines and events before this day entered.
+    timezone: of the days, hours and times.
     columns: of each table that there is, in the tables' and their own order.
     categories: order lines and their net spend by category, most spend first; None is a category unknown.
     customers_by_orders: customers and their net spend by number of orders; 0 is customers with returns alone.
@@ -71,6 +73,7 @@ class Exploration:
     repeated_lines: int
     largest_customer: Decimal | None
     most_orders: int
+    timezone: str = UTC
 
     @property
     def customers(self) -> int:
@@ -100,6 +103,7 @@ def explore(
     engagement: DataFrame | None,
     intake: Intake,
     as_of: date,
+    timezone: str = UTC,
 ) -> Exploration:
     """Count everything. Reads the order lines four times, and keeps orders and customers while it counts over them.
 
@@ -109,7 +113,8 @@ def explore(
         customers: rows of `customers`, which have no date; None without that table.
         engagement: rows of `engagement`; None without that table.
         intake: what became of the lines that were read.
-        as_of: lines and events of this day (UTC) and later do not enter.
+        as_of: lines and events of this day and later do not enter.
+        timezone: the zone in whose local time the lines and events are, see `spark.local_time.in_local_time`.
     """
     start_of_day = F.lit(as_of).cast("timestamp")
     lines = lines.where(F.col(c.ORDERED_AT) < start_of_day)
@@ -167,6 +172,7 @@ def explore(
         repeated_lines=repeated[0] or 0,
         largest_customer=_decimal(by_measure[d.SPEND_PER_CUSTOMER].summary.most),
         most_orders=int(by_measure[d.ORDERS_PER_CUSTOMER].summary.most or 0),
+        timezone=timezone,
     )
 
 

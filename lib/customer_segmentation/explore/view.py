@@ -127,10 +127,10 @@ def weekdays_and_hours(found: Exploration, currency: str) -> list[Panel]:
         return [weekdays]
     hours = Panel(
         "Orders by hour",
-        "In that hour of the day (UTC), all days together.",
+        f"In that hour of the day ({found.timezone}), all days together.",
         UprightBars([one.label for one in calendar.hours_of_day], [_orders(one) for one in calendar.hours_of_day]),
         "Bars: orders by hour of the day.",
-        "Orders and net spend by hour of the day, UTC",
+        f"Orders and net spend by hour of the day, {found.timezone}",
         ("Hour", "Orders", "Net spend"),
         [
             (f"{one.label}:00", w.count(one.activity.orders), w.money(one.activity.net, currency))

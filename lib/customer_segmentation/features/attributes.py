@@ -1,39 +1,49 @@
-"""Demographics and asked psychographics: the customers' attributes, carried through to their features."""
+"""Demographics and asked psychographics: what `customers` knows of a customer, beside the features."""
+
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, DataType, NumericType
+from pyspark.sql.types import StructField
 
 from customer_segmentation.contract import columns as c
 
-PREFIX = "customer_"
+
+def attribute_names(customers: DataFrame) -> list[str]:
+    """The attributes of a frame in the columns of the `customers` table."""
+    return [name for name in customers.columns if name != c.CUSTOMER_ID]
 
 
-def with_attributes(features: DataFrame, customers: DataFrame | None) -> DataFrame:
-    """The features with `has_attributes` and a column `customer_NAME` for each attribute.
+def with_has_attributes(features: DataFrame, customers: DataFrame | None) -> DataFrame:
+    """The features with `has_attributes`: whether the customer is among the customers.
 
     Args:
         features: a row per customer.
         customers: a row per customer in the columns of the `customers` table; None where there is no source.
-
-    Returns:
-        Attributes that are numbers or true or false as doubles, all others as text; null where unknown.
     """
     if customers is None:
         return features.withColumn(c.HAS_ATTRIBUTES, F.lit(False))
-    attributes = customers.select(
-        c.CUSTOMER_ID,
-        F.lit(True).alias(c.HAS_ATTRIBUTES),
-        *(
-            _carried(field.name, field.dataType).alias(f"{PREFIX}{field.name}")
-            for field in customers.schema.fields
-            if field.name != c.CUSTOMER_ID
-        ),
-    )
-    joined = features.join(attributes, on=c.CUSTOMER_ID, how="left")
+    known = customers.select(c.CUSTOMER_ID, F.lit(True).alias(c.HAS_ATTRIBUTES))
+    joined = features.join(known, on=c.CUSTOMER_ID, how="left")
     return joined.withColumn(c.HAS_ATTRIBUTES, F.coalesce(c.HAS_ATTRIBUTES, F.lit(False)))
 
 
-def _carried(name: str, type_: DataType) -> Column:
-    is_number = isinstance(type_, (NumericType, BooleanType))
-    return F.col(f"`{name}`").cast("double" if is_number else "string")
+def with_attributes(features: DataFrame, customers: DataFrame, names: Mapping[str, str] | Sequence[str]) -> DataFrame:
+    """The features with some attributes, as text; null for customers of whom they are not known.
+
+    Whatever type an attribute has today, text is what it can be compared by tomorrow.
+
+    Args:
+        features: a row per customer.
+        customers: a row per customer in the columns of the `customers` table.
+        names: the attributes, none named like a column of the features; a mapping says which attribute each new column
+            is.
+    """
+    wanted = names if isinstance(names, Mapping) else {name: name for name in names}
+    fields = {field.name: field for field in customers.schema.fields}
+    columns = (_as_text(fields[name]).alias(new) for new, name in wanted.items())
+    return features.join(customers.select(c.CUSTOMER_ID, *columns), on=c.CUSTOMER_ID, how="left")
+
+
+def _as_text(field: StructField) -> Column:
+    return F.col(f"`{field.name}`").cast("string")

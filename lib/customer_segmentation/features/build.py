@@ -15,6 +15,7 @@ from customer_segmentation.features.engagement import engagement_totals
 from customer_segmentation.features.history import history_of
 from customer_segmentation.features.lines import customer_lines, rounded
 from customer_segmentation.features.prices import bought_in_lines, category_prices, prices_paid
+from customer_segmentation.spark.local_time import UTC, in_local_time
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -30,6 +31,7 @@ def customer_features(
     as_of: date,
     response_events: list[str],
     windows: Mapping[str, int] = WINDOWS,
+    timezone: str = UTC,
 ) -> DataFrame:
     """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`,
     top_categories and response_by_channel.
@@ -38,10 +40,17 @@ def customer_features(
         transactions: order lines in the columns of the `transactions` table.
         engagement: events in the columns of the `engagement` table; None where there are none.
         given_back: orders of which something was given back before `as_of`, see `lines.customer_lines`.
-        as_of: lines and events of this day (UTC) and later do not enter.
+        as_of: lines and events of this day and later do not enter.
         response_events: the event types that are answers of the customer.
         windows: days of the short, the medium and the long window.
+        timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
+
+    A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
+    beyond, once the frame is computed.
     """
+    transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
+    if engagement is not None:
+        engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
     lines = customer_lines(transactions, given_back, as_of=as_of)
     lately = window_sums(as_of=as_of, windows=windows)
     known = history_of(lines, days_of(lines), lately=lately, prices=category_prices(bought_in_lines(lines)))
@@ -57,7 +66,10 @@ def features_of(
     response_events: list[str],
     windows: Mapping[str, int] = WINDOWS,
 ) -> DataFrame:
-    """The features of the customers of a history and their days as of the same date; see `customer_features`."""
+    """The features of the customers of a history and their days as of the same date; see `customer_features`.
+
+    The times of the events are of the same time zone as the days.
+    """
     lately = windows_of(days, as_of=as_of, windows=windows)
     sums = [name for name in lately.columns if name != c.CUSTOMER_ID]
     known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=sums)

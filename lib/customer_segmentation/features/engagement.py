@@ -13,7 +13,7 @@ def engagement_totals(engagement: DataFrame, *, as_of: date, response_events: li
 
     Args:
         engagement: events in the columns of the `engagement` table.
-        as_of: events of this day (UTC) and later do not enter.
+        as_of: events of this day and later do not enter, in the time zone that the times are of.
         response_events: the event types that are answers of the customer; all others are contacts.
     """
     responded = F.col(c.EVENT_TYPE).isin(response_events)

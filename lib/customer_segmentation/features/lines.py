@@ -37,7 +37,7 @@ def customer_lines(transactions: DataFrame, given_back: DataFrame | None = None,
         given_back: customer_id and order_id of the orders of which something was given back before `as_of`, and
             is_undone, whether all of it was. The lines of an undone order are no purchases; what was paid and given
             back for them counts in net spend and in the return rates only.
-        as_of: lines of this day (UTC) and later do not enter.
+        as_of: lines of this day and later do not enter, in the time zone that the times are of.
     """
     together = _lines(transactions, given_back, as_of=as_of).repartition(c.CUSTOMER_ID)
     # Branches of a plan share a shuffle only where it is the same one. What is observed names every column, so that no

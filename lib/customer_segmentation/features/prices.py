@@ -13,6 +13,9 @@ SPEND_AT_AVERAGE_PRICES = "spend_at_average_prices"
 _DECIMALS = 4
 """Of sums in cents: what differs beyond them is the order of addition."""
 
+_LOW_BITS = 24
+"""Leaves the sum of the upper part room for 16 million rows of the largest bigint, that of the lower for 5 * 10^11."""
+
 
 def category_prices(bought: DataFrame) -> DataFrame:
     """The average price of each category over all customers: gross purchases by quantity, in cents by thousandth.
@@ -20,8 +23,17 @@ def category_prices(bought: DataFrame) -> DataFrame:
     Args:
         bought: category, quantity and spend of purchases.
     """
-    price = F.try_divide(F.sum("spend").cast("double"), F.sum("quantity").cast("double"))
+    price = F.try_divide(_large_sum("spend"), _large_sum("quantity"))
     return bought.groupBy(c.CATEGORY).agg(price.alias("price"))
+
+
+def _large_sum(name: str) -> Column:
+    """The sum of whole numbers as a double, over so many rows that a bigint may not hold it.
+
+    Summed in two parts, each exact, so that it does not depend on the order of the rows.
+    """
+    high, low = F.shiftright(name, _LOW_BITS), F.col(name).bitwiseAND(F.lit((1 << _LOW_BITS) - 1))
+    return F.sum(high).cast("double") * F.lit(float(1 << _LOW_BITS)) + F.sum(low).cast("double")
 
 
 def bought_in_lines(lines: DataFrame) -> DataFrame:

@@ -17,8 +17,9 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT, IN_CONTEXT, order_key, unfilled
-from customer_segmentation.ingest.values import start_of_day, storable
+from customer_segmentation.ingest.values import storable
 from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.local_time import UTC, start_of_day
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]
@@ -65,14 +66,14 @@ def distinct_orders(lines: Sequence[DataFrame]) -> Orders:
     return Orders(distinct.select(_ORDER), *row)
 
 
-def known_by_now(rejected: DataFrame, known_before: date, timezone: str = "UTC") -> DataFrame:
+def known_by_now(rejected: DataFrame, known_before: date, timezone: str = UTC) -> DataFrame:
     """The rejected lines that were ordered too late to be known when they were read, and are known now."""
     is_late = F.array_contains(c.REASONS, NOT_KNOWN_YET)
     return rejected.where(is_late & (F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)))
 
 
 def existing_rows(
-    transactions: DataFrame, rejected: DataFrame, orders: Orders, *, known_before: date, timezone: str = "UTC"
+    transactions: DataFrame, rejected: DataFrame, orders: Orders, *, known_before: date, timezone: str = UTC
 ) -> DataFrame:
     """The lines of some orders that were read before, as they were before they were resolved with each other.
 

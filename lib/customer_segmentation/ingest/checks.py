@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import Reason
-from customer_segmentation.ingest.values import start_of_day
+from customer_segmentation.spark.local_time import UTC, start_of_day
 
 CURRENCY = "currency"
 IS_MALFORMED = "_is_malformed"
@@ -35,7 +35,7 @@ class Check:
     refuses: bool
 
 
-def transaction_checks(settings: Checks, *, as_of: date | None = None, timezone: str = "UTC") -> list[Check]:
+def transaction_checks(settings: Checks, *, as_of: date | None = None, timezone: str = UTC) -> list[Check]:
     """The checks for order lines that are not off, in the order their reasons are listed.
 
     Args:

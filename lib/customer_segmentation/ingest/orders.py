@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.ingest.values import start_of_day
 from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.local_time import UTC, start_of_day
 
 BROADCAST_LIMIT = 1_000_000
 """Keys that are sent to every task rather than shuffled with the lines."""
@@ -116,7 +116,7 @@ def set_apart(lines: DataFrame, found: Suspects, is_rejected: Column) -> tuple[D
     return marked.where(~concerned), marked.where(concerned)
 
 
-def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone: str = "UTC") -> DataFrame:
+def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone: str = UTC) -> DataFrame:
     """Compare lines with the others of their order and add what comes out to their `reasons` and `warnings`.
 
     Of equal lines one is kept, the one from the file first by name; the others are copies of it. Of the versions of a

@@ -16,25 +16,42 @@ from customer_segmentation.contract.reasons import RowReason
 from customer_segmentation.ingest.sources import malformed, read_source, with_lookups
 from customer_segmentation.ingest.transactions import as_it_came, count_left_out, left_out
 
-# Names that no attribute of a customer has: a source may well have a column named row.
-FILE, ROW, REASONS = "__source_file", "__row", "__reasons"
+# Names that no source has: one may well have a column named row.
+FILE, ROW, REASONS = "_segmentation_source_file", "_segmentation_row", "_segmentation_reasons"
 JUDGEMENT = (FILE, ROW, REASONS)
 """The columns that say of a row where it came from, what it was (JSON), and the codes against it (empty: kept)."""
 
 
 def rows_of(spark: SparkSession, source: Source) -> DataFrame:
     """The rows that the source's `where` keeps, with its look-ups, and `FILE` and `ROW`."""
-    rows = read_source(spark, source)
+    rows = _read(spark, source)
     rows = rows.where(~left_out(source, rows=rows))
-    own = [name for name in rows.columns if name != c.SOURCE_FILE]
+    own = [name for name in rows.columns if name != FILE]
     row = F.struct(*(F.col(f"`{name}`") for name in own))
-    named = rows.withColumns({FILE: F.col(c.SOURCE_FILE), ROW: as_it_came(row, own, malformed(rows))})
-    return with_lookups(spark, named, source)
+    return with_lookups(spark, rows.withColumn(ROW, as_it_came(row, own, malformed(rows))), source)
 
 
 def rows_left_out(spark: SparkSession, source: Source) -> int:
     """How many rows the source's `where` leaves out. Reads a source that has one."""
-    return count_left_out(read_source(spark, source), source)
+    return count_left_out(_read(spark, source), source)
+
+
+def _read(spark: SparkSession, source: Source) -> DataFrame:
+    """The source's own columns as they came, and `FILE`; one of its own may be named source_file."""
+    rows = read_source(spark, source)
+    last = len(rows.columns) - 1 - rows.columns[::-1].index(c.SOURCE_FILE)
+    return rows.toDF(*rows.columns[:last], FILE, *rows.columns[last + 1 :])
+
+
+def without_order(rows: DataFrame, lines: DataFrame) -> int:
+    """How many rows are of customers who have no order line. Runs one join over ids.
+
+    Args:
+        rows: with a customer_id.
+        lines: order lines in the columns of the `transactions` table.
+    """
+    ids = lines.select(c.CUSTOMER_ID).distinct()
+    return rows.select(c.CUSTOMER_ID).join(ids, on=c.CUSTOMER_ID, how="left_anti").count()
 
 
 def refused_where(rows: DataFrame, reasons: Mapping[RowReason, Column], *columns: Column) -> DataFrame:

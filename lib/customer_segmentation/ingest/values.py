@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -150,17 +148,6 @@ def as_timestamp(column: Column, layouts: Sequence[str], *, timezone: str = _UTC
     has_offset = (F.typeof(column) == "string") & column.cast("string").rlike(_WITH_OFFSET)
     is_instant = (F.typeof(column) == "timestamp") & F.lit(not is_local)
     return F.when(is_instant | has_offset, read).otherwise(_instant(read, timezone))
-
-
-def start_of_day(day: date, timezone: str = _UTC) -> Column:
-    """The moment at which a day begins in a time zone, as a timestamp."""
-    local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone))
-    try:
-        offset = local.utcoffset() or timedelta(0)
-        moment = local.replace(tzinfo=None) - offset
-    except OverflowError:
-        moment = local.replace(tzinfo=None)
-    return F.lit(f"{moment.isoformat(sep=' ')}Z" if timezone != _UTC else day).cast("timestamp")
 
 
 def _instant(local: Column, timezone: str) -> Column:

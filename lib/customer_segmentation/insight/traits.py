@@ -40,8 +40,9 @@ def traits(assigned: DataFrame, customers: DataFrame) -> dict[int, list[dict[str
     )
     counts = (
         assigned.select(c.CUSTOMER_ID, c.SEGMENT_ID)
-        .join(customers, on=c.CUSTOMER_ID, how="inner")
-        .select(c.SEGMENT_ID, pairs.alias("pair"))
+        # Only then: an attribute may have any name, that of a segment too.
+        .join(customers.select(c.CUSTOMER_ID, pairs.alias("pair")), on=c.CUSTOMER_ID, how="inner")
+        .select(c.SEGMENT_ID, "pair")
         .where("pair.value IS NOT NULL")
         .groupBy(c.SEGMENT_ID, "pair.attribute", "pair.value")
         .count()
@@ -60,7 +61,7 @@ def _with_few_values(customers: DataFrame) -> list[str]:
         return []
     row = customers.agg(*(F.approx_count_distinct(F.col(f"`{name}`")).alias(name) for name in texts)).first()
     assert row is not None, "an aggregation without grouping has one row"
-    return [name for name in texts if 2 <= row[name] <= MOST_VALUES]
+    return [name for name, values in zip(texts, row, strict=True) if 2 <= values <= MOST_VALUES]
 
 
 def _strongest(counts: list[tuple[Any, ...]]) -> dict[int, list[dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Validates that every mapping fits its source, reading schemas and no rows."""
 
-from customer_segmentation.ingest.customers import attributes, mapped_customers
+from customer_segmentation.ingest.customers import attributes, describe_renamed, mapped_customers
 from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.stages.ingest import OrderLines, analysed
 from customer_segmentation.stages.run import Run
@@ -18,7 +18,11 @@ def check_sources(run: Run) -> list[str]:
     if sources.customers:
         customers = sources.customers
         frame = analysed("customers", lambda: mapped_customers(spark, customers))
-        told.append(f"sources.customers: the mapping fits; attributes {', '.join(attributes(frame))}")
+        renamed = describe_renamed(frame)
+        told.append(
+            f"sources.customers: the mapping fits; attributes {', '.join(attributes(frame))}"
+            + (f"; {renamed}" if renamed else "")
+        )
     if sources.engagement:
         engagement = sources.engagement
         analysed("engagement", lambda: judged_events(spark, engagement))

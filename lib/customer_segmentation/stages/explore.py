@@ -50,4 +50,5 @@ def _explored(run: Run) -> Exploration:
         engagement=run.engagement(),
         intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
         as_of=run.as_of,
+        timezone=run.config.timezone,
     )

@@ -3,13 +3,14 @@
 The same data, settings and date have the same names, so doing a run again replaces it.
 """
 
+import difflib
 import hashlib
 import json
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from zoneinfo import ZoneInfo
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -21,12 +22,15 @@ from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.features.attributes import PREFIX
+from customer_segmentation.features.attributes import attribute_names, with_attributes
+from customer_segmentation.features.stray_days import stray_days
+from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.progress import Progress
+from customer_segmentation.spark.local_time import in_local_time, local_day
 from customer_segmentation.storage import Warehouse
 
-_SETTINGS_OF_A_RUN = {"seed", "sources", "checks", "features", "clustering"}
-_SETTINGS_OF_A_MODEL = {"seed", "features", "clustering"}
+_SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "clustering"}
+_SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "clustering"}
 
 
 class Run:
@@ -43,11 +47,6 @@ class Run:
         )
 
     @property
-    def start_day(self) -> date:
-        """The day on which the run started, where the shop is."""
-        return self.started_at.astimezone(ZoneInfo(self.config.timezone)).date()
-
-    @property
     def sources(self) -> Sources:
         """The configured sources.
 
@@ -62,14 +61,56 @@ class Run:
 
     @cached_property
     def as_of(self) -> date:
-        """The configured date, else the day after the last accepted order."""
+        """The configured date, else the day after the last accepted order of the day that the run started or before.
+
+        Raises:
+            DataRefusedError: no date is configured, and there is no order by that day.
+        """
         if self.config.as_of is not None:
             return self.config.as_of
-        last = self.transactions().agg(F.max(F.to_date(c.ORDERED_AT))).first()
-        if last is None or last[0] is None:
+        days = self._order_days
+        if not days:
             raise DataRefusedError("there are no order lines to segment customers by")
-        latest: date = last[0]
-        return latest + timedelta(days=1)
+        past = [day for day in days if day <= self.start_day]
+        if not past:
+            raise DataRefusedError(
+                f"all order lines are dated after the day of the run, {self.start_day}: the first is of {days[0]}; "
+                "mend their dates or this machine's clock, or set as_of"
+            )
+        return past[-1] + timedelta(days=1)
+
+    def as_of_remarks(self) -> list[str]:
+        """What there is to say of the date where none is configured: orders that it leaves out, or rests on alone."""
+        if self.config.as_of is not None:
+            return []
+        days, remarks = self._order_days, []
+        if days[-1] >= self.as_of:
+            remarks.append(
+                f"order lines are dated up to {days[-1]}, after the day of the run, {self.start_day}: those do not "
+                "enter; mend them, or refuse them by checks.latest_order"
+            )
+        stray = stray_days([day for day in days if day < self.as_of])
+        if stray is not None:
+            which = (
+                f"the last order day, {stray.last}, lies"
+                if stray.days == 1
+                else (f"the last {stray.days} order days, {stray.first} to {stray.last}, lie")
+            )
+            remarks.append(
+                f"{which} {stray.gap_days:,} days after the one before, {stray.last_before}, far from all others; if "
+                f"that is a mistake, set as_of or checks.latest_order to {stray.last_before + timedelta(days=1)}"
+            )
+        return remarks
+
+    @cached_property
+    def _order_days(self) -> list[date]:
+        """Each local day with an order line, ascending."""
+        return sorted(row[0] for row in self.transactions().select(F.to_date(c.ORDERED_AT)).distinct().collect())
+
+    @property
+    def start_day(self) -> date:
+        """The day on which the run started, where the shop is."""
+        return local_day(self.started_at, self.config.timezone)
 
     @cached_property
     def run_id(self) -> str:
@@ -90,15 +131,17 @@ class Run:
         return {table.name: self.warehouse.version(table) for table in read}
 
     def transactions(self) -> DataFrame:
-        """The accepted order lines, at the run's version."""
+        """The accepted order lines, at the run's version, in local time: for reading, not to be written."""
         for table in (t.TRANSACTIONS, t.RETURNS):
             self._require(table, "ingest")
-        return self.warehouse.read(t.TRANSACTIONS, version=self.input_versions[t.TRANSACTIONS.name])
+        lines = self.warehouse.read(t.TRANSACTIONS, version=self.input_versions[t.TRANSACTIONS.name])
+        return in_local_time(lines, self.config.timezone, c.ORDERED_AT, c.CHANGED_AT)
 
     def returns(self) -> DataFrame:
-        """What was given back, with the purchases it undoes, at the run's version."""
+        """What was given back, with the purchases it undoes, at the run's version, in local time."""
         self._require(t.RETURNS, "ingest")
-        return self.warehouse.read(t.RETURNS, version=self.input_versions[t.RETURNS.name])
+        pieces = self.warehouse.read(t.RETURNS, version=self.input_versions[t.RETURNS.name])
+        return in_local_time(pieces, self.config.timezone, c.RETURNED_AT, c.ORDERED_AT)
 
     def customers(self) -> DataFrame | None:
         """The customers' attributes, at the run's version; None where no source is configured."""
@@ -106,27 +149,35 @@ class Run:
         return None if version is None else self.warehouse.read(t.CUSTOMERS, version=version)
 
     def engagement(self) -> DataFrame | None:
-        """The engagement events, at the run's version; None where no source is configured."""
+        """The engagement events, at the run's version, in local time; None where no source is configured."""
         version = self.input_versions.get(t.ENGAGEMENT.name)
-        return None if version is None else self.warehouse.read(t.ENGAGEMENT, version=version)
+        if version is None:
+            return None
+        return in_local_time(self.warehouse.read(t.ENGAGEMENT, version=version), self.config.timezone, c.OCCURRED_AT)
 
     def features(self) -> DataFrame:
-        """The run's customers, with the attributes that they are clustered by."""
+        """The run's customers, with the attributes that they are clustered by, as text.
+
+        Raises:
+            ConfigurationError: an attribute is not in `customers`.
+        """
         self._require(t.CUSTOMER_FEATURES, "features")
-        features = self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        rows = self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
+        # An earlier release added the attributes here.
+        features = rows.select(t.CUSTOMER_FEATURES.column_names)
         attributes = self.config.clustering.preparation.attributes
         if not attributes:
             return features
-        known = [
-            name.removeprefix(PREFIX) for name in features.columns if name.startswith(PREFIX) and name != c.CUSTOMER_ID
-        ]
-        missing = [name for name in attributes if name not in known]
-        if missing:
+        customers = self.customers()
+        known = {} if customers is None else {name.lower(): name for name in attribute_names(customers)}
+        missing = [name for name in attributes if name.lower() not in known]
+        if customers is None or missing:
+            renamed = {} if customers is None else renamed_attributes(customers)
             raise ConfigurationError(
-                f"clustering.preparation.attributes: {', '.join(missing)} is not among the customers' attributes; "
-                f"known here: {', '.join(known) or 'none'}"
+                f"clustering.preparation.attributes: {', '.join(missing)} is not among the customers' attributes"
+                f"{_instead_of(missing, list(known.values()), renamed)}"
             )
-        return features.withColumns({name: F.col(f"{PREFIX}{name}") for name in attributes})
+        return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
 
     @cached_property
     def newest_model(self) -> SegmentationModel | None:
@@ -183,3 +234,14 @@ class Run:
     def _digest(self, sections: set[str]) -> str:
         settings = self.config.model_dump(mode="json", include=sections)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[str, str]) -> str:
+    """What attributes that are not there may be called, else which there are, as the end of a message."""
+    called = {source_name.lower(): name for name, source_name in renamed.items()}
+    close = [
+        called.get(name.lower()) or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+        for name in missing
+    ]
+    meant = ", ".join(name for name in close if name is not None)
+    return f"; did you mean {meant}?" if meant else f"; known here: {', '.join(known) or 'none'}"

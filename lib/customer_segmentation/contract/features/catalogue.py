@@ -15,7 +15,8 @@ _TITLES = {
 _HEAD = """# Features
 
 What `customer_features` has of every customer with a purchase before the as-of date, by family. Only what happened
-before that date (UTC) enters. A formula is Spark SQL over `customer_history`, see the comments of its columns.
+before that date enters. Days and hours are those of the run's `timezone`. A formula is Spark SQL over
+`customer_history`, see the comments of its columns.
 """
 _FOOT = """## Not a number
 

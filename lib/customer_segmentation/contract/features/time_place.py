@@ -8,19 +8,29 @@ def _of_lines(part: str, meaning: str, high: str, low: str) -> Feature:
 
 
 TIME_PLACE = (
-    _of_lines("weekend", "Share of purchase lines on Saturday or Sunday (UTC).", "weekend shopper", "weekday shopper"),
-    _of_lines("night", "Share of purchase lines from 0 to 6 o'clock (UTC).", "night shopper", "no night shopper"),
     _of_lines(
-        "morning", "Share of purchase lines from 6 to 12 o'clock (UTC).", "morning shopper", "not in the morning"
+        "weekend", "Share of purchase lines on Saturday or Sunday (local time).", "weekend shopper", "weekday shopper"
+    ),
+    _of_lines(
+        "night", "Share of purchase lines from 0 to 6 o'clock (local time).", "night shopper", "no night shopper"
+    ),
+    _of_lines(
+        "morning",
+        "Share of purchase lines from 6 to 12 o'clock (local time).",
+        "morning shopper",
+        "not in the morning",
     ),
     _of_lines(
         "afternoon",
-        "Share of purchase lines from 12 to 18 o'clock (UTC).",
+        "Share of purchase lines from 12 to 18 o'clock (local time).",
         "afternoon shopper",
         "not in the afternoon",
     ),
     _of_lines(
-        "evening", "Share of purchase lines from 18 to 24 o'clock (UTC).", "evening shopper", "not in the evening"
+        "evening",
+        "Share of purchase lines from 18 to 24 o'clock (local time).",
+        "evening shopper",
+        "not in the evening",
     ),
     _of_lines("spring", "Share of purchase lines from March to May.", "buys in spring", "not in spring"),
     _of_lines("summer", "Share of purchase lines from June to August.", "buys in summer", "not in summer"),

@@ -1,6 +1,7 @@
 """Reads customers and events whole, where their sources changed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -9,10 +10,10 @@ from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import RowReason
 from customer_segmentation.ingest import refusals
-from customer_segmentation.ingest.customers import judged_customers
+from customer_segmentation.ingest.customers import describe_renamed, judged_customers
 from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import accounted, count
+from customer_segmentation.report.wording import accounted, count, share
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
@@ -24,9 +25,10 @@ _RULES_VERSION = 2
 
 def load_entities(run: Run) -> None:
     """Bring `customers` and `engagement` up to what their sources hold, where there are some."""
+    events = partial(judged_events, timezone=run.config.timezone)
     for table, rejected, sources, validated in (
         (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, judged_customers),
-        (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, judged_events),
+        (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, events),
     ):
         if sources:
             with run.progress.stage(table.name, f"reading {table.name}") as stage:
@@ -46,11 +48,29 @@ def _load(
         if counts.refused or run.warehouse.exists(rejected):
             run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=made_from["sources"]))
         run.warehouse.overwrite(table, refusals.kept(rows))
-    filtered_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
     record_build(run, table, COMMITTED, made_from)
-    lines = counts.kept + counts.refused + filtered_out
-    message = accounted(lines, counts.kept, counts.refused, filtered_out, of="rows")
+    messages = [_describe(run, sources, counts)]
+    if counts.kept:
+        messages.append(_without_order(run, table, counts.kept))
+    if table is t.CUSTOMERS:
+        messages.append(describe_renamed(run.warehouse.read(table)))
+    return "; ".join(filter(None, messages))
+
+
+def _describe(run: Run, sources: Sequence[Source], counts: refusals.RowAccount) -> str:
+    filtered_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
+    rows = counts.kept + counts.refused + filtered_out
+    message = accounted(rows, counts.kept, counts.refused, filtered_out, of="rows")
     return f"{message}: {_reasons(counts.by_reason)}" if counts.refused else message
+
+
+def _without_order(run: Run, table: t.Table, rows: int) -> str:
+    """How many rows of a table are of customers without an order line; empty where none is."""
+    unknown = refusals.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
+    if not unknown:
+        return ""
+    hint = "" if unknown < rows else ": do the ids of the sources fit?"
+    return f"{unknown:,} of {rows:,} rows kept ({share(unknown / rows)}) are of customers without an order line{hint}"
 
 
 def _reasons(by_reason: Mapping[RowReason, int]) -> str:

@@ -1,0 +1,42 @@
+"""Instants as the clocks of a time zone show them: where a shop's days, hours and seasons begin and end.
+
+Tables keep instants, in UTC, and so does the session. What reads them by day or hour takes them from here.
+"""
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+UTC = "UTC"
+
+
+def in_local_time(frame: DataFrame, timezone: str, *columns: str) -> DataFrame:
+    """The frame with the wall-clock times of a zone in place of instants.
+
+    Days, hours, weekdays and comparisons with a day are then local ones. The result is for reading, not for a table:
+    where clocks are set back, two instants have one wall-clock time. For UTC it is the frame itself.
+
+    Args:
+        frame: any frame, in a session whose time zone is UTC.
+        timezone: of the IANA database, such as Europe/Berlin.
+        columns: timestamps to convert; null stays null.
+    """
+    if timezone == UTC:
+        return frame
+    return frame.withColumns({name: F.from_utc_timestamp(name, timezone) for name in columns})
+
+
+def start_of_day(day: date, timezone: str = UTC) -> Column:
+    """The instant at which a local day of the zone begins, to compare stored timestamps with.
+
+    Where clocks skip midnight it is the first instant after, where they show it twice the first of the two.
+    """
+    midnight = F.lit(day).cast("timestamp")
+    return midnight if timezone == UTC else F.to_utc_timestamp(midnight, timezone)
+
+
+def local_day(instant: datetime, timezone: str) -> date:
+    """The day that the zone's calendars show at an instant (with a time zone of its own)."""
+    return instant.astimezone(ZoneInfo(timezone)).date()
