@@ -49,9 +49,7 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
     if changes.are_empty:
         return _reached(log, plan, state)
     result = _resolved(run, plan, state, changes)
-    new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
-    share = run.config.checks.max_rejected_share
-    require_few_rejected(orders.count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
+    _require_few_rejected(run, changes, result)
     log.record(plan.batch)
     plan.record_files(run)
     staged = replace(
@@ -153,10 +151,11 @@ class _Validated:
 
 @dataclass(frozen=True)
 class _Result:
-    """The lines of the orders of a batch before and after it, and the counts of all lines after it."""
+    """The lines of the orders of a batch before and after it, what became of these, and the counts of all lines."""
 
     before: DataFrame
     after: DataFrame
+    now: orders.LineCounts
     counts: RowCounts
 
 
@@ -189,7 +188,7 @@ def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
         by_warning=_moved(state.counts.by_warning, was.by_warning, now.by_warning),
     )
     require_counts(counts)
-    return _Result(changes.existing, after, counts)
+    return _Result(changes.existing, after, now, counts)
 
 
 def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
@@ -239,20 +238,31 @@ def apply_changes(run: Run, batch: Batch, *, is_repeated: bool = False) -> None:
     if not run.warehouse.exists(t.INGEST_CHANGES):
         return
     changes = run.warehouse.read(t.INGEST_CHANGES).where(F.col("batch_number") == batch.number)
+    counted = changes.groupBy("table_name", "is_inserted").count().collect()
+    rows = {(row["table_name"], row["is_inserted"]): row["count"] for row in counted}
     within = (c.ORDER_ID, batch.first_order, batch.last_order) if batch.first_order and batch.last_order else None
     for table in (t.REJECTED_TRANSACTIONS, t.TRANSACTIONS):
         of_table = changes.where(F.col("table_name") == table.name)
-        deleted = of_table if is_repeated else of_table.where("not is_inserted")
         inserted = of_table.where("is_inserted")
-        if of_table.isEmpty():
-            continue
-        run.warehouse.change(
-            table,
-            deleted=deleted.select(c.LINE_ID).distinct(),
-            key=[c.LINE_ID],
-            inserted=inserted,
-            within=within,
-        )
+        if (table.name, False) in rows or (is_repeated and (table.name, True) in rows):
+            deleted = of_table if is_repeated else of_table.where("not is_inserted")
+            keys = deleted.select(c.LINE_ID).distinct()
+            run.warehouse.change(table, deleted=keys, key=[c.LINE_ID], inserted=inserted, within=within)
+        elif (table.name, True) in rows:
+            run.warehouse.append(table, inserted)
+
+
+def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
+    """Stop where too many of the new lines are rejected; those that were there before have been let through.
+
+    Raises:
+        DataRefusedError: there are too many.
+    """
+    share = run.config.checks.max_rejected_share
+    if result.now.rejected <= share * _MIN_LINES:
+        return
+    new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
+    require_few_rejected(orders.count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
 
 
 def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
