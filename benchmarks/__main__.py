@@ -7,6 +7,7 @@ from benchmarks.measuring import finish
 
 BENCHMARKS = {
     "ingest": ingest.measure,
+    "batch": ingest.measure_batch,
     "features": features.measure,
     "day": features.measure_day,
     "growth": features.measure_growth,

@@ -20,7 +20,9 @@ from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.session import get_session
 from customer_segmentation.stages import Run
+from customer_segmentation.stages.builds import record_build
 from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.stages.ingest.state import Batch, BatchLog
 
 FIRST = date(2022, 1, 1)
 DAYS = 730
@@ -263,5 +265,7 @@ def _write_lines(spark: SparkSession, folder: Path, lines: int, *, customers: in
     run = _run(spark, folder, AS_OF)
     day = generated(spark, max(1, lines // DAYS), customers=customers, first=AS_OF, days=1)
     run.warehouse.overwrite(t.TRANSACTIONS, generated(spark, lines, customers=customers))
-    run.warehouse.change(t.TRANSACTIONS, gone=day.select(c.LINE_ID).limit(0), key=[c.LINE_ID], rows=day)
-    run.warehouse.overwrite(t.RETURNS, matched_returns(day.limit(0)), note={"transactions": 1})
+    run.warehouse.append(t.TRANSACTIONS, day)
+    run.warehouse.overwrite(t.RETURNS, matched_returns(day.limit(0)))
+    batch = BatchLog(run).record(Batch(1, "generated", "committed", "full", [], 1, AS_OF, [], "generated"))
+    record_build(run, t.RETURNS, "committed", {"batch": batch.number})

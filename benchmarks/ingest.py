@@ -3,6 +3,7 @@
 import io
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -20,12 +21,51 @@ from customer_segmentation.stages.ingest import load_order_lines
 SYNTHETIC = Path(__file__).parents[1] / "conf" / "synthetic.yml"
 NOTEBOOK_LIMIT = 1.0
 COPY_LIMIT = 2.0
+BATCH_LIMIT = 1.5
+DAYS = 730
 
 
 def measure(*, lines: int, runs: int) -> list[Comparison]:
     """Ingest of CSV and Parquet files with the dirt of `conf/synthetic.yml`."""
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         return [one for name in ("csv", "parquet") for one in _measured(Path(folder) / name, name, lines, runs)]
+
+
+def measure_batch(*, lines: int, runs: int) -> list[Comparison]:
+    """A day's share of two years of lines, with as many lines in the tables and with a tenth of them."""
+    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
+        new = max(1, lines // DAYS)
+        few, many = (
+            _batches(Path(folder) / str(before), before=before, new=new, batches=runs + 1)
+            for before in (lines // 10, lines)
+        )
+        what = f"ingest {new:,} new lines beside {lines:,}"
+        peer = (f"beside {lines // 10:,}", few)
+        return [compared(what, many, peer=peer, items=new, limit=BATCH_LIMIT, runs=runs)]
+
+
+def _batches(folder: Path, *, before: int, new: int, batches: int) -> Callable[[], None]:
+    """Tables with so many lines; each call ingests another batch of new ones."""
+    config = _config(folder, "parquet", before)
+    spark = get_session(config.spark)
+    generate_data(_run(spark, config))
+    for number in range(batches):
+        update = {"path": str(folder / f"new{number}"), "lines": new, "customers": max(6, new // 10)}
+        of_batch = {"generate": config.generate.model_copy(update=update), "seed": 1000 + number}
+        generate_data(_run(spark, config.model_copy(update=of_batch)))
+        lines = spark.read.parquet(f"{folder}/new{number}/transactions")
+        new_orders = lines.withColumn("order_id", F.concat(F.lit(f"N{number}-"), "order_id"))
+        new_orders.write.parquet(f"{folder}/batch{number}")
+    load_order_lines(_run(spark, config))
+    numbers = iter(range(batches))
+
+    def ingest() -> None:
+        number = next(numbers)
+        for file in sorted((folder / f"batch{number}").glob("*.parquet")):
+            file.rename(folder / "data" / "transactions" / f"batch{number}-{file.name}")
+        load_order_lines(_run(spark, config))
+
+    return ingest
 
 
 def _measured(folder: Path, format_: str, lines: int, runs: int) -> list[Comparison]:
