@@ -73,10 +73,10 @@ def test_what_a_dead_run_had_started_is_waited_for(tmp_path: Path) -> None:
     with claimed_folder(tmp_path, "run"):
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
             note_spark_of(tmp_path, "run")
-            left = (tmp_path / LOCK_FILE).read_text()
-            assert child.pid in json.loads(left)["children"]
-        (tmp_path / LOCK_FILE).write_text(left)  # as a killed run leaves it
-    (tmp_path / LOCK_FILE).write_text(left)
+            left = json.loads((tmp_path / LOCK_FILE).read_text())
+            assert child.pid in left["children"]
+    # As a run leaves it that is killed when what it started has just ended.
+    (tmp_path / LOCK_FILE).write_text(json.dumps(left | {"children": [child.pid]}))
 
     with claimed_folder(tmp_path, "run"):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["children"] == []

@@ -371,10 +371,10 @@ def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tu
     """
     known: dict[str, str] = {}
     cleaned = {header: _distinct([sniffing.clean_name(name) for name in header]) for header in headers}
-    exact = {name.lower() for names in cleaned.values() for name in names}
+    exact = {name.lower(): name for names in reversed(cleaned.values()) for name in names}
     for name in wanted:
         if name.lower() in exact or sniffing.name_key(name) not in known:
-            known[sniffing.name_key(name)] = name
+            known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # Spark tells no upper from lower case
     called: dict[tuple[str, ...], list[str]] = {}
     for header, names in cleaned.items():
         keys = [sniffing.name_key(name) for name in names]
