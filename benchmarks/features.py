@@ -22,7 +22,7 @@ from customer_segmentation.spark.session import get_session
 from customer_segmentation.stages import Run
 from customer_segmentation.stages.builds import record_build
 from customer_segmentation.stages.history import bring_up_to_date
-from customer_segmentation.stages.ingest.state import Batch, BatchLog
+from customer_segmentation.stages.ingest.state import Batch, read_log
 
 FIRST = date(2022, 1, 1)
 DAYS = 730
@@ -267,5 +267,5 @@ def _write_lines(spark: SparkSession, folder: Path, lines: int, *, customers: in
     run.warehouse.overwrite(t.TRANSACTIONS, generated(spark, lines, customers=customers))
     run.warehouse.append(t.TRANSACTIONS, day)
     run.warehouse.overwrite(t.RETURNS, matched_returns(day.limit(0)))
-    batch = BatchLog(run).record(Batch(1, "generated", "committed", "full", [], 1, AS_OF, [], "generated"))
+    batch = read_log(run).record(Batch(1, "generated", "committed", "full", [], 1, AS_OF, [], "generated"))
     record_build(run, t.RETURNS, "committed", {"batch": batch.number})

@@ -70,11 +70,10 @@ def test_a_killed_holder_is_taken_over_from(tmp_path: Path, holder: Callable[[],
 
 def test_what_a_dead_run_had_started_is_waited_for(tmp_path: Path) -> None:
     """A virtual machine may still be committing when the process that started it is gone."""
-    with claimed_folder(tmp_path, "run"):
-        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-            note_spark_of(tmp_path, "run")
-            left = json.loads((tmp_path / LOCK_FILE).read_text())
-            assert child.pid in left["children"]
+    with claimed_folder(tmp_path, "run"), subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        note_spark_of(tmp_path, "run")
+        left = json.loads((tmp_path / LOCK_FILE).read_text())
+        assert child.pid in left["children"]
     # As a run leaves it that is killed when what it started has just ended.
     (tmp_path / LOCK_FILE).write_text(json.dumps(left | {"children": [child.pid]}))
 

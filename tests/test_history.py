@@ -18,7 +18,7 @@ from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.stages import Run, history
 from customer_segmentation.stages.builds import record_build
 from customer_segmentation.stages.history import bring_up_to_date
-from customer_segmentation.stages.ingest.state import Batch, BatchLog
+from customer_segmentation.stages.ingest.state import Batch, read_log
 from tests.csv_lines import seeded
 from tests.generated import quiet
 from tests.order_lines import Line, line
@@ -63,7 +63,7 @@ class Ledger:
             del self.lines[line_id]
         self.lines |= {one[-1]: one for one in new}
         rows = self._spark.createDataFrame(new, t.TRANSACTIONS.ddl).coalesce(1)
-        log = BatchLog(self._run)
+        log = read_log(self._run)
         batch = Batch(log.next_number, "b", "committed", "incremental", [], 1, FIRST, [], "d")
         if self._warehouse.exists(t.TRANSACTIONS):
             keys = self._spark.createDataFrame([(line_id,) for line_id in ids], f"{c.LINE_ID} bigint").coalesce(1)

@@ -1,6 +1,6 @@
 """Sources to canonical tables.
 
-    snapshot   what each source holds now: files, a version, a watermark       planning.Snapshot
+    snapshot   what each source holds now: files, a version, a watermark       planning.take_snapshots
        │
     plan       all of it (and why), or what changed since the newest           planning.plan_batch
        │       committed batch; nothing where nothing did

@@ -28,7 +28,7 @@ def load_all(run: Run, log: BatchLog, plan: Plan) -> Batch:
         DataRefusedError: no line is accepted, or too many are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
-    lines = OrderLines(run, plan.snapshot.frames(), known_before=plan.batch.known_before)
+    lines = OrderLines(run, plan.snapshot.frames(run.spark), known_before=plan.batch.known_before)
     with lines.persisted() as validated, _resolved(run, plan, validated) as result:
         require_some_accepted(
             result.counts, result.resolved, lines=validated.count, filtered_out=validated.filtered_out

@@ -45,7 +45,7 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
         DataRefusedError: too many of the new lines are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
-    changes = _Changes(run, plan, state)
+    changes = _read_changes(run, plan, state)
     if changes.are_empty:
         return _reached(log, plan, state)
     result = _resolved(run, plan, state, changes)
@@ -79,67 +79,6 @@ def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
     log.record(replace(interrupted, status=COMMITTED, counts=counts, table_versions=table_versions(run)))
 
 
-class _Changes:
-    """The lines that came and went, and those of their orders as they are in the tables.
-
-    inserted, deleted: how many.
-    """
-
-    def __init__(self, run: Run, plan: Plan, state: Batch) -> None:
-        self._run, self._plan, self._state = run, plan, state
-        timezone, known_before = run.config.timezone, plan.batch.known_before
-        self.source_columns = [
-            known | (column_types(change.inserted) if change else {})
-            for known, change in zip(state.source_columns, plan.changes, strict=True)
-        ]
-        inserted = self._validated([change.inserted if change else None for change in plan.changes])
-        deleted = self._validated([change.deleted if change else None for change in plan.changes])
-        overlapping = self._validated([change.overlapping if change else None for change in plan.changes])
-        counted = sum(
-            offsets.get(FILTERED_LATE, 0)
-            for offsets, change in zip(state.offsets, plan.changes, strict=True)
-            if change and change.overlapping
-        )
-        self.filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - counted
-        new_lines, old_lines = inserted.lines, deleted.lines
-        if deleted.is_given:
-            # A row that was changed and changed back, or written anew with its whole file, did neither.
-            new_lines = settled(batches.multiset_difference(inserted.lines, deleted.lines))
-            old_lines = settled(batches.multiset_difference(deleted.lines, inserted.lines))
-        for table in LINE_TABLES:
-            run.warehouse.add_missing_columns(table)
-        transactions, rejected = map(run.warehouse.read, LINE_TABLES)
-        become_known = batches.known_by_now(rejected, known_before, timezone)
-        concerned = [new_lines, old_lines, overlapping.lines, become_known]
-        self.orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
-        self.existing = settled(
-            batches.existing_rows(transactions, rejected, self.orders, known_before=known_before, timezone=timezone)
-        )
-        if overlapping.is_given:
-            more = batches.multiset_difference(overlapping.lines, self.existing)
-            new_lines = settled(new_lines.unionByName(more))
-        self.new_lines, self.old_lines = new_lines, old_lines
-        self.inserted, self.deleted = new_lines.count(), old_lines.count()
-        self.are_empty = not (self.inserted or self.deleted or self.filtered_out or become_known.head(1))
-
-    def _validated(self, parts: Sequence[DataFrame | None]) -> "_Validated":
-        """The rows of one part of the changes of each source, as order lines."""
-        run = self._run
-        frames = [
-            (source, _with_known_columns(source, frame, known))
-            for source, frame, known in zip(run.sources.transactions, parts, self._state.source_columns, strict=True)
-            if frame is not None
-        ]
-        if not frames:
-            return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
-        lines = OrderLines(run, frames, known_before=self._plan.batch.known_before)
-        with ExitStack() as reading:
-            for source, offsets in zip(run.sources.transactions, self._state.offsets, strict=True):
-                reading.enter_context(following(source, offsets))
-            validated = settled(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
-            return _Validated(validated, lines.filtered_out(), True)
-
-
 @dataclass(frozen=True)
 class _Validated:
     """Order lines, how many were filtered out beside them, and whether the sources could give some."""
@@ -147,6 +86,90 @@ class _Validated:
     lines: DataFrame
     filtered_out: int
     is_given: bool
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """The lines that came and went, and those of their orders as they are in the tables.
+
+    new_lines, old_lines: the lines; inserted, deleted: how many they are.
+    filtered_out: how many more the sources' `where` filters out than before; fewer where it is below 0.
+    existing: the lines of the orders, see `batches.existing_rows`.
+    are_empty: whether nothing changes.
+    source_columns: the columns of each source, with their types.
+    """
+
+    new_lines: DataFrame
+    old_lines: DataFrame
+    inserted: int
+    deleted: int
+    filtered_out: int
+    orders: batches.Orders
+    existing: DataFrame
+    are_empty: bool
+    source_columns: list[dict[str, str]]
+
+
+def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
+    """Validate what changed in the sources, and look up the lines of the orders that it concerns."""
+    timezone, known_before = run.config.timezone, plan.batch.known_before
+    inserted, deleted, overlapping = (
+        _validated(run, plan, state, [getattr(change, part) if change else None for change in plan.changes])
+        for part in ("inserted", "deleted", "overlapping")
+    )
+    new_lines, old_lines = inserted.lines, deleted.lines
+    if deleted.is_given:
+        # A row that was changed and changed back, or written anew with its whole file, did neither.
+        new_lines = settled(batches.multiset_difference(inserted.lines, deleted.lines))
+        old_lines = settled(batches.multiset_difference(deleted.lines, inserted.lines))
+    for table in LINE_TABLES:
+        run.warehouse.add_missing_columns(table)
+    transactions, rejected = map(run.warehouse.read, LINE_TABLES)
+    become_known = batches.known_by_now(rejected, known_before, timezone)
+    concerned = [new_lines, old_lines, overlapping.lines, become_known]
+    of_orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
+    existing = settled(
+        batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
+    )
+    if overlapping.is_given:
+        new_lines = settled(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
+    filtered_before = sum(
+        offsets.get(FILTERED_LATE, 0)
+        for offsets, change in zip(state.offsets, plan.changes, strict=True)
+        if change and change.overlapping
+    )
+    filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - filtered_before
+    counts = new_lines.count(), old_lines.count()
+    return _Changes(
+        new_lines,
+        old_lines,
+        *counts,
+        filtered_out,
+        of_orders,
+        existing,
+        are_empty=not (any(counts) or filtered_out or become_known.head(1)),
+        source_columns=[
+            known | (column_types(change.inserted) if change else {})
+            for known, change in zip(state.source_columns, plan.changes, strict=True)
+        ],
+    )
+
+
+def _validated(run: Run, plan: Plan, state: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
+    """The rows of one part of the changes of each source, as order lines."""
+    frames = [
+        (source, _with_known_columns(source, frame, known))
+        for source, frame, known in zip(run.sources.transactions, parts, state.source_columns, strict=True)
+        if frame is not None
+    ]
+    if not frames:
+        return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
+    lines = OrderLines(run, frames, known_before=plan.batch.known_before)
+    with ExitStack() as reading:
+        for source, offsets in zip(run.sources.transactions, state.offsets, strict=True):
+            reading.enter_context(following(source, offsets))
+        validated = settled(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
+        return _Validated(validated, lines.filtered_out(), True)
 
 
 @dataclass(frozen=True)

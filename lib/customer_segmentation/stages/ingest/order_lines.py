@@ -10,8 +10,8 @@ from customer_segmentation.ingest.snapshots import FullReloadRequired
 from customer_segmentation.report.wording import count
 from customer_segmentation.stages.ingest.full import load_all
 from customer_segmentation.stages.ingest.incremental import load_changes, roll_forward
-from customer_segmentation.stages.ingest.planning import Plan, Snapshot, plan_batch, plan_full
-from customer_segmentation.stages.ingest.state import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog
+from customer_segmentation.stages.ingest.planning import Plan, Snapshot, plan_batch, plan_full, take_snapshots
+from customer_segmentation.stages.ingest.state import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog, read_log
 from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
 from customer_segmentation.stages.ingest.validation import column_changes
 from customer_segmentation.stages.ingest.verification import LINE_TABLES, count_rows, table_versions
@@ -30,10 +30,10 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
         PublishingError: lines are lost or doubled.
     """
     with naming_unreadable_files():
-        log = BatchLog(run)
+        log = read_log(run)
         messages = _rolled_forward(run, log) + _changed_by_others(run, log)
         before = log.committed
-        snapshot = Snapshot(run, before)
+        snapshot = take_snapshots(run, before)
         plan = plan_batch(run, log, snapshot)
         batch = None if plan is None else _load(run, log, snapshot, plan)
         if batch is None:

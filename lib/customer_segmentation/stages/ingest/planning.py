@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Lookup, TransactionSource
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import NOT_KNOWN_YET
-from customer_segmentation.ingest.lookups import changed_lookups, lookup_states
+from customer_segmentation.ingest.lookups import LookupState, changed_lookups, lookup_states
 from customer_segmentation.ingest.snapshots import (
     Files,
     SourceChanges,
+    SourceSnapshot,
     Untraceable,
     changes_between,
     read_snapshot,
@@ -28,59 +31,71 @@ from customer_segmentation.stages.run import Run
 _LOOKUPS = "lookups"
 
 
+@dataclass(frozen=True)
 class Snapshot:
     """All sources at one moment, so that every pass over them sees the same.
 
     sources: as configured.
     each: the snapshot of each.
+    lookups, lookups_before: of each source, what its look-ups hold, and held when its lines were read.
     known_before: lines of this day and later are not known yet.
     definition: digest of the settings that lines are read with.
     """
 
-    def __init__(self, run: Run, state: Batch | None) -> None:
-        self._run = run
-        self.sources = run.sources.transactions
-        self.each = [analysed("transactions", partial(take_snapshot, run.spark, source)) for source in self.sources]
-        before = state.offsets if state and len(state.offsets) == len(self.sources) else [{} for _ in self.sources]
-        self._lookups_before = [list(offsets.get(_LOOKUPS, [])) for offsets in before]
-        self._lookups = [
-            analysed("transactions", partial(lookup_states, run.spark, source, lookups))
-            for source, lookups in zip(self.sources, self._lookups_before, strict=True)
-        ]
-        tomorrow = run.start_day + timedelta(days=1)
-        self.known_before = min(run.config.as_of or tomorrow, run.config.checks.latest_order)
-        settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
-        self.definition = definition(self.sources, settings, run.config.timezone)
+    sources: list[TransactionSource]
+    each: list[SourceSnapshot]
+    lookups: list[list[LookupState]]
+    lookups_before: list[list[LookupState]]
+    known_before: date
+    definition: str
 
     @property
-    def offsets(self) -> list[dict[str, object]]:
+    def offsets(self) -> list[dict[str, Any]]:
         """How far each source reaches."""
         return [
             dict(one.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
-            for one, lookups in zip(self.each, self._lookups, strict=True)
+            for one, lookups in zip(self.each, self.lookups, strict=True)
         ]
 
     @property
     def changed_lookups(self) -> list[Lookup]:
         """The look-ups whose rows are others than when the lines in the tables were read."""
-        before, now = self._lookups_before, self._lookups
-        return [
-            lookup
-            for source, then, today in zip(self.sources, before, now, strict=True)
-            for lookup in changed_lookups(source, then, today)
-        ]
+        pairs = zip(self.sources, self.lookups_before, self.lookups, strict=True)
+        return [lookup for source, before, now in pairs for lookup in changed_lookups(source, before, now)]
 
-    @property
-    def has_files(self) -> bool:
-        """Whether a source is made of files."""
-        return any(one.files is not None for one in self.each)
-
-    def frames(self) -> Frames:
+    def frames(self, spark: SparkSession) -> Frames:
         """All rows of each source."""
         return [
-            (source, analysed("transactions", partial(read_snapshot, self._run.spark, source, one)))
+            (source, analysed("transactions", partial(read_snapshot, spark, source, one)))
             for source, one in zip(self.sources, self.each, strict=True)
         ]
+
+
+def take_snapshots(run: Run, state: Batch | None) -> Snapshot:
+    """What the sources hold now.
+
+    Args:
+        state: the newest committed batch.
+
+    Raises:
+        DataRefusedError: a source is not there.
+    """
+    sources = run.sources.transactions
+    before = state.offsets if state and len(state.offsets) == len(sources) else [{} for _ in sources]
+    lookups_before = [list(offsets.get(_LOOKUPS, [])) for offsets in before]
+    tomorrow = run.start_day + timedelta(days=1)
+    settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
+    return Snapshot(
+        sources,
+        [analysed("transactions", partial(take_snapshot, run.spark, source)) for source in sources],
+        [
+            analysed("transactions", partial(lookup_states, run.spark, source, lookups))
+            for source, lookups in zip(sources, lookups_before, strict=True)
+        ],
+        lookups_before,
+        min(run.config.as_of or tomorrow, run.config.checks.latest_order),
+        definition(sources, settings, run.config.timezone),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The state of ingest: the steps of its batches, as rows of `ingest_batches`; the newest committed one counts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -153,9 +153,8 @@ class BatchLog:
     interrupted: a batch after it whose tables were being changed when it ended; None where there is none.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, newest: Sequence[Batch]) -> None:
         self._run = run
-        newest = self._newest()
         self._last_number = max((batch.number for batch in newest), default=0)
         self.committed = next((batch for batch in newest if batch.status == COMMITTED), None)
         reached = self.committed.number if self.committed else 0
@@ -182,20 +181,17 @@ class BatchLog:
         Raises:
             WarehouseBusyError: it has planned a batch too.
         """
-        others = [one for one in self._newest() if one.number >= batch.number and one.claimed_by != self._run.claim]
+        others = [one for one in _newest(self._run) if one.number >= batch.number and one.claimed_by != self._run.claim]
         if others:
             raise WarehouseBusyError(
                 f"{others[0].claimed_by} has taken over the tables and is at batch {others[0].number}; nothing of this "
                 "run was written to them. Run the same command again"
             )
 
-    def _newest(self) -> list[Batch]:
-        """Steps of the newest batches, the newest first."""
-        if not self._run.warehouse.exists(t.INGEST_BATCHES):
-            return []
-        newest_first = F.desc("batch_number"), F.desc("recorded_at")
-        rows = self._run.warehouse.read(t.INGEST_BATCHES).orderBy(*newest_first).limit(_STEPS_READ).collect()
-        return [Batch.from_row(row) for row in rows]
+
+def read_log(run: Run) -> BatchLog:
+    """The steps that `ingest_batches` has; none before the first."""
+    return BatchLog(run, _newest(run))
 
 
 def committed_batch(run: Run) -> Batch:
@@ -204,7 +200,16 @@ def committed_batch(run: Run) -> Batch:
     Raises:
         ConfigurationError: nothing was read yet.
     """
-    batch = BatchLog(run).committed
+    batch = read_log(run).committed
     if batch is None:
         raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
     return batch
+
+
+def _newest(run: Run) -> list[Batch]:
+    """Steps of the newest batches, the newest first."""
+    if not run.warehouse.exists(t.INGEST_BATCHES):
+        return []
+    newest_first = F.desc("batch_number"), F.desc("recorded_at")
+    rows = run.warehouse.read(t.INGEST_BATCHES).orderBy(*newest_first).limit(_STEPS_READ).collect()
+    return [Batch.from_row(row) for row in rows]
