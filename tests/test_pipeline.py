@@ -1,6 +1,7 @@
 """The whole line on a small generated set: known segments in, the same segments out, every line accounted for."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,16 @@ def test_all_tables_of_a_run_agree_on_its_name(table: Callable[[str], pd.DataFra
     }
 
     assert len(set().union(*names.values())) == 1, names
+
+
+def test_no_log_of_a_table_names_a_customer(generated: Path, table: Callable[[str], pd.DataFrame]) -> None:
+    customers = set(table("transactions").customer_id)
+    logs = [*(generated / "tables").glob("*/_delta_log/*.json"), *(generated / "tables").glob("*/_delta_log/*.crc")]
+
+    words = {word for log in logs for word in re.split(r"[^A-Za-z0-9_-]+", log.read_text(errors="ignore"))}
+
+    assert len(logs) > len(t.ALL_TABLES)
+    assert not customers & words
 
 
 def test_every_declared_column_is_there_with_its_comment(generated: Path) -> None:

@@ -157,7 +157,7 @@ INGEST_BATCHES = Table(
             "status",
             "string",
             "planned: offsets are fixed, no table is changed yet; staged: verified, the tables are being changed; "
-            "committed: the tables hold the batch; refused: too much of it was rejected, no table was changed.",
+            "committed: the tables hold the batch.",
         ),
         Column(
             "mode",

@@ -19,11 +19,11 @@ from customer_segmentation.stages.run import Run
 RULES_VERSION = 2
 """Goes up when the same lines and settings give other rows: lines that were read before are then read again."""
 
-PLANNED, STAGED, COMMITTED, REFUSED = "planned", "staged", "committed", "refused"
+PLANNED, STAGED, COMMITTED = "planned", "staged", "committed"
 FULL, INCREMENTAL, EXTERNAL = "full", "incremental", "external"
 
 _STEPS_READ = 40
-"""Rows of the newest batches that are looked at: a batch has four at most, and an interrupted one is the newest."""
+"""Rows of the newest batches that are looked at: a batch has three at most, and an interrupted one is the newest."""
 
 
 @dataclass(frozen=True)
