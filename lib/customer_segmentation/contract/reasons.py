@@ -47,7 +47,7 @@ MEANING: dict[Reason, str] = {
     "missing_date": "no order date",
     "unreadable_date": "an order date that can't be read",
     "date_too_early": "ordered before checks.earliest_order",
-    "date_in_future": "ordered on or after the as-of date or checks.latest_order",
+    "date_in_future": "ordered after the day of the run, or on or after as_of or latest_order",
     "unreadable_number": "an amount, price, quantity or discount that can't be read, or held, as a number",
     "missing_amount": "no amount and no price",
     "missing_quantity": "no quantity",
