@@ -243,7 +243,7 @@ def test_a_date_that_is_set_lets_in_what_the_clocks_show_before_it(spark: SparkS
     assert read(tmp_path / "tables", "rejected_transactions").reasons.map(list).tolist() == [["date_in_future"]]
 
 
-def test_orders_dated_after_the_day_of_the_run_are_not_known_yet_and_do_not_lead(spark: SparkSession, tmp_path: Path) -> None:
+def test_orders_dated_after_the_day_of_the_run_are_not_known_yet(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-03-01 12:00:00", "2024-03-02 12:00:00", "2031-01-01 12:00:00"]
 
     run = run_of(spark, config_of(tmp_path, times), started_at=datetime(2024, 5, 1, 12, tzinfo=UTC))

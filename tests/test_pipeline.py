@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def test_every_line_is_accepted_or_refused_and_the_run_says_so(
     assert run.rows_in == LINES == run.rows_accepted + run.rows_rejected
     assert run.rows_accepted == len(table("transactions"))
     assert run.rows_rejected == len(table("rejected_transactions"))
-    by_reason = dict(run.rejected_by_reason)
+    by_reason = Counter(dict(run.rejected_by_reason))
+    # Where the other lines of the order name its customer, the line is completed.
+    by_reason["missing_customer"] += dict(run.warned_by_code)["customer_from_order"]
     assert sum(dirt.drop("clean")) > 0
     for kind in ("missing_customer", "missing_order", "unreadable_date", "zero_price", "absurd_quantity"):
         if dirt.get(kind):
@@ -85,7 +88,7 @@ def test_copies_that_are_let_through_are_counted(generated: Path, table: Callabl
 
     warned = sum("duplicate" in codes for codes in lines.warnings)
 
-    assert dict(run.warned_by_code) == {"duplicate": warned}
+    assert dict(run.warned_by_code)["duplicate"] == warned
     assert 0 < warned <= dirt["duplicate"]
     assert lines.line_id.duplicated().sum() == warned
 
