@@ -359,6 +359,7 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     assert later.features().where("age = 'young'").count() == 1
 
 
+@pytest.mark.slow
 def test_attributes_that_are_not_there_are_told_with_those_that_may_be_meant(
     spark: SparkSession, tmp_path: Path
 ) -> None:

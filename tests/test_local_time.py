@@ -206,6 +206,7 @@ def run_of(spark: SparkSession, config: Config, *, started_at: datetime | None =
     return run
 
 
+@pytest.mark.slow
 def test_the_date_and_the_day_of_a_run_are_those_of_its_zone_and_tables_keep_utc(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -223,6 +224,7 @@ def test_the_date_and_the_day_of_a_run_are_those_of_its_zone_and_tables_keep_utc
     assert sorted(row[0] for row in stored) == times
 
 
+@pytest.mark.slow
 def test_another_zone_builds_the_days_anew(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-06-29 23:00:00", "2024-06-30 12:00:00"]
 
@@ -243,6 +245,7 @@ def test_a_date_that_is_set_lets_in_what_the_clocks_show_before_it(spark: SparkS
     assert read(tmp_path / "tables", "rejected_transactions").reasons.map(list).tolist() == [["date_in_future"]]
 
 
+@pytest.mark.slow
 def test_orders_dated_after_the_day_of_the_run_are_not_known_yet(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-03-01 12:00:00", "2024-03-02 12:00:00", "2031-01-01 12:00:00"]
 
@@ -253,6 +256,7 @@ def test_orders_dated_after_the_day_of_the_run_are_not_known_yet(spark: SparkSes
     assert read(tmp_path / "tables", "rejected_transactions").reasons.map(list).tolist() == [["date_in_future"]]
 
 
+@pytest.mark.slow
 def test_the_day_of_the_run_is_one_of_its_zone(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-03-01 12:00:00", "2024-03-02 02:00:00"]  # the second on March 2nd in UTC
     started_at = datetime(2024, 3, 1, 23, 30, tzinfo=UTC)
@@ -272,6 +276,7 @@ def test_orders_that_are_all_dated_after_the_run_are_refused(spark: SparkSession
         run_of(spark, config, started_at=datetime(2024, 5, 1, 12, tzinfo=UTC))
 
 
+@pytest.mark.slow
 def test_a_last_order_far_from_all_others_is_told_with_what_to_set(spark: SparkSession, tmp_path: Path) -> None:
     daily = [f"2023-03-{day:02} 12:00:00" for day in range(1, 21)]
 
