@@ -22,9 +22,10 @@ TEST_SETTINGS = Spark(
     shuffle_partitions=2,
     packages=[DRIVER],
     # Only what changes no result and no plan: the suite is many small queries, so compiling them well costs more than
-    # running them, and a file beside each commit that sums up the table is written for nobody.
+    # running them (and the compiled code needs more room than such a virtual machine has for it by default), and a
+    # file beside each commit that sums up the table is written for nobody.
     conf={
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
         "spark.databricks.delta.writeChecksumFile.enabled": False,
     },
 )

@@ -52,7 +52,9 @@ def configuration(folder: Path) -> Path:
             "master": "local[2]",
             "shuffle_partitions": 2,
             "driver_memory": "1g",
-            "conf": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"},
+            "conf": {
+                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+            },
         },
     }
     path = folder / "conf.yml"
