@@ -23,7 +23,7 @@ from tests.csv_lines import Line, Sheet, seeded
 from tests.generated import ROOT, quiet
 from tests.warehouse import read
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "2"))
 PAIRS = int(os.environ.get("PAIRS", "1"))
 SHEET = Sheet(who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50")
 
@@ -53,7 +53,7 @@ def configuration(folder: Path) -> Path:
             "shuffle_partitions": 2,
             "driver_memory": "1g",
             "conf": {
-                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
+                "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
             },
         },
     }
