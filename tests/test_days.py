@@ -85,13 +85,19 @@ def assert_as_if_loaded_at_once(run: Run, fresh: Run, *, without: str = "") -> N
 def maintained(run: Run) -> None:
     """What a person does to tables that keeps their rows: compaction, clean-up, properties, a column of their own."""
     spark = run.spark
+    settings = {
+        "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",  # VACUUM starts 10,000 tasks otherwise
+    }
+    for setting, value in settings.items():
+        spark.conf.set(setting, value)
     for table in (t.TRANSACTIONS, t.INGEST_BATCHES, t.CUSTOMER_HISTORY):
         name = f"delta.`{run.warehouse.location(table)}`"
         spark.sql(f"OPTIMIZE {name}")
         spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('shop.owner' = 'data team')")
-        spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
         spark.sql(f"VACUUM {name} RETAIN 0 HOURS")
-        spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
+    for setting in settings:
+        spark.conf.unset(setting)
     if "note" not in run.warehouse.read(t.TRANSACTIONS).columns:
         spark.sql(f"ALTER TABLE delta.`{run.warehouse.location(t.TRANSACTIONS)}` ADD COLUMNS (note string)")
     spark.sql(f"DELETE FROM delta.`{run.warehouse.location(t.TRANSACTIONS)}` WHERE customer_id = 'nobody'")
