@@ -113,7 +113,7 @@ class Warehouse:
 
     def create(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Write a new table with rows from the driver; fails where it is there already."""
-        self._save(table, self._writer(table, self._local(table, rows)).mode("errorifexists"))
+        self._save(table, self._writer(table, self._local(table, rows)).mode("error"))
 
     def update(self, table: Table, values: Mapping[str, str], *, where: str) -> None:
         """Set columns to SQL expressions in the rows for which a SQL condition holds, in one commit.
