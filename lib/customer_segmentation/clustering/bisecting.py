@@ -13,6 +13,7 @@ from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.points import centroid_model, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.spark.forgetting import forgotten
 
 
 class BisectingKMeans:
@@ -76,8 +77,10 @@ class BisectingKMeans:
             predictionCol="_cluster",
         )
         with found.in_place() as points:
-            fitted = Pipeline(stages=[assembler, bisecting]).fit(points.frame).stages[-1]
-            centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
+            with forgotten():
+                fitted = Pipeline(stages=[assembler, bisecting]).fit(points.frame).stages[-1]
+                centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
+                del fitted
             ordered = centers[in_order(centers)]
             return centroid_model("bisecting_kmeans", points, ordered, k=self.k, outlier_distance=self.outlier_distance)
 
