@@ -72,11 +72,10 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
 def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
     """Bring a batch that was interrupted to its end, from what was kept of it."""
     apply_changes(run, interrupted, is_repeated=True)
-    accepted, rejected = count_rows(run)
-    counts = replace(interrupted.counts, accepted=accepted, rejected=rejected)
-    if not counts.add_up:  # somebody changed the tables in between, which is found as for every batch
-        counts = interrupted.counts
-    log.record(replace(interrupted, status=COMMITTED, counts=counts, table_versions=table_versions(run)))
+    is_whole = count_rows(run) == (interrupted.counts.accepted, interrupted.counts.rejected)
+    # Without versions the rows are counted again as for every batch, which finds what somebody else changed in between.
+    versions = table_versions(run) if is_whole else {}
+    log.record(replace(interrupted, status=COMMITTED, table_versions=versions))
 
 
 @dataclass(frozen=True)
