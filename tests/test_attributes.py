@@ -401,11 +401,11 @@ def test_ids_that_match_nothing_are_told_with_their_share_and_no_id_is(
     again = Told(spark, config, caplog)
 
     assert first.results["customers"] == (
-        "40 rows in = 40 accepted + 0 refused; 10 of 40 rows kept (25.0%) are of customers without an order line; "
+        "40 rows in = 40 accepted + 0 rejected; 10 of 40 rows kept (25.0%) are of customers without an order line; "
         "attributes renamed: 'run_id' is source_run_id"
     )
     assert first.results["engagement"] == (
-        "4 rows in = 2 accepted + 2 refused: 2 duplicate; 1 of 2 rows kept (50.0%) are of customers without an order "
+        "4 rows in = 2 accepted + 2 rejected: 2 duplicate; 1 of 2 rows kept (50.0%) are of customers without an order "
         "line"
     )
     assert first.results["features"].startswith(

@@ -177,13 +177,16 @@ def _statistics(frame: DataFrame, shapes: Mapping[str, _Shape]) -> dict[str, dic
         raise DataRefusedError(f"{CALLER}: there are no customers")
     found = {name: row[f"s_{i}"].asDict() for i, name in enumerate(shapes)}
     frames.require_measurable(CALLER, {name: figures["too_large"] for name, figures in found.items()})
-    return _with_exact_means(frame, shapes, found)
+    return _with_exact_moments(frame, shapes, found)
 
 
-def _with_exact_means(
+def _with_exact_moments(
     frame: DataFrame, shapes: Mapping[str, _Shape], found: Mapping[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """The figures with means that keep the digits of values far from 0; an aggregation where there are such values."""
+    """The figures with means and deviations that keep the digits of values far from 0.
+
+    An aggregation where there are such values.
+    """
     far = {
         name: figures["least"]
         for name, figures in found.items()
@@ -192,11 +195,17 @@ def _with_exact_means(
     }
     if not far:
         return dict(found)
-    above = (F.expr(_shaped(name, shapes[name])) - F.lit(lowest) for name, lowest in far.items())
-    row = frame.agg(*(F.avg(value).alias(f"m_{i}") for i, value in enumerate(above))).first()
+    above = [F.expr(_shaped(name, shapes[name])) - F.lit(lowest) for name, lowest in far.items()]
+    row = frame.agg(
+        *(F.avg(value).alias(f"mean_{i}") for i, value in enumerate(above)),
+        *(F.stddev_pop(value).alias(f"deviation_{i}") for i, value in enumerate(above)),
+    ).first()
     assert row is not None, "an aggregation without grouping has one row"
-    means = {name: {"mean": lowest + row[f"m_{i}"]} for i, (name, lowest) in enumerate(far.items())}
-    return {name: {**figures, **means.get(name, {})} for name, figures in found.items()}
+    exact = {
+        name: {"mean": lowest + row[f"mean_{i}"], "deviation": row[f"deviation_{i}"]}
+        for i, (name, lowest) in enumerate(far.items())
+    }
+    return {name: {**figures, **exact.get(name, {})} for name, figures in found.items()}
 
 
 def _too_large(name: str) -> Column:
