@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -53,11 +53,32 @@ def compared(
     """Run both once unmeasured, then in turns."""
     name, theirs = peer
     theirs(), ours()
-    seconds: tuple[list[float], list[float]] = ([], [])
+    return compared_with_each(what, ours, peers=[(name, theirs, limit)], items=items, runs=runs)[0]
+
+
+def compared_with_each(
+    what: str,
+    ours: Callable[[], object],
+    *,
+    peers: Sequence[tuple[str, Callable[[], object], float]],
+    items: int,
+    runs: int,
+) -> list[Comparison]:
+    """Run ours and several peers in turns, each measured from its first run on.
+
+    Args:
+        peers: each with its name and the most that ours may take, as a multiple of it.
+    """
+    seconds: list[float] = []
+    of_peers: list[list[float]] = [[] for _ in peers]
     for _ in range(runs):
-        seconds[1].append(timed(theirs)[0])
-        seconds[0].append(timed(ours)[0])
-    return Comparison(what, name, items, limit, *seconds)
+        for times, (_, theirs, _) in zip(of_peers, peers, strict=True):
+            times.append(timed(theirs)[0])
+        seconds.append(timed(ours)[0])
+    return [
+        Comparison(what, name, items, limit, seconds, times)
+        for (name, _, limit), times in zip(peers, of_peers, strict=True)
+    ]
 
 
 def finish(name: str, comparisons: list[Comparison]) -> None:

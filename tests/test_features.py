@@ -203,7 +203,13 @@ def thousand_billions(folder: Path, lines: int) -> Config:
     sheet.written(
         folder / "orders.csv", [sheet.line(product=f"P{number}", order=f"O{number % 90}") for number in range(lines)]
     )
-    columns = {"customer_id": "customer", "order_id": "order", "ordered_at": "at", "amount": "price"}
+    columns = {
+        "customer_id": "customer",
+        "order_id": "order",
+        "ordered_at": "at",
+        "product_id": "product",
+        "amount": "price",
+    }
     source = {"format": "csv", "path": str(folder / "orders.csv"), "columns": columns}
     return Config.model_validate({"sources": {"transactions": source}, "tables": {"root": str(folder / "tables")}})
 
