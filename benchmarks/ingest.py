@@ -23,6 +23,7 @@ NOTEBOOK_LIMIT = 1.0
 COPY_LIMIT = 2.0
 BATCH_LIMIT = 1.5
 DAYS = 730
+TIMES = 10
 
 
 def measure(*, lines: int, runs: int) -> list[Comparison]:
@@ -45,8 +46,12 @@ def measure_batch(*, lines: int, runs: int) -> list[Comparison]:
 
 
 def _batches(folder: Path, *, before: int, new: int, batches: int) -> Callable[[], None]:
-    """Tables with so many lines; each call ingests another batch of new ones."""
-    config = _config(folder, "parquet", before)
+    """Tables with so many lines; each call ingests another batch of new ones.
+
+    A tenth of the lines are ingested, the others are put beside them as more orders of the same customers, as somebody
+    would by hand.
+    """
+    config = _config(folder, "parquet", before // TIMES)
     spark = get_session(config.spark)
     generate_data(_run(spark, config))
     for number in range(batches):
@@ -56,6 +61,11 @@ def _batches(folder: Path, *, before: int, new: int, batches: int) -> Callable[[
         lines = spark.read.parquet(f"{folder}/new{number}/transactions")
         new_orders = lines.withColumn("order_id", F.concat(F.lit(f"N{number}-"), "order_id"))
         new_orders.write.parquet(f"{folder}/batch{number}")
+    load_order_lines(_run(spark, config))
+    table = f"{folder}/tables/transactions"
+    copies = spark.read.format("delta").load(table).withColumn("copy", F.explode(F.sequence(F.lit(2), F.lit(TIMES))))
+    others = {"order_id": F.concat("order_id", F.lit("-"), "copy"), "line_id": F.xxhash64("line_id", "copy")}
+    copies.withColumns(others).drop("copy").write.format("delta").mode("append").save(table)
     load_order_lines(_run(spark, config))
     numbers = iter(range(batches))
 
