@@ -17,7 +17,7 @@ from customer_segmentation.clustering.coreset import coreset
 from customer_segmentation.clustering.fitting import refitted
 from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
 from customer_segmentation.config.schema import Clustering, Spark
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 from customer_segmentation.spark.session import get_session
 
 DIMENSIONS = 8

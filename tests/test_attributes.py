@@ -18,7 +18,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.features.attributes import with_attributes, with_has_attributes
-from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.customers import (
     RESERVED,
     attributes,
@@ -54,7 +54,7 @@ def test_an_attribute_may_have_any_name_and_is_renamed_only_where_ours_has_it(
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], **{name: [name] for name in names}}))
 
     judged = judged_customers(spark, [source])
-    rows = refusals.kept(judged)
+    rows = rejections.kept(judged)
 
     renamed = {name: f"source_{name}" for name in OURS} | {"Segment-Name": "source_Segment_Name"}
     assert rows.first().asDict() == {"customer_id": "C1"} | {renamed.get(name, name): name for name in names}
@@ -67,13 +67,13 @@ def test_an_attribute_may_have_any_name_and_is_renamed_only_where_ours_has_it(
 def test_upper_and_lower_case_make_no_other_name(spark: SparkSession, tmp_path: Path, name: str) -> None:
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], name: ["x"]}))
 
-    assert refusals.kept(judged_customers(spark, [source])).columns == ["customer_id", f"source_{name}"]
+    assert rejections.kept(judged_customers(spark, [source])).columns == ["customer_id", f"source_{name}"]
 
 
 def test_a_mapped_attribute_named_like_a_column_of_ours_is_renamed(spark: SparkSession, tmp_path: Path) -> None:
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], "f": [7]}), frequency="f", id="f + 1", row="f + 2")
 
-    assert refusals.kept(judged_customers(spark, [source])).collect() == [("C1", 7, 8, 9)]
+    assert rejections.kept(judged_customers(spark, [source])).collect() == [("C1", 7, 8, 9)]
     assert attributes(mapped_customers(spark, [source])) == ["source_frequency", "id", "row"]
 
 
@@ -81,7 +81,7 @@ def test_names_that_become_equal_are_told_apart_by_numbers(spark: SparkSession, 
     names = ["First Name", "first-name", "first_name", "First.Name", "%", "first_name_2", "Größe"]
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], **{name: [name] for name in names}}))
 
-    (row,) = refusals.kept(judged_customers(spark, [source])).collect()
+    (row,) = rejections.kept(judged_customers(spark, [source])).collect()
 
     assert row.asDict() == {
         "customer_id": "C1",
@@ -113,8 +113,8 @@ def test_a_source_with_a_column_source_file_is_read_with_it_and_where_it_came_fr
 
     judged = judged_customers(spark, [source])
 
-    assert refusals.kept(judged).collect() == [("C1", "a", "x")]
-    (refused,) = refusals.refused(judged, batch_id="b").collect()
+    assert rejections.kept(judged).collect() == [("C1", "a", "x")]
+    (refused,) = rejections.refused(judged, batch_id="b").collect()
     assert json.loads(refused[c.ROW]) == {"who": None, "Source_File": "b", "source": "y"}
     assert refused[c.SOURCE_FILE].endswith("customers.csv")
 
@@ -134,7 +134,7 @@ def test_attributes_of_any_type_are_kept_in_a_type_that_a_table_has(
     source = CustomerSource(path=str(tmp_path / "p"), columns={"customer_id": "who"})
     void = CustomerSource(path=str(tmp_path / "p"), columns={"customer_id": "who", "nothing": "null"})
 
-    rows = refusals.kept(judged_customers(spark, [source]))
+    rows = rejections.kept(judged_customers(spark, [source]))
     rows.write.format("delta").save(str(tmp_path / "d"))
 
     (kept,) = spark.read.format("delta").load(str(tmp_path / "d")).collect()
@@ -160,7 +160,7 @@ def test_sources_that_disagree_on_an_attribute_are_put_together(spark: SparkSess
         table.to_parquet(tmp_path / name / "customers.parquet", index=False)
     sources = [CustomerSource(path=str(tmp_path / name), columns={"customer_id": "who"}) for name in "ab"]
 
-    rows = {row[c.CUSTOMER_ID]: row.asDict() for row in refusals.kept(judged_customers(spark, sources)).collect()}
+    rows = {row[c.CUSTOMER_ID]: row.asDict() for row in rejections.kept(judged_customers(spark, sources)).collect()}
 
     assert rows == {
         "C1": {"customer_id": "C1", "Age": "41", "score": 1.0, "Since": True, "City": None},
@@ -173,8 +173,8 @@ def test_a_copy_of_a_customer_and_a_second_row_are_refused(spark: SparkSession, 
 
     judged = judged_customers(spark, [parquet_source(tmp_path, table)])
 
-    assert refusals.kept(judged).collect() == [("C1", 41)]
-    assert refusals.account(judged).by_reason == {"missing_customer": 2, "another_row": 2}
+    assert rejections.kept(judged).collect() == [("C1", 41)]
+    assert rejections.account(judged).by_reason == {"missing_customer": 2, "another_row": 2}
 
 
 EVENTS = "who,at,kind,by,campaign,note\n"
@@ -206,13 +206,13 @@ def test_an_event_that_is_delivered_twice_is_one_event_and_its_copies_are_refuse
 
     judged = judged_events(spark, [source])
 
-    assert refusals.kept(judged).count() == 6
-    assert refusals.kept(judged).distinct().count() == 6
-    assert refusals.account(judged) == refusals.RowAccount(6, 5, {"missing_customer": 2, "duplicate": 3})
-    refused = refusals.refused(judged, batch_id="b").where("array_contains(reasons, 'duplicate')").collect()
+    assert rejections.kept(judged).count() == 6
+    assert rejections.kept(judged).distinct().count() == 6
+    assert rejections.account(judged) == rejections.RowAccount(6, 5, {"missing_customer": 2, "duplicate": 3})
+    refused = rejections.refused(judged, batch_id="b").where("array_contains(reasons, 'duplicate')").collect()
     notes = {json.loads(row[c.ROW])["note"] for row in refused}
     assert notes == {"again", "written otherwise", "no channel again"}
-    assert refusals.refused(judged_events(spark, [source]), batch_id="b").count() == 5
+    assert rejections.refused(judged_events(spark, [source]), batch_id="b").count() == 5
 
 
 def test_whether_a_customer_has_attributes_is_told_and_those_asked_for_are_texts(

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages import Run, ingest_sources
-from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.ingest import committed_batch, load_order_lines
 from tests.csv_lines import Line, Sheet, seeded
 from tests.generated import quiet

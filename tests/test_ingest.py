@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import transaction_checks
 from customer_segmentation.ingest.customers import judged_customers
@@ -174,8 +174,8 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         spark.createDataFrame(ordered, schema).coalesce(1).write.parquet(path)
         source = CustomerSource(path=path, columns={"customer_id": "id"})
         judged = judged_customers(spark, [source])
-        assert refusals.account(judged) == refusals.RowAccount(2, 2, {"missing_customer": 1, "another_row": 1})
-        frame = refusals.kept(judged)
+        assert rejections.account(judged) == rejections.RowAccount(2, 2, {"missing_customer": 1, "another_row": 1})
+        frame = rejections.kept(judged)
         assert frame.columns == ["customer_id", "age_group", "region"]
         found.append(sorted(map(tuple, frame.collect()), key=str))
 
@@ -193,8 +193,8 @@ def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_pa
     )
 
     judged = judged_events(spark, [source])
-    rows = refusals.kept(judged).collect()
-    refused = {tuple(row[c.REASONS]): row for row in refusals.refused(judged, batch_id="b").collect()}
+    rows = rejections.kept(judged).collect()
+    refused = {tuple(row[c.REASONS]): row for row in rejections.refused(judged, batch_id="b").collect()}
 
     assert [(row[c.CUSTOMER_ID], str(row[c.OCCURRED_AT]), row[c.EVENT_TYPE]) for row in rows] == [
         ("C1", "2024-01-01 00:00:00", "click")

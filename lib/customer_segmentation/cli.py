@@ -74,7 +74,7 @@ def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources before Spark starts."""
     if command in ("generate", "report"):
         return
-    from customer_segmentation.ingest.locations import problems
+    from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
 
     if config.sources is None:

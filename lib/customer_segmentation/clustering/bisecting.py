@@ -13,7 +13,7 @@ from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.points import centroid_model, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.spark.forgetting import forgotten
+from customer_segmentation.spark.garbage import forgotten
 
 
 class BisectingKMeans:

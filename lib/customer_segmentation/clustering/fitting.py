@@ -24,7 +24,7 @@ from customer_segmentation.clustering.stability import Stability, stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import MONETARY, SEGMENT_ID
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 
 REFIT_ITERATIONS = 10
 """Most of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""

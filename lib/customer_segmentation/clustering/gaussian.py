@@ -18,7 +18,7 @@ from customer_segmentation.clustering.points import Points, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.spark.forgetting import forgotten
+from customer_segmentation.spark.garbage import forgotten
 
 CENTRES_STARTS = 3
 """Starts of k-means, of which the best gives the mixture one of its own."""

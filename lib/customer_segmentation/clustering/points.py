@@ -35,7 +35,7 @@ from customer_segmentation.clustering.preparation import (
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 
 OFFSET = 1e4
 """Columns whose values are further from 0 than so many times their range are counted from their smallest value."""

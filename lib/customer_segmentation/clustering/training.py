@@ -17,7 +17,7 @@ from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from customer_segmentation.contract.reasons import NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT, IN_CONTEXT, order_key, unfilled
 from customer_segmentation.ingest.values import storable
-from customer_segmentation.spark.holding import settled
 from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.spark.persistence import settled
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]

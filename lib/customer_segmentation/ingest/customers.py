@@ -25,7 +25,7 @@ from customer_segmentation.config.schema import CustomerSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY
-from customer_segmentation.ingest.refusals import FILE, JUDGEMENT, REASONS, ROW, refused_where, rows_of
+from customer_segmentation.ingest.rejections import FILE, JUDGEMENT, REASONS, ROW, refused_where, rows_of
 from customer_segmentation.ingest.sources import CORRUPT, malformed, require_columns
 from customer_segmentation.ingest.values import as_id, mapped
 
@@ -52,7 +52,7 @@ def mapped_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
 
     Returns:
         customer_id, then the mapped attributes, or all of the source's with none mapped; and the columns of
-        `refusals.JUDGEMENT`: a row without a customer is refused. A name that a table can't have, or that is
+        `rejections.JUDGEMENT`: a row without a customer is refused. A name that a table can't have, or that is
         `RESERVED`, is made into another one, see `renamed_attributes`. Where sources have an attribute in
         different types that are not all numbers, it is text.
     """

@@ -9,7 +9,7 @@ from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import ENGAGEMENT
 from customer_segmentation.ingest.expressions import gives_local_time
-from customer_segmentation.ingest.refusals import FILE, REASONS, ROW, refused_where, rows_of
+from customer_segmentation.ingest.rejections import FILE, REASONS, ROW, refused_where, rows_of
 from customer_segmentation.ingest.sources import malformed, require_columns
 from customer_segmentation.ingest.values import as_id, as_text, as_timestamp, mapped, source_value
 from customer_segmentation.spark.local_time import UTC
@@ -22,7 +22,7 @@ def judged_events(spark: SparkSession, sources: list[EngagementSource], *, timez
         timezone: of times without an offset, where a source names none.
 
     Returns:
-        The columns of `engagement`, and those of `refusals.JUDGEMENT`: a row without a customer, a time or a type is
+        The columns of `engagement`, and those of `rejections.JUDGEMENT`: a row without a customer, a time or a type is
         refused, and so is one that says again, in every column of `engagement`, what another row says.
     """
     rows = reduce(DataFrame.unionByName, [_judged(spark, source, source.timezone or timezone) for source in sources])

@@ -26,7 +26,7 @@ from pyspark.sql.types import (
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 
-from customer_segmentation.ingest.function_kinds import (
+from customer_segmentation.ingest.function_types import (
     CASTS,
     CHOICES,
     NEVER_FAIL,

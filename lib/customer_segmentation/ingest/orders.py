@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.spark.holding import held
 from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.spark.persistence import held
 
 BROADCAST_LIMIT = 1_000_000
 """Keys that are sent to every task rather than shuffled with the lines."""

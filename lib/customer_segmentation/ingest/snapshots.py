@@ -16,10 +16,10 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest.locations import resolve
+from customer_segmentation.ingest.paths import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
 from customer_segmentation.ingest.transactions import left_out
-from customer_segmentation.spark.history import change_feed, lost_history
+from customer_segmentation.spark.change_feed import change_feed, lost_history
 
 Offsets = Mapping[str, Any]
 """How far a source has been read, as JSON can tell it."""

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from pyspark.sql import SparkSession
 
-from customer_segmentation.ingest.locations import exact
+from customer_segmentation.ingest.paths import exact
 from customer_segmentation.ingest.values import INVISIBLE
 
 _MAX_FILES = 10_000

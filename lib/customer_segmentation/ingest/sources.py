@@ -27,7 +27,7 @@ from customer_segmentation.contract.errors import ConfigurationError, DataRefuse
 from customer_segmentation.ingest.expressions import columns_of
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
-from customer_segmentation.ingest.locations import exact, is_pattern, readable, resolve
+from customer_segmentation.ingest.paths import exact, is_pattern, readable, resolve
 
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")

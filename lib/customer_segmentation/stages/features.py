@@ -10,8 +10,8 @@ from customer_segmentation.features.build import features_of
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
 from customer_segmentation.features.sums import sums_that_fit
 from customer_segmentation.report.wording import count, share
-from customer_segmentation.spark.holding import held
-from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.spark.persistence import held
+from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.run import Run
 
 

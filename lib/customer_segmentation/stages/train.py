@@ -12,7 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm import cut_points
 from customer_segmentation.insight.naming import names
 from customer_segmentation.insight.profiles import profiles
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 from customer_segmentation.stages.run import Run
 
 

@@ -34,7 +34,7 @@ from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.spark.holding import held, settled
+from customer_segmentation.spark.persistence import held, settled
 
 AT_ONCE = 1_000_000
 POINTS_PER_BOX = 100_000

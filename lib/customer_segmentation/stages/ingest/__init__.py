@@ -19,7 +19,7 @@ to its end from what was staged, or all is read again where all was being read.
 """
 
 from customer_segmentation.stages.ingest.entities import load_entities
-from customer_segmentation.stages.ingest.order_lines import load_order_lines
+from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
 from customer_segmentation.stages.ingest.state import Batch, RowCounts, committed_batch
 from customer_segmentation.stages.ingest.validation import OrderLines, analysed, column_changes

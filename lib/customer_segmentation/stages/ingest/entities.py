@@ -9,12 +9,12 @@ from pyspark.sql import DataFrame
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import RowReason
-from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.customers import describe_renamed, judged_customers
 from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.sources import fingerprint
 from customer_segmentation.report.wording import accounted, count, share
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
 from customer_segmentation.stages.run import Run
@@ -44,10 +44,10 @@ def _load(
     if build_of(run, table).committed == made_from:
         return "as they were"
     with held(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
-        counts = refusals.account(rows)
+        counts = rejections.account(rows)
         if counts.refused or run.warehouse.exists(rejected):
-            run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=made_from["sources"]))
-        run.warehouse.overwrite(table, refusals.kept(rows))
+            run.warehouse.overwrite(rejected, rejections.refused(rows, batch_id=made_from["sources"]))
+        run.warehouse.overwrite(table, rejections.kept(rows))
     record_build(run, table, COMMITTED, made_from)
     messages = [_describe(run, sources, counts)]
     if counts.kept:
@@ -57,8 +57,8 @@ def _load(
     return "; ".join(filter(None, messages))
 
 
-def _describe(run: Run, sources: Sequence[Source], counts: refusals.RowAccount) -> str:
-    filtered_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
+def _describe(run: Run, sources: Sequence[Source], counts: rejections.RowAccount) -> str:
+    filtered_out = sum(rejections.rows_left_out(run.spark, source) for source in sources)
     rows = counts.kept + counts.refused + filtered_out
     message = accounted(rows, counts.kept, counts.refused, filtered_out, of="rows")
     return f"{message}: {_reasons(counts.by_reason)}" if counts.refused else message
@@ -66,7 +66,7 @@ def _describe(run: Run, sources: Sequence[Source], counts: refusals.RowAccount) 
 
 def _without_order(run: Run, table: t.Table, rows: int) -> str:
     """How many rows of a table are of customers without an order line; empty where none is."""
-    unknown = refusals.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
+    unknown = rejections.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
     if not unknown:
         return ""
     hint = "" if unknown < rows else ": do the ids of the sources fit?"

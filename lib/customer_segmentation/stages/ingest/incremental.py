@@ -18,7 +18,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
-from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.persistence import settled
 from customer_segmentation.stages.builds import oldest_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan

@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
-from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.persistence import settled
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
 from customer_segmentation.stages.ingest.state import Batch

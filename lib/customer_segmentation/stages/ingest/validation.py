@@ -27,7 +27,7 @@ from customer_segmentation.ingest.transactions import (
     left_out,
     told_lines,
 )
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import held
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]

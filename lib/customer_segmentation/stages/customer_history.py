@@ -22,7 +22,7 @@ from customer_segmentation.features.lines import DAY, customer_lines
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count
-from customer_segmentation.spark.holding import held, settled
+from customer_segmentation.spark.persistence import held, settled
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
