@@ -84,7 +84,7 @@ def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path,
     counts = ingested(run)
 
     root = tmp_path / "tables"
-    accepted, refused = read(root, "transactions"), read(root, "rejected_transactions")
+    accepted, rejected = read(root, "transactions"), read(root, "rejected_transactions")
     assert (counts.lines, counts.accepted, counts.rejected, counts.filtered_out) == (11, 4, 6, 1)
     assert counts.by_reason == {
         "duplicate": 1,
@@ -93,7 +93,7 @@ def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path,
         "date_in_future": 1,
         "missing_customer": 1,
     }
-    told = {json.loads(row)["no"]: list(reasons) for row, reasons in zip(refused.row, refused.reasons, strict=True)}
+    told = {json.loads(row)["no"]: list(reasons) for row, reasons in zip(rejected.row, rejected.reasons, strict=True)}
     assert told == {
         "O1": ["duplicate"],
         "O2": ["order_changes_customer"],
@@ -138,7 +138,7 @@ def test_a_line_not_known_yet_is_taken_once_it_is(tmp_path: Path, run_of: Callab
     assert (later.accepted, later.rejected) == (2, 0)
 
 
-def test_too_many_refused_lines_stop_the_run_with_reasons_and_examples(
+def test_too_many_rejected_lines_stop_the_run_with_reasons_and_examples(
     tmp_path: Path, run_of: Callable[..., Run]
 ) -> None:
     lines = [line(), *(line(no=f"O{i}", pieces="some dozen") for i in range(5)), line(no="O9", who="")]
@@ -213,14 +213,14 @@ def test_no_line_is_lost_and_none_crashes_whatever_it_holds(tmp_path: Path, run_
     counts = ingested(run)
 
     root = tmp_path / "tables"
-    accepted, refused = read(root, "transactions"), read(root, "rejected_transactions")
+    accepted, rejected = read(root, "transactions"), read(root, "rejected_transactions")
     assert counts.lines == len(lines) == len(list(csv.reader(text))) - 1
-    assert len(accepted) + len(refused) == len(lines)
-    assert all(len(reasons) for reasons in refused.reasons)
+    assert len(accepted) + len(rejected) == len(lines)
+    assert all(len(reasons) for reasons in rejected.reasons)
     assert 0 < len(accepted) < len(lines)
     assert accepted.amount.notna().all()
     assert accepted.ordered_at.notna().all()
-    kept = [json.loads(row) for row in refused.row]
+    kept = [json.loads(row) for row in rejected.row]
     assert any(row["product"] == HOSTILE[12] for row in kept) or HOSTILE[12] in set(accepted.product_id)
 
 
@@ -253,7 +253,7 @@ def test_what_changed_in_the_columns_of_a_source_is_told() -> None:
     assert column_changes([], then) == column_changes(then, then) == []
 
 
-def test_files_with_other_columns_than_the_first_are_refused_by_name(
+def test_files_with_other_columns_than_the_first_are_rejected_by_name(
     tmp_path: Path, run_of: Callable[..., Run]
 ) -> None:
     written(tmp_path / "in" / "a.csv", [line()])

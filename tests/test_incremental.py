@@ -101,7 +101,7 @@ def test_lines_in_any_number_of_batches_give_the_same_tables(tmp_path: Path, run
     draw = seeded()
     lines = entangled(draw, 300)
     draw.shuffle(lines)
-    # The first batch is big enough to have a good line: a reading without any is refused.
+    # The first batch is big enough to have a good line: a reading without any is rejected.
     cuts = sorted(draw.sample(range(50, len(lines)), 3))
     # A reading without news, and days on which some lines are not known yet, are among them.
     days = ["2024-03-01", "2024-03-01", "2024-05-01", "2024-12-01"]

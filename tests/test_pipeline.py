@@ -64,7 +64,7 @@ def test_the_true_segments_are_found_again(generated: Path, table: Callable[[str
     assert both.segment_id.nunique() == truth.segment.nunique()
 
 
-def test_every_line_is_accepted_or_refused_and_the_run_says_so(
+def test_every_line_is_accepted_or_rejected_and_the_run_says_so(
     generated: Path, table: Callable[[str], pd.DataFrame]
 ) -> None:
     run = table("pipeline_runs").iloc[0]
@@ -171,10 +171,10 @@ def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, genera
         checked(run, features, one_less, [])
 
 
-def test_data_that_is_mostly_refused_stops_the_run_before_anything_changes(
+def test_data_that_is_mostly_rejected_stops_the_run_before_anything_changes(
     spark: SparkSession, generated: Path
 ) -> None:
-    run = quiet(spark, configured(generated, "refused", "checks.max_rejected_share=0.0001"))
+    run = quiet(spark, configured(generated, "rejected", "checks.max_rejected_share=0.0001"))
 
     with pytest.raises(DataRefusedError, match=r"checks\.max_rejected_share"):
         ingest_sources(run)

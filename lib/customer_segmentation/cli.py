@@ -80,9 +80,9 @@ def _require_sources(config: Config, command: str) -> None:
     if config.sources is None:
         raise ConfigurationError("sources.transactions: is missing; say where the order lines are, see conf/demo.yml")
     if command in ("run", "ingest", "check", "explore") and runs_locally():
-        found = problems(config)
-        if found:
-            raise ConfigurationError("\n  - ".join(["the sources are not all there:", *found]))
+        missing = problems(config)
+        if missing:
+            raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
 def _with_run(work: Callable[["Run", "Console"], object], *, claims: str | None = None) -> Callable[[Config], None]:
@@ -149,7 +149,7 @@ def _features(run: "Run", console: "Console") -> None:
 def _train(run: "Run", console: "Console") -> None:
     from customer_segmentation.stages import train_segments
 
-    train_segments(run, anew=True)
+    train_segments(run, retrain=True)
 
 
 def _assign(run: "Run", console: "Console") -> None:
@@ -195,7 +195,7 @@ def _name_tables(run: "Run", console: "Console") -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[Config], None]]] = {
     "run": ("all of it: ingest, features, train or reuse, assign, publish, report", _with_run(_run, claims="run")),
-    "ingest": ("sources to canonical tables; refused rows to quarantine", _with_run(_ingest, claims="ingest")),
+    "ingest": ("sources to canonical tables; rejected rows to quarantine", _with_run(_ingest, claims="ingest")),
     "features": ("canonical tables to one row per customer", _with_run(_features, claims="features")),
     "train": ("choose, fit, evaluate and register a model", _with_run(_train, claims="train")),
     "assign": ("score every customer with a registered model and publish", _with_run(_assign, claims="assign")),

@@ -94,9 +94,9 @@ class Warehouse:
         return version
 
     def operations_since(self, table: Table, version: int) -> list[str] | None:
-        """Names of the operations after a version that may have changed rows; None where that can't be told.
+        """Names of the operations after a version that may have changed rows; None where that is unknown.
 
-        It can't where the table was made anew since, or its log of that time has been cleaned up.
+        It is where the table was created again since, or its log of that time has been cleaned up.
         """
         newest = self.version(table)
         if newest <= version:
@@ -237,7 +237,7 @@ class Warehouse:
 
 
 def _wrote_files(commit: Row) -> bool:
-    """Whether a commit added or removed files or marked rows as deleted; where it does not tell, it may have."""
+    """Whether a commit added or removed files or marked rows as deleted; without metrics it may have."""
     metrics = commit["operationMetrics"] or {}
     files = [value for name, value in metrics.items() if "Files" in name or "DeletionVectors" in name]
     return not files or any(value != "0" for value in files)

@@ -128,8 +128,8 @@ class Relation(Section):
             if self.path is not None or self.table is None or "url" not in self.options:
                 raise ValueError("needs table and options.url (jdbc:postgresql://host/database), and no path, for jdbc")
         elif (self.path is None) == (self.table is None):
-            found = "neither" if self.path is None else "both"
-            raise ValueError(f"needs exactly one of path and table, has {found}; null takes back an earlier file's")
+            given = "neither" if self.path is None else "both"
+            raise ValueError(f"needs exactly one of path and table, has {given}; null takes back an earlier file's")
         if self.version is not None and self.format != "delta":
             raise ValueError(f"has a version, which only delta keeps; the format is {self.format}")
         if self.partition_column is not None and self.format != "jdbc":
@@ -193,7 +193,7 @@ class TransactionColumns(Section):
 
 
 class TransactionSource(Source):
-    """Order lines; what is new is told by files, a Delta table's change feed, or a database's watermark."""
+    """Order lines; new ones are recognised by files, a Delta table's change feed, or a database's watermark."""
 
     decimal_comma: bool = False
     accounting: bool = False
@@ -212,7 +212,7 @@ class TransactionSource(Source):
 
     @property
     def has_row_key(self) -> bool:
-        """Whether a changed row can be told from a new one: its order and number stay, and a column tells the later."""
+        """Whether rows have a key (order and line number) and a time of change, so that updates can be recognised."""
         return self.columns.line_number is not None and self.columns.changed_at is not None
 
 
@@ -232,7 +232,7 @@ class CustomerColumns(Section):
             except ValueError as error:
                 raise ValueError(f"the attribute {name!r:.60} {error}") from None
             if name.lower() in seen:
-                raise ValueError(f"the attribute {name} is there twice; Spark tells no upper from lower case")
+                raise ValueError(f"the attribute {name} is there twice; names are case-insensitive in Spark")
             seen.add(name.lower())
         return self
 
@@ -380,7 +380,7 @@ class Preparing(Section):
 
 
 class Clustering(Section):
-    """How segments are found."""
+    """The clustering algorithm and how it is fitted."""
 
     algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"] = "kmeans"
     features: Annotated[

@@ -16,7 +16,7 @@ MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
 MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint>>"
 TOP_CATEGORIES = ("category_1", "category_2", "category_3")
-"""The columns of the categories with most purchases, the largest first; a column NAME_spend tells their purchases."""
+"""The columns of the categories with most purchases, the largest first; a column NAME_spend has their purchases."""
 TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
@@ -51,7 +51,7 @@ class Table:
     open: whether a frame's further columns are kept, after the declared ones.
     skipped_by: columns whose range is kept for each file in the table's log, so that files are skipped by them. None of
         them names a person: the log keeps what a deleted row had.
-    tells_changes: whether the table keeps a change feed.
+    has_change_feed: whether the table keeps a change feed.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Table:
     partitioned_by: tuple[str, ...] = ()
     open: bool = False
     skipped_by: tuple[str, ...] = ()
-    tells_changes: bool = False
+    has_change_feed: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Table:
             given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)}
         else:
             given = {"delta.dataSkippingNumIndexedCols": "0"}
-        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
+        return given | ({"delta.enableChangeDataFeed": "true"} if self.has_change_feed else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -116,16 +116,16 @@ TRANSACTIONS = Table(
         Column(c.COUPON, MONEY, "What coupons took off the line, part of the discount, 0 or more. Unit: money."),
         Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
-        Column(c.LINE_NUMBER, "string", "What tells the lines of an order apart; null where the source has none."),
+        Column(c.LINE_NUMBER, "string", "Key of the line within its order; null where the source has none."),
         Column(c.CHANGED_AT, "timestamp", "When the source last changed the line, UTC; null where it does not say."),
         Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
     ),
     key=(c.LINE_ID,),
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
-    tells_changes=True,
+    has_change_feed=True,
 )
 
-_REFUSED = (
+_REJECTED = (
     Column(c.SOURCE_FILE, "string", "File or table the line came from."),
     Column(c.ROW, "string", "The line as it came, as JSON."),
     Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
@@ -135,10 +135,10 @@ _REFUSED = (
 
 REJECTED_TRANSACTIONS = Table(
     "rejected_transactions",
-    "a refused order line",
+    "a rejected order line",
     (
-        *_REFUSED,
-        # As far as it can be read, so that a line can be judged again without its source.
+        *_REJECTED,
+        # As far as it can be read, so that a line can be validated again without its source.
         *TRANSACTIONS.columns,
     ),
     key=(c.BATCH_ID,),
@@ -152,7 +152,7 @@ INGEST_BATCHES = Table(
     "a step of a batch of order lines: planned, staged, committed; the newest committed one is the state of ingest",
     (
         _BATCH_NUMBER,
-        Column(c.BATCH_ID, "string", "Digest of the settings and of what the sources held: the same has the same."),
+        Column(c.BATCH_ID, "string", "Digest of the settings and of the sources' state: the same for the same."),
         Column(
             "status",
             "string",
@@ -169,7 +169,7 @@ INGEST_BATCHES = Table(
         Column("offsets", "string", "How far each source is read by this batch, as JSON."),
         Column("previous_offsets", "string", "How far each had been read before; null for a full batch."),
         Column("base_batch_number", "bigint", "The full batch that this one builds on."),
-        Column("rows_inserted", "bigint", "Order lines that came with the batch, those filtered out not counted."),
+        Column("rows_inserted", "bigint", "Order lines inserted by the batch, those filtered out not counted."),
         Column("rows_deleted", "bigint", "Order lines that were no longer in the sources."),
         Column("rows_in", "bigint", "All lines so far: rows_accepted + rows_rejected + rows_filtered_out."),
         Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
@@ -263,9 +263,9 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
-REJECTED_CUSTOMERS = Table("rejected_customers", "a refused row of customers", _REFUSED, key=(c.BATCH_ID,))
+REJECTED_CUSTOMERS = Table("rejected_customers", "a rejected row of customers", _REJECTED, key=(c.BATCH_ID,))
 
-REJECTED_ENGAGEMENT = Table("rejected_engagement", "a refused row of events", _REFUSED, key=(c.BATCH_ID,))
+REJECTED_ENGAGEMENT = Table("rejected_engagement", "a rejected row of events", _REJECTED, key=(c.BATCH_ID,))
 
 RETURNS = Table(
     "returns",
@@ -513,12 +513,12 @@ SEGMENT_PROFILES = Table(
 
 SEGMENT_TRANSITIONS = Table(
     "segment_transitions",
-    "customers that went from one segment to another in a run",
+    "customers that moved from one segment to another in a run",
     (
         _RUN,
         Column("from_segment_id", "int", "Segment in the run published before; null for new customers."),
         Column("to_segment_id", "int", "Segment in this run."),
-        Column("customers", "bigint", "Customers that went this way."),
+        Column("customers", "bigint", "Customers that moved this way."),
         Column("revenue", TOTAL, "Their net spend up to the as-of date. Unit: money."),
     ),
     key=(c.RUN_ID, "from_segment_id", "to_segment_id"),
@@ -535,7 +535,7 @@ MODEL_RUNS = Table(
         Column(
             "parameters",
             "map<string,string>",
-            "Parameters of the training; found_*: found where one says auto.",
+            "Parameters of the training; found_*: determined where one says auto.",
         ),
         Column("features", "array<string>", "Features the customers were clustered on."),
         Column(
@@ -553,7 +553,7 @@ MODEL_RUNS = Table(
             "candidates",
             CANDIDATES_TYPE,
             (
-                "What was tried to choose algorithm and k: found on a weighted sample, judged on all customers; "
+                "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
                 "stability and segment_stability by bootstraps of the sample; the rule weighs them to the score."
             ),
         ),
@@ -597,7 +597,7 @@ PIPELINE_RUNS = Table(
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
         Column("rows_left_out", "bigint", "Order lines that the sources' `where` filters out; in no table."),
-        Column("rejected_by_reason", "map<string,bigint>", "Refused lines by reason; a line counts under each."),
+        Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
         Column("customers_segmented", "bigint", "Customers in customer_segments; equals customers."),

@@ -90,7 +90,7 @@ def failed(checks: list[Check]) -> Column:
     return reduce(Column.bitwiseOR, bits, F.lit(0)).cast("bigint")
 
 
-def is_refused(checks: list[Check]) -> Column:
+def is_rejected(checks: list[Check]) -> Column:
     """Whether a check that refuses holds, of the number that `failed` gives."""
     return F.col(FAILED).bitwiseAND(F.lit(_mask(checks, refuses=True))) != 0
 

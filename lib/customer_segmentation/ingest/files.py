@@ -1,8 +1,8 @@
-"""Files of one source that are not quite alike, read as one table.
+"""Reads files of one source whose formats differ slightly as one table.
 
 Files come with the same columns in another order, case or spacing, with columns more or fewer, with other types, as
 arrays or a value a line. What can be read together is put into a group by what its first bytes say (see `sniffing`);
-what can't is refused by name.
+what can't is rejected by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,8 +82,10 @@ class Group:
         schema = self.schema
         if self.has_corrupt:
             # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-            found = schema or reader.load(paths).schema
-            columns = [StructField(column.name, column.dataType) for column in found.fields if column.name != CORRUPT]
+            inferred = schema or reader.load(paths).schema
+            columns = [
+                StructField(column.name, column.dataType) for column in inferred.fields if column.name != CORRUPT
+            ]
             schema = StructType(columns).add(CORRUPT, StringType())
             reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
         frame = (reader if schema is None else reader.schema(schema)).load(paths)
@@ -131,13 +133,13 @@ def file_groups(
     """
     if not files:
         return []
-    found = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
-    files = [file for file in files if not (file in found and found[file].is_empty)]
+    heads = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
+    files = [file for file in files if not (file in heads and heads[file].is_empty)]
     if format_ == "json":
-        return _json_groups(spark, files, found, options)
+        return _json_groups(spark, files, heads, options)
     if format_ == "parquet":
         return _parquet_groups(spark, files, options, wanted, place)
-    return _csv_groups(spark, files, found, options, wanted, place)
+    return _csv_groups(spark, files, heads, options, wanted, place)
 
 
 def put_together(
@@ -162,9 +164,9 @@ def put_together(
     if len(frames) == 1:
         return frames[0]
     types = [{f.name.lower(): (f.name, f.dataType) for f in frame.schema.fields} for frame in frames]
-    every = {name: there for schema in types for name, (there, _) in schema.items()}
+    spelling = {name: own for schema in types for name, (own, _) in schema.items()}
     for group, schema in zip(groups, types, strict=True):
-        missing = [name for name in required if name.lower() in every and name.lower() not in schema]
+        missing = [name for name in required if name.lower() in spelling and name.lower() not in schema]
         if missing:
             has = ", ".join(name for name, _ in schema.values() if name not in (SOURCE_FILE, CORRUPT))
             what = "CSV header" if group.has_corrupt else "file"
@@ -173,16 +175,16 @@ def put_together(
                 f"and the mapping uses; it has {has}. Its columns are not those of the other files; read it as a "
                 "source of its own"
             )
-    alike = {name: _common(name, groups, types, place) for name in every}
+    is_text = {name: _common(name, groups, types, place) for name in spelling}
     return reduce(
         lambda left, right: left.unionByName(right, allowMissingColumns=True),
         [
             frame.select(
                 *(
-                    _as_text_too(F.col(_quoted(there)), type_, decimal_comma).alias(every[name])
-                    if alike[name]
-                    else F.col(_quoted(there)).alias(every[name])
-                    for name, (there, type_) in schema.items()
+                    _as_text_too(F.col(_quoted(own)), type_, decimal_comma).alias(spelling[name])
+                    if is_text[name]
+                    else F.col(_quoted(own)).alias(spelling[name])
+                    for name, (own, type_) in schema.items()
                 )
             )
             for frame, schema in zip(frames, types, strict=True)
@@ -193,24 +195,24 @@ def put_together(
 def _heads(
     spark: SparkSession, format_: str, files: Sequence[str], options: Mapping[str, str], place: str
 ) -> dict[str, Head]:
-    found = sniffing.heads(spark, files)
-    for head in found.values():
+    heads = sniffing.heads(spark, files)
+    for head in heads.values():
         try:
-            sniffing.refuse_other_kinds(head, format_, _encoding(options))
+            sniffing.require_format(head, format_, _encoding(options))
         except NotReadableError as error:
             raise DataRefusedError(f"{place}: {head.file} can't be read: it {error}") from None
-    return found
+    return heads
 
 
 def _json_groups(
-    spark: SparkSession, files: Sequence[str], found: Mapping[str, Head], options: Mapping[str, str]
+    spark: SparkSession, files: Sequence[str], heads: Mapping[str, Head], options: Mapping[str, str]
 ) -> list[Group]:
     if _option(options, "multiLine") is not None:
         return [Group(spark.read.format("json").options(**options), files)]
     long = [
         file
         for file in files
-        if file in found and sniffing.is_many_lines_each(found[file].data.decode("utf-8", "replace"))
+        if file in heads and sniffing.is_many_lines_each(heads[file].data.decode("utf-8", "replace"))
     ]
     short = [file for file in files if file not in set(long)]
     return [
@@ -223,7 +225,7 @@ def _json_groups(
 def _csv_groups(
     spark: SparkSession,
     files: Sequence[str],
-    found: Mapping[str, Head],
+    heads: Mapping[str, Head],
     options: Mapping[str, str],
     wanted: Sequence[str],
     place: str,
@@ -238,7 +240,7 @@ def _csv_groups(
     by_header: dict[tuple[str, ...] | None, list[str]] = {}
     in_quotes: set[tuple[str, ...] | None] = set()
     for file in files:
-        text = sniffing.csv_text(found[file], encoding) if file in found else None
+        text = sniffing.csv_text(heads[file], encoding) if file in heads else None
         header = sniffing.header_of(text, sep=sep, quote=quote) if text is not None else None
         key = tuple(header) if header and has_header and not _option(options, "comment") else None
         by_header.setdefault(key, []).append(file)
@@ -309,7 +311,7 @@ def _parquet_groups(
             if isinstance(error, OSError) and error.errno:
                 raise DataRefusedError(f"{place}: {file} can't be opened: {error.strerror}") from error
             try:
-                sniffing.refuse_not_parquet(sniffing.heads(spark, [file])[file])
+                sniffing.require_parquet(sniffing.heads(spark, [file])[file])
                 why = "it is a damaged Parquet file, or was not written to its end"
             except NotReadableError as kind:
                 why = f"it {kind}"
@@ -374,7 +376,7 @@ def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tu
     exact = {name.lower(): name for names in reversed(cleaned.values()) for name in names}
     for name in wanted:
         if name.lower() in exact or sniffing.name_key(name) not in known:
-            known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # Spark tells no upper from lower case
+            known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # column names are case-insensitive in Spark
     called: dict[tuple[str, ...], list[str]] = {}
     for header, names in cleaned.items():
         keys = [sniffing.name_key(name) for name in names]
@@ -436,7 +438,7 @@ def _encoding(options: Mapping[str, str]) -> str | None:
 
 
 def _option(options: Mapping[str, str], name: str) -> str | None:
-    """Spark tells no upper from lower case in the names of options."""
+    """Names of options are case-insensitive, as in Spark."""
     return next((value for key, value in options.items() if key.lower() == name.lower()), None)
 
 

@@ -18,7 +18,7 @@ from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
 from customer_segmentation.spark.local_time import UTC, start_of_day
-from customer_segmentation.spark.persistence import held
+from customer_segmentation.spark.persistence import persisted
 
 BROADCAST_LIMIT = 1_000_000
 """Keys that are sent to every task rather than shuffled with the lines."""
@@ -91,7 +91,7 @@ def suspects(lines: DataFrame, settings: Checks) -> Iterator[Suspects]:
     marked = narrow.select(
         c.LINE_ID, _ORDER, _looked_for(is_copy, "duplicate", settings).alias(_IS_COPIED), is_mixed.alias(_IS_MIXED)
     )
-    with held(marked.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
+    with persisted(marked.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
         copied = suspected.where(_IS_COPIED).select(c.LINE_ID).distinct()
         mixed = suspected.where(_IS_MIXED).select(_ORDER).distinct()
         yield Suspects(Keys(copied, copied.count()), Keys(mixed, mixed.count()))
@@ -102,7 +102,7 @@ def order_key() -> Column:
     return F.when(F.col(c.ORDER_ID).isNotNull(), F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
 
 
-def set_apart(lines: DataFrame, found: Suspects, is_rejected: Column) -> tuple[DataFrame, DataFrame]:
+def split_suspects(lines: DataFrame, found: Suspects, is_rejected: Column) -> tuple[DataFrame, DataFrame]:
     """The lines that are good whatever the others are, and those to be resolved with others or rejected.
 
     Args:
@@ -125,7 +125,7 @@ def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone
     that stand say otherwise, all lines of the order are concerned.
 
     Args:
-        lines: as `transactions.judged_lines` gives them: whole orders, or lines that no other line concerns.
+        lines: as `transactions.validated_lines` gives them: whole orders, or lines that no other line concerns.
         settings: what each check does with a line.
         known_before: lines of this day and later are not known yet.
         timezone: whose days these are.

@@ -1,4 +1,4 @@
-"""Where a configured path leads. No Spark here: a wrong path is told before Spark starts."""
+"""Resolves configured paths. No Spark here: a wrong path is reported before Spark starts."""
 
 import glob
 import re
@@ -20,10 +20,10 @@ def resolve(path: str) -> str:
     if not path.startswith(_PACKAGE):
         return path
     package, _, rest = path.removeprefix(_PACKAGE).partition("/")
-    found = util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"the Python package {package} is not installed; pip install {package.replace('_', '-')}")
-    return str(Path(found.submodule_search_locations[0]) / rest)
+    return str(Path(spec.submodule_search_locations[0]) / rest)
 
 
 def exact(path: str) -> str:
@@ -55,15 +55,15 @@ def _is_here(path: str) -> bool:
 
 def problems(config: Config) -> list[str]:
     """Configured sources that are not on this machine, a line each; paths with a scheme are not looked at."""
-    found = []
+    messages = []
     sources = config.sources
     for entity in ("transactions", "customers", "engagement"):
         for source in getattr(sources, entity, None) or []:
             for relation in (source, *source.joins):
                 problem = _problem(relation)
                 if problem:
-                    found.append(f"sources.{entity}: {problem}")
-    return found
+                    messages.append(f"sources.{entity}: {problem}")
+    return messages
 
 
 def _problem(relation: Relation) -> str | None:

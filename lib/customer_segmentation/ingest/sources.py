@@ -1,4 +1,4 @@
-"""Reads a configured source as it is: files or a table, with where each line came from, and its look-ups."""
+"""Reads a configured source as it is: files or a table, with the origin of each line, and its look-ups."""
 
 import difflib
 import hashlib
@@ -32,7 +32,7 @@ from customer_segmentation.ingest.paths import exact, is_pattern, readable, reso
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")
 _DEFAULTS: dict[str, dict[str, str]] = {
-    # A short or a long line is told only when all columns are read, a file with other columns only when compared.
+    # A short or a long line is recognised only when all columns are read, a file with other columns only when compared.
     # A quote within quotes is doubled (RFC 4180).
     "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false", "quote": '"', "escape": '"'},
     # A number as it is written, not as the nearest double.
@@ -50,7 +50,7 @@ _DRIVERS = {
     "jdbc:sqlserver:": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
     "jdbc:oracle:": "oracle.jdbc.OracleDriver",
 }
-"""By the start of an address. A driver that came with the session's jars is not found without its name."""
+"""By the start of an address. A driver among the session's jars is not loaded without its name."""
 
 
 def malformed(rows: DataFrame) -> Column:
@@ -65,7 +65,7 @@ def read_source(
     files: Sequence[str] | None = None,
     version: int | None = None,
 ) -> DataFrame:
-    """The source's own columns as they came, and `source_file`; a row per row of the source.
+    """The source's own columns, unchanged, and `source_file`; a row per row of the source.
 
     Args:
         files: only these of the source's files.
@@ -78,7 +78,7 @@ def read_source(
 
 
 def origin(source: Source) -> Column:
-    """Where a row of the source came from: its file, or its table."""
+    """The origin of a row of the source: its file, or its table."""
     if source.format in FILE_FORMATS and source.path is not None:
         return F.col("_metadata.file_path")
     return F.lit(source.table or source.path)
@@ -106,7 +106,7 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     As Spark reads them: of a folder the files in it and in folders below named column=value, unless the option
     recursiveFileLookup asks for all.
     """
-    found = (
+    listed = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
         .load(readable(str(relation.path)))
@@ -115,7 +115,7 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     everything = str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
     return {
         path: (length, modified)
-        for path, length, modified in found.collect()
+        for path, length, modified in listed.collect()
         if everything or _is_read(path, resolve(str(relation.path)))
     }
 
@@ -189,19 +189,19 @@ def definition(sources: Sequence[Source], *settings: object) -> str:
 
 
 def digest(parts: object) -> str:
-    """16 hexadecimal digits for anything JSON can tell."""
+    """16 hexadecimal digits for anything that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
     """A short text that changes when a source, a look-up, their configuration or the settings they are read with do."""
     relations = [relation for source in sources for relation in (source, *source.joins)]
-    now = datetime.now(UTC).isoformat()  # where it can't be told, taken as new each time
-    return digest([definition(sources, *settings), *(relation_state(spark, one) or now for one in relations)])
+    now = datetime.now(UTC).isoformat()  # where the state is unknown, taken as new each time
+    return digest([definition(sources, *settings), *(relation_state(spark, relation) or now for relation in relations)])
 
 
 def relation_state(spark: SparkSession, relation: Relation) -> object:
-    """What changes when the data does: files with size and time, a Delta version; None where nothing tells."""
+    """What changes when the data does: files with size and time, a Delta version; None where that is unknown."""
     if relation.format in FILE_FORMATS and relation.path is not None:
         return sorted(files_of(spark, relation).items())
     if relation.format == "delta":
@@ -309,10 +309,10 @@ def _options(relation: Relation) -> dict[str, str]:
     for start, driver in _DRIVERS.items():
         if given.get("url", "").startswith(start):
             defaults["driver"] = driver
-    told = {key.lower(): value for key, value in (given | secret).items()}
-    if "quote" in told and "escape" in defaults:
-        defaults["escape"] = told["quote"]
-    return {key: value for key, value in defaults.items() if key.lower() not in told} | given | secret
+    lower_case = {key.lower(): value for key, value in (given | secret).items()}
+    if "quote" in lower_case and "escape" in defaults:
+        defaults["escape"] = lower_case["quote"]
+    return {key: value for key, value in defaults.items() if key.lower() not in lower_case} | given | secret
 
 
 def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> DataFrame:

@@ -51,7 +51,7 @@ _NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.COUPON)
 _TIMES = (c.ORDERED_AT, c.CHANGED_AT)
 
 
-def judged_lines(
+def validated_lines(
     spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
 ) -> DataFrame:
     """Every line of a source that its `where` keeps, with what its own checks say.
@@ -69,13 +69,13 @@ def judged_lines(
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
     """
-    return told_lines(checked_lines(spark, frame, source, checks, timezone=timezone), checks)
+    return with_reasons(checked_lines(spark, frame, source, checks, timezone=timezone), checks)
 
 
 def checked_lines(
     spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
 ) -> DataFrame:
-    """Like `judged_lines`, in a form that costs little to make and to keep: texts are made of it where wanted.
+    """Like `validated_lines`, in a form that costs little to make and to keep: texts are made of it where wanted.
 
     Returns:
         source_file, the line itself as a struct, the columns of `transactions` but warnings, and the checks that it
@@ -86,11 +86,11 @@ def checked_lines(
     )
 
 
-def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
-    """The lines of `checked_lines`, or some of them, as `judged_lines` tells them."""
+def with_reasons(lines: DataFrame, checks: list[Check]) -> DataFrame:
+    """The lines of `checked_lines`, or some of them, as `validated_lines` tells them."""
     return lines.select(
         c.SOURCE_FILE,
-        _line_as_it_came(lines).alias(c.ROW),
+        _row_as_json(lines).alias(c.ROW),
         *OWN_COLUMNS,
         codes(checks, refuses=False).alias(c.WARNINGS),
         codes(checks, refuses=True).alias(c.REASONS),
@@ -99,13 +99,13 @@ def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
     )
 
 
-def good_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
+def as_transactions(lines: DataFrame, checks: list[Check]) -> DataFrame:
     """The lines of `checked_lines` as rows of `transactions`."""
     told = lines.withColumn(c.WARNINGS, codes(checks, refuses=False))
     return told.select(TRANSACTIONS.column_names)
 
 
-def left_out(source: Source, *, rows: DataFrame | None = None) -> Column:
+def is_filtered_out(source: Source, *, rows: DataFrame | None = None) -> Column:
     """Whether the source's `where` leaves a row out; what is neither true nor false is left out too.
 
     Args:
@@ -114,12 +114,12 @@ def left_out(source: Source, *, rows: DataFrame | None = None) -> Column:
     return F.lit(False) if source.where is None else ~F.coalesce(mapped(source.where, rows), F.lit(False))
 
 
-def count_left_out(frame: DataFrame, source: Source) -> int:
+def count_filtered_out(frame: DataFrame, source: Source) -> int:
     """How many rows the source's `where` leaves out. Reads the frame where there is one."""
-    return 0 if source.where is None else frame.where(left_out(source, rows=frame)).count()
+    return 0 if source.where is None else frame.where(is_filtered_out(source, rows=frame)).count()
 
 
-def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
+def line_as_json(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
     """A line, given as a struct of some names, as JSON; the text of a malformed line is in it."""
     options = {"ignoreNullFields": "false"}
     whole = F.to_json(line, options)
@@ -147,7 +147,7 @@ def typed_lines(
     """
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
-    kept = frame.where(~left_out(source, rows=frame)).select(
+    kept = frame.where(~is_filtered_out(source, rows=frame)).select(
         "*", F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
     )
     rows = with_lookups(spark, kept, source)
@@ -320,9 +320,9 @@ def _digest(names: Sequence[str], *, has_text: bool) -> Column:
     return F.xxhash64(*values, places)
 
 
-def _line_as_it_came(typed: DataFrame) -> Column:
+def _row_as_json(typed: DataFrame) -> Column:
     names = [field.name for field in typed.schema[_LINE].dataType.fields]  # type: ignore[attr-defined]
-    return as_it_came(F.col(_LINE), names, F.col(IS_MALFORMED))
+    return line_as_json(F.col(_LINE), names, F.col(IS_MALFORMED))
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

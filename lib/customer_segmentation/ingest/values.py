@@ -34,7 +34,7 @@ INVISIBLE = (
 """White space of all kinds, and characters that show nothing: no value begins or ends with one."""
 
 _UTC = "UTC"
-_EVERY_READER_HOLDS = ("1678-01-01", "2262-01-01")
+_RANGE_OF_NANOSECONDS = ("1678-01-01", "2262-01-01")
 _WITH_OFFSET = r"[T ]\s*\d{1,2}\D?.*[A-Za-z+-]"
 """Text of a time, as ISO 8601 has it, with a zone or an offset behind it."""
 
@@ -156,7 +156,7 @@ def _instant(local: Column, timezone: str) -> Column:
 
 def storable(timestamp: Column) -> Column:
     """The timestamp where every reader of a table can hold it, in nanoseconds since 1970 too; null elsewhere."""
-    return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _EVERY_READER_HOLDS)), timestamp)
+    return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _RANGE_OF_NANOSECONDS)), timestamp)
 
 
 def as_number(name: str, type_: str, *, style: NumberStyle = PLAIN, is_text: bool = True) -> Column:
@@ -177,8 +177,8 @@ def mapped(text: str | None, rows: DataFrame | None = None, *, style: NumberStyl
         return F.lit(None).cast("string")
     if rows is None:
         return F.expr(_null_safe(text, None, style).sql)
-    found = _null_safe(text, rows, style)
-    return F.expr(found.sql if found.is_safe else _guarded(found.sql, text, rows))
+    expression = _null_safe(text, rows, style)
+    return F.expr(expression.sql if expression.is_safe else _guarded(expression.sql, text, rows))
 
 
 def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAIN, only_failed: bool = False) -> Column:
@@ -197,9 +197,9 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
         written = value.cast("string")
         return F.when(written.between("!", "~"), written).otherwise(_shown(value))
     used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
-    found = _null_safe(text, rows, style)
-    if only_failed and found.is_safe:
-        used = F.when(F.expr(found.failed), used) if found.failed else F.lit(None)
+    expression = _null_safe(text, rows, style)
+    if only_failed and expression.is_safe:
+        used = F.when(F.expr(expression.failed), used) if expression.failed else F.lit(None)
     return F.coalesce(_shown(value), used)
 
 
@@ -237,7 +237,7 @@ def _used(text: str, rows: DataFrame) -> list[str]:
 def _shown(column: Column) -> Column:
     """As text without what can't be seen around it; null where nothing is left.
 
-    `btrim` looks at every character of a text, so most values are let off with what costs little.
+    `btrim` inspects every character of a text, so cheap tests come first that most values pass.
     """
     text = column.cast("string")
     is_other = F.octet_length(text) != F.char_length(text)

@@ -38,16 +38,16 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        found = profiles(assigned, model)
-        _write_profiles(run, model, found, segmented)
+        segment_profiles = profiles(assigned, model)
+        _write_profiles(run, model, segment_profiles, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
-        noise = sum(profile.customers for profile in found if profile.segment_id == c.NOISE_ID)
-        stage.result = f"{_segments(found)} segments" + (f", {noise} customers in none" if noise else "")
+        noise = sum(profile.customers for profile in segment_profiles if profile.segment_id == c.NOISE_ID)
+        stage.result = f"{_segments(segment_profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
-        counts = checked(run, features, segmented, found)
-        _write_run(run, model, found, counts)
+        counts = checked(run, features, segmented, segment_profiles)
+        _write_run(run, model, segment_profiles, counts)
         run.warehouse.overwrite(t.CUSTOMER_SEGMENTS, segmented)
         stage.result = f"run {run.run_id} is what consumers read"
 
@@ -70,12 +70,12 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
     )
 
 
-def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], segmented: DataFrame) -> None:
+def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[Profile], segmented: DataFrame) -> None:
     customers = run.customers()
-    told = traits(segmented, customers) if customers is not None else {}
+    traits_by_segment = traits(segmented, customers) if customers is not None else {}
     centers, names = model.natural_centers(), with_noise(model.names)
-    everybody = sum(profile.customers for profile in found)
-    revenue = sum(profile.revenue for profile in found)
+    everybody = sum(profile.customers for profile in segment_profiles)
+    revenue = sum(profile.revenue for profile in segment_profiles)
     rows = [
         {
             c.RUN_ID: run.run_id,
@@ -88,16 +88,16 @@ def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], se
             "centroid": centers.get(profile.segment_id),
             "averages": profile.averages,
             "differentiators": [vars(differentiator) for differentiator in profile.differentiators],
-            "traits": told.get(profile.segment_id, []),
+            "traits": traits_by_segment.get(profile.segment_id, []),
             "stability": model.stability.get(profile.segment_id),
             "action": action(profile),
         }
-        for profile in found
+        for profile in segment_profiles
     ]
     run.warehouse.replace_rows(t.SEGMENT_PROFILES, rows, column=c.RUN_ID, value=run.run_id)
 
 
-def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Profile]) -> dict[str, Any]:
+def checked(run: Run, features: DataFrame, segmented: DataFrame, segment_profiles: list[Profile]) -> dict[str, Any]:
     """Count what was written, from the tables.
 
     Raises:
@@ -113,7 +113,7 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
             f"run {run.run_id} is not published: {customers} customers have features, but {written[0]} rows of "
             f"{written[1]} customers were assigned"
         )
-    by_segment = sum(profile.revenue for profile in found)
+    by_segment = sum(profile.revenue for profile in segment_profiles)
     if by_segment != revenue:
         raise PublishingError(
             f"run {run.run_id} is not published: the customers' net spend is {revenue}, the segments' {by_segment}"
@@ -121,11 +121,11 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
     return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
 
 
-def _segments(found: list[Profile]) -> int:
-    return len([profile for profile in found if profile.segment_id != c.NOISE_ID])
+def _segments(segment_profiles: list[Profile]) -> int:
+    return len([profile for profile in segment_profiles if profile.segment_id != c.NOISE_ID])
 
 
-def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts: dict[str, Any]) -> None:
+def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profile], counts: dict[str, Any]) -> None:
     batch = committed_batch(run)
     row = {
         c.RUN_ID: run.run_id,
@@ -141,7 +141,7 @@ def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts:
         "rejected_by_reason": dict(batch.counts.by_reason),
         "warned_by_code": dict(batch.counts.by_warning),
         **counts,
-        "segments": _segments(found),
+        "segments": _segments(segment_profiles),
         "input_versions": run.input_versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,

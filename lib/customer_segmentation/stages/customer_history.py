@@ -1,8 +1,8 @@
 """Follows the order lines with what features are made of, by customer and by customer and day, up to the run's date.
 
 A customer whose lines were inserted, deleted or changed since the last time, or became known by the date having moved
-on, is summed up again from all their lines; all others stay as they are, and so do the days on which nothing is
-another. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
+on, is aggregated from all their lines; all others stay as they are, and so do the days on which nothing
+changed. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
 are made from.
 """
 
@@ -20,9 +20,9 @@ from customer_segmentation.features.days import days_of
 from customer_segmentation.features.history import DEFINITION, history_of
 from customer_segmentation.features.lines import DAY, customer_lines
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
-from customer_segmentation.ingest.returns import given_back_orders
+from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.report.wording import count
-from customer_segmentation.spark.persistence import held, settled
+from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
@@ -75,7 +75,7 @@ def _require_matching_returns(run: Run, batch: int) -> None:
 
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
-    """The customers to sum up again, each once; or why it has to be all of them."""
+    """The customers to aggregate, each once; or why it has to be all of them."""
     then = build.committed
     if then is None:
         return "there was nothing yet"
@@ -94,12 +94,12 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     became_known = run.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
     )
-    return settled(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
+    return checkpointed(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
 
 
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
     record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
-    with held(_lines(run)) as lines:
+    with persisted(_lines(run)) as lines:
         run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
         run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
@@ -109,8 +109,8 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
 def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
     is_small = customers <= BROADCAST_LIMIT
-    with at_most_partitions(run.spark, tasks), held(_lines(run, among=touched, is_small=is_small)) as lines:
-        days = settled(t.CUSTOMER_DAYS.conform(days_of(lines)))
+    with at_most_partitions(run.spark, tasks), persisted(_lines(run, among=touched, is_small=is_small)) as lines:
+        days = checkpointed(t.CUSTOMER_DAYS.conform(days_of(lines)))
         _replace_days(run, touched, days)
         _replace_history(run, touched, history_of(lines, days), customers)
 
@@ -128,7 +128,7 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
 
     there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
     both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
-    differs = settled(both.where(~F.col("then").eqNullSafe(F.col("now"))))
+    differs = checkpointed(both.where(~F.col("then").eqNullSafe(F.col("now"))))
     deleted = differs.where(F.col("then").isNotNull()).select(key)
     inserted = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
     span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
@@ -140,7 +140,7 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
 def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers: int) -> None:
     """Make these the rows of the customers in question, in one commit.
 
-    Where their rows lie in most files, this writes the table anew once, where a merge would also shuffle all of it. The
+    Where their rows lie in most files, this rewrites the table once, where a merge would also shuffle all of it. The
     condition names digests, since it stays in the table's log.
     """
     digest = F.xxhash64(c.CUSTOMER_ID)
@@ -165,5 +165,5 @@ def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) 
 
     until = F.lit(run.as_of).cast("timestamp")
     lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
-    given_back = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
-    return customer_lines(lines, given_back, as_of=run.as_of)
+    returned = returned_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
+    return customer_lines(lines, returned, as_of=run.as_of)

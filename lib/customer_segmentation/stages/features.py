@@ -10,7 +10,7 @@ from customer_segmentation.features.build import features_of
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
 from customer_segmentation.features.sums import sums_that_fit
 from customer_segmentation.report.wording import count, share
-from customer_segmentation.spark.persistence import held
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.run import Run
 
@@ -23,7 +23,7 @@ def build_features(run: Run) -> None:
     """
     settings = run.config.features
     with run.progress.stage("features", "one row per customer") as stage, sums_that_fit(run.transactions()):
-        told = bring_up_to_date(run)
+        outcome = bring_up_to_date(run)
         features = features_of(
             run.warehouse.read(t.CUSTOMER_HISTORY),
             run.warehouse.read(t.CUSTOMER_DAYS),
@@ -32,24 +32,24 @@ def build_features(run: Run) -> None:
             response_events=settings.response_events,
             windows=settings.windows.days(),
         )
-        with held(features) as kept:
+        with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
             model = run.young_model
             cuts = CutPoints.from_dict(model.cut_points) if model else cut_points(kept)
             frame = with_has_attributes(with_rfm(kept, cuts), run.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
             run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)
-        stage.result = "; ".join([_counted(run), told, *run.as_of_remarks()])
+        stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
 
 
-def _counted(run: Run) -> str:
+def _describe_customers(run: Run) -> str:
     """How many customers there are, and how many of them have no row among those with attributes."""
     rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
     counts = rows.agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
-    told = f"{count(customers)} customers as of {run.as_of}"
+    message = f"{count(customers)} customers as of {run.as_of}"
     if run.customers() is None or not unknown:
-        return told
+        return message
     hint = "" if unknown < customers else ": do the ids of the sources fit?"
-    return f"{told}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
+    return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"

@@ -25,7 +25,7 @@ _PRODUCT_STRIDE = 389
 """An order's products lie this far apart in numbers; coprime to their count, so that no two are the same."""
 _BASE_PRICES = (2.0, 15.0)
 _DISCOUNT_DEPTHS = (0.2, 0.3, 0.4, 0.5)
-_MOST_PIECES = 4
+_MAX_PIECES = 4
 
 _FREQUENCY_SPREAD = 0.5
 """Where chance decides, a cohort's busiest customers get 1 + this times the mean, the quietest 1 - this."""
@@ -104,7 +104,7 @@ def filled(lines: DataFrame, draws: Draws) -> DataFrame:
         {
             "category": category,
             "product": category * PRODUCTS_PER_CATEGORY + product % PRODUCTS_PER_CATEGORY,
-            "pieces": 1 + whole(F.pow(draws.uniform("pieces", item), 3), _MOST_PIECES),
+            "pieces": 1 + whole(F.pow(draws.uniform("pieces", item), 3), _MAX_PIECES),
             "depth": _discount_depth(draws),
             "channel": draws.one_of("channel", channel_of, CHANNELS),
         }

@@ -1,6 +1,6 @@
 """Sources to canonical tables.
 
-    snapshot   what each source holds now: files, a version, a watermark       planning.take_snapshots
+    snapshot   the state of each source: files, a version, a watermark       planning.take_snapshots
        │
     plan       all of it (and why), or what changed since the newest           planning.plan_batch
        │       committed batch; nothing where nothing did
@@ -14,8 +14,8 @@
        │
     follow     returns, customers, engagement                                  returns, entities
 
-A batch that ended before it was staged has changed no table and is planned anew. One that ended after that is brought
-to its end from what was staged, or all is read again where all was being read.
+A batch that ended before it was staged has changed no table and is planned from the start. One that ended after that
+is rolled forward from what was staged, or all is reloaded where all was being read.
 """
 
 from customer_segmentation.stages.ingest.entities import load_entities
@@ -55,6 +55,6 @@ def ingest_sources(run: Run) -> None:
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         batch, messages = load_order_lines(run)
         stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
-    with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
+    with run.progress.stage("returns", "matching returns with purchases") as stage:
         stage.result = follow_returns(run, batch)
     load_entities(run)

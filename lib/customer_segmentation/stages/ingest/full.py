@@ -12,7 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import MEANING
 from customer_segmentation.ingest import orders
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.spark.persistence import held
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.ingest.limits import require_few_rejected, require_some_accepted
 from customer_segmentation.stages.ingest.planning import Plan
 from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog, RowCounts
@@ -72,7 +72,7 @@ def _resolved(run: Run, plan: Plan, validated: PersistedLines) -> Iterator[_Resu
             known_before=plan.batch.known_before,
             timezone=run.config.timezone,
         )
-        with held(concerned) as resolved:
+        with persisted(concerned) as resolved:
             accepted = validated.good(suspects).unionByName(as_accepted(resolved))
             yield _Result(accepted, resolved, orders.count_lines(resolved))
 

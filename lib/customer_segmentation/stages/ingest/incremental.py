@@ -18,7 +18,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
-from customer_segmentation.spark.persistence import settled
+from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
@@ -41,7 +41,7 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
     """Validate, resolve, verify and commit what changed since a batch; None where nothing did after all.
 
     Raises:
-        FullReloadRequired: what changed turns out not to be told.
+        FullReloadRequired: the changes turn out to be unknown.
         DataRefusedError: too many of the new lines are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
@@ -73,7 +73,7 @@ def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
     """Bring a batch that was interrupted to its end, from what was kept of it."""
     apply_changes(run, interrupted, is_repeated=True)
     is_whole = count_rows(run) == (interrupted.counts.accepted, interrupted.counts.rejected)
-    # Without versions the rows are counted again as for every batch, which finds what somebody else changed in between.
+    # Without versions the rows are counted again as for every batch, which shows changes by somebody else in between.
     versions = table_versions(run) if is_whole else {}
     log.record(replace(interrupted, status=COMMITTED, table_versions=versions))
 
@@ -89,7 +89,7 @@ class _Validated:
 
 @dataclass(frozen=True)
 class _Changes:
-    """The lines that came and went, and those of their orders as they are in the tables.
+    """The lines inserted and deleted, and those of their orders as they are in the tables.
 
     new_lines, old_lines: the lines; inserted, deleted: how many they are.
     filtered_out: how many more the sources' `where` filters out than before; fewer where it is below 0.
@@ -118,20 +118,20 @@ def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
     )
     new_lines, old_lines = inserted.lines, deleted.lines
     if deleted.is_given:
-        # A row that was changed and changed back, or written anew with its whole file, did neither.
-        new_lines = settled(batches.multiset_difference(inserted.lines, deleted.lines))
-        old_lines = settled(batches.multiset_difference(deleted.lines, inserted.lines))
+        # A row that was changed and changed back, or rewritten with its whole file, is no change.
+        new_lines = checkpointed(batches.multiset_difference(inserted.lines, deleted.lines))
+        old_lines = checkpointed(batches.multiset_difference(deleted.lines, inserted.lines))
     for table in LINE_TABLES:
         run.warehouse.add_missing_columns(table)
     transactions, rejected = map(run.warehouse.read, LINE_TABLES)
     become_known = batches.known_by_now(rejected, known_before, timezone)
     concerned = [new_lines, old_lines, overlapping.lines, become_known]
     of_orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
-    existing = settled(
+    existing = checkpointed(
         batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
     )
     if overlapping.is_given:
-        new_lines = settled(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
+        new_lines = checkpointed(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
     filtered_before = sum(
         offsets.get(FILTERED_LATE, 0)
         for offsets, change in zip(state.offsets, plan.changes, strict=True)
@@ -167,7 +167,7 @@ def _validated(run: Run, plan: Plan, state: Batch, parts: Sequence[DataFrame | N
     with ExitStack() as reading:
         for source, offsets in zip(run.sources.transactions, state.offsets, strict=True):
             reading.enter_context(following(source, offsets))
-        validated = settled(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
+        validated = checkpointed(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
         return _Validated(validated, lines.filtered_out(), True)
 
 
@@ -188,7 +188,7 @@ def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
         FullReloadRequired: lines that are no longer there were not in the tables either.
     """
     kept = batches.multiset_difference(changes.existing, changes.old_lines) if changes.deleted else changes.existing
-    after = settled(
+    after = checkpointed(
         orders.resolved(
             batches.together(kept, changes.new_lines),
             run.config.checks,
@@ -221,7 +221,7 @@ def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
     Raises:
         PublishingError: they would not leave what was counted.
     """
-    changed = settled(batches.changed_lines(result.before, result.after))
+    changed = checkpointed(batches.changed_lines(result.before, result.after))
     was_accepted = F.size("had_reasons") == 0
     before = result.before.join(changed, on=c.LINE_ID, how="left_semi").withColumns(
         {

@@ -1,4 +1,4 @@
-"""When there is too little good in what was read: the reading is refused, before anything is written."""
+"""Limits on rejected lines: a batch beyond them stops before anything is written."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F

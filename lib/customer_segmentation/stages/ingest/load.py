@@ -43,7 +43,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
 
 
 def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
-    """Read what is planned; all lines where what changed turns out not to be told."""
+    """Read what is planned; all lines where the changes turn out to be unknown."""
     if plan.is_full or log.committed is None:
         return load_all(run, log, plan)
     try:

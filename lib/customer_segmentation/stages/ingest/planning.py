@@ -1,4 +1,4 @@
-"""What the sources of order lines hold now, and what is to be read of them: all of it, or what changed."""
+"""Snapshots of the sources of order lines, and what is to be read of them: all of it, or what changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Snapshot:
 
     sources: as configured.
     each: the snapshot of each.
-    lookups, lookups_before: of each source, what its look-ups hold, and held when its lines were read.
+    lookups, lookups_before: of each source, the states of its look-ups, now and when its lines were read.
     known_before: lines of this day and later are not known yet.
     definition: digest of the settings that lines are read with.
     """
@@ -53,8 +53,8 @@ class Snapshot:
     def offsets(self) -> list[dict[str, Any]]:
         """How far each source reaches."""
         return [
-            dict(one.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
-            for one, lookups in zip(self.each, self.lookups, strict=True)
+            dict(snapshot.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
+            for snapshot, lookups in zip(self.each, self.lookups, strict=True)
         ]
 
     @property
@@ -66,13 +66,13 @@ class Snapshot:
     def frames(self, spark: SparkSession) -> Frames:
         """All rows of each source."""
         return [
-            (source, analysed("transactions", partial(read_snapshot, spark, source, one)))
-            for source, one in zip(self.sources, self.each, strict=True)
+            (source, analysed("transactions", partial(read_snapshot, spark, source, snapshot)))
+            for source, snapshot in zip(self.sources, self.each, strict=True)
         ]
 
 
 def take_snapshots(run: Run, state: Batch | None) -> Snapshot:
-    """What the sources hold now.
+    """Take a snapshot of all sources.
 
     Args:
         state: the newest committed batch.
@@ -196,7 +196,7 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
 
 
 def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
-    """Why all lines are to be read, as far as the state tells; None where they need not be, or never were."""
+    """Why all lines are to be read, as far as the state shows; None where they need not be, or never were."""
     if log.interrupted is not None and log.interrupted.mode == FULL:
         return f"batch {log.interrupted.number} was interrupted while it replaced the tables"
     if log.committed is None:

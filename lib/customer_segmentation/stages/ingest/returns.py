@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
-from customer_segmentation.spark.persistence import settled
+from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
 from customer_segmentation.stages.ingest.state import Batch
@@ -52,4 +52,4 @@ def _touched_pairs(run: Run, since: int | None, until: int) -> DataFrame | None:
     if since is None:
         return None
     changes = changed_transactions(run, since=since, until=until)
-    return None if isinstance(changes, str) else settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
+    return None if isinstance(changes, str) else checkpointed(touched_pairs(changes, run.warehouse.read(t.RETURNS)))

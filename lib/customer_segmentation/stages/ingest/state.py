@@ -163,7 +163,7 @@ class BatchLog:
 
     @property
     def next_number(self) -> int:
-        """The number of the next batch; one that came to nothing keeps its own."""
+        """The number of the next batch; one that ended without a commit keeps its own."""
         return self._last_number + 1
 
     def record(self, batch: Batch) -> Batch:
@@ -181,7 +181,8 @@ class BatchLog:
         Raises:
             WarehouseBusyError: it has planned a batch too.
         """
-        others = [one for one in _newest(self._run) if one.number >= batch.number and one.claimed_by != self._run.claim]
+        newest = _newest(self._run)
+        others = [other for other in newest if other.number >= batch.number and other.claimed_by != self._run.claim]
         if others:
             raise WarehouseBusyError(
                 f"{others[0].claimed_by} has taken over the tables and is at batch {others[0].number}; nothing of this "

@@ -15,19 +15,19 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest.checks import Check, is_refused, transaction_checks
-from customer_segmentation.ingest.orders import Suspects, set_apart
+from customer_segmentation.ingest.checks import Check, is_rejected, transaction_checks
+from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, read_source
 from customer_segmentation.ingest.transactions import (
     OWN_COLUMNS,
+    as_transactions,
     checked_lines,
-    count_left_out,
-    good_lines,
-    judged_lines,
-    left_out,
-    told_lines,
+    count_filtered_out,
+    is_filtered_out,
+    validated_lines,
+    with_reasons,
 )
-from customer_segmentation.spark.persistence import held
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]
@@ -58,7 +58,7 @@ class OrderLines:
         self._frames = frames
         for source, frame in self._frames:
             own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
-            typed = partial(judged_lines, run.spark, frame, source, self._checks, timezone=self._timezone)
+            typed = partial(validated_lines, run.spark, frame, source, self._checks, timezone=self._timezone)
             analysed("transactions", typed, has=own)
 
     def columns(self) -> list[dict[str, str]]:
@@ -66,28 +66,28 @@ class OrderLines:
         return [column_types(frame) for _, frame in self._frames]
 
     def validated(self) -> DataFrame:
-        """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
+        """Each line with what its own checks say, as `transactions.validated_lines` gives it."""
         return union(
-            judged_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
+            validated_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
             for source, frame in self._frames
         )
 
     def filtered_out(self) -> int:
         """How many lines the sources' `where` filters out. Reads those that have one."""
-        return sum(count_left_out(frame, source) for source, frame in self._frames)
+        return sum(count_filtered_out(frame, source) for source, frame in self._frames)
 
     @contextmanager
     def persisted(self) -> Iterator["PersistedLines"]:
         """The lines, read once for all that is made of them in the block."""
         filtered: list[Observation] = []
-        with ExitStack() as persisted:
+        with ExitStack() as stack:
             lines = []
             for source, frame in self._frames:
                 if source.where is not None:
                     filtered.append(Observation())
-                    frame = frame.observe(filtered[-1], F.count_if(left_out(source, rows=frame)).alias("n"))
+                    frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, rows=frame)).alias("n"))
                 checked = checked_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
-                lines.append(persisted.enter_context(held(checked)))
+                lines.append(stack.enter_context(persisted(checked)))
             count = sum(frame.count() for frame in lines)
             yield PersistedLines(lines, self._checks, count, sum(one.get["n"] for one in filtered))
 
@@ -112,13 +112,15 @@ class PersistedLines:
     def good(self, found: Suspects) -> DataFrame:
         """The lines that are good whatever the others are, as rows of `transactions`."""
         return union(
-            good_lines(set_apart(frame, found, is_refused(self._checks))[0], self._checks) for frame in self._frames
+            as_transactions(split_suspects(frame, found, is_rejected(self._checks))[0], self._checks)
+            for frame in self._frames
         )
 
     def concerned(self, found: Suspects) -> DataFrame:
-        """The lines to be resolved with others or rejected, as `transactions.judged_lines` gives them."""
+        """The lines to be resolved with others or rejected, as `transactions.validated_lines` gives them."""
         return union(
-            told_lines(set_apart(frame, found, is_refused(self._checks))[1], self._checks) for frame in self._frames
+            with_reasons(split_suspects(frame, found, is_rejected(self._checks))[1], self._checks)
+            for frame in self._frames
         )
 
 
