@@ -19,6 +19,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.features.attributes import with_attributes, with_has_attributes
 from customer_segmentation.ingest import rejections
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import (
     RESERVED,
     attributes,
@@ -210,7 +211,7 @@ def test_an_event_that_is_delivered_twice_is_one_event_and_its_copies_are_reject
 
     assert rejections.accepted(validated).count() == 6
     assert rejections.accepted(validated).distinct().count() == 6
-    assert rejections.count_rows(validated) == rejections.EntityCounts(6, 5, {"missing_customer": 2, "duplicate": 3})
+    assert rejections.count_rows(validated) == RowCounts(11, 6, 5, by_reason={"missing_customer": 2, "duplicate": 3})
     rejected = rejections.rejected(validated, batch_id="b").where("array_contains(reasons, 'duplicate')").collect()
     notes = {json.loads(row[c.ROW])["note"] for row in rejected}
     assert notes == {"again", "written otherwise", "no channel again"}

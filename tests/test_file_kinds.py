@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from customer_segmentation.config.schema import Checks, CustomerSource, TransactionSource
+from customer_segmentation.config.schema import CustomerSource, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import files_of, read_source, with_lookups
 from customer_segmentation.ingest.transactions import validated_lines
 
@@ -42,7 +42,7 @@ def source(path: Path, format_: str = "csv", **more: Any) -> TransactionSource:
 
 
 def validated(spark: SparkSession, one: TransactionSource, **more: Any) -> DataFrame:
-    return validated_lines(spark, read_source(spark, one, **more), one, transaction_checks(Checks()))
+    return validated_lines(spark, read_source(spark, one, **more), one, CheckSuite())
 
 
 def line(no: int, product: str = "Tea", who: str = "C1") -> str:

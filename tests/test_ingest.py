@@ -13,7 +13,8 @@ from customer_segmentation.config.schema import Checks, CustomerSource, Engageme
 from customer_segmentation.contract import columns as c
 from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import validated_customers
 from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
@@ -47,7 +48,7 @@ def csv_source(path: Path, rows: list[dict[str, str]], **more: object) -> Transa
 
 
 def validated(spark: SparkSession, source: TransactionSource, checks: Checks | None = None) -> DataFrame:
-    return validated_lines(spark, read_source(spark, source), source, transaction_checks(checks or Checks()))
+    return validated_lines(spark, read_source(spark, source), source, CheckSuite(checks or Checks()))
 
 
 def accepted_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
@@ -174,8 +175,8 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         spark.createDataFrame(ordered, schema).coalesce(1).write.parquet(path)
         source = CustomerSource(path=path, columns={"customer_id": "id"})
         validated = validated_customers(spark, [source])
-        assert rejections.count_rows(validated) == rejections.EntityCounts(
-            2, 2, {"missing_customer": 1, "another_row": 1}
+        assert rejections.count_rows(validated) == RowCounts(
+            4, 2, 2, by_reason={"missing_customer": 1, "another_row": 1}
         )
         frame = rejections.accepted(validated)
         assert frame.columns == ["customer_id", "age_group", "region"]

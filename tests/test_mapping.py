@@ -16,7 +16,7 @@ from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.expressions import columns_of, has_zone, null_safe
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.transactions import typed_lines, validated_lines
@@ -44,7 +44,7 @@ def source(columns: dict[str, Any] | None = None, **more: Any) -> TransactionSou
 
 
 def validated(spark: SparkSession, rows: DataFrame, one: TransactionSource, **more: Any) -> DataFrame:
-    return validated_lines(spark, rows, one, transaction_checks(Checks(**more)))
+    return validated_lines(spark, rows, one, CheckSuite(Checks(**more)))
 
 
 def told(lines: DataFrame) -> dict[str, list[str]]:
@@ -379,10 +379,10 @@ def test_the_bounds_of_days_are_local(spark: SparkSession, lines: Callable[..., 
     rows = lines({"who": "late", "at": "2024-06-30 23:30:00"}, {"who": "next", "at": "2024-07-01 00:30:00"})
     berlin = source(timezone="Europe/Berlin")
 
-    checks = transaction_checks(Checks(), as_of=date(2024, 7, 1), timezone="Europe/Berlin")
+    checks = CheckSuite(known_before=date(2024, 7, 1), timezone="Europe/Berlin")
 
     assert told(validated_lines(spark, rows, berlin, checks)) == {"late": [], "next": ["date_in_future"]}
-    assert told(validated_lines(spark, rows, source(), checks, timezone="Europe/Berlin")) == {
+    assert told(validated_lines(spark, rows, source(), checks)) == {
         "late": [],
         "next": ["date_in_future"],
     }

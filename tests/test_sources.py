@@ -15,10 +15,10 @@ from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.transactions import validated_lines
-from customer_segmentation.stages.ingest import OrderLines
+from customer_segmentation.stages.ingest import SourceLines
 from tests.generated import quiet
 from tests.postgres import postgres
 
@@ -35,7 +35,7 @@ def source(path: Path, format_: str, **more: Any) -> TransactionSource:
 
 
 def validated(spark: SparkSession, one: TransactionSource, **checks: Any) -> DataFrame:
-    return validated_lines(spark, read_source(spark, one), one, transaction_checks(Checks(**checks)))
+    return validated_lines(spark, read_source(spark, one), one, CheckSuite(Checks(**checks)))
 
 
 def rows(frame: DataFrame) -> Rows:
@@ -231,22 +231,22 @@ def test_a_column_of_a_type_that_does_not_fit_is_rejected(
 
 
 @pytest.fixture
-def mapped(spark: SparkSession, lines_file: Path, tmp_path: Path) -> Callable[..., OrderLines]:
+def mapped(spark: SparkSession, lines_file: Path, tmp_path: Path) -> Callable[..., SourceLines]:
     from customer_segmentation.config.schema import Config
 
-    def make(**more: Any) -> OrderLines:
+    def make(**more: Any) -> SourceLines:
         relation = {"format": "json", "path": str(lines_file), "columns": MAPPING, **more}
         config = {"sources": {"transactions": relation}, "tables": {"root": str(tmp_path / "tables")}}
-        return OrderLines(quiet(spark, Config.model_validate(config)))
+        return SourceLines(quiet(spark, Config.model_validate(config)))
 
     return make
 
 
-def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callable[..., OrderLines]) -> None:
+def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callable[..., SourceLines]) -> None:
     with pytest.raises(DataRefusedError, match=r"there is no column valu; did you mean value.* It has .*who"):
         mapped(columns={**MAPPING, "amount": "valu"})
 
 
-def test_a_where_that_is_no_condition_is_rejected(mapped: Callable[..., OrderLines]) -> None:
+def test_a_where_that_is_no_condition_is_rejected(mapped: Callable[..., SourceLines]) -> None:
     with pytest.raises(DataRefusedError, match="where must be true or false for a row, but 'land' is string"):
         mapped(where="land")

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
+from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
-from customer_segmentation.contract.reasons import ESSENTIAL, ONLY_NOTED, Reason
 
 
 def _listed(value: Any) -> Any:
@@ -92,7 +92,6 @@ Overlap = Annotated[
 ]
 Format = Literal["parquet", "csv", "json", "delta"]
 SourceFormat = Literal["parquet", "csv", "json", "delta", "jdbc"]
-Severity = Literal["reject", "warn", "off"]
 Dirt = Literal[
     "missing_customer",
     "missing_order",
@@ -296,18 +295,14 @@ class Checks(Section):
     currencies: Annotated[list[Text], AfterValidator(_distinct)] = []
     fee_products: list[Annotated[Text, AfterValidator(_pattern)]] = []
     max_rejected_share: Share = 0.5
-    severity: dict[Reason, Severity] = {}
+    severity: dict[CheckCode, Severity] = {}
 
     @model_validator(mode="after")
     def _keeps_the_essential(self) -> "Checks":
-        for reason in sorted(ESSENTIAL & self.severity.keys()):
-            if self.severity[reason] != "reject":
-                raise ValueError(f"can't set severity.{reason} to {self.severity[reason]}: no order line is without it")
+        for code in sorted(check.code for check in CHECKS if check.is_essential):
+            if self.severity.get(code, "reject") != "reject":
+                raise ValueError(f"can't set severity.{code} to {self.severity[code]}: no order line is without it")
         return self
-
-    def severity_of(self, reason: Reason) -> Severity:
-        """What the check does with a line that fails it."""
-        return self.severity.get(reason, "warn" if reason in ONLY_NOTED else "reject")
 
 
 class Ingest(Section):

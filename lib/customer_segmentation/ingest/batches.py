@@ -14,9 +14,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.contract.checks import CHECKS, NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
-from customer_segmentation.ingest.orders import BROADCAST_LIMIT, IN_CONTEXT, order_key, unfilled
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT, order_key, unfilled
 from customer_segmentation.ingest.values import storable
 from customer_segmentation.spark.local_time import UTC, start_of_day
 from customer_segmentation.spark.persistence import checkpointed
@@ -99,12 +99,12 @@ def existing_rows(
     is_known = F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)
     had = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
     as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in had.items()}))
-    in_context = F.array(*(F.lit(code) for code in IN_CONTEXT))
-    own = F.array_except(c.REASONS, in_context)
+    of_the_order = F.array(*(F.lit(check.code) for check in CHECKS if check.condition is None))
+    own = F.array_except(c.REASONS, of_the_order)
     return as_read.withColumns(
         {
             c.REASONS: F.when(is_known, F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
-            c.WARNINGS: F.array_except(c.WARNINGS, in_context),
+            c.WARNINGS: F.array_except(c.WARNINGS, of_the_order),
         }
     )
 

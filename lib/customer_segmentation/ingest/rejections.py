@@ -4,15 +4,14 @@ Each row is validated by itself and the tables are always replaced whole, unlike
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import get_args
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import RowReason
+from customer_segmentation.contract.checks import ROW_REASONS
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.sources import malformed, read_source, with_lookups
 from customer_segmentation.ingest.transactions import count_filtered_out, is_filtered_out, line_as_json
 
@@ -54,7 +53,7 @@ def without_order(rows: DataFrame, lines: DataFrame) -> int:
     return rows.select(c.CUSTOMER_ID).join(ids, on=c.CUSTOMER_ID, how="left_anti").count()
 
 
-def validated_rows(rows: DataFrame, reasons: Mapping[RowReason, Column], *columns: Column) -> DataFrame:
+def validated_rows(rows: DataFrame, reasons: Mapping[str, Column], *columns: Column) -> DataFrame:
     """Some columns of each row, and `VALIDATION_COLUMNS`.
 
     Args:
@@ -66,25 +65,25 @@ def validated_rows(rows: DataFrame, reasons: Mapping[RowReason, Column], *column
     return rows.select(*columns, FILE, ROW, against.alias(REASONS))
 
 
-@dataclass(frozen=True)
-class EntityCounts:
-    """Rows by outcome; a rejected row counts under each of its reasons."""
+def count_rows(rows: DataFrame, *, filtered_out: int = 0) -> RowCounts:
+    """Count validated rows by outcome. Runs one aggregation.
 
-    accepted: int
-    rejected: int
-    by_reason: dict[RowReason, int]
-
-
-def count_rows(rows: DataFrame) -> EntityCounts:
-    """Count validated rows by outcome. Runs one aggregation."""
-    codes = get_args(RowReason)
+    Args:
+        filtered_out: how many more the sources' `where` filters out.
+    """
     row = rows.agg(
         F.count_if(F.size(REASONS) == 0).alias("accepted"),
         F.count_if(F.size(REASONS) > 0).alias("rejected"),
-        *(F.count_if(F.array_contains(REASONS, code)).alias(code) for code in codes),
+        *(F.count_if(F.array_contains(REASONS, code)).alias(code) for code in ROW_REASONS),
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
-    return EntityCounts(row["accepted"], row["rejected"], {code: row[code] for code in codes if row[code]})
+    return RowCounts(
+        row["accepted"] + row["rejected"] + filtered_out,
+        row["accepted"],
+        row["rejected"],
+        filtered_out,
+        by_reason={code: row[code] for code in ROW_REASONS if row[code]},
+    )
 
 
 def accepted(rows: DataFrame) -> DataFrame:

@@ -133,7 +133,7 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
         rows = _load(spark, lookup)
         if SOURCE_FILE in rows.columns:
             rows = rows.drop(SOURCE_FILE)
-        place = f"sources.{entity_of(source)}: the look-up {lookup.table or lookup.path}"
+        place = f"{place_of(source)}: the look-up {lookup.table or lookup.path}"
         _require(lookup.using, rows.columns, f"{place} does not fit: there")
         _require(lookup.using, frame.columns, f"{place} is joined by a column that the source does not have: there")
         frame = frame.join(_one_row_per_key(rows, lookup.using), on=lookup.using, how="left")
@@ -155,16 +155,19 @@ def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, ow
     names = [name for name in (rows if own is None else own).columns if name not in _MADE]
     looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
     more = f"; its look-ups add {', '.join(looked_up)}" if looked_up else ""
-    place = f"sources.{entity_of(source)}: the mapping does not fit the source: there"
+    place = f"{place_of(source)}: the mapping does not fit the source: there"
     for text in texts:
         _require(columns_of(text), names, place, more=more, others=looked_up)
 
 
-def entity_of(source: Source) -> str:
-    """What the configuration calls the sources of this kind."""
-    return {TransactionSource: "transactions", CustomerSource: "customers", EngagementSource: "engagement"}.get(
-        type(source), "source"
-    )
+def place_of(source: Source) -> str:
+    """How messages name a source: its key in the configuration, else the function that it is an argument of."""
+    places = {
+        TransactionSource: "sources.transactions",
+        CustomerSource: "sources.customers",
+        EngagementSource: "sources.engagement",
+    }
+    return places.get(type(source), "order_lines")
 
 
 def _require(
@@ -253,7 +256,7 @@ def _read_files(
         essential: those of them that no file can be without, whatever its format.
     """
     options = _options(relation)
-    place = f"sources.{entity_of(relation)}" if isinstance(relation, Source) else "sources"
+    place = place_of(relation) if isinstance(relation, Source) else "sources"
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
     if not groups:

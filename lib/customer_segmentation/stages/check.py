@@ -2,7 +2,7 @@
 
 from customer_segmentation.ingest.customers import attributes, describe_renamed, mapped_customers
 from customer_segmentation.ingest.engagement import validated_events
-from customer_segmentation.stages.ingest import OrderLines, analysed
+from customer_segmentation.stages.ingest import SourceLines, analysed
 from customer_segmentation.stages.run import Run
 
 
@@ -13,7 +13,7 @@ def check_sources(run: Run) -> list[str]:
         DataRefusedError: a mapping does not fit its source.
     """
     spark, sources = run.spark, run.sources
-    OrderLines(run)
+    SourceLines(run)
     messages = ["sources.transactions: the mapping fits"]
     if sources.customers:
         customers = sources.customers

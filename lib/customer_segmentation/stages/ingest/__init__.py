@@ -4,7 +4,7 @@
        │
     plan       all of it (and why), or what changed since the newest           planning.plan_batch
        │       committed batch; nothing where nothing did
-    validate   each line by itself: typed, with the reasons against it         validation.OrderLines
+    validate   each line by itself: typed, with the reasons against it         validation.SourceLines
        │
     resolve    the lines of an order together: copies, versions, one           full, incremental
        │       customer; with the lines of the order that were read before
@@ -18,17 +18,18 @@ A batch that ended before it was staged has changed no table and is planned from
 is rolled forward from what was staged, or all is reloaded where all was being read.
 """
 
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.ingest.entities import load_entities
 from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
-from customer_segmentation.stages.ingest.state import Batch, RowCounts, committed_batch
-from customer_segmentation.stages.ingest.validation import OrderLines, analysed, column_changes
+from customer_segmentation.stages.ingest.state import Batch, committed_batch
+from customer_segmentation.stages.ingest.validation import SourceLines, analysed, column_changes
 from customer_segmentation.stages.run import Run
 
 __all__ = [
     "Batch",
-    "OrderLines",
     "RowCounts",
+    "SourceLines",
     "analysed",
     "column_changes",
     "committed_batch",

@@ -8,12 +8,12 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.reasons import RowReason
 from customer_segmentation.ingest import rejections
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import describe_renamed, validated_customers
 from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import accounted, count, share
+from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
@@ -44,12 +44,13 @@ def _load(
     if build_of(run, table).committed == made_from:
         return "as they were"
     with persisted(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
-        counts = rejections.count_rows(rows)
+        filtered_out = sum(rejections.count_filtered_out_rows(run.spark, source) for source in sources)
+        counts = rejections.count_rows(rows, filtered_out=filtered_out)
         if counts.rejected or run.warehouse.exists(rejected):
             run.warehouse.overwrite(rejected, rejections.rejected(rows, batch_id=made_from["sources"]))
         run.warehouse.overwrite(table, rejections.accepted(rows))
     record_build(run, table, COMMITTED, made_from)
-    messages = [_describe(run, sources, counts)]
+    messages = [_describe(counts)]
     if counts.accepted:
         messages.append(_without_order(run, table, counts.accepted))
     if table is t.CUSTOMERS:
@@ -57,11 +58,10 @@ def _load(
     return "; ".join(filter(None, messages))
 
 
-def _describe(run: Run, sources: Sequence[Source], counts: rejections.EntityCounts) -> str:
-    filtered_out = sum(rejections.count_filtered_out_rows(run.spark, source) for source in sources)
-    rows = counts.accepted + counts.rejected + filtered_out
-    message = accounted(rows, counts.accepted, counts.rejected, filtered_out, of="rows")
-    return f"{message}: {_reasons(counts.by_reason)}" if counts.rejected else message
+def _describe(counts: RowCounts) -> str:
+    message = counts.describe("rows")
+    reasons = ", ".join(f"{count(rows)} {code}" for code, rows in counts.by_reason.items())
+    return f"{message}: {reasons}" if counts.rejected else message
 
 
 def _without_order(run: Run, table: t.Table, rows: int) -> str:
@@ -71,7 +71,3 @@ def _without_order(run: Run, table: t.Table, rows: int) -> str:
         return ""
     hint = "" if unknown < rows else ": do the ids of the sources fit?"
     return f"{unknown:,} of {rows:,} rows kept ({share(unknown / rows)}) are of customers without an order line{hint}"
-
-
-def _reasons(by_reason: Mapping[RowReason, int]) -> str:
-    return ", ".join(f"{count(rows)} {code}" for code, rows in by_reason.items())

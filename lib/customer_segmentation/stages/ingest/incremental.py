@@ -17,13 +17,14 @@ from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
+from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog, RowCounts
-from customer_segmentation.stages.ingest.validation import OrderLines, column_types
+from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog
+from customer_segmentation.stages.ingest.validation import SourceLines, check_suite, column_types
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
     count_rows,
@@ -163,7 +164,7 @@ def _validated(run: Run, plan: Plan, state: Batch, parts: Sequence[DataFrame | N
     ]
     if not frames:
         return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
-    lines = OrderLines(run, frames, known_before=plan.batch.known_before)
+    lines = SourceLines(run, frames, known_before=plan.batch.known_before)
     with ExitStack() as reading:
         for source, offsets in zip(run.sources.transactions, state.offsets, strict=True):
             reading.enter_context(following(source, offsets))
@@ -177,7 +178,7 @@ class _Result:
 
     before: DataFrame
     after: DataFrame
-    now: orders.LineCounts
+    now: RowCounts
     counts: RowCounts
 
 
@@ -189,15 +190,10 @@ def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
     """
     kept = batches.multiset_difference(changes.existing, changes.old_lines) if changes.deleted else changes.existing
     after = checkpointed(
-        orders.resolved(
-            batches.together(kept, changes.new_lines),
-            run.config.checks,
-            known_before=plan.batch.known_before,
-            timezone=run.config.timezone,
-        )
+        orders.resolved(batches.together(kept, changes.new_lines), check_suite(run, plan.batch.known_before))
     )
     had = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
-    was, now = orders.count_lines(had), orders.count_lines(after)
+    was, now = count_lines(had), count_lines(after)
     if now.lines - was.lines != changes.inserted - changes.deleted:
         raise FullReloadRequired("lines that are no longer there were not in the tables either")
     rejected = now.rejected - was.rejected
@@ -284,7 +280,7 @@ def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
     if result.now.rejected <= share * _MIN_LINES:
         return
     new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
-    require_few_rejected(orders.count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
+    require_few_rejected(count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
 
 
 def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:

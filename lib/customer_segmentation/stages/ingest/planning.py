@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Lookup, TransactionSource
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest.lookups import LookupState, changed_lookups, lookup_states
 from customer_segmentation.ingest.snapshots import (
     Files,

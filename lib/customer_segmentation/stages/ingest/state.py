@@ -13,7 +13,7 @@ from customer_segmentation import __version__
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, WarehouseBusyError
-from customer_segmentation.report.wording import accounted
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.run import Run
 
 RULES_VERSION = 2
@@ -24,32 +24,6 @@ FULL, INCREMENTAL, EXTERNAL = "full", "incremental", "external"
 
 _STEPS_READ = 40
 """Rows of the newest batches that are looked at: a batch has three at most, and an interrupted one is the newest."""
-
-
-@dataclass(frozen=True)
-class RowCounts:
-    """What became of all lines so far: lines = accepted + rejected + filtered_out, always.
-
-    filtered_out: by the sources' `where`.
-    by_reason: rejected lines by reason; a line counts under each of its reasons.
-    by_warning: accepted lines by warning.
-    """
-
-    lines: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    filtered_out: int = 0
-    by_reason: Mapping[str, int] = field(default_factory=dict)
-    by_warning: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def add_up(self) -> bool:
-        """Whether every line is in exactly one place."""
-        return self.lines == self.accepted + self.rejected + self.filtered_out
-
-    def describe(self) -> str:
-        """The counts in one line."""
-        return accounted(self.lines, self.accepted, self.rejected, self.filtered_out)
 
 
 @dataclass(frozen=True)
@@ -70,7 +44,7 @@ class Batch:
     known_before: date
     source_columns: list[dict[str, str]]
     definition: str
-    counts: RowCounts = RowCounts()
+    counts: RowCounts = field(default_factory=RowCounts)
     reason: str | None = None
     previous_offsets: list[dict[str, Any]] | None = None
     inserted: int = 0
