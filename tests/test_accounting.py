@@ -154,7 +154,7 @@ def test_too_many_rejected_lines_stop_the_run_with_reasons_and_examples(
     assert "C1" not in told
     assert "some dozen" not in told, "no source row is in a log"
     with pytest.raises(ConfigurationError, match="no table"):
-        run.transactions()
+        run.inputs.transactions()
 
 
 # --- random lines ---

@@ -32,7 +32,7 @@ from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.assign import assign_segments
-from customer_segmentation.stages.features import build_features
+from customer_segmentation.stages.features import build_features, clustered_features
 from customer_segmentation.stages.train import train_segments
 from tests.csv_lines import Sheet
 from tests.generated import quiet
@@ -358,8 +358,8 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     ingest_sources(later)
     build_features(later)
 
-    assert later.features().columns == [*t.CUSTOMER_FEATURES.column_names, "age"]
-    assert later.features().where("age = 'young'").count() == 1
+    assert clustered_features(later).columns == [*t.CUSTOMER_FEATURES.column_names, "age"]
+    assert clustered_features(later).where("age = 'young'").count() == 1
 
 
 @pytest.mark.slow
@@ -384,7 +384,7 @@ def test_attributes_that_are_not_there_are_told_with_those_that_may_be_meant(
             }
         )
         with pytest.raises(ConfigurationError) as error:
-            quiet(spark, config).features()
+            clustered_features(quiet(spark, config))
         assert f"{asked} is not among the customers' attributes; {hint}" in str(error.value)
 
 

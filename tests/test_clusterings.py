@@ -156,4 +156,4 @@ def test_a_registered_model_without_its_core_points_is_told(spark: SparkSession,
     with pytest.raises(
         ConfigurationError, match=r"no table .*model_core_points yet; run `customer-segmentation train`"
     ):
-        run.newest_model  # noqa: B018
+        run.models.newest  # noqa: B018

@@ -241,7 +241,7 @@ def test_a_date_that_is_set_lets_in_what_the_clocks_show_before_it(spark: SparkS
     config = config_of(tmp_path, times, timezone="America/New_York", as_of=date(2024, 7, 1))
     run = run_of(spark, config)
 
-    assert [row[c.CUSTOMER_ID] for row in run.transactions().collect()] == ["C0"]
+    assert [row[c.CUSTOMER_ID] for row in run.inputs.transactions().collect()] == ["C0"]
     assert read(tmp_path / "tables", "rejected_transactions").reasons.map(list).tolist() == [["date_in_future"]]
 
 

@@ -18,6 +18,7 @@ from customer_segmentation.contract.errors import DataRefusedError, PublishingEr
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.assign import checked
+from customer_segmentation.stages.features import clustered_features
 from tests.generated import LINES, configured, quiet
 from tests.warehouse import contents, read
 
@@ -163,7 +164,7 @@ def test_the_same_run_again_leaves_the_same_tables(spark: SparkSession, generate
 
 def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, generated: Path) -> None:
     run = quiet(spark, configured(generated, "tables"))
-    features = run.features()
+    features = clustered_features(run)
     segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run.run_id)
     one_less = segmented.where(segmented.rank_in_segment > 1)
 

@@ -77,10 +77,9 @@ def _require_sources(config: Config, command: str) -> None:
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
 
-    if config.sources is None:
-        raise ConfigurationError("sources.transactions: is missing; say where the order lines are, see conf/demo.yml")
+    sources = config.configured_sources
     if command in ("run", "ingest", "check", "explore") and runs_locally():
-        missing = problems(config)
+        missing = problems(sources)
         if missing:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 

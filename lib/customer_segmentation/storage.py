@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.tables import Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
@@ -73,6 +74,17 @@ class Warehouse:
                 return False
             raise
         return True
+
+    def require(self, table: Table, *, command: str) -> None:
+        """Make sure that a table has been written.
+
+        Raises:
+            ConfigurationError: it has not; the message names the command that writes it.
+        """
+        if not self.exists(table):
+            raise ConfigurationError(
+                f"there is no table {self.location(table)} yet; run `customer-segmentation {command}` first"
+            )
 
     def read(self, table: Table, *, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at a version."""

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 
 
@@ -490,3 +491,16 @@ class Config(Section):
     explore: Explore = Explore()
     generate: Generate = Generate()
     spark: Spark = Spark()
+
+    @property
+    def configured_sources(self) -> Sources:
+        """The sources, for what can't do without.
+
+        Raises:
+            ConfigurationError: there are none.
+        """
+        if self.sources is None:
+            raise ConfigurationError(
+                "sources.transactions: is missing; say where the order lines are, see conf/demo.yml"
+            )
+        return self.sources

@@ -5,7 +5,7 @@ import re
 from importlib import util
 from pathlib import Path
 
-from customer_segmentation.config.schema import Config, Relation
+from customer_segmentation.config.schema import Relation, Sources
 
 _PACKAGE = "package://"
 _PATTERN_SIGNS = re.compile(r"[\\\[\]{}*?]")
@@ -53,12 +53,11 @@ def _is_here(path: str) -> bool:
         return False
 
 
-def problems(config: Config) -> list[str]:
+def problems(sources: Sources) -> list[str]:
     """Configured sources that are not on this machine, a line each; paths with a scheme are not looked at."""
     messages = []
-    sources = config.sources
     for entity in ("transactions", "customers", "engagement"):
-        for source in getattr(sources, entity, None) or []:
+        for source in getattr(sources, entity) or []:
             for relation in (source, *source.joins):
                 problem = _problem(relation)
                 if problem:

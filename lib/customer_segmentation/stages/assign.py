@@ -15,6 +15,7 @@ from customer_segmentation.insight.naming import action, with_noise
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
 
@@ -26,11 +27,11 @@ def assign_segments(run: Run) -> None:
         ConfigurationError: no model is registered for the settings.
         PublishingError: the tables written do not agree; the run is not published.
     """
-    model = run.newest_model
+    model = run.models.newest
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     with run.progress.stage("assign", "a segment for every customer") as stage:
-        features = run.features()
+        features = clustered_features(run)
         assigned = with_previous(model.assign(features), _previous_assignment(run))
         history = _with_names_and_ranks(assigned, model)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
@@ -48,7 +49,7 @@ def assign_segments(run: Run) -> None:
     with run.progress.stage("publish", "checking the run and making it current") as stage:
         counts = checked(run, features, segmented, segment_profiles)
         _write_run(run, model, segment_profiles, counts)
-        run.warehouse.overwrite(t.CUSTOMER_SEGMENTS, segmented)
+        run.publication.publish(segmented)
         stage.result = f"run {run.run_id} is what consumers read"
 
 
@@ -71,7 +72,7 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
 
 
 def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[Profile], segmented: DataFrame) -> None:
-    customers = run.customers()
+    customers = run.inputs.customers()
     traits_by_segment = traits(segmented, customers) if customers is not None else {}
     centers, names = model.natural_centers(), with_noise(model.names)
     everybody = sum(profile.customers for profile in segment_profiles)
@@ -142,7 +143,7 @@ def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profil
         "warned_by_code": dict(batch.counts.by_warning),
         **counts,
         "segments": _segments(segment_profiles),
-        "input_versions": run.input_versions,
+        "input_versions": run.inputs.versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,
         "finished_at": datetime.now(UTC),

@@ -91,7 +91,7 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     # What a run that ended in the middle summed up, it may have summed up to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
     known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(then["as_of"])).cast("timestamp")
-    became_known = run.transactions().where(
+    became_known = run.inputs.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
     )
     return checkpointed(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
@@ -164,6 +164,6 @@ def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) 
         return frame.join(F.broadcast(among) if is_small else among, on=c.CUSTOMER_ID, how="left_semi")
 
     until = F.lit(run.as_of).cast("timestamp")
-    lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
-    returned = returned_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
+    lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
+    returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)))
     return customer_lines(lines, returned, as_of=run.as_of)

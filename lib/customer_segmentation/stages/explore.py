@@ -43,11 +43,11 @@ def explore_data(run: Run, console: Console) -> Path:
 def _explored(run: Run) -> Exploration:
     counts = committed_batch(run).counts
     return explore(
-        lines=run.transactions(),
+        lines=run.inputs.transactions(),
         # Without the columns of `transactions`: those of the line itself are read from `row`.
         refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
-        customers=run.customers(),
-        engagement=run.engagement(),
+        customers=run.inputs.customers(),
+        engagement=run.inputs.engagement(),
         intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
         as_of=run.as_of,
         timezone=run.config.timezone,
