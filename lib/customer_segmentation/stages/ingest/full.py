@@ -13,11 +13,12 @@ from customer_segmentation.ingest import orders
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected, require_some_accepted
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog
+from customer_segmentation.stages.ingest.state import Batch, BatchLog
 from customer_segmentation.stages.ingest.validation import PersistedLines, SourceLines
-from customer_segmentation.stages.ingest.verification import require_counts, require_rows, table_versions
+from customer_segmentation.stages.ingest.verification import require_counts
 from customer_segmentation.stages.run import Run
 
 
@@ -36,20 +37,13 @@ def load_all(run: Run, log: BatchLog, plan: Plan) -> Batch:
         share = run.config.checks.max_rejected_share
         require_few_rejected(result.counts, result.resolved, lines=validated.count, share=share)
         counts = _verified(validated, result)
-        log.record(plan.batch)
-        plan.record_files(run)
-        staged = replace(
-            plan.batch,
-            status=STAGED,
-            inserted=validated.count,
-            counts=counts,
-            source_columns=lines.columns(),
-        )
-        log.require_own(log.record(staged))
-        run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_rejected(result.resolved, batch_id=staged.batch_id))
-        run.warehouse.overwrite(t.TRANSACTIONS, result.accepted)
-    require_rows(run, counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+        batch = replace(plan.batch, inserted=validated.count, counts=counts, source_columns=lines.columns())
+        return commit_batch(run, log, plan, batch, write=lambda staged: _write(run, staged, result))
+
+
+def _write(run: Run, staged: Batch, result: "_Result") -> None:
+    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_rejected(result.resolved, batch_id=staged.batch_id))
+    run.warehouse.overwrite(t.TRANSACTIONS, result.accepted)
 
 
 @dataclass(frozen=True)

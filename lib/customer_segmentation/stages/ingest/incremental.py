@@ -21,15 +21,15 @@ from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
+from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog
+from customer_segmentation.stages.ingest.state import COMMITTED, Batch, BatchLog
 from customer_segmentation.stages.ingest.validation import SourceLines, check_suite, column_types
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
     count_rows,
     require_counts,
-    require_rows,
     table_versions,
 )
 from customer_segmentation.stages.run import Run
@@ -51,11 +51,8 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
         return _reached(log, plan, state)
     result = _resolved(run, plan, state, changes)
     _require_few_rejected(run, changes, result)
-    log.record(plan.batch)
-    plan.record_files(run)
-    staged = replace(
+    batch = replace(
         plan.batch,
-        status=STAGED,
         inserted=changes.inserted,
         deleted=changes.deleted,
         counts=result.counts,
@@ -63,11 +60,14 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
         first_order=changes.orders.first,
         last_order=changes.orders.last,
     )
-    stage_changes(run, staged, result)
-    log.require_own(log.record(staged))
-    apply_changes(run, staged)
-    require_rows(run, staged.counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+    return commit_batch(
+        run,
+        log,
+        plan,
+        batch,
+        stage=lambda staged: stage_changes(run, staged, result),
+        write=lambda staged: apply_changes(run, staged),
+    )
 
 
 def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
