@@ -26,17 +26,16 @@ class Sheet:
         return path
 
 
-# Order lines with a key and a time of change, and how their columns are mapped.
-MAPPING = {
+COLUMNS = {
     "customer_id": "who",
     "order_id": "no",
     "ordered_at": "at",
     "product_id": "product",
     "quantity": "pieces",
     "unit_price": "price",
-    "line_number": "position",
-    "changed_at": "changed",
 }
+# Order lines with a key and a time of change.
+MAPPING = COLUMNS | {"line_number": "position", "changed_at": "changed"}
 SHEET = Sheet(
     who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", position="", changed=""
 )

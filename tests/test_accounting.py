@@ -16,19 +16,11 @@ from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import RowCounts, column_changes, committed_batch
-from tests.csv_lines import Line, Sheet, seeded
+from tests.csv_lines import COLUMNS, Line, Sheet, seeded
 from tests.generated import quiet
 from tests.warehouse import contents, read
 
-MAPPING = {
-    "customer_id": "who",
-    "order_id": "no",
-    "ordered_at": "at",
-    "product_id": "product",
-    "quantity": "pieces",
-    "unit_price": "price",
-    "currency": "money",
-}
+MAPPING = COLUMNS | {"currency": "money"}
 SHEET = Sheet(who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", money="EUR")
 line, written = SHEET.line, SHEET.written
 

@@ -200,10 +200,6 @@ class Warehouse:
         """Like `replace`, with rows from the driver."""
         self.replace(table, self._local(table, rows), column=column, value=value)
 
-    def replace_row(self, table: Table, row: dict[str, Any], *, column: str, value: str) -> None:
-        """Like `replace_rows`, with one row."""
-        self.replace_rows(table, [row], column=column, value=value)
-
     def add_missing_columns(self, table: Table) -> None:
         """Give a table of an earlier release the declared columns that it lacks; they are null in its rows."""
         there = {name.lower() for name in self.read(table).columns}

@@ -673,9 +673,6 @@ DATA_DISTRIBUTIONS = Table(
     partitioned_by=(c.RUN_ID,),
 )
 
-EXPLORED_TABLES: tuple[Table, ...] = (DATA_PROFILE, DATA_DISTRIBUTIONS)
-"""What an exploration writes, apart from the tables of a run."""
-
 ALL_TABLES: tuple[Table, ...] = (
     TRANSACTIONS,
     REJECTED_TRANSACTIONS,

@@ -25,6 +25,7 @@ from customer_segmentation.config.schema import CustomerSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.rejections import FILE, REASONS, ROW, VALIDATION_COLUMNS, rows_of, validated_rows
 from customer_segmentation.ingest.sources import CORRUPT, malformed, require_columns
 from customer_segmentation.ingest.values import as_id, mapped
@@ -63,7 +64,7 @@ def mapped_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
     return rows.select(
         c.CUSTOMER_ID,
         *(
-            F.col(f"`{name}`").alias(name, metadata=_metadata(source_names[name]) if name in source_names else {})
+            F.col(quoted(name)).alias(name, metadata=_metadata(source_names[name]) if name in source_names else {})
             for name in types
         ),
         *VALIDATION_COLUMNS,
@@ -78,7 +79,7 @@ def validated_customers(spark: SparkSession, sources: Sequence[CustomerSource]) 
     """
     rows = mapped_customers(spark, sources)
     names = attributes(rows)
-    largest_first = [F.struct(*(F.col(f"`{name}`") for name in names)).desc()] if names else []
+    largest_first = [F.struct(*(F.col(quoted(name)) for name in names)).desc()] if names else []
     # Rejected rows are no rivals; their texts keep them from meeting in one place.
     rivals = Window.partitionBy(c.CUSTOMER_ID, F.when(F.size(REASONS) > 0, F.xxhash64(ROW)))
     place = F.row_number().over(rivals.orderBy(*largest_first, ROW, FILE))
@@ -119,7 +120,7 @@ def _mapped(spark: SparkSession, source: CustomerSource) -> tuple[DataFrame, dic
     else:
         not_attributes = {CORRUPT, *VALIDATION_COLUMNS}
         columns = {
-            name: F.col(f"`{name}`")
+            name: F.col(quoted(name))
             for name in rows.columns
             if name not in not_attributes and not _is_name(source.columns.customer_id, name)
         }
@@ -210,7 +211,7 @@ def _typed(frame: DataFrame, types: Mapping[str, DataType | None]) -> DataFrame:
         field = fields.get(name.lower())
         if field is None:
             return F.lit(None) if type_ is None else F.lit(None).cast(type_)
-        column = F.col(f"`{field.name}`")
+        column = F.col(quoted(field.name))
         if type_ is None or type_ == field.dataType:
             return column
         is_nested = isinstance(field.dataType, (*_NESTED, ArrayType))

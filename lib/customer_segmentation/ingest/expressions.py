@@ -107,6 +107,11 @@ class SafeExpression:
     failed: str | None = None
 
 
+def quoted(name: str) -> str:
+    """The name of a column as SQL, whatever characters it has."""
+    return f"`{name.replace('`', '``')}`"
+
+
 def plain_number(sql: str) -> str:
     """Text, as SQL, read as a number written 1234.56."""
     return f"TRY_CAST({sql} AS {DECIMAL})"

@@ -35,6 +35,7 @@ from pyspark.sql.types import (
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest import sniffing
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.sniffing import Head, NotReadableError
 from customer_segmentation.ingest.values import as_text
 
@@ -98,7 +99,7 @@ class Group:
         return self.names.get(name, self._right(name))
 
     def _value(self, name: str, type_: DataType) -> Column:
-        value = F.col(_quoted(name))
+        value = F.col(quoted(name))
         if name in self.nanoseconds:
             moment = F.timestamp_micros(F.floor(value / _NANOSECONDS_IN_MICROSECOND).cast("bigint"))
             return moment if self.nanoseconds[name] else moment.cast("timestamp_ntz")
@@ -181,9 +182,9 @@ def put_together(
         [
             frame.select(
                 *(
-                    _as_text_too(F.col(_quoted(own)), type_, decimal_comma).alias(spelling[name])
+                    _as_text_too(F.col(quoted(own)), type_, decimal_comma).alias(spelling[name])
                     if is_text[name]
-                    else F.col(_quoted(own)).alias(spelling[name])
+                    else F.col(quoted(own)).alias(spelling[name])
                     for name, (own, type_) in schema.items()
                 )
             )
@@ -440,7 +441,3 @@ def _encoding(options: Mapping[str, str]) -> str | None:
 def _option(options: Mapping[str, str], name: str) -> str | None:
     """Names of options are case-insensitive, as in Spark."""
     return next((value for key, value in options.items() if key.lower() == name.lower()), None)
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"

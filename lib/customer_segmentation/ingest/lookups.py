@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Lookup, Source
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.sources import digest, lookup_rows, relation_state
 
 LookupState = Mapping[str, Any]
@@ -48,7 +49,7 @@ def _state(spark: SparkSession, lookup: Lookup, before: LookupState) -> LookupSt
 
 def _digest_of_rows(rows: DataFrame) -> str:
     """A digest of the rows, whatever their order."""
-    row = F.to_json(F.struct(*(F.col(f"`{name}`") for name in sorted(rows.columns))))
+    row = F.to_json(F.struct(*(F.col(quoted(name)) for name in sorted(rows.columns))))
     sums = rows.agg(F.count(F.lit(1)), F.sum(F.xxhash64(row).cast("decimal(38,0)"))).first()
     assert sums is not None, "an aggregation without grouping has one row"
     return f"{sums[0]}-{sums[1]}"

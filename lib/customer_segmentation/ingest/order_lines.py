@@ -16,6 +16,7 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.counts import RowCounts, count_lines
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.orders import resolved
 from customer_segmentation.ingest.transactions import count_filtered_out, validated_lines
 from customer_segmentation.spark.local_time import UTC
@@ -191,9 +192,7 @@ def order_lines(
 
 def _expression(text: str | None, frame: DataFrame) -> str | None:
     """The expression of a mapping; a name of the frame's that is no plain word, such as `Customer ID`, is quoted."""
-    if text is None or text not in frame.columns or text.isidentifier():
-        return text
-    return f"`{text.replace('`', '``')}`"
+    return quoted(text) if text is not None and text in frame.columns and not text.isidentifier() else text
 
 
 def _problems(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import ROW_REASONS
 from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.sources import malformed, read_source, with_lookups
 from customer_segmentation.ingest.transactions import count_filtered_out, is_filtered_out, line_as_json
 
@@ -26,7 +27,7 @@ def rows_of(spark: SparkSession, source: Source) -> DataFrame:
     rows = _read(spark, source)
     rows = rows.where(~is_filtered_out(source, rows=rows))
     own = [name for name in rows.columns if name != FILE]
-    row = F.struct(*(F.col(f"`{name}`") for name in own))
+    row = F.struct(*(F.col(quoted(name)) for name in own))
     return with_lookups(spark, rows.withColumn(ROW, line_as_json(row, own, malformed(rows))), source)
 
 

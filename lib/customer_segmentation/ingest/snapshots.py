@@ -16,6 +16,7 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.paths import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
 from customer_segmentation.ingest.transactions import is_filtered_out
@@ -115,7 +116,7 @@ def read_snapshot(spark: SparkSession, source: TransactionSource, snapshot: Sour
     highest = snapshot.offsets.get("watermark")
     if highest is None:
         return frame
-    column = F.col(f"`{source.watermark}`")
+    column = F.col(quoted(str(source.watermark)))
     return frame.where(column.isNull() | (column <= _typed_watermark(frame, source, highest)))
 
 
@@ -200,7 +201,7 @@ def _changed_rows(
         return Untraceable(str(why))
     rows = feed.select(
         *(
-            F.col(f"`{name}`")
+            F.col(quoted(name))
             for name in feed.columns
             if name not in (_CHANGE_TYPE, "_commit_version", "_commit_timestamp")
         ),
@@ -213,7 +214,7 @@ def _changed_rows(
 
 def _rows_after(spark: SparkSession, source: TransactionSource, since: str, until: SourceSnapshot) -> SourceChanges:
     frame = read_snapshot(spark, source, until)
-    after = frame.where(F.col(f"`{source.watermark}`") > _typed_watermark(frame, source, since))
+    after = frame.where(F.col(quoted(str(source.watermark))) > _typed_watermark(frame, source, since))
     return SourceChanges(after, overlapping=frame.where(_may_be_late(frame, source, since)))
 
 
@@ -222,7 +223,7 @@ def _may_be_late(frame: DataFrame, source: TransactionSource, reached: str) -> C
 
     It lies in the overlap, or has no value at all.
     """
-    column, last = F.col(f"`{source.watermark}`"), _typed_watermark(frame, source, reached)
+    column, last = F.col(quoted(str(source.watermark))), _typed_watermark(frame, source, reached)
     if isinstance(source.overlap, str):
         length, unit = source.overlap.split()
         first = last - F.expr(f"INTERVAL '{length}' {unit.removesuffix('s').upper()}")

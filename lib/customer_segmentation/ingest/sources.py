@@ -24,7 +24,7 @@ from customer_segmentation.config.schema import (
 )
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.ingest.expressions import columns_of
+from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
 from customer_segmentation.ingest.paths import exact, is_pattern, readable, resolve
@@ -261,7 +261,7 @@ def _read_files(
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
     if not groups:
         columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
-        return spark.createDataFrame([], ", ".join(f"{_quoted(name)} string" for name in [*columns, SOURCE_FILE]))
+        return spark.createDataFrame([], ", ".join(f"{quoted(name)} string" for name in [*columns, SOURCE_FILE]))
     base = _folder(str(relation.path), names)
     frames = []
     for group in groups:
@@ -330,18 +330,14 @@ def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> D
     return reader.options(dbtable=table, numPartitions=str(relation.partitions), **splits).load()
 
 
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
     rest = [name for name in lookup.columns if name not in (*key, CORRUPT)]
-    largest = F.max(F.struct(*(F.col(f"`{name}`") for name in rest))).alias("_row")
-    return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.`{name}`") for name in rest))
+    largest = F.max(F.struct(*(F.col(quoted(name)) for name in rest))).alias("_row")
+    return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.{quoted(name)}") for name in rest))
 
 
 def _folder(path: str, files: Sequence[str]) -> str | None:

@@ -27,7 +27,7 @@ from customer_segmentation.contract.checks import CURRENCY, IS_MALFORMED, raw
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import FAILED, CheckSuite
-from customer_segmentation.ingest.expressions import columns_of, gives_local_time
+from customer_segmentation.ingest.expressions import columns_of, gives_local_time, quoted
 from customer_segmentation.ingest.sources import CORRUPT, malformed, place_of, require_columns, with_lookups
 from customer_segmentation.ingest.values import (
     NumberStyle,
@@ -143,7 +143,7 @@ def typed_lines(
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
     kept = frame.where(~is_filtered_out(source, rows=frame)).select(
-        "*", F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
+        "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
     )
     rows = with_lookups(spark, kept, source)
     require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)

@@ -25,6 +25,7 @@ from customer_segmentation.ingest.expressions import (
     has_zone,
     is_column,
     null_safe,
+    quoted,
 )
 
 INVISIBLE = (
@@ -161,7 +162,7 @@ def storable(timestamp: Column) -> Column:
 
 def as_number(name: str, type_: str, *, style: NumberStyle = PLAIN, is_text: bool = True) -> Column:
     """A column as a number of the type: from a number or, as the style has it, from its text."""
-    return F.expr(style.sql(_quoted(name), type_)) if is_text else F.col(_quoted(name)).try_cast(type_)
+    return F.expr(style.sql(quoted(name), type_)) if is_text else F.col(quoted(name)).try_cast(type_)
 
 
 def mapped(text: str | None, rows: DataFrame | None = None, *, style: NumberStyle = PLAIN) -> Column:
@@ -196,7 +197,7 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
         # Nearly every value begins with a sign that can be seen.
         written = value.cast("string")
         return F.when(written.between("!", "~"), written).otherwise(_shown(value))
-    used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
+    used = F.nullif(F.concat_ws(" ", *(_shown(F.col(quoted(name))) for name in _used(text, rows))), F.lit(""))
     expression = _null_safe(text, rows, style)
     if only_failed and expression.is_safe:
         used = F.when(F.expr(expression.failed), used) if expression.failed else F.lit(None)
@@ -225,7 +226,7 @@ def _guarded(sql: str, text: str, rows: DataFrame) -> str:
     tried = f"CAST(TRY_TO_BINARY(CAST(({sql}) AS STRING), 'utf-8') AS STRING)"
     used = _used(text, rows)
     if used:
-        tried = f"CASE WHEN COALESCE(LENGTH(CAST({_quoted(used[0])} AS STRING)) >= 0, TRUE) THEN {tried} END"
+        tried = f"CASE WHEN COALESCE(LENGTH(CAST({quoted(used[0])} AS STRING)) >= 0, TRUE) THEN {tried} END"
     return f"TRY_CAST({tried} AS {type_.simpleString()})"
 
 
@@ -244,10 +245,6 @@ def _shown(column: Column) -> Column:
     may_have_some = is_other | (text < "!") | (F.substring(text, -1, 1) < "!")
     trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
     return F.when(may_have_some, trimmed).otherwise(text)
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
 
 
 def _sql_text(text: str) -> str:

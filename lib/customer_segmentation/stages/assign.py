@@ -149,4 +149,4 @@ def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profil
         "finished_at": datetime.now(UTC),
         "code_version": __version__,
     }
-    run.warehouse.replace_row(t.PIPELINE_RUNS, row, column=c.RUN_ID, value=run.run_id)
+    run.warehouse.replace_rows(t.PIPELINE_RUNS, [row], column=c.RUN_ID, value=run.run_id)
