@@ -109,7 +109,7 @@ def test_any_encoding_is_read(read: Read, tmp_path: Path, encoding: str, product
 def test_an_encoding_that_there_is_not_is_rejected(read: Read, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + line(1))
 
-    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it anew in UTF-8"):
+    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it in UTF-8"):
         read(options={"encoding": "cp99999"})
 
 

@@ -202,8 +202,8 @@ class Warehouse:
 
     def add_missing_columns(self, table: Table) -> None:
         """Give a table of an earlier release the declared columns that it lacks; they are null in its rows."""
-        there = {name.lower() for name in self.read(table).columns}
-        missing = [column for column in table.columns if column.name.lower() not in there]
+        existing = {name.lower() for name in self.read(table).columns}
+        missing = [column for column in table.columns if column.name.lower() not in existing]
         if missing:
             added = ", ".join(map(_declared, missing))
             self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")

@@ -69,10 +69,10 @@ def _problem(path: KeyPath, details: ErrorDetails, data: dict[str, Any]) -> str:
         value_text = "" if isinstance(value, dict | list) else value_text
     elif problem == "unknown_name":
         known = details["ctx"]["known"]
-        some = ", ".join(known[:_MAX_NAMES]) + (
+        examples = ", ".join(known[:_MAX_NAMES]) + (
             f" and {len(known) - _MAX_NAMES} more" if len(known) > _MAX_NAMES else ""
         )
-        message, value_text = details["msg"], value_text + (_did_you_mean(value, known) or f"; there are {some}")
+        message, value_text = details["msg"], value_text + (_did_you_mean(value, known) or f"; there are {examples}")
     else:
         message, value_text = f"must be {_expected(kind)}", value_text + _hint(kind, value)
     key = ".".join(map(_plain_key, path)) or "the configuration"

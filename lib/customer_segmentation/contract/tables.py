@@ -114,11 +114,11 @@ TRANSACTIONS = Table(
         Column(c.BRAND, "string", "Brand of the product; null where unknown."),
         Column(c.STORE_ID, "string", "Store it was bought at; null where unknown."),
         Column(c.COUPON, MONEY, "What coupons took off the line, part of the discount, 0 or more. Unit: money."),
-        Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
+        Column(c.IS_RETURN, "boolean", "Whether the line returns or cancels a purchase."),
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
         Column(c.LINE_NUMBER, "string", "Key of the line within its order; null where the source has none."),
         Column(c.CHANGED_AT, "timestamp", "When the source last changed the line, UTC; null where it does not say."),
-        Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
+        Column(c.LINE_ID, "bigint", "Digest of the source's line; equal lines have equal ids."),
     ),
     key=(c.LINE_ID,),
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
@@ -126,8 +126,8 @@ TRANSACTIONS = Table(
 )
 
 _REJECTED = (
-    Column(c.SOURCE_FILE, "string", "File or table the line came from."),
-    Column(c.ROW, "string", "The line as it came, as JSON."),
+    Column(c.SOURCE_FILE, "string", "File or table of the line."),
+    Column(c.ROW, "string", "The source's line, as JSON."),
     Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
     Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
     Column(c.BATCH_ID, "string", "Batch of ingest that rejected it; see ingest_batches."),
@@ -269,13 +269,13 @@ REJECTED_ENGAGEMENT = Table("rejected_engagement", "a rejected row of events", _
 
 RETURNS = Table(
     "returns",
-    "a piece of a return and the purchase it undoes",
+    "a piece of a return and the purchase that it is matched with",
     (
         _CUSTOMER,
-        Column(c.PRODUCT_ID, "string", "Product given back; null where the source has none."),
+        Column(c.PRODUCT_ID, "string", "Product returned; null where the source has none."),
         Column(c.RETURN_LINE_ID, "bigint", "Line that gave it back, in transactions."),
         Column(c.RETURN_ORDER_ID, "string", "Order (basket, invoice) of that line."),
-        Column(c.RETURNED_AT, "timestamp", "When it was given back, UTC."),
+        Column(c.RETURNED_AT, "timestamp", "When it was returned, UTC."),
         Column(c.LINE_ID, "bigint", "Line that had bought it; null for what no purchase explains."),
         Column(c.ORDER_ID, "string", "Order that had bought it; null for what no purchase explains."),
         Column(c.ORDERED_AT, "timestamp", "When it had been bought, UTC; null for what no purchase explains."),
@@ -287,7 +287,7 @@ RETURNS = Table(
         Column(
             c.AMOUNT,
             MONEY,
-            "Value given back for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
+            "Value returned for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
         ),
         Column(c.IS_MATCHED, "boolean", "Whether a purchase explains the piece; a return has at most one without."),
     ),
@@ -325,11 +325,11 @@ CUSTOMER_DAYS = Table(
     (
         _CUSTOMER,
         Column("day", "date", "The day, in the run's time zone."),
-        Column("orders", "bigint", "Distinct orders with a purchase; one given back whole is none."),
+        Column("orders", "bigint", "Distinct orders with a purchase; a fully returned one is none."),
         Column("net", "bigint", "Purchases less returns. Unit: cents."),
         Column("gross", "bigint", "Purchases. Unit: cents."),
-        Column("placed", "bigint", "Purchases, those given back whole included. Unit: cents."),
-        Column("returned", "bigint", "Value given back. Unit: cents."),
+        Column("placed", "bigint", "Purchases, fully returned ones included. Unit: cents."),
+        Column("returned", "bigint", "Value returned. Unit: cents."),
         Column("discounts", "bigint", "Discounts on purchases. Unit: cents."),
         Column("discounted_spend", "bigint", "Purchases on lines with a discount. Unit: cents."),
         Column("items", "bigint", "Purchased quantity. Unit: thousandths."),
@@ -344,13 +344,13 @@ CUSTOMER_HISTORY = Table(
     "a customer with a purchase, as of the date that table_builds says: what the features are made of",
     (
         _CUSTOMER,
-        Column("first_day", "date", "Day (run's time zone) of the first purchase; an order given back whole is none."),
+        Column("first_day", "date", "Day (run's time zone) of the first purchase; a fully returned order is none."),
         Column("last_day", "date", "Day of the last purchase."),
         Column("days", "bigint", "Distinct days with a purchase."),
         Column("net", MONEY, "Purchases less returns. Unit: money."),
         Column("gross", MONEY, "Purchases. Unit: money."),
-        Column("placed", MONEY, "Purchases, those given back whole included. Unit: money."),
-        Column("returned", MONEY, "Value given back. Unit: money."),
+        Column("placed", MONEY, "Purchases, fully returned ones included. Unit: money."),
+        Column("returned", MONEY, "Value returned. Unit: money."),
         Column("discounts", MONEY, "Discounts on purchases. Unit: money."),
         Column("discounted_spend", MONEY, "Purchases on lines with a discount. Unit: money."),
         Column("items", "decimal(20,3)", "Purchased quantity."),
@@ -369,8 +369,8 @@ CUSTOMER_HISTORY = Table(
         Column("gap_logs", "double", "Sum of the natural logarithms of these gaps."),
         Column("gap_entropy", "double", "Sum of these gaps, each times its natural logarithm."),
         Column("orders", "bigint", "Distinct orders with a purchase."),
-        Column("orders_placed", "bigint", "Distinct orders, those given back whole included."),
-        Column("orders_given_back", "bigint", "Distinct orders of which something was given back."),
+        Column("orders_placed", "bigint", "Distinct orders, fully returned ones included."),
+        Column("orders_given_back", "bigint", "Distinct orders of which something was returned."),
         Column("coupon_orders", "bigint", "Distinct orders in which a coupon was used."),
         Column("products", "bigint", "Distinct products purchased."),
         Column("product_lines", "bigint", "Purchase lines with a product."),
@@ -546,7 +546,7 @@ MODEL_RUNS = Table(
                 "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
                 "hopkins and structure (0 none, 1 weak, 2 clear) on a weighted sample; noise_share, the customers in "
                 "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative. Shares "
-                "are 0 to 1. What is not defined or can't be measured is left out."
+                "are 0 to 1. What is not defined or can't be measured is not in it."
             ),
         ),
         Column(

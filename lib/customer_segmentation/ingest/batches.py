@@ -97,14 +97,14 @@ def existing_rows(
     )
     lines = accepted.unionByName(_lines_of(rejected.select(_LINE), orders))
     is_known = F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)
-    had = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
-    as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in had.items()}))
-    of_the_order = F.array(*(F.lit(check.code) for check in CHECKS if check.condition is None))
-    own = F.array_except(c.REASONS, of_the_order)
+    stored_columns = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
+    as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in stored_columns.items()}))
+    codes_of_orders = F.array(*(F.lit(check.code) for check in CHECKS if check.condition is None))
+    own = F.array_except(c.REASONS, codes_of_orders)
     return as_read.withColumns(
         {
             c.REASONS: F.when(is_known, F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
-            c.WARNINGS: F.array_except(c.WARNINGS, of_the_order),
+            c.WARNINGS: F.array_except(c.WARNINGS, codes_of_orders),
         }
     )
 
@@ -121,10 +121,10 @@ def changed_lines(before: DataFrame, after: DataFrame) -> DataFrame:
         before: as `existing_rows` gives them.
         after: the same lines with those of the batch, resolved.
     """
-    then = before.select(c.LINE_ID, _outcome(*_HAD).alias("outcome"), F.lit(1).alias("n"))
+    removed = before.select(c.LINE_ID, _outcome(*_HAD).alias("outcome"), F.lit(1).alias("n"))
     outcome = _outcome(c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT)
-    now = after.select(c.LINE_ID, outcome.alias("outcome"), F.lit(-1).alias("n"))
-    differences = then.unionByName(now).groupBy(c.LINE_ID, "outcome").agg(F.sum("n").alias("n"))
+    added = after.select(c.LINE_ID, outcome.alias("outcome"), F.lit(-1).alias("n"))
+    differences = removed.unionByName(added).groupBy(c.LINE_ID, "outcome").agg(F.sum("n").alias("n"))
     return differences.where("n <> 0").select(c.LINE_ID).distinct()
 
 

@@ -1,4 +1,4 @@
-"""Customer attributes: one row per customer, whatever the source knows of them."""
+"""Customer attributes: one row per customer, with all columns that are mapped."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce

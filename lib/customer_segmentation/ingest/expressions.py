@@ -137,7 +137,7 @@ def null_safe(
         return SafeExpression(text, False)
     rewriter = _Rewriter({name.lower(): type_ for name, type_ in (types or {}).items()}, number, decimal_comma)
     result = rewriter.rewrite(parsed.copy())
-    # Where nothing had to change the text stays as somebody wrote it.
+    # Where nothing had to change the text stays as it was written.
     sql = result.sql(dialect=_DIALECT) if rewriter.changed else text
     return SafeExpression(sql, rewriter.is_safe, rewriter.failed(result))
 
@@ -551,7 +551,7 @@ def _kind_of_name(name: str) -> str | None:
 
 
 def _is_meant_to_try(node: exp.Cast) -> bool:
-    """Whether somebody wrote try_cast."""
+    """Whether the expression has try_cast itself."""
     return bool(node.args.get("safe"))
 
 

@@ -210,16 +210,16 @@ def _json_groups(
 ) -> list[Group]:
     if _option(options, "multiLine") is not None:
         return [Group(spark.read.format("json").options(**options), files)]
-    long = [
+    spanning_lines = [
         file
         for file in files
         if file in heads and sniffing.is_many_lines_each(heads[file].data.decode("utf-8", "replace"))
     ]
-    short = [file for file in files if file not in set(long)]
+    line_by_line = [file for file in files if file not in set(spanning_lines)]
     return [
-        Group(spark.read.format("json").options(**options).option("multiLine", is_long), some)
-        for some, is_long in ((short, False), (long, True))
-        if some
+        Group(spark.read.format("json").options(**options).option("multiLine", is_multi_line), group_files)
+        for group_files, is_multi_line in ((line_by_line, False), (spanning_lines, True))
+        if group_files
     ]
 
 
@@ -235,7 +235,7 @@ def _csv_groups(
     sep = _option(options, "sep") or _option(options, "delimiter") or ","
     sep = {"\\t": "\t"}.get(sep, sep)
     quote = _option(options, "quote") or ""
-    more, signs = _read_in(spark, encoding, place)
+    encoding_options, signs = _read_in(spark, encoding, place)
     has_header = (_option(options, "header") or "").lower() == "true"
     is_inferred = (_option(options, "inferSchema") or "").lower() == "true"
     by_header: dict[tuple[str, ...] | None, list[str]] = {}
@@ -248,28 +248,28 @@ def _csv_groups(
         if text and header and sniffing.has_lines_in_quotes(text, len(header), sep=sep, quote=quote):
             in_quotes.add(key)
     if None in by_header and len(by_header) > 1:
-        # Files that nobody looked at are taken to be as the first one; Spark compares their headers.
+        # Files without a head are taken to be as the first one; Spark compares their headers.
         unseen = by_header.pop(None)
         first = next(iter(by_header))
         by_header[first] = [*by_header[first], *unseen]
     else:
         unseen = by_header.get(None, [])
     names = _names([key for key in by_header if key is not None], wanted)
-    is_wide = more.get("encoding", "").startswith(("UTF-16", "UTF-32"))
+    is_wide = encoding_options.get("encoding", "").startswith(("UTF-16", "UTF-32"))
     groups = []
-    for key, some in by_header.items():
-        reader = spark.read.format("csv").options(**options).options(**more)
+    for key, group_files in by_header.items():
+        reader = spark.read.format("csv").options(**options).options(**encoding_options)
         if (key in in_quotes or is_wide) and _option(options, "multiLine") is None:
             reader = reader.option("multiLine", True)
         if key is None:
-            groups.append(Group(reader, some, signs=signs, has_corrupt=True))
+            groups.append(Group(reader, group_files, signs=signs, has_corrupt=True))
             continue
         own = _distinct(key)
         schema = None if is_inferred else StructType([StructField(name, StringType()) for name in own])
-        if not set(some) & set(unseen) and _option(options, "enforceSchema") == "false":
+        if not set(group_files) & set(unseen) and _option(options, "enforceSchema") == "false":
             reader = reader.option("enforceSchema", True)  # compared here
         renamed = dict(zip(own, names[key], strict=True))
-        groups.append(Group(reader, some, renamed, schema, signs, has_corrupt=True))
+        groups.append(Group(reader, group_files, renamed, schema, signs, has_corrupt=True))
     return groups
 
 
@@ -287,9 +287,7 @@ def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dic
         spark.conf.set(_ANY_ENCODING, "true")
         spark.range(1).select(F.decode(F.lit("a").cast("binary"), encoding)).collect()
     except PySparkException:
-        raise DataRefusedError(
-            f"{place}: this Spark does not read text in {encoding}; write it anew in UTF-8"
-        ) from None
+        raise DataRefusedError(f"{place}: this Spark does not read text in {encoding}; write it in UTF-8") from None
     return {"encoding": encoding}, {}
 
 
@@ -322,21 +320,24 @@ def _parquet_groups(
         by_columns.setdefault(columns, []).append(file)
     names = _names([tuple(name for name, _ in key) for key in by_columns if key is not None], wanted)
     groups = []
-    for key, some in by_columns.items():
+    for key, group_files in by_columns.items():
         reader = spark.read.format("parquet").options(**options)
         if key is None:
             # Elsewhere: Spark reads the columns of every file.
             groups.append(
-                Group(reader.options(**{"mergeSchema": "true", **options}) if len(some) > 1 else reader, some)
+                Group(
+                    reader.options(**{"mergeSchema": "true", **options}) if len(group_files) > 1 else reader,
+                    group_files,
+                )
             )
             continue
         own = tuple(name for name, _ in key)
         schema, nanoseconds = schemas[key]
         renamed = dict(zip(own, names[own], strict=True))
         groups.append(
-            Group(reader, some, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
+            Group(reader, group_files, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
             if nanoseconds
-            else Group(reader, some, renamed)
+            else Group(reader, group_files, renamed)
         )
     return groups
 
@@ -378,13 +379,13 @@ def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tu
     for name in wanted:
         if name.lower() in exact or sniffing.name_key(name) not in known:
             known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # column names are case-insensitive in Spark
-    called: dict[tuple[str, ...], list[str]] = {}
+    names_by_header: dict[tuple[str, ...], list[str]] = {}
     for header, names in cleaned.items():
         keys = [sniffing.name_key(name) for name in names]
-        called[header] = [
+        names_by_header[header] = [
             name if keys.count(key) > 1 else known.setdefault(key, name) for name, key in zip(names, keys, strict=True)
         ]
-    return called
+    return names_by_header
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -404,16 +405,18 @@ def _common(
     Raises:
         DataRefusedError: its types do not go together.
     """
-    there = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
-    if len({type_ for _, type_ in there}) == 1 or all(isinstance(type_, NumericType) for _, type_ in there):
+    typed_groups = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
+    if len({type_ for _, type_ in typed_groups}) == 1 or all(
+        isinstance(type_, NumericType) for _, type_ in typed_groups
+    ):
         return False
-    if all(isinstance(type_, _TIMES) for _, type_ in there):
-        return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in there)
-    if any(isinstance(type_, StringType) for _, type_ in there) and not any(
-        isinstance(type_, (*_NESTED, BooleanType)) for _, type_ in there
+    if all(isinstance(type_, _TIMES) for _, type_ in typed_groups):
+        return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in typed_groups)
+    if any(isinstance(type_, StringType) for _, type_ in typed_groups) and not any(
+        isinstance(type_, (*_NESTED, BooleanType)) for _, type_ in typed_groups
     ):
         return True
-    first, other = there[0], next(pair for pair in there if pair[1] != there[0][1])
+    first, other = typed_groups[0], next(pair for pair in typed_groups if pair[1] != typed_groups[0][1])
     raise DataRefusedError(
         f"{place}: {_first(other[0])} can't be read with the other files: its column {name} is "
         f"{other[1].simpleString()}, in {_first(first[0])} it is {first[1].simpleString()}; read it as a source of its "

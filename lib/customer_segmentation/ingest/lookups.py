@@ -25,17 +25,17 @@ def lookup_states(spark: SparkSession, source: Source, before: Sequence[LookupSt
         before: their states when the source was read last; empty where it was not.
     """
     known = list(before) if len(before) == len(source.joins) else [{}] * len(source.joins)
-    return [_state(spark, lookup, then) for lookup, then in zip(source.joins, known, strict=True)]
+    return [_state(spark, lookup, state) for lookup, state in zip(source.joins, known, strict=True)]
 
 
-def changed_lookups(source: Source, before: Sequence[LookupState], now: Sequence[LookupState]) -> list[Lookup]:
+def changed_lookups(source: Source, before: Sequence[LookupState], after: Sequence[LookupState]) -> list[Lookup]:
     """The look-ups of a source whose rows are others than they were."""
-    if len(before) != len(now):
+    if len(before) != len(after):
         return []
     return [
         lookup
-        for lookup, then, today in zip(source.joins, before, now, strict=True)
-        if then.get("rows") != today.get("rows")
+        for lookup, old, new in zip(source.joins, before, after, strict=True)
+        if old.get("rows") != new.get("rows")
     ]
 
 

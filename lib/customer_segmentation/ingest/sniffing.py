@@ -148,7 +148,7 @@ def require_format(head: Head, format_: str, encoding: str | None) -> None:
         _require_text(data[:4096])
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise NotReadableError("is a web page (HTML), such as a login or an error; download the data anew")
+        raise NotReadableError("is a web page (HTML), such as a login or an error; download the data again")
     if start.startswith((b"<?xml", b"<workbook")):
         raise NotReadableError(f"is XML, not {format_.upper()}; save it as CSV")
     if head.problem is not None:

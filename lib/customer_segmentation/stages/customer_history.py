@@ -76,21 +76,21 @@ def _require_matching_returns(run: Run, batch: int) -> None:
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
     """The customers to aggregate, each once; or why it has to be all of them."""
-    then = build.committed
-    if then is None:
+    built_from = build.committed
+    if built_from is None:
         return "there was nothing yet"
-    if any(then[key] != goal[key] for key in ("definition", "timezone")):
+    if any(built_from[key] != goal[key] for key in ("definition", "timezone")):
         return "what is made of them changed"
     if build.interrupted is not None and build.interrupted.get("is_full"):
         return "the last run ended in the middle"
-    if then["as_of"] > goal["as_of"]:
-        return f"the tables were as of {then['as_of']}, the run is as of {goal['as_of']}"
-    changes = changed_transactions(run, since=then["batch"], until=goal["batch"])
+    if built_from["as_of"] > goal["as_of"]:
+        return f"the tables were as of {built_from['as_of']}, the run is as of {goal['as_of']}"
+    changes = changed_transactions(run, since=built_from["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
-    # What a run that ended in the middle summed up, it may have summed up to a later date.
+    # What a run that ended in the middle aggregated, it may have aggregated to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
-    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(then["as_of"])).cast("timestamp")
+    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(built_from["as_of"])).cast("timestamp")
     became_known = run.inputs.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
     )
@@ -126,11 +126,11 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     def summed(frame: DataFrame, name: str) -> DataFrame:
         return frame.select(*key, F.struct(*sums).alias(name))
 
-    there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
-    both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
-    differs = checkpointed(both.where(~F.col("then").eqNullSafe(F.col("now"))))
-    deleted = differs.where(F.col("then").isNotNull()).select(key)
-    inserted = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
+    existing = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
+    pairs = summed(existing, "before").join(summed(days, "after"), on=key, how="full_outer")
+    differs = checkpointed(pairs.where(~F.col("before").eqNullSafe(F.col("after"))))
+    deleted = differs.where(F.col("before").isNotNull()).select(key)
+    inserted = differs.where(F.col("after").isNotNull()).select(*key, "after.*")
     span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
     within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
     if within is not None or not inserted.isEmpty():
@@ -146,8 +146,8 @@ def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers
     digest = F.xxhash64(c.CUSTOMER_ID)
     if customers <= _MAX_LISTED:
         digests = [row[0] for row in touched.select(digest).distinct().collect()]
-        there = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
-        if there.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
+        with_digest = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
+        if with_digest.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
             listed = ", ".join(map(str, digests))
             run.warehouse.replace_where(t.CUSTOMER_HISTORY, history, f"xxhash64({c.CUSTOMER_ID}) IN ({listed})")
             return

@@ -120,8 +120,8 @@ def engagement_events(spark: SparkSession, settings: Generate, *, seed: int) -> 
         channel, campaign_id.
     """
     draws = Draws(seed)
-    every = F.explode(F.sequence(F.lit(0), F.lit(_CAMPAIGNS - 1)))
-    offers = _customers(spark, settings).withColumn("campaign", every).withColumns(
+    each_campaign = F.explode(F.sequence(F.lit(0), F.lit(_CAMPAIGNS - 1)))
+    offers = _customers(spark, settings).withColumn("campaign", each_campaign).withColumns(
         {
             "offer": F.col("customer") * _CAMPAIGNS + F.col("campaign"),
             "day": F.floor((F.col("campaign") + 0.5) * settings.days / _CAMPAIGNS),

@@ -69,7 +69,7 @@ def placed(lines: DataFrame, draws: Draws, plan: Plan) -> DataFrame:
 
 
 def returned(lines: DataFrame, draws: Draws, settings: Generate) -> DataFrame:
-    """Add is_return, and item: the number of the line that says what is bought or, on a return, given back."""
+    """Add is_return, and item: the number of the line that says what is bought or, on a return, returned."""
     rate = settings.return_rate * F.col("cohort.follower_weight")
     is_return = (F.col("position") % 2 == 1) & draws.chance("return", F.col("line"), rate)
     back = is_return.cast("int")

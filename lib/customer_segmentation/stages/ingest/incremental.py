@@ -1,7 +1,7 @@
 """An incremental batch: what changed in the sources, and the lines of the orders that it concerns.
 
 What is to change in the tables is kept in `ingest_changes` first. To apply it once or twice makes no difference, so a
-batch that was interrupted is applied from there, whatever has become of the sources.
+batch that was interrupted is applied from there, whatever the state of the sources.
 """
 
 from collections import Counter
@@ -178,7 +178,7 @@ class _Result:
 
     before: DataFrame
     after: DataFrame
-    now: RowCounts
+    counts_after: RowCounts
     counts: RowCounts
 
 
@@ -192,21 +192,21 @@ def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
     after = checkpointed(
         orders.resolved(batches.together(kept, changes.new_lines), check_suite(run, plan.batch.known_before))
     )
-    had = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
-    was, now = count_lines(had), count_lines(after)
-    if now.lines - was.lines != changes.inserted - changes.deleted:
+    stored = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
+    previous, current = count_lines(stored), count_lines(after)
+    if current.lines - previous.lines != changes.inserted - changes.deleted:
         raise FullReloadRequired("lines that are no longer there were not in the tables either")
-    rejected = now.rejected - was.rejected
+    rejected = current.rejected - previous.rejected
     counts = RowCounts(
         lines=state.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
-        accepted=state.counts.accepted + (now.lines - now.rejected) - (was.lines - was.rejected),
+        accepted=state.counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
         rejected=state.counts.rejected + rejected,
         filtered_out=state.counts.filtered_out + changes.filtered_out,
-        by_reason=_moved(state.counts.by_reason, was.by_reason, now.by_reason),
-        by_warning=_moved(state.counts.by_warning, was.by_warning, now.by_warning),
+        by_reason=_updated(state.counts.by_reason, previous.by_reason, current.by_reason),
+        by_warning=_updated(state.counts.by_warning, previous.by_warning, current.by_warning),
     )
     require_counts(counts)
-    return _Result(changes.existing, after, now, counts)
+    return _Result(changes.existing, after, current, counts)
 
 
 def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
@@ -277,7 +277,7 @@ def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
         DataRefusedError: there are too many.
     """
     share = run.config.checks.max_rejected_share
-    if result.now.rejected <= share * _MIN_LINES:
+    if result.counts_after.rejected <= share * _MIN_LINES:
         return
     new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
     require_few_rejected(count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
@@ -299,11 +299,11 @@ def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
     return None
 
 
-def _moved(counts: Mapping[str, int], was: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    moved: Counter[str] = Counter(counts)
-    moved.subtract(was)
-    moved.update(now)
-    return {code: number for code, number in moved.items() if number}
+def _updated(counts: Mapping[str, int], previous: Mapping[str, int], current: Mapping[str, int]) -> dict[str, int]:
+    updated: Counter[str] = Counter(counts)
+    updated.subtract(previous)
+    updated.update(current)
+    return {code: number for code, number in updated.items() if number}
 
 
 def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:

@@ -62,16 +62,16 @@ def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
 
 
 def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
-    """Keep as a batch of its own that somebody else changed the tables, so that what follows them notices."""
+    """Record changes of the tables by somebody else as a batch, so that the tables that follow them notice."""
     state = log.committed
     if state is None or log.interrupted is not None or not all(run.warehouse.exists(table) for table in LINE_TABLES):
         return []
     operations: list[str] = []
     for table in LINE_TABLES:
         version = state.table_versions.get(table.name)
-        some = None if version is None else run.warehouse.operations_since(table, version)
-        operations += [f"{operation} on {table.name}" for operation in some or ()]
-        is_known = some is not None
+        known_operations = None if version is None else run.warehouse.operations_since(table, version)
+        operations += [f"{operation} on {table.name}" for operation in known_operations or ()]
+        is_known = known_operations is not None
         if not is_known and count_rows(run) != (state.counts.accepted, state.counts.rejected):
             operations.append(f"other rows in {table.name}")
     if not operations:

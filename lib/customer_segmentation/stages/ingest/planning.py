@@ -163,10 +163,10 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
         return None
     new = {
         str(source.path): {
-            file: about for file, about in one.files.items() if file not in files.get(str(source.path), {})
+            file: about for file, about in taken.files.items() if file not in files.get(str(source.path), {})
         }
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
-        if one.files is not None
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True)
+        if taken.files is not None
     }
     batch = _planned(log, snapshot, INCREMENTAL, None, state.base_number, known_before)
     return Plan(batch, snapshot, known, new)
@@ -183,14 +183,14 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
     """
     if log.committed is not None:
         files = _files_read(run, log.committed)
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True):
-            if one.files is not None and source.gone_files != "remove":
-                require_files(source, files.get(str(source.path), {}), one.files)
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True):
+            if taken.files is not None and source.gone_files != "remove":
+                require_files(source, files.get(str(source.path), {}), taken.files)
     batch = _planned(log, snapshot, FULL, reason, log.next_number, snapshot.known_before)
     all_files = {
-        str(source.path): one.files
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
-        if one.files is not None
+        str(source.path): taken.files
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True)
+        if taken.files is not None
     }
     return Plan(batch, snapshot, [], all_files)
 

@@ -1,4 +1,4 @@
-"""Follows the order lines with `returns`: the purchases that their returns undo."""
+"""Follows the order lines with `returns`: their returns, matched with purchases."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F

@@ -131,15 +131,15 @@ def column_types(frame: DataFrame) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
 
 
-def column_changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
     """What changed in the sources' columns between two batches, a sentence each."""
     messages = []
-    for number, (then, today) in enumerate(zip(before, now, strict=False), start=1):
-        source = f" of source {number}" if len(now) > 1 else ""
-        messages += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
-        messages += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
-        retyped = sorted(name for name in today.keys() & then.keys() if today[name] != then[name])
-        messages += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
+    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
+        source = f" of source {number}" if len(after) > 1 else ""
+        messages += [f"column {name}{source} is new and ignored" for name in new.keys() - old.keys()]
+        messages += [f"column {name}{source} is gone" for name in old.keys() - new.keys()]
+        retyped = sorted(name for name in new.keys() & old.keys() if new[name] != old[name])
+        messages += [f"column {name}{source} is {new[name]}, was {old[name]}" for name in retyped]
     return sorted(messages)
 
 
