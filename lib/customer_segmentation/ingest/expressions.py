@@ -119,7 +119,7 @@ def plain_number(sql: str) -> str:
 
 def null_safe(
     text: str,
-    types: Mapping[str, DataType] | None = None,
+    types: Mapping[str, DataType],
     *,
     number: Callable[[str], str] = plain_number,
     decimal_comma: bool = False,
@@ -135,7 +135,7 @@ def null_safe(
     parsed = _parsed(text)
     if parsed is None:
         return SafeExpression(text, False)
-    rewriter = _Rewriter({name.lower(): type_ for name, type_ in (types or {}).items()}, number, decimal_comma)
+    rewriter = _Rewriter({name.lower(): type_ for name, type_ in types.items()}, number, decimal_comma)
     result = rewriter.rewrite(parsed.copy())
     # Where nothing had to change the text stays as it was written.
     sql = result.sql(dialect=_DIALECT) if rewriter.changed else text

@@ -25,7 +25,7 @@ VALIDATION_COLUMNS = (FILE, ROW, REASONS)
 def rows_of(spark: SparkSession, source: Source) -> DataFrame:
     """The rows that the source's `where` keeps, with its look-ups, and `FILE` and `ROW`."""
     rows = _read(spark, source)
-    rows = rows.where(~is_filtered_out(source, rows=rows))
+    rows = rows.where(~is_filtered_out(source, rows))
     own = [name for name in rows.columns if name != FILE]
     row = F.struct(*(F.col(quoted(name)) for name in own))
     return with_lookups(spark, rows.withColumn(ROW, line_as_json(row, own, malformed(rows))), source)

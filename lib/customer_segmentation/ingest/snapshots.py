@@ -237,7 +237,7 @@ def _filtered_late(spark: SparkSession, source: TransactionSource, reached: str 
     if source.where is None or reached is None:
         return 0
     frame = read_source(spark, source)
-    return frame.where(_may_be_late(frame, source, reached) & is_filtered_out(source, rows=frame)).count()
+    return frame.where(_may_be_late(frame, source, reached) & is_filtered_out(source, frame)).count()
 
 
 def _typed_watermark(frame: DataFrame, source: TransactionSource, value: str) -> Column:

@@ -100,7 +100,7 @@ def as_transactions(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     return lines.withColumn(c.WARNINGS, suite.failed_codes("warn")).select(TRANSACTIONS.column_names)
 
 
-def is_filtered_out(source: Source, *, rows: DataFrame | None = None) -> Column:
+def is_filtered_out(source: Source, rows: DataFrame) -> Column:
     """Whether the source's `where` filters a row out; null filters it out too.
 
     Args:
@@ -111,7 +111,7 @@ def is_filtered_out(source: Source, *, rows: DataFrame | None = None) -> Column:
 
 def count_filtered_out(frame: DataFrame, source: Source) -> int:
     """How many rows the source's `where` filters out. Reads the frame where there is one."""
-    return 0 if source.where is None else frame.where(is_filtered_out(source, rows=frame)).count()
+    return 0 if source.where is None else frame.where(is_filtered_out(source, frame)).count()
 
 
 def line_as_json(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
@@ -142,7 +142,7 @@ def typed_lines(
     """
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
-    kept = frame.where(~is_filtered_out(source, rows=frame)).select(
+    kept = frame.where(~is_filtered_out(source, frame)).select(
         "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
     )
     rows = with_lookups(spark, kept, source)

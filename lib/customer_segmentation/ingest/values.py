@@ -1,6 +1,6 @@
 """Reads values of a source into types without ever failing: what can't be read becomes null."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -165,19 +165,16 @@ def as_number(name: str, type_: str, *, style: NumberStyle = PLAIN, is_text: boo
     return F.expr(style.sql(quoted(name), type_)) if is_text else F.col(quoted(name)).try_cast(type_)
 
 
-def mapped(text: str | None, rows: DataFrame | None = None, *, style: NumberStyle = PLAIN) -> Column:
+def mapped(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAIN) -> Column:
     """The expression of a mapping; null where the mapping has none, and for a row for which it can't be computed.
 
     Args:
         text: the expression.
-        rows: what it is computed of. Without them the types of the columns are not known: text that is compared or
-            reckoned with as a number can then fail still.
+        rows: what it is computed of.
         style: how text holds numbers.
     """
     if text is None:
         return F.lit(None).cast("string")
-    if rows is None:
-        return F.expr(_null_safe(text, None, style).sql)
     expression = _null_safe(text, rows, style)
     return F.expr(expression.sql if expression.is_safe else _guarded(expression.sql, text, rows))
 
@@ -204,13 +201,8 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
     return F.coalesce(_shown(value), used)
 
 
-def types_of(rows: DataFrame) -> Mapping[str, DataType]:
-    """The types of the columns by name."""
-    return {field.name: field.dataType for field in rows.schema.fields}
-
-
-def _null_safe(text: str, rows: DataFrame | None, style: NumberStyle) -> SafeExpression:
-    types = None if rows is None else types_of(rows)
+def _null_safe(text: str, rows: DataFrame, style: NumberStyle) -> SafeExpression:
+    types = {field.name: field.dataType for field in rows.schema.fields}
     return null_safe(text, types, number=style.sql, decimal_comma=style.decimal_comma)
 
 

@@ -79,7 +79,7 @@ class SourceLines:
             for source, frame in self._frames:
                 if source.where is not None:
                     filtered.append(Observation())
-                    frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, rows=frame)).alias("n"))
+                    frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, frame)).alias("n"))
                 checked = checked_lines(self._spark, frame, source, self._suite)
                 lines.append(stack.enter_context(persisted(checked)))
             count = sum(frame.count() for frame in lines)
