@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from customer_segmentation.contract.checks import Check
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
@@ -91,8 +90,8 @@ def test_checks_are_set_as_in_a_configuration(lines_of: Make) -> None:
 
 
 def test_a_check_is_one_declaration(lines_of: Make) -> None:
-    broken = Check("broken_goods", "a product that is broken", lambda _: F.col("product_id") == "BROKEN")
-    cheap = Check("cheap", "an item for less than a limit", lambda limits: F.col("amount") < limits.max_amount, "warn")
+    broken = Check("broken_goods", "a product that is broken", "product_id = 'BROKEN'")
+    cheap = Check("cheap", "a line for less than a limit", "amount < {max_amount}", "warn")
 
     lines = lines_of(GOOD, (None, "O2", "", "broken", "1", "9"), extra_checks=[broken, cheap])
 

@@ -9,8 +9,9 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks
-from customer_segmentation.contract.checks import CHECKS, Check, Limits, Severity
-from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.contract.checks import CHECKS, Check, Severity
+from customer_segmentation.ingest.expressions import sql_text
+from customer_segmentation.spark.local_time import UTC, start_of_day_sql
 
 FAILED = "_failed"
 """The column of `CheckSuite.failed`."""
@@ -32,17 +33,19 @@ class CheckSuite:
     checks: tuple[Check, ...] = CHECKS
 
     @property
-    def limits(self) -> Limits:
-        """The thresholds."""
-        latest = min(filter(None, (self.known_before, self.settings.latest_order)))
-        return Limits(
-            start_of_day(self.settings.earliest_order, self.timezone),
-            start_of_day(latest, self.timezone),
-            self.settings.max_quantity,
-            self.settings.max_amount,
-            self.settings.currencies,
-            self.settings.fee_products,
-        )
+    def limits(self) -> dict[str, str]:
+        """The thresholds in the conditions of checks, as SQL."""
+        settings = self.settings
+        latest = min(filter(None, (self.known_before, settings.latest_order)))
+        any_fee = "|".join(f"(?:{pattern})" for pattern in settings.fee_products)
+        return {
+            "earliest": start_of_day_sql(settings.earliest_order, self.timezone),
+            "latest": start_of_day_sql(latest, self.timezone),
+            "max_quantity": f"{float(settings.max_quantity)!r}D",
+            "max_amount": f"{float(settings.max_amount)!r}D",
+            "currencies": ", ".join(map(sql_text, settings.currencies)),
+            "fee_products": sql_text(f"^(?:{any_fee})$"),
+        }
 
     def severity_of(self, code: str) -> Severity:
         """What the check of a code does with a line that fails it."""
@@ -60,11 +63,9 @@ class CheckSuite:
 
     def failed(self) -> Column:
         """The checks that a line by itself fails, as one number: bit i is set where check i fails."""
-        limits = self.limits
         bits = (
-            F.when(check.condition(limits), F.lit(1 << place)).otherwise(F.lit(0))
+            F.when(F.expr(self._condition_of(check)), F.lit(1 << place)).otherwise(F.lit(0))
             for place, check in enumerate(self._of_single_lines)
-            if check.condition is not None
         )
         return reduce(Column.bitwiseOR, bits, F.lit(0)).cast("bigint")
 
@@ -84,7 +85,19 @@ class CheckSuite:
 
     @property
     def _of_single_lines(self) -> Sequence[Check]:
-        return [check for check in self.checks if check.condition is not None and self.severity_of(check.code) != "off"]
+        return [
+            check
+            for check in self.checks
+            if check.condition is not None
+            and self.severity_of(check.code) != "off"
+            and (check.needs is None or getattr(self.settings, check.needs))
+        ]
+
+    def _condition_of(self, check: Check) -> str:
+        condition = str(check.condition)
+        for name, sql in self.limits.items():
+            condition = condition.replace(f"{{{name}}}", sql)
+        return condition
 
     def _any_failed(self, severity: Severity) -> Column:
         of_severity = (self.severity_of(check.code) == severity for check in self._of_single_lines)

@@ -112,6 +112,12 @@ def quoted(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
+def sql_text(text: str) -> str:
+    """The text as a SQL literal, whatever characters it has."""
+    units = text.encode("utf-16-be")
+    return "'" + "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)) + "'"
+
+
 def plain_number(sql: str) -> str:
     """Text, as SQL, read as a number written 1234.56."""
     return f"TRY_CAST({sql} AS {DECIMAL})"

@@ -174,7 +174,7 @@ def _filled(lines: DataFrame, suite: CheckSuite) -> DataFrame:
         reasons = F.when(is_filled, F.array_remove(reasons, reason)).otherwise(reasons)
         warnings = F.when(is_filled, F.array_append(warnings, F.lit(code))).otherwise(warnings)
         if column == c.ORDERED_AT:
-            is_early, is_late = first < suite.limits.earliest, first >= suite.limits.latest
+            is_early, is_late = (first < F.expr(suite.limits["earliest"]), first >= F.expr(suite.limits["latest"]))
             failed = dict(zip(_DATE_BOUNDS, (is_filled & is_early, is_filled & is_late), strict=True))
             reasons = _appended(reasons, failed, "reject", suite)
             warnings = _appended(warnings, failed, "warn", suite)

@@ -26,6 +26,7 @@ from customer_segmentation.ingest.expressions import (
     is_column,
     null_safe,
     quoted,
+    sql_text,
 )
 
 INVISIBLE = (
@@ -63,7 +64,7 @@ class NumberStyle:
         """SQL for the number of a type that a text, given as SQL, holds; null where it holds none."""
         if not (self.decimal_comma or self.accounting):
             # Spark itself passes over usual white space.
-            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {_sql_text(INVISIBLE)}) AS {type_}))"
+            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {sql_text(INVISIBLE)}) AS {type_}))"
         plain = f"REGEXP_REPLACE({text}, '{_SPACES}', '')"
         if self.accounting:
             plain = f"REPLACE(REPLACE(REPLACE({plain}, '−', '-'), '’', ''), '\\'', '')"
@@ -237,8 +238,3 @@ def _shown(column: Column) -> Column:
     may_have_some = is_other | (text < "!") | (F.substring(text, -1, 1) < "!")
     trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
     return F.when(may_have_some, trimmed).otherwise(text)
-
-
-def _sql_text(text: str) -> str:
-    escaped = "".join(f"\\u{ord(sign):04x}" for sign in text)
-    return f"'{escaped}'"
