@@ -1,7 +1,7 @@
 """Order lines of any DataFrame: mapped, typed and validated as the pipeline validates those of its sources."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -36,10 +36,10 @@ class OrderLines:
 
     accepted: DataFrame
     rejected: DataFrame
-    _frame: DataFrame
-    _source: TransactionSource
-    _lines: DataFrame
-    _checks: Sequence[Check]
+    _frame: DataFrame = field(repr=False)
+    _source: TransactionSource = field(repr=False)
+    _lines: DataFrame = field(repr=False)
+    _checks: Sequence[Check] = field(repr=False)
 
     @cached_property
     def counts(self) -> RowCounts:

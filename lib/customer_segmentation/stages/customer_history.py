@@ -26,7 +26,7 @@ from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
-from customer_segmentation.stages.ingest.state import committed_batch
+from customer_segmentation.stages.ingest.batch_log import committed_batch
 from customer_segmentation.stages.run import Run
 
 _MAX_TOUCHED_SHARE = 0.3

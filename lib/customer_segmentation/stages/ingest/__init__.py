@@ -1,6 +1,6 @@
 """Sources to canonical tables.
 
-    snapshot   the state of each source: files, a version, a watermark       planning.take_snapshots
+    snapshot   the state of each source: files, a version, a watermark         planning.take_snapshots
        │
     plan       all of it (and why), or what changed since the newest           planning.plan_batch
        │       committed batch; nothing where nothing did
@@ -10,7 +10,7 @@
        │       customer; with the lines of the order that were read before
     verify     lines in = accepted + rejected + filtered out                   verification
        │
-    commit     planned, staged, the two tables, committed                      state.BatchLog
+    commit     planned, staged, the two tables, committed                      commit, batch_log
        │
     follow     returns, customers, engagement                                  returns, entities
 
@@ -19,10 +19,10 @@ is rolled forward from what was staged, or all is reloaded where all was being r
 """
 
 from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.stages.ingest.batch_log import Batch, committed_batch
 from customer_segmentation.stages.ingest.entities import load_entities
 from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
-from customer_segmentation.stages.ingest.state import Batch, committed_batch
 from customer_segmentation.stages.ingest.validation import SourceLines, analysed, column_changes
 from customer_segmentation.stages.run import Run
 

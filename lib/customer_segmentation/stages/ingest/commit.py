@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch, BatchLog
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog
 from customer_segmentation.stages.ingest.verification import require_rows, table_versions
 from customer_segmentation.stages.run import Run
 

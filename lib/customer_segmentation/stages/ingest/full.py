@@ -13,10 +13,10 @@ from customer_segmentation.ingest import orders
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.ingest.batch_log import Batch, BatchLog
 from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected, require_some_accepted
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import Batch, BatchLog
 from customer_segmentation.stages.ingest.validation import PersistedLines, SourceLines
 from customer_segmentation.stages.ingest.verification import require_counts
 from customer_segmentation.stages.run import Run

@@ -21,10 +21,10 @@ from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
+from customer_segmentation.stages.ingest.batch_log import COMMITTED, Batch, BatchLog
 from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, Batch, BatchLog
 from customer_segmentation.stages.ingest.validation import SourceLines, check_suite, column_types
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
@@ -38,7 +38,7 @@ _MIN_LINES = 1_000
 """A batch may have as many lines rejected as if it had this number, so that a few bad lines don't stop a schedule."""
 
 
-def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+def load_changes(run: Run, log: BatchLog, plan: Plan, last_batch: Batch) -> Batch | None:
     """Validate, resolve, verify and commit what changed since a batch; None where nothing did after all.
 
     Raises:
@@ -46,10 +46,10 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
         DataRefusedError: too many of the new lines are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
-    changes = _read_changes(run, plan, state)
+    changes = _read_changes(run, plan, last_batch)
     if changes.are_empty:
-        return _reached(log, plan, state)
-    result = _resolved(run, plan, state, changes)
+        return _reached(log, plan, last_batch)
+    result = _resolved(run, plan, last_batch, changes)
     _require_few_rejected(run, changes, result)
     batch = replace(
         plan.batch,
@@ -110,11 +110,11 @@ class _Changes:
     source_columns: list[dict[str, str]]
 
 
-def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
+def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
     """Validate what changed in the sources, and look up the lines of the orders that it concerns."""
     timezone, known_before = run.config.timezone, plan.batch.known_before
     inserted, deleted, overlapping = (
-        _validated(run, plan, state, [getattr(change, part) if change else None for change in plan.changes])
+        _validated(run, plan, last_batch, [getattr(change, part) if change else None for change in plan.changes])
         for part in ("inserted", "deleted", "overlapping")
     )
     new_lines, old_lines = inserted.lines, deleted.lines
@@ -135,7 +135,7 @@ def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
         new_lines = checkpointed(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
     filtered_before = sum(
         offsets.get(FILTERED_LATE, 0)
-        for offsets, change in zip(state.offsets, plan.changes, strict=True)
+        for offsets, change in zip(last_batch.offsets, plan.changes, strict=True)
         if change and change.overlapping
     )
     filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - filtered_before
@@ -150,23 +150,23 @@ def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
         are_empty=not (any(counts) or filtered_out or become_known.head(1)),
         source_columns=[
             known | (column_types(change.inserted) if change else {})
-            for known, change in zip(state.source_columns, plan.changes, strict=True)
+            for known, change in zip(last_batch.source_columns, plan.changes, strict=True)
         ],
     )
 
 
-def _validated(run: Run, plan: Plan, state: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
+def _validated(run: Run, plan: Plan, last_batch: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
     """The rows of one part of the changes of each source, as order lines."""
     frames = [
         (source, _with_known_columns(source, frame, known))
-        for source, frame, known in zip(run.sources.transactions, parts, state.source_columns, strict=True)
+        for source, frame, known in zip(run.sources.transactions, parts, last_batch.source_columns, strict=True)
         if frame is not None
     ]
     if not frames:
         return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
     lines = SourceLines(run, frames, known_before=plan.batch.known_before)
     with ExitStack() as reading:
-        for source, offsets in zip(run.sources.transactions, state.offsets, strict=True):
+        for source, offsets in zip(run.sources.transactions, last_batch.offsets, strict=True):
             reading.enter_context(following(source, offsets))
         validated = checkpointed(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
         return _Validated(validated, lines.filtered_out(), True)
@@ -182,7 +182,7 @@ class _Result:
     counts: RowCounts
 
 
-def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
+def _resolved(run: Run, plan: Plan, last_batch: Batch, changes: _Changes) -> _Result:
     """Resolve the orders with their new lines, and count all lines.
 
     Raises:
@@ -198,12 +198,12 @@ def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
         raise FullReloadRequired("lines that are no longer there were not in the tables either")
     rejected = current.rejected - previous.rejected
     counts = RowCounts(
-        lines=state.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
-        accepted=state.counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
-        rejected=state.counts.rejected + rejected,
-        filtered_out=state.counts.filtered_out + changes.filtered_out,
-        by_reason=_updated(state.counts.by_reason, previous.by_reason, current.by_reason),
-        by_warning=_updated(state.counts.by_warning, previous.by_warning, current.by_warning),
+        lines=last_batch.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
+        accepted=last_batch.counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
+        rejected=last_batch.counts.rejected + rejected,
+        filtered_out=last_batch.counts.filtered_out + changes.filtered_out,
+        by_reason=_updated(last_batch.counts.by_reason, previous.by_reason, current.by_reason),
+        by_warning=_updated(last_batch.counts.by_warning, previous.by_warning, current.by_warning),
     )
     require_counts(counts)
     return _Result(changes.existing, after, current, counts)
@@ -283,17 +283,17 @@ def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
     require_few_rejected(count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
 
 
-def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+def _reached(log: BatchLog, plan: Plan, last_batch: Batch) -> Batch | None:
     """Keep how far the sources were read where they have moved on without a line that changed."""
-    if plan.batch.offsets == state.offsets:
+    if plan.batch.offsets == last_batch.offsets:
         return None
     log.record(
         replace(
             plan.batch,
             status=COMMITTED,
-            counts=state.counts,
-            source_columns=state.source_columns,
-            table_versions=state.table_versions,
+            counts=last_batch.counts,
+            source_columns=last_batch.source_columns,
+            table_versions=last_batch.table_versions,
         )
     )
     return None

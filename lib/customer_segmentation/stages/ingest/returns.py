@@ -9,7 +9,7 @@ from customer_segmentation.ingest.returns import matched_returns, of_pairs, touc
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
-from customer_segmentation.stages.ingest.state import Batch
+from customer_segmentation.stages.ingest.batch_log import Batch
 from customer_segmentation.stages.run import Run
 
 

@@ -1,4 +1,4 @@
-"""The state of ingest: the steps of its batches, as rows of `ingest_batches`; the newest committed one counts."""
+"""The log of batches: their steps as rows of `ingest_batches`; the newest committed one says what the tables hold."""
 
 import json
 from collections.abc import Mapping, Sequence
