@@ -1,6 +1,6 @@
 """The registered models of one set of settings, in `model_runs` and `model_core_points`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
@@ -22,11 +22,11 @@ class ModelRegistry:
     Args:
         warehouse: has the tables.
         settings: digest of the settings that make a model; another one calls for another training.
-        as_of: models that were trained later do not count.
+        as_of: gives the date up to which models count by when they were trained; asked for where there are models.
         max_age: a model of this age and older calls for a training.
     """
 
-    def __init__(self, warehouse: Warehouse, settings: str, *, as_of: date, max_age: timedelta) -> None:
+    def __init__(self, warehouse: Warehouse, settings: str, *, as_of: Callable[[], date], max_age: timedelta) -> None:
         self._warehouse = warehouse
         self.settings = settings
         self._as_of = as_of
@@ -40,7 +40,7 @@ class ModelRegistry:
         row = (
             self._warehouse.read(t.MODEL_RUNS)
             .where(F.col("configuration") == self.settings)
-            .where(F.col("trained_as_of") <= F.lit(self._as_of))
+            .where(F.col("trained_as_of") <= F.lit(self._as_of()))
             .orderBy(F.desc("trained_as_of"))
             .select("model")
             .first()
@@ -51,7 +51,7 @@ class ModelRegistry:
     def reusable(self) -> SegmentationModel | None:
         """The newest model, unless it calls for a training by its age."""
         model = self.newest
-        return model if model is not None and self._as_of - model.trained_as_of < self._max_age else None
+        return model if model is not None and self._as_of() - model.trained_as_of < self._max_age else None
 
     def register(self, model: SegmentationModel, row: Mapping[str, Any]) -> None:
         """Write a model, what it needs first.

@@ -82,7 +82,7 @@ class Run:
         """The registered models of the run's settings, up to its as-of date."""
         max_age = timedelta(days=self.config.clustering.retrain_after_days)
         settings = self._digest(_SETTINGS_OF_A_MODEL)
-        return ModelRegistry(self.warehouse, settings, as_of=self.as_of, max_age=max_age)
+        return ModelRegistry(self.warehouse, settings, as_of=lambda: self.as_of, max_age=max_age)
 
     @cached_property
     def previous_run_id(self) -> str | None:
