@@ -17,7 +17,7 @@ from customer_segmentation.clustering.coreset import coreset
 from customer_segmentation.clustering.fitting import refitted
 from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
 from customer_segmentation.config.schema import Clustering, Spark
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.spark.session import get_session
 
 DIMENSIONS = 8
@@ -49,7 +49,7 @@ def measure(*, lines: int, runs: int, ks: range = KS) -> list[Comparison]:
         names = [f"x{j}" for j in range(DIMENSIONS)]
         preparation = Preparation(tuple(PreparedFeature(name, False, 0.0, 1.0, 1.0) for name in names), {})
         points = preparation.transform(frame).select("customer_id", *map(prepared_name, names))
-        with held(points) as kept:
+        with persisted(points) as kept:
             kept.count()
             inputs = [prepared_name(name) for name in names]
             settings = Clustering(k_min=ks[0], k_max=ks[-1])
@@ -95,7 +95,7 @@ def _loop(points: DataFrame, inputs: list[str], ks: range) -> Loop:
     """MLlib as its guide shows it: default iterations and tolerance, on held vectors."""
     assembled = VectorAssembler(inputCols=inputs, outputCol="features").transform(points).select("features")
     loop = Loop({}, {})
-    with held(assembled) as vectors:
+    with persisted(assembled) as vectors:
         vectors.count()
         MLlibKMeans(k=2, seed=SEED, maxIter=1).fit(vectors)
         for k in ks:

@@ -21,8 +21,8 @@ from customer_segmentation.progress import Progress
 from customer_segmentation.spark.session import get_session
 from customer_segmentation.stages import Run
 from customer_segmentation.stages.builds import record_build
-from customer_segmentation.stages.history import bring_up_to_date
-from customer_segmentation.stages.ingest.state import Batch, read_log
+from customer_segmentation.stages.customer_history import bring_up_to_date
+from customer_segmentation.stages.ingest.batch_log import Batch, read_log
 
 FIRST = date(2022, 1, 1)
 DAYS = 730

@@ -26,6 +26,21 @@ class Sheet:
         return path
 
 
+COLUMNS = {
+    "customer_id": "who",
+    "order_id": "no",
+    "ordered_at": "at",
+    "product_id": "product",
+    "quantity": "pieces",
+    "unit_price": "price",
+}
+# Order lines with a key and a time of change.
+MAPPING = COLUMNS | {"line_number": "position", "changed_at": "changed"}
+SHEET = Sheet(
+    who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", position="", changed=""
+)
+
+
 def seeded(seed: int | None = None) -> random.Random:
     """A source of chance, its seed on the standard output; by default another one each time."""
     seed = random.randrange(2**32) if seed is None else seed

@@ -16,19 +16,11 @@ from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import RowCounts, column_changes, committed_batch
-from tests.csv_lines import Line, Sheet, seeded
+from tests.csv_lines import COLUMNS, Line, Sheet, seeded
 from tests.generated import quiet
 from tests.warehouse import contents, read
 
-MAPPING = {
-    "customer_id": "who",
-    "order_id": "no",
-    "ordered_at": "at",
-    "product_id": "product",
-    "quantity": "pieces",
-    "unit_price": "price",
-    "currency": "money",
-}
+MAPPING = COLUMNS | {"currency": "money"}
 SHEET = Sheet(who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", money="EUR")
 line, written = SHEET.line, SHEET.written
 
@@ -84,7 +76,7 @@ def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path,
     counts = ingested(run)
 
     root = tmp_path / "tables"
-    accepted, refused = read(root, "transactions"), read(root, "rejected_transactions")
+    accepted, rejected = read(root, "transactions"), read(root, "rejected_transactions")
     assert (counts.lines, counts.accepted, counts.rejected, counts.filtered_out) == (11, 4, 6, 1)
     assert counts.by_reason == {
         "duplicate": 1,
@@ -93,7 +85,7 @@ def test_each_reason_refuses_warns_or_is_off_and_the_bins_add_up(tmp_path: Path,
         "date_in_future": 1,
         "missing_customer": 1,
     }
-    told = {json.loads(row)["no"]: list(reasons) for row, reasons in zip(refused.row, refused.reasons, strict=True)}
+    told = {json.loads(row)["no"]: list(reasons) for row, reasons in zip(rejected.row, rejected.reasons, strict=True)}
     assert told == {
         "O1": ["duplicate"],
         "O2": ["order_changes_customer"],
@@ -138,7 +130,7 @@ def test_a_line_not_known_yet_is_taken_once_it_is(tmp_path: Path, run_of: Callab
     assert (later.accepted, later.rejected) == (2, 0)
 
 
-def test_too_many_refused_lines_stop_the_run_with_reasons_and_examples(
+def test_too_many_rejected_lines_stop_the_run_with_reasons_and_examples(
     tmp_path: Path, run_of: Callable[..., Run]
 ) -> None:
     lines = [line(), *(line(no=f"O{i}", pieces="some dozen") for i in range(5)), line(no="O9", who="")]
@@ -154,7 +146,7 @@ def test_too_many_refused_lines_stop_the_run_with_reasons_and_examples(
     assert "C1" not in told
     assert "some dozen" not in told, "no source row is in a log"
     with pytest.raises(ConfigurationError, match="no table"):
-        run.transactions()
+        run.inputs.transactions()
 
 
 # --- random lines ---
@@ -213,14 +205,14 @@ def test_no_line_is_lost_and_none_crashes_whatever_it_holds(tmp_path: Path, run_
     counts = ingested(run)
 
     root = tmp_path / "tables"
-    accepted, refused = read(root, "transactions"), read(root, "rejected_transactions")
+    accepted, rejected = read(root, "transactions"), read(root, "rejected_transactions")
     assert counts.lines == len(lines) == len(list(csv.reader(text))) - 1
-    assert len(accepted) + len(refused) == len(lines)
-    assert all(len(reasons) for reasons in refused.reasons)
+    assert len(accepted) + len(rejected) == len(lines)
+    assert all(len(reasons) for reasons in rejected.reasons)
     assert 0 < len(accepted) < len(lines)
     assert accepted.amount.notna().all()
     assert accepted.ordered_at.notna().all()
-    kept = [json.loads(row) for row in refused.row]
+    kept = [json.loads(row) for row in rejected.row]
     assert any(row["product"] == HOSTILE[12] for row in kept) or HOSTILE[12] in set(accepted.product_id)
 
 
@@ -253,7 +245,7 @@ def test_what_changed_in_the_columns_of_a_source_is_told() -> None:
     assert column_changes([], then) == column_changes(then, then) == []
 
 
-def test_files_with_other_columns_than_the_first_are_refused_by_name(
+def test_files_with_other_columns_than_the_first_are_rejected_by_name(
     tmp_path: Path, run_of: Callable[..., Run]
 ) -> None:
     written(tmp_path / "in" / "a.csv", [line()])

@@ -18,20 +18,21 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.features.attributes import with_attributes, with_has_attributes
-from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest import rejections
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import (
     RESERVED,
     attributes,
     describe_renamed,
-    judged_customers,
     mapped_customers,
     renamed_attributes,
+    validated_customers,
 )
-from customer_segmentation.ingest.engagement import judged_events
+from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.assign import assign_segments
-from customer_segmentation.stages.features import build_features
+from customer_segmentation.stages.features import build_features, clustered_features
 from customer_segmentation.stages.train import train_segments
 from tests.csv_lines import Sheet
 from tests.generated import quiet
@@ -53,27 +54,27 @@ def test_an_attribute_may_have_any_name_and_is_renamed_only_where_ours_has_it(
     names = [*OURS, *(name.upper() for name in NOT_OURS), "Segment-Name"]
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], **{name: [name] for name in names}}))
 
-    judged = judged_customers(spark, [source])
-    rows = refusals.kept(judged)
+    validated = validated_customers(spark, [source])
+    rows = rejections.accepted(validated)
 
     renamed = {name: f"source_{name}" for name in OURS} | {"Segment-Name": "source_Segment_Name"}
     assert rows.first().asDict() == {"customer_id": "C1"} | {renamed.get(name, name): name for name in names}
     assert renamed_attributes(rows) == {name: source_name for source_name, name in renamed.items()}
     assert "'frequency' is source_frequency" in describe_renamed(rows)
-    assert not RESERVED & {name.lower() for name in attributes(judged)}
+    assert not RESERVED & {name.lower() for name in attributes(validated)}
 
 
 @pytest.mark.parametrize("name", ["Run_ID", "FREQUENCY", "Customer_Id"])
 def test_upper_and_lower_case_make_no_other_name(spark: SparkSession, tmp_path: Path, name: str) -> None:
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], name: ["x"]}))
 
-    assert refusals.kept(judged_customers(spark, [source])).columns == ["customer_id", f"source_{name}"]
+    assert rejections.accepted(validated_customers(spark, [source])).columns == ["customer_id", f"source_{name}"]
 
 
 def test_a_mapped_attribute_named_like_a_column_of_ours_is_renamed(spark: SparkSession, tmp_path: Path) -> None:
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], "f": [7]}), frequency="f", id="f + 1", row="f + 2")
 
-    assert refusals.kept(judged_customers(spark, [source])).collect() == [("C1", 7, 8, 9)]
+    assert rejections.accepted(validated_customers(spark, [source])).collect() == [("C1", 7, 8, 9)]
     assert attributes(mapped_customers(spark, [source])) == ["source_frequency", "id", "row"]
 
 
@@ -81,7 +82,7 @@ def test_names_that_become_equal_are_told_apart_by_numbers(spark: SparkSession, 
     names = ["First Name", "first-name", "first_name", "First.Name", "%", "first_name_2", "Größe"]
     source = parquet_source(tmp_path, pd.DataFrame({"who": ["C1"], **{name: [name] for name in names}}))
 
-    (row,) = refusals.kept(judged_customers(spark, [source])).collect()
+    (row,) = rejections.accepted(validated_customers(spark, [source])).collect()
 
     assert row.asDict() == {
         "customer_id": "C1",
@@ -111,12 +112,12 @@ def test_a_source_with_a_column_source_file_is_read_with_it_and_where_it_came_fr
     path.write_text("who,Source_File,source\nC1,a,x\n,b,y\n")
     source = CustomerSource(format="csv", path=str(path), where="source_file <> 'c'", columns={"customer_id": "who"})
 
-    judged = judged_customers(spark, [source])
+    validated = validated_customers(spark, [source])
 
-    assert refusals.kept(judged).collect() == [("C1", "a", "x")]
-    (refused,) = refusals.refused(judged, batch_id="b").collect()
-    assert json.loads(refused[c.ROW]) == {"who": None, "Source_File": "b", "source": "y"}
-    assert refused[c.SOURCE_FILE].endswith("customers.csv")
+    assert rejections.accepted(validated).collect() == [("C1", "a", "x")]
+    (rejected,) = rejections.rejected(validated, batch_id="b").collect()
+    assert json.loads(rejected[c.ROW]) == {"who": None, "Source_File": "b", "source": "y"}
+    assert rejected[c.SOURCE_FILE].endswith("customers.csv")
 
 
 def test_attributes_of_any_type_are_kept_in_a_type_that_a_table_has(
@@ -134,7 +135,7 @@ def test_attributes_of_any_type_are_kept_in_a_type_that_a_table_has(
     source = CustomerSource(path=str(tmp_path / "p"), columns={"customer_id": "who"})
     void = CustomerSource(path=str(tmp_path / "p"), columns={"customer_id": "who", "nothing": "null"})
 
-    rows = refusals.kept(judged_customers(spark, [source]))
+    rows = rejections.accepted(validated_customers(spark, [source]))
     rows.write.format("delta").save(str(tmp_path / "d"))
 
     (kept,) = spark.read.format("delta").load(str(tmp_path / "d")).collect()
@@ -160,7 +161,9 @@ def test_sources_that_disagree_on_an_attribute_are_put_together(spark: SparkSess
         table.to_parquet(tmp_path / name / "customers.parquet", index=False)
     sources = [CustomerSource(path=str(tmp_path / name), columns={"customer_id": "who"}) for name in "ab"]
 
-    rows = {row[c.CUSTOMER_ID]: row.asDict() for row in refusals.kept(judged_customers(spark, sources)).collect()}
+    rows = {
+        row[c.CUSTOMER_ID]: row.asDict() for row in rejections.accepted(validated_customers(spark, sources)).collect()
+    }
 
     assert rows == {
         "C1": {"customer_id": "C1", "Age": "41", "score": 1.0, "Since": True, "City": None},
@@ -168,20 +171,20 @@ def test_sources_that_disagree_on_an_attribute_are_put_together(spark: SparkSess
     }
 
 
-def test_a_copy_of_a_customer_and_a_second_row_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_copy_of_a_customer_and_a_second_row_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
     table = pd.DataFrame({"who": ["C1", "C1", "C1", None, None], "age": [41, 41, 40, 1, 1]})
 
-    judged = judged_customers(spark, [parquet_source(tmp_path, table)])
+    validated = validated_customers(spark, [parquet_source(tmp_path, table)])
 
-    assert refusals.kept(judged).collect() == [("C1", 41)]
-    assert refusals.account(judged).by_reason == {"missing_customer": 2, "another_row": 2}
+    assert rejections.accepted(validated).collect() == [("C1", 41)]
+    assert rejections.count_rows(validated).by_reason == {"missing_customer": 2, "another_row": 2}
 
 
 EVENTS = "who,at,kind,by,campaign,note\n"
 EVENT_COLUMNS = {"customer_id": "who", "occurred_at": "at", "event_type": "kind", "channel": "by"}
 
 
-def test_an_event_that_is_delivered_twice_is_one_event_and_its_copies_are_refused_as_they_came(
+def test_an_event_that_is_delivered_twice_is_one_event_and_its_copies_are_rejected_as_they_came(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     for day, lines in (
@@ -204,15 +207,15 @@ def test_an_event_that_is_delivered_twice_is_one_event_and_its_copies_are_refuse
         (tmp_path / f"{day}.csv").write_text(EVENTS + "\n".join(lines) + "\n")
     source = EngagementSource(format="csv", path=str(tmp_path), columns={**EVENT_COLUMNS, "campaign_id": "campaign"})
 
-    judged = judged_events(spark, [source])
+    validated = validated_events(spark, [source])
 
-    assert refusals.kept(judged).count() == 6
-    assert refusals.kept(judged).distinct().count() == 6
-    assert refusals.account(judged) == refusals.RowAccount(6, 5, {"missing_customer": 2, "duplicate": 3})
-    refused = refusals.refused(judged, batch_id="b").where("array_contains(reasons, 'duplicate')").collect()
-    notes = {json.loads(row[c.ROW])["note"] for row in refused}
+    assert rejections.accepted(validated).count() == 6
+    assert rejections.accepted(validated).distinct().count() == 6
+    assert rejections.count_rows(validated) == RowCounts(11, 6, 5, by_reason={"missing_customer": 2, "duplicate": 3})
+    rejected = rejections.rejected(validated, batch_id="b").where("array_contains(reasons, 'duplicate')").collect()
+    notes = {json.loads(row[c.ROW])["note"] for row in rejected}
     assert notes == {"again", "written otherwise", "no channel again"}
-    assert refusals.refused(judged_events(spark, [source]), batch_id="b").count() == 5
+    assert rejections.rejected(validated_events(spark, [source]), batch_id="b").count() == 5
 
 
 def test_whether_a_customer_has_attributes_is_told_and_those_asked_for_are_texts(
@@ -355,8 +358,8 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     ingest_sources(later)
     build_features(later)
 
-    assert later.features().columns == [*t.CUSTOMER_FEATURES.column_names, "age"]
-    assert later.features().where("age = 'young'").count() == 1
+    assert clustered_features(later).columns == [*t.CUSTOMER_FEATURES.column_names, "age"]
+    assert clustered_features(later).where("age = 'young'").count() == 1
 
 
 @pytest.mark.slow
@@ -381,7 +384,7 @@ def test_attributes_that_are_not_there_are_told_with_those_that_may_be_meant(
             }
         )
         with pytest.raises(ConfigurationError) as error:
-            quiet(spark, config).features()
+            clustered_features(quiet(spark, config))
         assert f"{asked} is not among the customers' attributes; {hint}" in str(error.value)
 
 

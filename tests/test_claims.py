@@ -42,7 +42,7 @@ def holder(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
     return start
 
 
-def test_a_claimed_folder_is_refused_with_who_holds_it_until_the_holder_ends(
+def test_a_claimed_folder_is_rejected_with_who_holds_it_until_the_holder_ends(
     tmp_path: Path, holder: Callable[[], subprocess.Popen[str]]
 ) -> None:
     process = holder()

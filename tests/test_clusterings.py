@@ -29,7 +29,7 @@ def segmented(spark: SparkSession, generated: Path, root: str, settings: list[st
     config = configured(generated, root, *settings)
     trained = quiet(spark, config)
     build_features(trained)
-    train_segments(trained, anew=True)
+    train_segments(trained, retrain=True)
     assigned = quiet(spark, config)
     assign_segments(assigned)
     write_report(assigned, Console(file=io.StringIO()))
@@ -131,7 +131,7 @@ def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSessio
     before = {name: contents(dense, name) for name in [*WRITTEN, "model_core_points"]}
     run = quiet(spark, configured(dense.parent, dense.name, *DENSE))
 
-    train_segments(run, anew=True)
+    train_segments(run, retrain=True)
     assign_segments(run)
 
     for name, rows in before.items():
@@ -144,7 +144,7 @@ def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: S
     run.run_id = published(dense).run_id.iloc[0]  # whose features are there
 
     with pytest.raises(DataRefusedError, match=r"are noise: .* raise clustering\.eps or lower clustering\.min_samples"):
-        train_segments(run, anew=True)
+        train_segments(run, retrain=True)
 
     assert contents(dense, "model_runs") == before
 
@@ -156,4 +156,4 @@ def test_a_registered_model_without_its_core_points_is_told(spark: SparkSession,
     with pytest.raises(
         ConfigurationError, match=r"no table .*model_core_points yet; run `customer-segmentation train`"
     ):
-        run.newest_model  # noqa: B018
+        run.models.newest  # noqa: B018

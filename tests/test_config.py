@@ -36,7 +36,7 @@ def shop(columns: dict[str, Any] | None = None, **relation: Any) -> str:
     return yaml.safe_dump({"sources": {"transactions": found}})
 
 
-def refusal(*files: Path, **layers: Any) -> str:
+def error_of(*files: Path, **layers: Any) -> str:
     """The text of the error that the layers end in, checked for what every such text has to be."""
     with pytest.raises(ConfigurationError) as caught:
         load_config(files, **layers)
@@ -137,7 +137,7 @@ def test_the_ten_lines_that_base_yml_shows_are_enough_for_data_of_ones_own(my: P
     assert sources.transactions[0].columns.unit_price == "UnitPrice"
 
 
-# What is refused: a problem, the configuration, and what the message has to hold besides the file
+# What is rejected: a problem, the configuration, and what the message has to hold besides the file
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -370,10 +370,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("text", "fragments"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_file_is_refused_with_where_what_and_a_hint(my: Path, text: str, fragments: list[str]) -> None:
+def test_a_broken_file_is_rejected_with_where_what_and_a_hint(my: Path, text: str, fragments: list[str]) -> None:
     my.write_text(text, encoding="utf-8")
     started = time.process_time()
-    message = refusal(my)
+    message = error_of(my)
     assert time.process_time() - started < 1
     assert [fragment for fragment in fragments if fragment not in message] == []
     assert str(my) in message
@@ -400,36 +400,36 @@ SETTINGS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize(("setting", "fragment"), SETTINGS.values(), ids=SETTINGS.keys())
-def test_a_broken_setting_is_refused_with_its_key_and_a_hint(setting: str, fragment: str) -> None:
-    assert fragment in refusal(settings=[setting])
+def test_a_broken_setting_is_rejected_with_its_key_and_a_hint(setting: str, fragment: str) -> None:
+    assert fragment in error_of(settings=[setting])
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2024-02-30", "20240101", "2024-1-1", "2024-01-01T00:00", "٢٠٢٤-٠١-٠١"]
 )
-def test_an_as_of_that_is_no_date_is_refused(text: str) -> None:
-    assert f"as_of: must be a date written YYYY-MM-DD; found {text!r} (--as-of)" in refusal(as_of=text)
+def test_an_as_of_that_is_no_date_is_rejected(text: str) -> None:
+    assert f"as_of: must be a date written YYYY-MM-DD; found {text!r} (--as-of)" in error_of(as_of=text)
 
 
-def test_a_missing_file_is_refused_with_the_one_that_was_likely_meant(tmp_path: Path) -> None:
+def test_a_missing_file_is_rejected_with_the_one_that_was_likely_meant(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").touch()
-    assert f"does not exist; did you mean {tmp_path / 'shop.yml'}?" in refusal(tmp_path / "shpo.yml")
-    assert f"does not exist; {tmp_path} has shop.yml" in refusal(tmp_path / "other")
-    assert "does not exist; nor does its folder" in refusal(tmp_path / "nowhere" / "shop.yml")
+    assert f"does not exist; did you mean {tmp_path / 'shop.yml'}?" in error_of(tmp_path / "shpo.yml")
+    assert f"does not exist; {tmp_path} has shop.yml" in error_of(tmp_path / "other")
+    assert "does not exist; nor does its folder" in error_of(tmp_path / "nowhere" / "shop.yml")
 
 
-def test_what_is_no_readable_text_file_is_refused(tmp_path: Path, my: Path) -> None:
+def test_what_is_no_readable_text_file_is_rejected(tmp_path: Path, my: Path) -> None:
     my.write_bytes("title: Müller".encode("latin-1"))
-    assert f"{my} is not UTF-8 text (byte 8); save it as UTF-8" in refusal(my)
-    assert f"{tmp_path} is a directory; name a YAML file in it" in refusal(tmp_path)
-    assert "can't be read" in refusal(tmp_path / "a\0b")
-    assert "can't be read: Not a directory" in refusal(my / "x.yml")
-    assert "is above 200,000 bytes" in refusal(Path("/dev/zero"))
+    assert f"{my} is not UTF-8 text (byte 8); save it as UTF-8" in error_of(my)
+    assert f"{tmp_path} is a directory; name a YAML file in it" in error_of(tmp_path)
+    assert "can't be read" in error_of(tmp_path / "a\0b")
+    assert "can't be read: Not a directory" in error_of(my / "x.yml")
+    assert "is above 200,000 bytes" in error_of(Path("/dev/zero"))
 
 
 def test_all_problems_are_told_at_once_and_each_once(my: Path) -> None:
     my.write_text("seed: x\nclustering: {k: 1, k_max: 0}\nnew: 1")
-    assert refusal(my).splitlines() == [
+    assert error_of(my).splitlines() == [
         "the configuration has 4 problems:",
         f"  - seed: must be a whole number from 0 to 2,147,483,647; found 'x' ({my})",
         f"  - clustering.k: must be auto or a whole number from 2 to 100; found 1 ({my})",
@@ -440,7 +440,7 @@ def test_all_problems_are_told_at_once_and_each_once(my: Path) -> None:
 
 def test_a_flood_of_problems_is_cut(my: Path) -> None:
     my.write_text("\n".join(f"unknown_{i}: {i}" for i in range(500)))
-    assert refusal(my).splitlines()[-1] == "  - and 480 more"
+    assert error_of(my).splitlines()[-1] == "  - and 480 more"
 
 
 @pytest.mark.parametrize(
@@ -464,14 +464,14 @@ def test_a_flood_of_problems_is_cut(my: Path) -> None:
 )
 def test_a_secret_is_never_shown(my: Path, text: str) -> None:
     my.write_text(text)
-    assert "hunter2" not in refusal(my)
+    assert "hunter2" not in error_of(my)
     for value in ("*hunter2", "'hunter2", "{hunter2: [", "!hunter2 x"):
-        assert "hunter2" not in refusal(settings=[f"sources.transactions.options.password={value}"])
+        assert "hunter2" not in error_of(settings=[f"sources.transactions.options.password={value}"])
 
 
 def test_a_secret_that_is_shown_as_stars_is_still_told_of(my: Path) -> None:
     my.write_text(shop(options={"password": float("nan")}))
-    assert "sources.transactions.options.password: must be text, a number, true or false; found *** (" in refusal(my)
+    assert "sources.transactions.options.password: must be text, a number, true or false; found *** (" in error_of(my)
 
 
 def test_a_secret_stays_out_of_the_text_of_a_configuration(my: Path) -> None:
@@ -532,7 +532,7 @@ def test_an_expression_over_the_row_is_accepted_as_it_is(my: Path, expression: s
     assert sources.transactions[0].columns.amount == expression
 
 
-REFUSED = {
+REJECTED = {
     "": "is empty; name a column",
     "price *": "is not one Spark SQL expression (near *)",
     "Customer ID": "(near ID); a column name with spaces or signs needs backticks, and the whole quotes: '`",
@@ -560,29 +560,29 @@ REFUSED = {
     "sum(price)": "holds an aggregate over other rows",
     "count(*)": "holds ",
     "max(price) filter (where a > 1)": "holds an aggregate over other rows",
-    "try_sum(price)": "the function try_sum is refused",
-    "some(a)": "the function some is refused",
+    "try_sum(price)": "the function try_sum is rejected",
+    "some(a)": "the function some is rejected",
     "row_number() over (order by price)": "holds a window over other rows",
     "explode(items)": "holds a function that makes several rows",
-    "inline_outer(items)": "the function inline_outer is refused",
+    "inline_outer(items)": "the function inline_outer is rejected",
     "orders.*": "holds *",
     "struct(*)": "holds *",
-    "java_method('java.lang.System', 'exit', 1)": "the function java_method is refused",
-    "lower(reflect('java.lang.System', 'getenv', 'HOME'))": "the function reflect is refused",
-    "`my\r\nown`(a)": "the function `my own` is refused",
+    "java_method('java.lang.System', 'exit', 1)": "the function java_method is rejected",
+    "lower(reflect('java.lang.System', 'getenv', 'HOME'))": "the function reflect is rejected",
+    "`my\r\nown`(a)": "the function `my own` is rejected",
     "a `x\ny`": "is not one Spark SQL expression (near `x y`)",
-    "`reflect`('a', 'b')": "the function `reflect` is refused",
-    "Try_Reflect ('a', 'b')": "the function Try_Reflect is refused",
-    "r'\\' || reflect('a', 'b') || ''": "the function reflect is refused",
-    "from_protobuf(a, 'b', '/etc/passwd')": "the function from_protobuf is refused",
-    "ai_query('model', name)": "the function ai_query is refused",
-    "my_own(a)": "the function my_own is refused; use Spark's own functions of a single row",
-    "coalesc(a, b)": "the function coalesc is refused; did you mean coalesce?",
-    "system.builtin.lower(a)": "the function lower is refused",
+    "`reflect`('a', 'b')": "the function `reflect` is rejected",
+    "Try_Reflect ('a', 'b')": "the function Try_Reflect is rejected",
+    "r'\\' || reflect('a', 'b') || ''": "the function reflect is rejected",
+    "from_protobuf(a, 'b', '/etc/passwd')": "the function from_protobuf is rejected",
+    "ai_query('model', name)": "the function ai_query is rejected",
+    "my_own(a)": "the function my_own is rejected; use Spark's own functions of a single row",
+    "coalesc(a, b)": "the function coalesc is rejected; did you mean coalesce?",
+    "system.builtin.lower(a)": "the function lower is rejected",
     "identifier('sum')(a)": "is not one Spark SQL expression",
-    "rand()": "the function rand is refused",
-    "uuid()": "the function uuid is refused",
-    "now()": "the function now is refused",
+    "rand()": "the function rand is rejected",
+    "uuid()": "the function uuid is rejected",
+    "now()": "the function now is rejected",
     "CURRENT_DATE": "holds current_date",
     "datediff(current_timestamp, t)": "holds current_timestamp",
     "unix_timestamp()": "holds the clock",
@@ -600,12 +600,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("expression", "fragment"), REFUSED.items(), ids=[text[:40] for text in REFUSED])
-def test_an_expression_that_leaves_the_row_is_refused(
+@pytest.mark.parametrize(("expression", "fragment"), REJECTED.items(), ids=[text[:40] for text in REJECTED])
+def test_an_expression_that_leaves_the_row_is_rejected(
     my: Path, capfd: pytest.CaptureFixture[str], expression: str, fragment: str
 ) -> None:
     my.write_text(shop({"amount": expression}), encoding="utf-8")
-    message = refusal(my)
+    message = error_of(my)
     assert "sources.transactions.columns.amount: " in message
     assert fragment in message
     assert capfd.readouterr().err == ""
@@ -614,14 +614,14 @@ def test_an_expression_that_leaves_the_row_is_refused(
 
 @pytest.mark.parametrize("source", ["customers", "engagement"])
 def test_expressions_of_every_source_are_judged(source: str) -> None:
-    message = refusal(settings=[f"sources.{source}.columns.customer_id=sum(x)"])
+    message = error_of(settings=[f"sources.{source}.columns.customer_id=sum(x)"])
     assert (
         f"sources.{source}.columns.customer_id: may only use the row's own columns, but holds an aggregate" in message
     )
 
 
 def test_an_attribute_of_a_customer_is_judged_as_an_expression() -> None:
-    message = refusal(settings=["sources.customers.columns={customer_id: c, age: max(age)}"])
+    message = error_of(settings=["sources.customers.columns={customer_id: c, age: max(age)}"])
     assert "sources.customers.columns.age: may only use" in message
 
 
@@ -631,7 +631,7 @@ def test_a_plain_name_is_safe(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", "a-b", "a.b", "a`b", "a\n", "ä", "a" * 129, "a;b", "../a"])
-def test_any_other_name_is_refused(name: str) -> None:
+def test_any_other_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="is not a safe name"):
         check_name(name)
 
@@ -708,7 +708,7 @@ def test_a_later_file_takes_back_a_path_by_null(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
     first.write_text(shop())
     second.write_text("sources: {transactions: {table: shop.orders}}")
-    assert "null takes back an earlier file's" in refusal(first, second)
+    assert "null takes back an earlier file's" in error_of(first, second)
     second.write_text("sources: {transactions: {table: shop.orders, path: null}}")
     sources = load_config([first, second]).sources
     assert sources is not None
@@ -719,7 +719,7 @@ def test_a_message_names_the_layer_that_the_value_came_from(tmp_path: Path) -> N
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
     first.write_text("seed: x\nclustering: {k_min: 8}\nreport: {title: [1]}\n")
     second.write_text("clustering: {k_max: 4}\nreport: {title: 1}\ntables: {rot: x}")
-    message = refusal(first, second, settings=["checks.max_quantity=-1"])
+    message = error_of(first, second, settings=["checks.max_quantity=-1"])
     told = {line.split(": ")[0].removeprefix("  - "): line.rpartition(" (")[2] for line in message.splitlines()[1:]}
     assert told == {
         "seed": f"{first})",
@@ -734,14 +734,14 @@ def test_what_is_missing_is_told_with_the_layers_around_it(tmp_path: Path) -> No
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
     first.write_text("seed: 1")
     second.write_text(shop({"order_id": None}))
-    assert refusal(first, second).endswith(f"({second})")
+    assert error_of(first, second).endswith(f"({second})")
 
 
 def test_a_value_replaced_by_a_later_layer_is_not_told_of(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
     first.write_text("sources: {transactions: [1, 2]}\nclustering: {k: {a: {b: 1}}}")
     second.write_text("sources: null\nclustering: {k: 1}")
-    message = refusal(first, second)
+    message = error_of(first, second)
     assert str(first) not in message
     assert len(message.splitlines()) == 2
 
@@ -797,7 +797,7 @@ def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel
     assert set(source.model_fields) == {*Source.model_fields, *own}
 
 
-def test_a_broken_file_is_refused_in_well_under_a_second_and_without_spark(my: Path) -> None:
+def test_a_broken_file_is_rejected_in_well_under_a_second_and_without_spark(my: Path) -> None:
     my.write_text("clustering: {k: 1}\n" + shop({"amount": "sum(x)"}))
     program = f"""
 import json, sys, time
@@ -848,7 +848,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("any")
 
 
-def is_config_or_refused(files: list[Path], chosen: list[str] | None = None) -> None:
+def is_config_or_rejected(files: list[Path], chosen: list[str] | None = None) -> None:
     try:
         assert isinstance(load_config(files, chosen or []), Config)
     except ConfigurationError as error:
@@ -858,18 +858,18 @@ def is_config_or_refused(files: list[Path], chosen: list[str] | None = None) -> 
 
 @settings(deadline=None, max_examples=75)
 @given(layers=st.lists(st.dictionaries(st.sampled_from(KEYS), DATA, max_size=5), max_size=3))
-def test_any_data_in_layers_is_a_configuration_or_refused(folder: Path, layers: list[dict[str, Any]]) -> None:
+def test_any_data_in_layers_is_a_configuration_or_rejected(folder: Path, layers: list[dict[str, Any]]) -> None:
     files = []
     for number, layer in enumerate(layers):
         file = folder / f"{number}.yml"
         file.write_text(yaml.safe_dump(layer), encoding="utf-8")
         files.append(file)
-    is_config_or_refused(files)
+    is_config_or_rejected(files)
 
 
 @settings(deadline=None, max_examples=200)
 @given(key=st.sampled_from(sorted(schema_keys(Config))), value=DATA, listed=st.booleans())
-def test_any_data_at_any_key_is_a_configuration_or_refused(folder: Path, key: str, value: Any, listed: bool) -> None:
+def test_any_data_at_any_key_is_a_configuration_or_rejected(folder: Path, key: str, value: Any, listed: bool) -> None:
     data = yaml.safe_load(shop(joins={"path": "p", "using": ["x"]}))
     *parents, last = key.split(".")
     section = data
@@ -878,26 +878,26 @@ def test_any_data_at_any_key_is_a_configuration_or_refused(folder: Path, key: st
     section[last] = [value] if listed else value
     file = folder / "one.yml"
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
-    is_config_or_refused([file])
+    is_config_or_rejected([file])
 
 
 @settings(deadline=None)
 @given(content=st.binary(max_size=60) | st.text("ab:-[]{}&*!|>'\"%@`,#?\n\t <=0", max_size=60).map(str.encode))
-def test_any_bytes_are_a_configuration_or_refused(folder: Path, content: bytes) -> None:
+def test_any_bytes_are_a_configuration_or_rejected(folder: Path, content: bytes) -> None:
     file = folder / "bytes.yml"
     file.write_bytes(content)
-    is_config_or_refused([file])
+    is_config_or_rejected([file])
 
 
 @settings(deadline=None)
 @given(chosen=st.lists(st.builds("{}={}".format, st.sampled_from(sorted(schema_keys(Config))), st.text()) | st.text()))
-def test_any_settings_are_a_configuration_or_refused(chosen: list[str]) -> None:
-    is_config_or_refused([], chosen)
+def test_any_settings_are_a_configuration_or_rejected(chosen: list[str]) -> None:
+    is_config_or_rejected([], chosen)
 
 
 @settings(deadline=None, max_examples=500)
 @given(parts=SQL)
-def test_any_expression_is_accepted_as_it_is_or_refused(parts: list[str]) -> None:
+def test_any_expression_is_accepted_as_it_is_or_rejected(parts: list[str]) -> None:
     text = " ".join(parts)
     try:
         assert check_expression(text) == text

@@ -11,26 +11,13 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages import Run, ingest_sources
-from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.ingest import committed_batch, load_order_lines
-from tests.csv_lines import Line, Sheet, seeded
+from tests.csv_lines import MAPPING, SHEET, Line, seeded
 from tests.generated import quiet
 from tests.test_history import assert_as_if_built_anew
 from tests.warehouse import contents, read
 
-MAPPING = {
-    "customer_id": "who",
-    "order_id": "no",
-    "ordered_at": "at",
-    "product_id": "product",
-    "quantity": "pieces",
-    "unit_price": "price",
-    "line_number": "position",
-    "changed_at": "changed",
-}
-SHEET = Sheet(
-    who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", position="", changed=""
-)
 line, written = SHEET.line, SHEET.written
 AS_OF = ["2024-03-10", "2024-03-11", "2024-03-12", "2024-03-13", "2024-03-14"]
 

@@ -20,7 +20,7 @@ from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
 from customer_segmentation.stages import ingest_sources
-from customer_segmentation.stages.features import build_features
+from customer_segmentation.stages.features import build_features, clustered_features
 from tests.csv_lines import Sheet
 from tests.feature_oracle import oracle
 from tests.generated import quiet
@@ -229,7 +229,7 @@ def test_a_customer_whose_sums_can_not_be_held_is_refused_with_the_largest_amoun
     ) as it:
         build_features(refused)
 
-    assert fits.features().select("monetary").collect() == [(9_999 * Decimal(10**12),)]
+    assert clustered_features(fits).select("monetary").collect() == [(9_999 * Decimal(10**12),)]
     assert "C1" not in str(it.value)
 
 

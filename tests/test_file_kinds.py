@@ -1,4 +1,4 @@
-"""Files as people have them: read right, or refused in a sentence that names the file and what it is."""
+"""Files as people have them: read right, or rejected in a sentence that names the file and what it is."""
 
 import gzip
 import json
@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from customer_segmentation.config.schema import Checks, CustomerSource, TransactionSource
+from customer_segmentation.config.schema import CustomerSource, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import files_of, read_source, with_lookups
-from customer_segmentation.ingest.transactions import judged_lines
+from customer_segmentation.ingest.transactions import validated_lines
 
 MAPPING = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "value", "product_id": "product"}
 HEADER = "who,no,at,value,product\n"
@@ -31,7 +31,7 @@ def read(spark: SparkSession, tmp_path: Path) -> Read:
     """Order number, customer and product of the accepted lines below a folder (or of a file in it)."""
 
     def lines(name: str = "", format_: str = "csv", **more: Any) -> list[tuple]:
-        accepted = as_accepted(judged(spark, source(tmp_path / name, format_, **more)))
+        accepted = as_accepted(validated(spark, source(tmp_path / name, format_, **more)))
         return sorted(tuple(row) for row in accepted.select(c.ORDER_ID, c.CUSTOMER_ID, c.PRODUCT_ID).collect())
 
     return lines
@@ -41,8 +41,8 @@ def source(path: Path, format_: str = "csv", **more: Any) -> TransactionSource:
     return TransactionSource.model_validate({"format": format_, "path": str(path), "columns": MAPPING, **more})
 
 
-def judged(spark: SparkSession, one: TransactionSource, **more: Any) -> DataFrame:
-    return judged_lines(spark, read_source(spark, one, **more), one, transaction_checks(Checks()))
+def validated(spark: SparkSession, one: TransactionSource, **more: Any) -> DataFrame:
+    return validated_lines(spark, read_source(spark, one, **more), one, CheckSuite())
 
 
 def line(no: int, product: str = "Tea", who: str = "C1") -> str:
@@ -106,10 +106,10 @@ def test_any_encoding_is_read(read: Read, tmp_path: Path, encoding: str, product
     assert read(options={"encoding": encoding}, columns=columns) == [("1", "C1", product)]
 
 
-def test_an_encoding_that_there_is_not_is_refused(read: Read, tmp_path: Path) -> None:
+def test_an_encoding_that_there_is_not_is_rejected(read: Read, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + line(1))
 
-    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it anew in UTF-8"):
+    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it in UTF-8"):
         read(options={"encoding": "cp99999"})
 
 
@@ -210,7 +210,7 @@ def test_another_separator_is_hinted_at(spark: SparkSession, tmp_path: Path) -> 
     (tmp_path / "a.csv").write_text((HEADER + line(1)).replace(",", ";"))
 
     with pytest.raises(DataRefusedError, match=r"no column who; the separator may be another one, see options\.sep"):
-        judged(spark, source(tmp_path))
+        validated(spark, source(tmp_path))
 
 
 # --- headers ---
@@ -245,7 +245,7 @@ def test_columns_that_only_look_alike_stay_apart(read: Read, tmp_path: Path) -> 
     assert read() == [("1", "C1", "Tea")]
 
 
-def test_a_file_that_lacks_a_mapped_column_is_refused_by_name(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_file_that_lacks_a_mapped_column_is_rejected_by_name(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + line(1))
     (tmp_path / "b.csv").write_text(HEADER.replace("value", "price") + line(2))
 
@@ -344,7 +344,7 @@ def test_parquet_files_of_pandas_have_nanoseconds(spark: SparkSession, tmp_path:
 
     def at(name: str, **more: Any) -> str:
         columns = {**MAPPING, "product_id": None}
-        lines = judged(spark, source(tmp_path / f"{name}.parquet", "parquet", columns=columns, **more))
+        lines = validated(spark, source(tmp_path / f"{name}.parquet", "parquet", columns=columns, **more))
         return as_accepted(lines).first()[c.ORDERED_AT].replace(tzinfo=UTC).isoformat()
 
     assert at("local") == at("moment") == at("old") == "2024-07-01T10:00:00.123456+00:00"
@@ -368,7 +368,7 @@ def test_parquet_files_with_other_types_and_more_columns_are_read_together(read:
     ]
 
 
-def test_parquet_files_whose_types_do_not_go_together_are_refused_by_file_and_column(
+def test_parquet_files_whose_types_do_not_go_together_are_rejected_by_file_and_column(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     written(tmp_path / "1.parquet")

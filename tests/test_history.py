@@ -15,10 +15,11 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.ingest.returns import matched_returns
-from customer_segmentation.stages import Run, history
+from customer_segmentation.stages import Run
+from customer_segmentation.stages import customer_history as history
 from customer_segmentation.stages.builds import record_build
-from customer_segmentation.stages.history import bring_up_to_date
-from customer_segmentation.stages.ingest.state import Batch, read_log
+from customer_segmentation.stages.customer_history import bring_up_to_date
+from customer_segmentation.stages.ingest.batch_log import Batch, read_log
 from tests.csv_lines import seeded
 from tests.generated import quiet
 from tests.order_lines import Line, line

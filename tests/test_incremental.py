@@ -14,25 +14,12 @@ from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest import snapshots
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.changes import changed_transactions
-from customer_segmentation.stages.ingest import RowCounts, committed_batch, incremental, load_order_lines
-from tests.csv_lines import Line, Sheet, seeded
+from customer_segmentation.stages.ingest import RowCounts, commit, committed_batch, load_order_lines
+from tests.csv_lines import MAPPING, SHEET, Line, seeded
 from tests.generated import quiet
 from tests.postgres import postgres
 from tests.warehouse import contents, read
 
-MAPPING = {
-    "customer_id": "who",
-    "order_id": "no",
-    "ordered_at": "at",
-    "product_id": "product",
-    "quantity": "pieces",
-    "unit_price": "price",
-    "line_number": "position",
-    "changed_at": "changed",
-}
-SHEET = Sheet(
-    who="C1", no="O1", at="2024-03-01 10:00:00", product="P1", pieces="2", price="3.50", position="", changed=""
-)
 line, written = SHEET.line, SHEET.written
 SCHEMA = ", ".join(f"{name} string" for name in SHEET.names)
 
@@ -101,7 +88,7 @@ def test_lines_in_any_number_of_batches_give_the_same_tables(tmp_path: Path, run
     draw = seeded()
     lines = entangled(draw, 300)
     draw.shuffle(lines)
-    # The first batch is big enough to have a good line: a reading without any is refused.
+    # The first batch is big enough to have a good line: a reading without any is rejected.
     cuts = sorted(draw.sample(range(50, len(lines)), 3))
     # A reading without news, and days on which some lines are not known yet, are among them.
     days = ["2024-03-01", "2024-03-01", "2024-05-01", "2024-12-01"]
@@ -212,7 +199,7 @@ def test_what_a_killed_batch_left_is_taken_back(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(incremental, "require_rows", killed)
+    monkeypatch.setattr(commit, "require_rows", killed)
     with pytest.raises(KeyboardInterrupt):
         ingest_sources(run_of())
     monkeypatch.undo()

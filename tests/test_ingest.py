@@ -1,4 +1,4 @@
-"""Order lines from files to accepted or refused, each with its reasons, none lost."""
+"""Order lines from files to accepted or rejected, each with its reasons, none lost."""
 
 import json
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.ingest import refusals
+from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
-from customer_segmentation.ingest.customers import judged_customers
-from customer_segmentation.ingest.engagement import judged_events
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.ingest.customers import validated_customers
+from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint, read_source, with_lookups
-from customer_segmentation.ingest.transactions import judged_lines
+from customer_segmentation.ingest.transactions import validated_lines
 
 COLUMNS = {
     "customer_id": "customer",
@@ -46,19 +47,19 @@ def csv_source(path: Path, rows: list[dict[str, str]], **more: object) -> Transa
     return TransactionSource(format="csv", path=str(path), columns=COLUMNS, **more)
 
 
-def judged(spark: SparkSession, source: TransactionSource, checks: Checks | None = None) -> DataFrame:
-    return judged_lines(spark, read_source(spark, source), source, transaction_checks(checks or Checks()))
+def validated(spark: SparkSession, source: TransactionSource, checks: Checks | None = None) -> DataFrame:
+    return validated_lines(spark, read_source(spark, source), source, CheckSuite(checks or Checks()))
 
 
 def accepted_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return as_accepted(judged(spark, source))
+    return as_accepted(validated(spark, source))
 
 
-def refused_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
-    return as_rejected(judged(spark, source), batch_id="b1")
+def rejected_lines(spark: SparkSession, source: TransactionSource) -> DataFrame:
+    return as_rejected(validated(spark, source), batch_id="b1")
 
 
-def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted(
+def test_every_rejected_line_has_all_its_reasons_and_every_other_line_is_accepted(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     cases = [
@@ -85,7 +86,7 @@ def test_every_refused_line_has_all_its_reasons_and_every_other_line_is_accepted
     # a comma inside a value would split the CSV line
     source = csv_source(tmp_path / "lines.csv", [{k: v.replace(",", ";") for k, v in row.items()} for row in rows])
 
-    against = {json.loads(row[c.ROW])["product"]: row[c.REASONS] for row in refused_lines(spark, source).collect()}
+    against = {json.loads(row[c.ROW])["product"]: row[c.REASONS] for row in rejected_lines(spark, source).collect()}
     good = {row[c.PRODUCT_ID] for row in accepted_lines(spark, source).collect()}
 
     assert against == {f"P{i}": reasons for i, (_, reasons) in enumerate(cases) if reasons}
@@ -117,10 +118,10 @@ def test_a_line_is_typed_to_the_cent_and_a_negative_quantity_is_a_return(spark: 
     assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
 
 
-def test_a_refused_line_keeps_what_came_and_where_from(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_rejected_line_keeps_what_came_and_where_from(spark: SparkSession, tmp_path: Path) -> None:
     source = csv_source(tmp_path / "lines.csv", [{**GOOD, "customer": "", "product": 'P "<b>é'}])
 
-    row = refused_lines(spark, source).first()
+    row = rejected_lines(spark, source).first()
 
     assert row[c.SOURCE_FILE].endswith("lines.csv")
     assert json.loads(row[c.ROW]) == {**GOOD, "customer": None, "product": 'P "<b>é'}
@@ -173,9 +174,11 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         path = str(tmp_path / name)
         spark.createDataFrame(ordered, schema).coalesce(1).write.parquet(path)
         source = CustomerSource(path=path, columns={"customer_id": "id"})
-        judged = judged_customers(spark, [source])
-        assert refusals.account(judged) == refusals.RowAccount(2, 2, {"missing_customer": 1, "another_row": 1})
-        frame = refusals.kept(judged)
+        validated = validated_customers(spark, [source])
+        assert rejections.count_rows(validated) == RowCounts(
+            4, 2, 2, by_reason={"missing_customer": 1, "another_row": 1}
+        )
+        frame = rejections.accepted(validated)
         assert frame.columns == ["customer_id", "age_group", "region"]
         found.append(sorted(map(tuple, frame.collect()), key=str))
 
@@ -192,22 +195,22 @@ def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_pa
         columns={"customer_id": "who", "occurred_at": "at", "event_type": "what"},
     )
 
-    judged = judged_events(spark, [source])
-    rows = refusals.kept(judged).collect()
-    refused = {tuple(row[c.REASONS]): row for row in refusals.refused(judged, batch_id="b").collect()}
+    validated = validated_events(spark, [source])
+    rows = rejections.accepted(validated).collect()
+    rejected = {tuple(row[c.REASONS]): row for row in rejections.rejected(validated, batch_id="b").collect()}
 
     assert [(row[c.CUSTOMER_ID], str(row[c.OCCURRED_AT]), row[c.EVENT_TYPE]) for row in rows] == [
         ("C1", "2024-01-01 00:00:00", "click")
     ]
-    assert set(refused) == {
+    assert set(rejected) == {
         ("missing_customer",),
         ("unreadable_date",),
         ("missing_date", "missing_event_type"),
         ("malformed_line",),
     }
-    assert json.loads(refused[("unreadable_date",)][c.ROW]) == {"who": "C1", "at": "never", "what": "click"}
-    assert "too,many" in refused[("malformed_line",)][c.ROW]
-    assert refused[("missing_customer",)][c.SOURCE_FILE].endswith("events.csv")
+    assert json.loads(rejected[("unreadable_date",)][c.ROW]) == {"who": "C1", "at": "never", "what": "click"}
+    assert "too,many" in rejected[("malformed_line",)][c.ROW]
+    assert rejected[("missing_customer",)][c.SOURCE_FILE].endswith("events.csv")
 
 
 def test_a_fingerprint_changes_with_the_files_the_mapping_and_the_settings(spark: SparkSession, tmp_path: Path) -> None:
@@ -236,4 +239,4 @@ def test_the_judgement_does_not_depend_on_how_lines_lie(
     )
 
     assert accepted_lines(spark, source).count() == 40
-    assert refused_lines(spark, source).count() == 20
+    assert rejected_lines(spark, source).count() == 20

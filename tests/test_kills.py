@@ -19,7 +19,7 @@ from customer_segmentation.config import Config, load_config
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.storage import local_root
-from tests.csv_lines import Line, Sheet, seeded
+from tests.csv_lines import COLUMNS, Line, Sheet, seeded
 from tests.generated import ROOT, quiet
 from tests.warehouse import read
 
@@ -36,14 +36,7 @@ def configuration(folder: Path) -> Path:
             "transactions": {
                 "format": "csv",
                 "path": str(folder / "in"),
-                "columns": {
-                    "customer_id": "who",
-                    "order_id": "no",
-                    "ordered_at": "at",
-                    "product_id": "product",
-                    "quantity": "pieces",
-                    "unit_price": "price",
-                },
+                "columns": COLUMNS,
             }
         },
         "checks": {"max_rejected_share": 1.0},

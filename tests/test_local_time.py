@@ -168,7 +168,7 @@ def test_days_at_the_end_are_stray_only_when_far_and_few() -> None:
         ("../../etc/passwd", "is not a time zone of the IANA database"),
     ],
 )
-def test_a_zone_that_is_none_is_refused_with_the_one_that_may_be_meant(found: str, message: str) -> None:
+def test_a_zone_that_is_none_is_rejected_with_the_one_that_may_be_meant(found: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match="timezone: ") as error:
         load_config([], [f"timezone={found}"])
 
@@ -241,7 +241,7 @@ def test_a_date_that_is_set_lets_in_what_the_clocks_show_before_it(spark: SparkS
     config = config_of(tmp_path, times, timezone="America/New_York", as_of=date(2024, 7, 1))
     run = run_of(spark, config)
 
-    assert [row[c.CUSTOMER_ID] for row in run.transactions().collect()] == ["C0"]
+    assert [row[c.CUSTOMER_ID] for row in run.inputs.transactions().collect()] == ["C0"]
     assert read(tmp_path / "tables", "rejected_transactions").reasons.map(list).tolist() == [["date_in_future"]]
 
 
@@ -269,7 +269,7 @@ def test_the_day_of_the_run_is_one_of_its_zone(spark: SparkSession, tmp_path: Pa
     assert berlin.as_of_remarks() == []
 
 
-def test_orders_that_are_all_dated_after_the_run_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+def test_orders_that_are_all_dated_after_the_run_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
     config = config_of(tmp_path, ["2031-01-01 12:00:00"])
 
     with pytest.raises(DataRefusedError, match=r"all of the 1 lines are rejected.*\n.*date_in_future \(1\)"):

@@ -16,10 +16,10 @@ from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.expressions import columns_of, has_zone, null_safe
 from customer_segmentation.ingest.sources import read_source
-from customer_segmentation.ingest.transactions import judged_lines, typed_lines
+from customer_segmentation.ingest.transactions import typed_lines, validated_lines
 from customer_segmentation.ingest.values import NumberStyle, as_id, as_number, as_text, as_timestamp, mapped
 
 Frame = Callable[[list[tuple], str], DataFrame]
@@ -43,8 +43,8 @@ def source(columns: dict[str, Any] | None = None, **more: Any) -> TransactionSou
     return TransactionSource.model_validate({"path": "x", "columns": {**MAPPING, **(columns or {})}, **more})
 
 
-def judged(spark: SparkSession, rows: DataFrame, one: TransactionSource, **more: Any) -> DataFrame:
-    return judged_lines(spark, rows, one, transaction_checks(Checks(**more)))
+def validated(spark: SparkSession, rows: DataFrame, one: TransactionSource, **more: Any) -> DataFrame:
+    return validated_lines(spark, rows, one, CheckSuite(Checks(**more)))
 
 
 def told(lines: DataFrame) -> dict[str, list[str]]:
@@ -163,7 +163,7 @@ def test_what_could_not_be_computed_is_unreadable_and_what_was_not_there_is_miss
     ).withColumn("at", F.when(F.col("at") == "2024-03-01", "01.03.2024").otherwise(F.col("at")))
     columns = {"amount": "pieces * price", "quantity": None, "ordered_at": "to_date(at, 'dd.MM.yyyy')"}
 
-    assert told(judged(spark, rows, source(columns))) == {
+    assert told(validated(spark, rows, source(columns))) == {
         "good": [],
         "text": ["unreadable_number"],
         "none": ["missing_amount"],
@@ -183,8 +183,8 @@ def test_a_discount_that_is_null_because_its_author_meant_it_is_none(
     meant = source({"discount": "case when extra = '1' then price end"})
     failed = source({"discount": "cast(nullif(extra, 'none') as decimal(9,2))"})
 
-    assert told(judged(spark, rows, meant)) == {"a": [], "b": [], "c": []}
-    assert told(judged(spark, rows, failed)) == {"a": [], "b": ["unreadable_number"], "c": []}
+    assert told(validated(spark, rows, meant)) == {"a": [], "b": [], "c": []}
+    assert told(validated(spark, rows, failed)) == {"a": [], "b": ["unreadable_number"], "c": []}
 
 
 def test_amounts_that_do_not_fit_are_rejected(spark: SparkSession, lines: Callable[..., DataFrame]) -> None:
@@ -197,7 +197,7 @@ def test_amounts_that_do_not_fit_are_rejected(spark: SparkSession, lines: Callab
         {"who": "off", "extra": "1e13"},
     )
 
-    assert told(judged(spark, rows, source({"discount": "extra"}))) == {
+    assert told(validated(spark, rows, source({"discount": "extra"}))) == {
         "most": [],
         "more": ["absurd_amount"],
         "back": ["absurd_amount"],
@@ -205,7 +205,7 @@ def test_amounts_that_do_not_fit_are_rejected(spark: SparkSession, lines: Callab
         "not": ["unreadable_number"],
         "off": ["absurd_amount"],
     }
-    assert told(judged(spark, rows, source(), max_amount=5e12))["more"] == []
+    assert told(validated(spark, rows, source(), max_amount=5e12))["more"] == []
 
 
 def test_where_compares_text_with_numbers_and_leaves_out_what_it_cannot_judge(
@@ -213,8 +213,8 @@ def test_where_compares_text_with_numbers_and_leaves_out_what_it_cannot_judge(
 ) -> None:
     rows = lines({"who": "a", "extra": "2.5"}, {"who": "b", "extra": "x"}, {"who": "c", "extra": "0"})
 
-    assert list(told(judged(spark, rows, source(where="extra > 0")))) == ["a"]
-    assert list(told(judged(spark, rows, source(where="1 / extra > 0")))) == ["a"]
+    assert list(told(validated(spark, rows, source(where="extra > 0")))) == ["a"]
+    assert list(told(validated(spark, rows, source(where="1 / extra > 0")))) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -379,16 +379,16 @@ def test_the_bounds_of_days_are_local(spark: SparkSession, lines: Callable[..., 
     rows = lines({"who": "late", "at": "2024-06-30 23:30:00"}, {"who": "next", "at": "2024-07-01 00:30:00"})
     berlin = source(timezone="Europe/Berlin")
 
-    checks = transaction_checks(Checks(), as_of=date(2024, 7, 1), timezone="Europe/Berlin")
+    checks = CheckSuite(known_before=date(2024, 7, 1), timezone="Europe/Berlin")
 
-    assert told(judged_lines(spark, rows, berlin, checks)) == {"late": [], "next": ["date_in_future"]}
-    assert told(judged_lines(spark, rows, source(), checks, timezone="Europe/Berlin")) == {
+    assert told(validated_lines(spark, rows, berlin, checks)) == {"late": [], "next": ["date_in_future"]}
+    assert told(validated_lines(spark, rows, source(), checks)) == {
         "late": [],
         "next": ["date_in_future"],
     }
 
 
-def test_a_time_zone_that_there_is_not_is_refused() -> None:
+def test_a_time_zone_that_there_is_not_is_rejected() -> None:
     with pytest.raises(ValidationError, match="is not a time zone"):
         source(timezone="Europe/Berlim")
 
@@ -404,7 +404,7 @@ def test_money_given_back_without_goods_is_a_return(
         {"who": "nothing", "value": "0", "pieces": "0", "extra": "refund"},
         {"who": "sale", "value": "15", "pieces": "0"},
     )
-    lines_ = judged(spark, rows, source({"is_return": "extra = 'refund'"} if with_flag else {}))
+    lines_ = validated(spark, rows, source({"is_return": "extra = 'refund'"} if with_flag else {}))
 
     accepted = {row[c.CUSTOMER_ID]: row for row in as_accepted(lines_).collect()}
     reasons = {name: codes for name, codes in told(lines_).items() if codes}
@@ -477,7 +477,9 @@ def test_a_broken_line_is_not_taken_for_another_broken_line(spark: SparkSession,
     (tmp_path / "lines.csv").write_text("who,no,at,value,pieces\nbroken\nbroken,too\nC1,1,2024-03-01,1,1,x\n")
     csv = TransactionSource.model_validate({"format": "csv", "path": str(tmp_path / "lines.csv"), "columns": MAPPING})
 
-    rows = as_rejected(judged(spark, read_source(spark, csv), csv), batch_id="b").select(c.LINE_ID, c.REASONS).collect()
+    rows = (
+        as_rejected(validated(spark, read_source(spark, csv), csv), batch_id="b").select(c.LINE_ID, c.REASONS).collect()
+    )
 
     assert len({row[0] for row in rows}) == 3
     assert all("malformed_line" in row[1] for row in rows)

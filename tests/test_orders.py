@@ -11,10 +11,13 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Checks
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.batches import Orders, changed_lines, existing_rows, multiset_difference
-from customer_segmentation.ingest.orders import count_lines, order_key, resolved, suspects, unfilled
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.counts import count_lines
+from customer_segmentation.ingest.orders import order_key, resolved, suspects, unfilled
 
 NOON = datetime(2024, 3, 1, 12)
 KNOWN_BEFORE = date(2024, 4, 1)
+SUITE = CheckSuite(known_before=KNOWN_BEFORE)
 Lines = Callable[..., DataFrame]
 
 
@@ -46,8 +49,7 @@ def missing(*columns: str, **more: Any) -> dict[str, Any]:
 def test_a_line_takes_the_customer_and_the_date_that_all_other_lines_of_its_order_agree_on(lines: Lines) -> None:
     filled = resolved(
         lines({}, missing("customer_id", "ordered_at"), {"reasons": ["zero_price"]}),
-        Checks(),
-        known_before=KNOWN_BEFORE,
+        SUITE,
     )
 
     assert outcome(filled) == [
@@ -61,7 +63,7 @@ def test_a_line_takes_nothing_where_the_others_disagree_or_have_nothing(lines: L
     torn = [{"customer_id": "C2"}, {"ordered_at": datetime(2024, 3, 2)}, missing("customer_id", "ordered_at")]
     alone = [missing("customer_id", order_id="O2"), missing("customer_id", order_id=None)]
 
-    result = outcome(resolved(lines({}, *torn, *alone), Checks(), known_before=KNOWN_BEFORE))
+    result = outcome(resolved(lines({}, *torn, *alone), SUITE))
 
     mixed = "order_changes_customer"
     assert [reasons for _, _, reasons, _ in result] == [
@@ -78,7 +80,7 @@ def test_a_line_takes_nothing_where_the_others_disagree_or_have_nothing(lines: L
 def test_nothing_is_taken_where_that_is_not_wanted(lines: Lines, severity: str) -> None:
     checks = Checks(severity={"customer_from_order": severity, "date_from_order": severity})
 
-    result = outcome(resolved(lines({}, missing("customer_id")), checks, known_before=KNOWN_BEFORE))
+    result = outcome(resolved(lines({}, missing("customer_id")), CheckSuite(checks, KNOWN_BEFORE)))
 
     assert result[1] == (None, NOON, ["missing_customer"], [])
 
@@ -87,7 +89,7 @@ def test_a_taken_date_is_checked_like_one_of_its_own(lines: Lines) -> None:
     late = datetime(2024, 4, 1)
     given = lines({"ordered_at": late, "reasons": ["date_in_future"]}, missing("ordered_at"))
 
-    result = outcome(resolved(given, Checks(), known_before=KNOWN_BEFORE))
+    result = outcome(resolved(given, SUITE))
 
     assert result[1] == ("C1", late, ["date_in_future"], ["date_from_order"])
 
@@ -99,7 +101,7 @@ def test_what_was_taken_can_be_given_back(lines: Lines) -> None:
         missing("ordered_at", order_id="O2"),
         {"order_id": "O2", "ordered_at": datetime(2024, 4, 2), "reasons": ["date_in_future"]},
     )
-    filled = resolved(given, Checks(), known_before=KNOWN_BEFORE)
+    filled = resolved(given, SUITE)
 
     assert outcome(filled) != outcome(given)
     assert outcome(unfilled(filled)) == outcome(given)
@@ -108,7 +110,7 @@ def test_what_was_taken_can_be_given_back(lines: Lines) -> None:
 def test_the_codes_of_a_line_have_one_order_however_they_came_about(lines: Lines) -> None:
     copies = [{"line_id": 7, "reasons": ["zero_price"], "source_file": name} for name in ("a", "b")]
 
-    result = outcome(resolved(lines({"customer_id": "C2"}, *copies), Checks(), known_before=KNOWN_BEFORE))
+    result = outcome(resolved(lines({"customer_id": "C2"}, *copies), SUITE))
 
     assert result[2][2] == ["zero_price", "duplicate", "order_changes_customer"]
 
@@ -130,7 +132,7 @@ def test_lines_that_others_concern_are_found_by_their_keys(lines: Lines) -> None
         missing("customer_id", order_id="O7"),
     )
 
-    with suspects(given, Checks()) as found:
+    with suspects(given, SUITE) as found:
         copied = {row[0] for row in found.copied.values.collect()}
         keys = {row[0]: row[1] for row in given.select(order_key(), "order_id").distinct().collect()}
         mixed = {keys[row[0]] for row in found.mixed.values.collect()}
@@ -143,7 +145,7 @@ def test_a_batch_reads_lines_as_they_were_before_their_order_was_resolved(spark:
     given = lines(
         {}, missing("customer_id"), {"line_id": 5}, {"line_id": 5}, {"order_id": "O9", "reasons": ["zero_price"]}
     )
-    result = resolved(given, Checks(), known_before=KNOWN_BEFORE)
+    result = resolved(given, SUITE)
     accepted, rejected = result.where("size(reasons) = 0"), result.where("size(reasons) > 0")
     keys = given.select(order_key().alias("_order")).distinct()
 

@@ -18,6 +18,7 @@ from customer_segmentation.contract.errors import DataRefusedError, PublishingEr
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.assign import checked
+from customer_segmentation.stages.features import clustered_features
 from tests.generated import LINES, configured, quiet
 from tests.warehouse import contents, read
 
@@ -64,7 +65,7 @@ def test_the_true_segments_are_found_again(generated: Path, table: Callable[[str
     assert both.segment_id.nunique() == truth.segment.nunique()
 
 
-def test_every_line_is_accepted_or_refused_and_the_run_says_so(
+def test_every_line_is_accepted_or_rejected_and_the_run_says_so(
     generated: Path, table: Callable[[str], pd.DataFrame]
 ) -> None:
     run = table("pipeline_runs").iloc[0]
@@ -163,7 +164,7 @@ def test_the_same_run_again_leaves_the_same_tables(spark: SparkSession, generate
 
 def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, generated: Path) -> None:
     run = quiet(spark, configured(generated, "tables"))
-    features = run.features()
+    features = clustered_features(run)
     segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run.run_id)
     one_less = segmented.where(segmented.rank_in_segment > 1)
 
@@ -171,10 +172,10 @@ def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, genera
         checked(run, features, one_less, [])
 
 
-def test_data_that_is_mostly_refused_stops_the_run_before_anything_changes(
+def test_data_that_is_mostly_rejected_stops_the_run_before_anything_changes(
     spark: SparkSession, generated: Path
 ) -> None:
-    run = quiet(spark, configured(generated, "refused", "checks.max_rejected_share=0.0001"))
+    run = quiet(spark, configured(generated, "rejected", "checks.max_rejected_share=0.0001"))
 
     with pytest.raises(DataRefusedError, match=r"checks\.max_rejected_share"):
         ingest_sources(run)

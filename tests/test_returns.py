@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS
-from customer_segmentation.ingest.returns import Line, Piece, matched_returns, undo, undone_orders
+from customer_segmentation.ingest.returns import Line, Piece, match_lines, matched_returns, returned_orders
 from tests.csv_lines import seeded
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,7 +72,7 @@ def lines_of(spark: SparkSession, rows: list[Row]) -> DataFrame:
 
 
 def pieces_without_spark(rows: Iterable[Row]) -> Iterator[Piece]:
-    """What `undo` gives for the lines in whole units, sorted as Spark does: nulls first."""
+    """What `match_lines` gives for the lines in whole units, sorted as Spark does: nulls first."""
     lines = [
         Line(
             row.customer_id,
@@ -86,7 +86,7 @@ def pieces_without_spark(rows: Iterable[Row]) -> Iterator[Piece]:
         )
         for row in rows
     ]
-    return undo(iter(sorted(lines, key=nulls_first)))
+    return match_lines(iter(sorted(lines, key=nulls_first)))
 
 
 def matches(*rows: Row) -> list[tuple]:
@@ -402,7 +402,7 @@ def test_the_matches_before_a_date_are_those_of_the_lines_before_it(spark: Spark
     now = matched_returns(lines).where(F.col(c.RETURNED_AT) < moment).localCheckpoint()
 
     assert pieces_of(then) == pieces_of(now) != []
-    assert rows_of(undone_orders(prefix, then)) == rows_of(undone_orders(prefix, now)) != []
+    assert rows_of(fully_returned_orders(prefix, then)) == rows_of(fully_returned_orders(prefix, now)) != []
 
 
 def test_a_customer_and_product_stay_together_whatever_the_join_was_split_by(spark: SparkSession) -> None:
@@ -421,13 +421,18 @@ def rows_of(frame: DataFrame) -> list[tuple]:
     return sorted(map(tuple, frame.collect()))
 
 
-def undone(spark: SparkSession, *rows: Row) -> list[tuple]:
+def fully_returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
+    orders = returned_orders(transactions, returns).where("is_undone")
+    return orders.select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
+
+
+def fully_returned(spark: SparkSession, *rows: Row) -> list[tuple]:
     lines = lines_of(spark, list(rows))
-    return rows_of(undone_orders(lines, matched_returns(lines)))
+    return rows_of(fully_returned_orders(lines, matched_returns(lines)))
 
 
 def test_an_order_is_undone_when_every_item_was_given_back(spark: SparkSession) -> None:
-    found = undone(
+    found = fully_returned(
         spark,
         bought("a", 1, "2", order="whole"),
         bought("b", 1, product="P2", order="whole"),
@@ -443,8 +448,8 @@ def test_an_order_is_undone_when_every_item_was_given_back(spark: SparkSession) 
     assert found == [("C1", "whole", Decimal("21.50"))]
 
 
-def test_an_order_with_a_line_that_cannot_be_matched_is_never_undone(spark: SparkSession) -> None:
-    found = undone(
+def test_an_order_with_a_line_that_cannot_be_matched_is_never_fully_returned(spark: SparkSession) -> None:
+    found = fully_returned(
         spark,
         bought("a", 1, order="O1"),
         bought("b", 1, product=None, order="O1"),
@@ -456,7 +461,7 @@ def test_an_order_with_a_line_that_cannot_be_matched_is_never_undone(spark: Spar
 
 
 def test_orders_of_one_number_are_told_apart_by_customer(spark: SparkSession) -> None:
-    found = undone(
+    found = fully_returned(
         spark,
         bought("a", 1, order="O1"),
         returned("r", 2, "5", "50.00"),
@@ -482,4 +487,4 @@ def test_undone_orders_are_those_of_a_count_by_hand_on_random_histories(spark: S
             worth[piece[0], piece[6]] += piece[9]
     expected = sorted((*order, worth[order]) for order, items in left.items() if items == 0)
 
-    assert rows_of(undone_orders(lines, matched_returns(lines))) == expected != []
+    assert rows_of(fully_returned_orders(lines, matched_returns(lines))) == expected != []

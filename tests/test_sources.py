@@ -15,10 +15,10 @@ from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.ingest.checks import transaction_checks
+from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import read_source
-from customer_segmentation.ingest.transactions import judged_lines
-from customer_segmentation.stages.ingest import OrderLines
+from customer_segmentation.ingest.transactions import validated_lines
+from customer_segmentation.stages.ingest import SourceLines
 from tests.generated import quiet
 from tests.postgres import postgres
 
@@ -34,8 +34,8 @@ def source(path: Path, format_: str, **more: Any) -> TransactionSource:
     return TransactionSource.model_validate({"format": format_, "path": str(path), "columns": MAPPING, **more})
 
 
-def judged(spark: SparkSession, one: TransactionSource, **checks: Any) -> DataFrame:
-    return judged_lines(spark, read_source(spark, one), one, transaction_checks(Checks(**checks)))
+def validated(spark: SparkSession, one: TransactionSource, **checks: Any) -> DataFrame:
+    return validated_lines(spark, read_source(spark, one), one, CheckSuite(Checks(**checks)))
 
 
 def rows(frame: DataFrame) -> Rows:
@@ -47,7 +47,7 @@ def rows(frame: DataFrame) -> Rows:
 
 
 def reasons(frame: DataFrame) -> list[list[str]]:
-    """The reasons against the refused lines, in the order of the lines' text."""
+    """The reasons against the rejected lines, in the order of the lines' text."""
     return [row[c.REASONS] for row in as_rejected(frame, batch_id="b").orderBy(c.ROW).collect()]
 
 
@@ -62,14 +62,14 @@ def test_a_gzipped_csv_of_another_country_is_read_to_the_cent(spark: SparkSessio
         decimal_comma=True,
     )
 
-    assert rows(judged(spark, german)) == TWO
+    assert rows(validated(spark, german)) == TWO
 
 
 def test_an_encoding_is_honoured(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "lines.csv").write_bytes("who;no;at;value;pieces\nJosé;1;2024-03-01;1;1\n".encode("latin-1"))
     latin = source(tmp_path / "lines.csv", "csv", options={"sep": ";", "encoding": "ISO-8859-1"})
 
-    assert [row[0] for row in rows(judged(spark, latin))] == ["José"]
+    assert [row[0] for row in rows(validated(spark, latin))] == ["José"]
 
 
 @pytest.mark.parametrize("text", ["1.23", "12,3,4", "1,234.5", "1.2345,0", "", "-", "1e3", ",5"])
@@ -79,7 +79,7 @@ def test_with_a_decimal_comma_what_is_written_otherwise_is_no_number(
     (tmp_path / "lines.csv").write_text(f"who;no;at;value;pieces\nC1;1;2024-03-01;{text};1\n")
     german = source(tmp_path / "lines.csv", "csv", options={"sep": ";"}, decimal_comma=True)
 
-    assert reasons(judged(spark, german)) == [["unreadable_number"] if text else ["missing_amount"]]
+    assert reasons(validated(spark, german)) == [["unreadable_number"] if text else ["missing_amount"]]
 
 
 def test_a_csv_without_header_is_mapped_by_position(spark: SparkSession, tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ def test_a_csv_without_header_is_mapped_by_position(spark: SparkSession, tmp_pat
 
     headless = source(tmp_path / "lines.csv", "csv", options={"header": False}, columns=columns)
 
-    assert rows(judged(spark, headless)) == TWO
+    assert rows(validated(spark, headless)) == TWO
 
 
-def test_a_line_with_too_few_or_too_many_values_is_refused_with_its_text(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_line_with_too_few_or_too_many_values_is_rejected_with_its_text(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "lines.csv").write_text("who,no,at,value,pieces\nC1,1,2024-03-01,1,1,extra\nC1,2,2024-03-01\n")
-    torn = judged(spark, source(tmp_path / "lines.csv", "csv"))
+    torn = validated(spark, source(tmp_path / "lines.csv", "csv"))
 
     lines = as_rejected(torn, batch_id="b").collect()
 
@@ -102,7 +102,7 @@ def test_a_line_with_too_few_or_too_many_values_is_refused_with_its_text(spark: 
     assert rows(torn) == []
 
 
-def test_json_lines_keep_their_numbers_as_written_and_a_broken_line_is_refused(
+def test_json_lines_keep_their_numbers_as_written_and_a_broken_line_is_rejected(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     (tmp_path / "lines.json").write_text(
@@ -110,7 +110,7 @@ def test_json_lines_keep_their_numbers_as_written_and_a_broken_line_is_refused(
         '{"who": "C2", "no": 2, "at": "2024-03-02", "value": 0.50, "pieces": 2.5, "more": {"a": [1]}}\n'
         '{"who": "C3", "no": 3, "at": \n'
     )
-    lines = judged(spark, source(tmp_path / "lines.json", "json"))
+    lines = validated(spark, source(tmp_path / "lines.json", "json"))
 
     assert rows(lines) == TWO
     assert [found[0] for found in reasons(lines)] == ["malformed_line"]
@@ -122,8 +122,8 @@ def test_a_delta_table_is_read_at_a_version(spark: SparkSession, tmp_path: Path)
     spark.createDataFrame(TWO, schema).coalesce(1).write.format("delta").save(str(path))
     spark.createDataFrame(TWO[:1], schema).write.format("delta").mode("overwrite").save(str(path))
 
-    assert rows(judged(spark, source(path, "delta"))) == TWO[:1]
-    assert rows(judged(spark, source(path, "delta", version=0))) == TWO
+    assert rows(validated(spark, source(path, "delta"))) == TWO[:1]
+    assert rows(validated(spark, source(path, "delta", version=0))) == TWO
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_database_table_is_read_whole_by_one_task_or_several(
         "partitions": 3,
         "columns": MAPPING,
     }
-    lines = judged(spark, TransactionSource.model_validate(relation))
+    lines = validated(spark, TransactionSource.model_validate(relation))
 
     assert read_source(spark, TransactionSource.model_validate(relation)).rdd.getNumPartitions() == (3 if column else 1)
     assert rows(lines)[0][:2] == ("C0", "0")
@@ -186,7 +186,7 @@ def test_a_secret_that_is_not_set_is_named_by_its_variable_only(spark: SparkSess
         {"format": "csv", "path": "x", "gone_files": "forget"},
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(relation: dict[str, Any]) -> None:
+def test_settings_that_do_not_go_together_are_rejected(relation: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TransactionSource.model_validate({**relation, "columns": MAPPING})
 
@@ -207,7 +207,7 @@ def lines_file(tmp_path: Path) -> Path:
 
 
 def test_where_leaves_out_what_is_not_true(spark: SparkSession, lines_file: Path) -> None:
-    lines = judged(spark, source(lines_file, "json", where="land = 'DE'"))
+    lines = validated(spark, source(lines_file, "json", where="land = 'DE'"))
 
     assert [row[0] for row in rows(lines)] == ["C1"]
     assert reasons(lines) == []
@@ -221,32 +221,32 @@ def test_where_leaves_out_what_is_not_true(spark: SparkSession, lines_file: Path
         ("amount", "to_date(at)", "amount must be a number or its text"),
     ],
 )
-def test_a_column_of_a_type_that_does_not_fit_is_refused(
+def test_a_column_of_a_type_that_does_not_fit_is_rejected(
     spark: SparkSession, lines_file: Path, column: str, expression: str, said: str
 ) -> None:
     retyped = source(lines_file, "json", columns={**MAPPING, column: expression})
 
     with pytest.raises(DataRefusedError, match=said.replace("(", r"\(")):
-        judged(spark, retyped)
+        validated(spark, retyped)
 
 
 @pytest.fixture
-def mapped(spark: SparkSession, lines_file: Path, tmp_path: Path) -> Callable[..., OrderLines]:
+def mapped(spark: SparkSession, lines_file: Path, tmp_path: Path) -> Callable[..., SourceLines]:
     from customer_segmentation.config.schema import Config
 
-    def make(**more: Any) -> OrderLines:
+    def make(**more: Any) -> SourceLines:
         relation = {"format": "json", "path": str(lines_file), "columns": MAPPING, **more}
         config = {"sources": {"transactions": relation}, "tables": {"root": str(tmp_path / "tables")}}
-        return OrderLines(quiet(spark, Config.model_validate(config)))
+        return SourceLines(quiet(spark, Config.model_validate(config)))
 
     return make
 
 
-def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callable[..., OrderLines]) -> None:
+def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callable[..., SourceLines]) -> None:
     with pytest.raises(DataRefusedError, match=r"there is no column valu; did you mean value.* It has .*who"):
         mapped(columns={**MAPPING, "amount": "valu"})
 
 
-def test_a_where_that_is_no_condition_is_refused(mapped: Callable[..., OrderLines]) -> None:
+def test_a_where_that_is_no_condition_is_rejected(mapped: Callable[..., SourceLines]) -> None:
     with pytest.raises(DataRefusedError, match="where must be true or false for a row, but 'land' is string"):
         mapped(where="land")

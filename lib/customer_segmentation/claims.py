@@ -1,9 +1,9 @@
-"""One run at a time works on the tables; another is told who is at work and since when.
+"""One run at a time works on the tables; a second one stops with the name of the first and the time it began.
 
 Where the tables lie on this machine, the claim is a lock on a file beside them, which the system takes away with the
-process that held it. Where they lie elsewhere, it is a row of `warehouse_claim` that the run renews while it works: one
-that has not been renewed for a while is taken over. Two that claim at once are told apart by Delta, whose second commit
-fails.
+process that has it. Where they lie elsewhere, it is a row of `warehouse_claim` that the run renews while it works: one
+that has not been renewed for a while is taken over. Of two that claim at once Delta lets one
+commit.
 """
 
 import getpass
@@ -135,7 +135,7 @@ def _take(warehouse: Warehouse, owner: str, who: str) -> None:
 
 
 def _renew(warehouse: Warehouse, owner: str, done: threading.Event) -> None:
-    """Say now and then that the run is alive; one that can't will be found to have been taken over."""
+    """Renew the claim at intervals; where that fails for longer than the lease, another run takes over."""
     while not done.wait(_RENEW_SECONDS):
         try:
             warehouse.update(t.WAREHOUSE_CLAIM, {"renewed_at": "current_timestamp()"}, where=_equals(owner))
@@ -219,7 +219,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _child_processes(pid: int) -> list[int]:
-    """The processes that a process has started, as far as the system tells."""
+    """The processes that a process has started, as far as the system lists them."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
     try:
         return sorted({int(child) for listed in children for child in listed.read_text().split()})

@@ -1,4 +1,4 @@
-"""Tells how a long job goes: a live line per stage on a terminal, log lines elsewhere."""
+"""Reports the progress of a long job: a live line per stage on a terminal, log lines elsewhere."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ _log = logging.getLogger("customer_segmentation")
 
 
 class Stage:
-    """A stage under way; what it has to tell goes into `result`."""
+    """A stage under way; its outcome in words goes into `result`."""
 
     def __init__(self) -> None:
         self.result = ""

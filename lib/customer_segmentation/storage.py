@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.tables import Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
@@ -74,6 +75,17 @@ class Warehouse:
             raise
         return True
 
+    def require(self, table: Table, *, command: str) -> None:
+        """Make sure that a table has been written.
+
+        Raises:
+            ConfigurationError: it has not; the message names the command that writes it.
+        """
+        if not self.exists(table):
+            raise ConfigurationError(
+                f"there is no table {self.location(table)} yet; run `customer-segmentation {command}` first"
+            )
+
     def read(self, table: Table, *, version: int | None = None) -> DataFrame:
         """The table as it is now, or as it was at a version."""
         reader = self.spark.read.format("delta")
@@ -94,9 +106,9 @@ class Warehouse:
         return version
 
     def operations_since(self, table: Table, version: int) -> list[str] | None:
-        """Names of the operations after a version that may have changed rows; None where that can't be told.
+        """Names of the operations after a version that may have changed rows; None where that is unknown.
 
-        It can't where the table was made anew since, or its log of that time has been cleaned up.
+        It is where the table was created again since, or its log of that time has been cleaned up.
         """
         newest = self.version(table)
         if newest <= version:
@@ -188,14 +200,10 @@ class Warehouse:
         """Like `replace`, with rows from the driver."""
         self.replace(table, self._local(table, rows), column=column, value=value)
 
-    def replace_row(self, table: Table, row: dict[str, Any], *, column: str, value: str) -> None:
-        """Like `replace_rows`, with one row."""
-        self.replace_rows(table, [row], column=column, value=value)
-
     def add_missing_columns(self, table: Table) -> None:
         """Give a table of an earlier release the declared columns that it lacks; they are null in its rows."""
-        there = {name.lower() for name in self.read(table).columns}
-        missing = [column for column in table.columns if column.name.lower() not in there]
+        existing = {name.lower() for name in self.read(table).columns}
+        missing = [column for column in table.columns if column.name.lower() not in existing]
         if missing:
             added = ", ".join(map(_declared, missing))
             self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")
@@ -237,7 +245,7 @@ class Warehouse:
 
 
 def _wrote_files(commit: Row) -> bool:
-    """Whether a commit added or removed files or marked rows as deleted; where it does not tell, it may have."""
+    """Whether a commit added or removed files or marked rows as deleted; without metrics it may have."""
     metrics = commit["operationMetrics"] or {}
     files = [value for name, value in metrics.items() if "Files" in name or "DeletionVectors" in name]
     return not files or any(value != "0" for value in files)

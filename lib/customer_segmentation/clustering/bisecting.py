@@ -13,7 +13,7 @@ from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.points import centroid_model, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.spark.forgetting import forgotten
+from customer_segmentation.spark.garbage import collect_garbage_after
 
 
 class BisectingKMeans:
@@ -77,7 +77,7 @@ class BisectingKMeans:
             predictionCol="_cluster",
         )
         with found.in_place() as points:
-            with forgotten():
+            with collect_garbage_after():
                 fitted = Pipeline(stages=[assembler, bisecting]).fit(points.frame).stages[-1]
                 centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
                 del fitted

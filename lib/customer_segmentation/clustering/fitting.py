@@ -24,7 +24,7 @@ from customer_segmentation.clustering.stability import Stability, stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import MONETARY, SEGMENT_ID
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
 
 REFIT_ITERATIONS = 10
 """Most of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
@@ -135,7 +135,7 @@ def _judged_by_density(customers: Customers, model: SegmentationModel) -> tuple[
     position[list(model.segment_ids)] = np.arange(model.k)
     prepared = customers.preparation.transform(customers.features)
     assigned = model.assign(prepared).select(SEGMENT_ID, *map(sql.column, customers.inputs))
-    with held(assigned) as rows:
+    with persisted(assigned) as rows:
         inside = rows.where(f"{SEGMENT_ID} > 0")
         (indices,) = judged_by(inside, customers.inputs, SEGMENT_ID, [position])
     return indices, customers.core.rows - int(indices.sizes.sum())

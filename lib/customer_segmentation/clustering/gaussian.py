@@ -18,7 +18,7 @@ from customer_segmentation.clustering.points import Points, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.spark.forgetting import forgotten
+from customer_segmentation.spark.garbage import collect_garbage_after
 
 CENTRES_STARTS = 3
 """Starts of k-means, of which the best gives the mixture one of its own."""
@@ -86,7 +86,7 @@ class GaussianMixture:
         self._validate()
         found = points_of(features, columns=columns, preparation=preparation, estimator="GaussianMixture")
         found.require(self.k)
-        with found.in_place() as points, forgotten():
+        with found.in_place() as points, collect_garbage_after():
             variances = _variances(points)
             floors = self.floor * np.where(variances > 0, variances, 1.0)
             seeds = range(self.seed, self.seed + CENTRES_STARTS)

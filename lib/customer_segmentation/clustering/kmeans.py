@@ -15,7 +15,7 @@ from customer_segmentation.clustering.model import CentroidModel
 from customer_segmentation.clustering.points import Points, centroid_model, in_order, points_of
 from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.spark.forgetting import forgotten
+from customer_segmentation.spark.garbage import collect_garbage_after
 
 
 class KMeans:
@@ -66,7 +66,7 @@ class KMeans:
         found.require(self.k)
         seeds = range(self.seed, self.seed + self.starts)
         with found.in_place() as points:
-            with forgotten():
+            with collect_garbage_after():
                 _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             return centroid_model("kmeans", points, centers, k=self.k, outlier_distance=self.outlier_distance)
 

@@ -35,7 +35,7 @@ from customer_segmentation.clustering.preparation import (
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
 
 OFFSET = 1e4
 """Columns whose values are further from 0 than so many times their range are counted from their smallest value."""
@@ -81,7 +81,7 @@ class Points:
     @contextmanager
     def in_place(self) -> Iterator["Points"]:
         """The same points in a fixed order and layout, kept for the block."""
-        with held(in_fixed_order(self.frame, rows=self.count, by=self.keys)) as fixed:
+        with persisted(in_fixed_order(self.frame, rows=self.count, by=self.keys)) as fixed:
             if self.keys == [CUSTOMER_ID] and self.count > EXACT_ROWS:
                 require_unique_ids("fit", fixed)  # equal ids lie together here, so nothing is shuffled
             yield replace(self, frame=fixed)

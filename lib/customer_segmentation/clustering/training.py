@@ -17,7 +17,7 @@ from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
         raise DataRefusedError("no feature tells the customers apart: " + _told(preparation.dropped))
     inputs = [prepared_name(name) for name in preparation.names]
     points = preparation.transform(features).select(CUSTOMER_ID, *map(sql.column, inputs))
-    with held(points) as kept:
+    with persisted(points) as kept:
         core = coreset(kept, inputs, size=settings.sample_size, seed=seed, by=CUSTOMER_ID)
         fit = fitted(Customers(features, kept, preparation, core), settings, seed=seed)
     model, indices, again = fit.model, fit.indices, fit.stability

@@ -1,7 +1,7 @@
 """Reads YAML text as a plain tree: mappings with text keys, lists, text, numbers, true, false and null.
 
 Stricter and less surprising than YAML 1.1: `on`, `no` and `12:30` are text, dates stay text for the schema to
-judge, `1e6` is a number, and no tag makes an object. Aliases are copied out, up to a size that no person writes.
+validate, `1e6` is a number, and no tag makes an object. Aliases are copied out, up to a size that no person writes.
 """
 
 import re
@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-DEEPEST = 50
+MAX_DEPTH = 50
 """Levels that a document may nest."""
 
-_MOST_VALUES = 10_000
+MAX_VALUES = 10_000
 _TAG = "tag:yaml.org,2002:"
 _FLOAT = r"(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)"
 
 
-class _Refusal(yaml.MarkedYAMLError):
+class _Unsupported(yaml.MarkedYAMLError):
     """Valid YAML that no configuration may hold."""
 
     def __init__(self, mark: yaml.Mark, reason: str) -> None:
@@ -31,8 +31,8 @@ class _Loader(yaml.SafeLoader):
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 (PyYAML's name)
         # The scanner's time grows with the square of the open brackets, so they are counted there.
-        if self.flow_level > DEEPEST:
-            raise _Refusal(self.get_mark(), "nested too deeply; write it flatter")
+        if self.flow_level > MAX_DEPTH:
+            raise _Unsupported(self.get_mark(), "nested too deeply; write it flatter")
         super().fetch_flow_collection_start(TokenClass)
 
 
@@ -76,11 +76,11 @@ def parse(text: str) -> Any:
 
 
 def _plain(node: yaml.Node, depth: int, counted: Iterator[int]) -> Any:
-    if depth > DEEPEST:
-        raise _Refusal(node.start_mark, "nested too deeply, or an alias holds itself; write it flatter")
-    if next(counted) >= _MOST_VALUES:
-        raise _Refusal(
-            node.start_mark, f"holds more than {_MOST_VALUES:,} values, aliases counted; that is no configuration"
+    if depth > MAX_DEPTH:
+        raise _Unsupported(node.start_mark, "nested too deeply, or an alias holds itself; write it flatter")
+    if next(counted) >= MAX_VALUES:
+        raise _Unsupported(
+            node.start_mark, f"holds more than {MAX_VALUES:,} values, aliases counted; that is no configuration"
         )
     kind = str(node.tag).removeprefix(_TAG)
     if isinstance(node, yaml.MappingNode) and kind == "map":
@@ -88,7 +88,7 @@ def _plain(node: yaml.Node, depth: int, counted: Iterator[int]) -> Any:
         for key_node, value_node in node.value:
             key = _key(key_node, counted)
             if key in mapping:
-                raise _Refusal(key_node.start_mark, f"the key {key!r:.60} is given twice; keep one")
+                raise _Unsupported(key_node.start_mark, f"the key {key!r:.60} is given twice; keep one")
             mapping[key] = _plain(value_node, depth + 1, counted)
         return mapping
     if isinstance(node, yaml.SequenceNode) and kind == "seq":
@@ -97,26 +97,28 @@ def _plain(node: yaml.Node, depth: int, counted: Iterator[int]) -> Any:
         try:
             return _SCALARS[kind](node.value)
         except (ValueError, KeyError):
-            raise _Refusal(node.start_mark, "the value does not fit its tag; remove the tag") from None
-    raise _Refusal(node.start_mark, "tags are not supported; remove it, or put a value that starts with ! in quotes")
+            raise _Unsupported(node.start_mark, "the value does not fit its tag; remove the tag") from None
+    raise _Unsupported(
+        node.start_mark, "tags are not supported; remove it, or put a value that starts with ! in quotes"
+    )
 
 
 def _key(node: yaml.Node, counted: Iterator[int]) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise _Refusal(node.start_mark, "a key is a list or a mapping; a key must be text")
+        raise _Unsupported(node.start_mark, "a key is a list or a mapping; a key must be text")
     if node.value == "<<" and node.style is None:
-        raise _Refusal(
+        raise _Unsupported(
             node.start_mark, "merge keys (<<) are not supported; repeat the keys, or put them in a file of their own"
         )
     key = _plain(node, 0, counted)
     if not isinstance(key, str):
-        raise _Refusal(node.start_mark, f"the key {node.value!r:.60} is not text; put it in quotes")
+        raise _Unsupported(node.start_mark, f"the key {node.value!r:.60} is not text; put it in quotes")
     return key
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
     problem = str(error.problem)
-    if isinstance(error, _Refusal):
+    if isinstance(error, _Unsupported):
         return problem
     if "alias" in problem or "anchor" in problem:  # its name may be a password that lacks quotes
         problem = problem.partition("'")[0].strip()

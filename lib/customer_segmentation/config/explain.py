@@ -1,6 +1,6 @@
 """Says what is wrong in a configuration, a line a problem.
 
-A line has the key's path, what must hold, what was found, a hint, and the layer that the value came from. The words
+A line has the key's path, what must hold, the value, a hint, and the layer that the value came from. The words
 come from the schema: its types, ranges and descriptions. Values that look like secrets are not shown.
 """
 
@@ -19,9 +19,9 @@ from customer_segmentation.config.schema import Config, Expression
 
 KeyPath = tuple[str | int, ...]
 
-_MOST = 20
-_MOST_NAMES = 12
-_LONGEST_VALUE = 60
+_MAX_PROBLEMS = 20
+_MAX_NAMES = 12
+_MAX_VALUE_LENGTH = 60
 _SECRET = re.compile(r"passw|pwd|secret|token|credential|signature|sas|(api|access|account|private|auth).?key", re.I)
 _FREE_SECTIONS = ("options", "conf")
 
@@ -30,17 +30,17 @@ def explain(error: ValidationError, data: dict[str, Any], origins: Mapping[KeyPa
     """The text of an error: how many problems there are, then each on a line.
 
     Args:
-        error: what the schema found.
-        data: what it judged, as merged from all layers.
+        error: of the schema.
+        data: the validated values, merged from all layers.
         origins: the layer that each value came from.
     """
     problems: dict[KeyPath, ErrorDetails] = {}
     for details in error.errors(include_url=False):
         problems.setdefault(_path(details["loc"], data), details)
-    told = islice(problems.items(), _MOST)
-    lines = [_problem(path, details, data) + _origin(path, origins) for path, details in told]
-    if len(problems) > _MOST:
-        lines.append(f"and {len(problems) - _MOST} more")
+    shown = islice(problems.items(), _MAX_PROBLEMS)
+    lines = [_problem(path, details, data) + _origin(path, origins) for path, details in shown]
+    if len(problems) > _MAX_PROBLEMS:
+        lines.append(f"and {len(problems) - _MAX_PROBLEMS} more")
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return f"the configuration has {count}:\n" + "\n".join(f"  - {line}" for line in lines)
 
@@ -57,26 +57,26 @@ def split_key(dotted: str) -> list[str]:
 def _problem(path: KeyPath, details: ErrorDetails, data: dict[str, Any]) -> str:
     problem = "extra_forbidden" if details["loc"][-1:] == ("[key]",) else details["type"]
     kind, value = _kind_at(path), _value_at(path, data)
-    found = f"; found {_shown(path, value)}"
+    value_text = f"; found {_shown(path, value)}"
     if problem == "extra_forbidden":
-        message, found = "is not a known key" + _other_key(path), ""
+        message, value_text = "is not a known key" + _other_key(path), ""
     elif problem == "missing":
-        there = _value_at(path[:-1], data)
+        siblings = _value_at(path[:-1], data)
         message = f"is missing; it must be {_expected(kind)}"
-        found = f"; found only {', '.join(map(_plain_key, there))}" if there else ""
+        value_text = f"; found only {', '.join(map(_plain_key, siblings))}" if siblings else ""
     elif problem == "value_error":
         message = str(details["ctx"]["error"])
-        found = "" if isinstance(value, dict | list) else found
+        value_text = "" if isinstance(value, dict | list) else value_text
     elif problem == "unknown_name":
         known = details["ctx"]["known"]
-        some = ", ".join(known[:_MOST_NAMES]) + (
-            f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+        examples = ", ".join(known[:_MAX_NAMES]) + (
+            f" and {len(known) - _MAX_NAMES} more" if len(known) > _MAX_NAMES else ""
         )
-        message, found = details["msg"], found + (_did_you_mean(value, known) or f"; there are {some}")
+        message, value_text = details["msg"], value_text + (_did_you_mean(value, known) or f"; there are {examples}")
     else:
-        message, found = f"must be {_expected(kind)}", found + _hint(kind, value)
+        message, value_text = f"must be {_expected(kind)}", value_text + _hint(kind, value)
     key = ".".join(map(_plain_key, path)) or "the configuration"
-    return f"{key}: {message}{found}"
+    return f"{key}: {message}{value_text}"
 
 
 def _path(location: KeyPath, data: Any) -> KeyPath:
@@ -232,7 +232,7 @@ def _other_key(path: KeyPath) -> str:
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
     longer = [name for name in known if len(word) > 2 and name.startswith(word)]
-    close = longer or difflib.get_close_matches(word[:_LONGEST_VALUE], known, n=1, cutoff=0.6)
+    close = longer or difflib.get_close_matches(word[:_MAX_VALUE_LENGTH], known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -254,4 +254,4 @@ def _shown(path: KeyPath, value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
+    return text if len(text) <= _MAX_VALUE_LENGTH else text[:_MAX_VALUE_LENGTH] + "..."

@@ -1,7 +1,7 @@
-"""Judges the Spark SQL expressions and names that a configuration may hold, without Spark.
+"""Validates the Spark SQL expressions and names that a configuration may hold, without Spark.
 
 A mapping is data from outside: it may compute a column from a row's own columns and nothing else.
-What reaches beyond the row (subqueries, other tables, files, JVM methods, Spark's settings) is refused here;
+What reaches beyond the row (subqueries, other tables, files, JVM methods, Spark's settings) is rejected here;
 whether the columns exist and fit is checked against the source's schema before any data is read.
 """
 
@@ -19,8 +19,8 @@ from customer_segmentation.config.functions import ROW_FUNCTIONS
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SPARK = Dialect.get_or_raise("spark")
 
-_LONGEST = 5_000
-_DEEPEST = 30
+_MAX_LENGTH = 5_000
+_MAX_DEPTH = 30
 _TOKEN = re.compile(
     r"""(?P<text>[rR]'[^']*' | [rR]"[^"]*" | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*")
       | (?P<name>`(?:[^`]|``)*`)
@@ -68,16 +68,16 @@ def check_expression(text: str) -> str:
     Raises:
         ValueError: it does not parse, is several expressions, or reaches beyond the row.
     """
-    if len(text) > _LONGEST:
-        raise ValueError(f"is an expression of {len(text):,} characters; at most {_LONGEST:,} are read")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError(f"is an expression of {len(text):,} characters; at most {_MAX_LENGTH:,} are read")
     tokens = _tokens(text)
     for node in _nodes(text):
         # The parser's ways out where it can't read on: a command, an alias where none can be.
         if isinstance(node, exp.Command) or (isinstance(node, exp.Alias) and isinstance(node.parent, exp.Paren)):
             raise ValueError(_unreadable(None))
-        for kind, told in _BEYOND_THE_ROW:
+        for kind, description in _BEYOND_THE_ROW:
             if isinstance(node, kind):
-                raise ValueError(f"may only use the row's own columns, but holds {told}")
+                raise ValueError(f"may only use the row's own columns, but holds {description}")
     _check_calls(tokens)
     return text
 
@@ -86,7 +86,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     """The kind and text of each token, as Spark's lexer cuts them."""
     if "${" in text:
         raise ValueError("holds ${, which Spark replaces by its settings or environment; write the value itself")
-    tokens = [(str(found.lastgroup), found[0]) for found in _TOKEN.finditer(text) if found.lastgroup != "space"]
+    tokens = [(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text) if match.lastgroup != "space"]
     depth = 0
     for kind, part in tokens:
         if kind == "comment":
@@ -99,14 +99,14 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             raise ValueError(f"may only use the row's own columns, but holds {part.lower()}")
         if kind == "sign":
             depth += (part in "([") - (part in ")]")
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise ValueError("is nested too deeply; write a shorter expression")
     return tokens
 
 
 def _nodes(text: str) -> Iterable[object]:
     logger = logging.getLogger("sqlglot")
-    silent, logger.disabled = logger.disabled, True  # it would warn on standard error of what is refused here
+    silent, logger.disabled = logger.disabled, True  # it would warn on standard error of what is rejected here
     try:
         parsed = _SPARK.parse_into(exp.Condition, text)
     except ParseError as error:
@@ -136,7 +136,7 @@ def _on_a_line(text: str) -> str:
 
 
 def _check_calls(tokens: list[tuple[str, str]]) -> None:
-    """Refuse every function but those known to stay within a row: another name may be anyone's own."""
+    """Reject every function but those known to stay within a row: another name may be anyone's own."""
     before = [("sign", "("), *tokens]
     for (_, earlier), (kind, part), (_, bracket) in zip(before, tokens, tokens[1:], strict=False):
         if bracket != "(" or (kind == "sign" and part not in ")]"):
@@ -146,5 +146,5 @@ def _check_calls(tokens: list[tuple[str, str]]) -> None:
             close = difflib.get_close_matches(name, ROW_FUNCTIONS, n=1, cutoff=0.8)
             hint = f"did you mean {close[0]}?" if close else "use Spark's own functions of a single row"
             raise ValueError(
-                f"may only use the row's own columns; the function {_on_a_line(part):.60} is refused; {hint}"
+                f"may only use the row's own columns; the function {_on_a_line(part):.60} is rejected; {hint}"
             )

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from customer_segmentation.config.documents import DEEPEST, parse
+from customer_segmentation.config.documents import MAX_DEPTH, parse
 from customer_segmentation.config.explain import KeyPath, explain, split_key
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError
 
-_MOST_BYTES = 200_000
+_MAX_BYTES = 200_000
 
 
 def load_config(
@@ -35,7 +35,7 @@ def load_config(
 
     Raises:
         ConfigurationError: any layer can't be read or the whole is not valid; lists every problem with
-            the key's path, what was found, where, and a hint.
+            the key's path, its value, the layer, and a hint.
     """
     merged: dict[str, Any] = {}
     origins: dict[KeyPath, str] = {}
@@ -54,7 +54,7 @@ def load_config(
 def _read(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
-            content = opened.read(_MOST_BYTES + 1)
+            content = opened.read(_MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(f"configuration file {file} does not exist{_nearby(file)}") from None
@@ -67,8 +67,8 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"configuration file {str(file)!r} can't be read: {reason}") from None
-    if len(content) > _MOST_BYTES:
-        raise ConfigurationError(f"configuration file {file} is above {_MOST_BYTES:,} bytes; is it the right file?")
+    if len(content) > _MAX_BYTES:
+        raise ConfigurationError(f"configuration file {file} is above {_MAX_BYTES:,} bytes; is it the right file?")
     try:
         data = parse(text)
     except ValueError as error:
@@ -96,7 +96,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     key = key.strip()
     shown = key[:60] if key.isprintable() else repr(key[:60])
-    keys = split_key(key) if key.count(".") < DEEPEST else []
+    keys = split_key(key) if key.count(".") < MAX_DEPTH else []
     if not equals or not keys or not all(keys):
         raise ConfigurationError(f"--set {shown}: write it as dotted.key=value, such as clustering.k=6")
     try:

@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name
+from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
-from customer_segmentation.contract.reasons import ESSENTIAL, ONLY_NOTED, Reason
 
 
 def _listed(value: Any) -> Any:
@@ -92,7 +93,6 @@ Overlap = Annotated[
 ]
 Format = Literal["parquet", "csv", "json", "delta"]
 SourceFormat = Literal["parquet", "csv", "json", "delta", "jdbc"]
-Severity = Literal["reject", "warn", "off"]
 Dirt = Literal[
     "missing_customer",
     "missing_order",
@@ -128,8 +128,8 @@ class Relation(Section):
             if self.path is not None or self.table is None or "url" not in self.options:
                 raise ValueError("needs table and options.url (jdbc:postgresql://host/database), and no path, for jdbc")
         elif (self.path is None) == (self.table is None):
-            found = "neither" if self.path is None else "both"
-            raise ValueError(f"needs exactly one of path and table, has {found}; null takes back an earlier file's")
+            given = "neither" if self.path is None else "both"
+            raise ValueError(f"needs exactly one of path and table, has {given}; null takes back an earlier file's")
         if self.version is not None and self.format != "delta":
             raise ValueError(f"has a version, which only delta keeps; the format is {self.format}")
         if self.partition_column is not None and self.format != "jdbc":
@@ -193,7 +193,7 @@ class TransactionColumns(Section):
 
 
 class TransactionSource(Source):
-    """Order lines; what is new is told by files, a Delta table's change feed, or a database's watermark."""
+    """Order lines; new ones are recognised by files, a Delta table's change feed, or a database's watermark."""
 
     decimal_comma: bool = False
     accounting: bool = False
@@ -212,7 +212,7 @@ class TransactionSource(Source):
 
     @property
     def has_row_key(self) -> bool:
-        """Whether a changed row can be told from a new one: its order and number stay, and a column tells the later."""
+        """Whether rows have a key (order and line number) and a time of change, so that updates can be recognised."""
         return self.columns.line_number is not None and self.columns.changed_at is not None
 
 
@@ -232,7 +232,7 @@ class CustomerColumns(Section):
             except ValueError as error:
                 raise ValueError(f"the attribute {name!r:.60} {error}") from None
             if name.lower() in seen:
-                raise ValueError(f"the attribute {name} is there twice; Spark tells no upper from lower case")
+                raise ValueError(f"the attribute {name} is there twice; names are case-insensitive in Spark")
             seen.add(name.lower())
         return self
 
@@ -296,18 +296,14 @@ class Checks(Section):
     currencies: Annotated[list[Text], AfterValidator(_distinct)] = []
     fee_products: list[Annotated[Text, AfterValidator(_pattern)]] = []
     max_rejected_share: Share = 0.5
-    severity: dict[Reason, Severity] = {}
+    severity: dict[CheckCode, Severity] = {}
 
     @model_validator(mode="after")
     def _keeps_the_essential(self) -> "Checks":
-        for reason in sorted(ESSENTIAL & self.severity.keys()):
-            if self.severity[reason] != "reject":
-                raise ValueError(f"can't set severity.{reason} to {self.severity[reason]}: no order line is without it")
+        for code in sorted(check.code for check in CHECKS if check.is_essential):
+            if self.severity.get(code, "reject") != "reject":
+                raise ValueError(f"can't set severity.{code} to {self.severity[code]}: no order line is without it")
         return self
-
-    def severity_of(self, reason: Reason) -> Severity:
-        """What the check does with a line that fails it."""
-        return self.severity.get(reason, "warn" if reason in ONLY_NOTED else "reject")
 
 
 class Ingest(Section):
@@ -380,7 +376,7 @@ class Preparing(Section):
 
 
 class Clustering(Section):
-    """How segments are found."""
+    """The clustering algorithm and how it is fitted."""
 
     algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"] = "kmeans"
     features: Annotated[
@@ -495,3 +491,16 @@ class Config(Section):
     explore: Explore = Explore()
     generate: Generate = Generate()
     spark: Spark = Spark()
+
+    @property
+    def configured_sources(self) -> Sources:
+        """The sources, for what can't do without.
+
+        Raises:
+            ConfigurationError: there are none.
+        """
+        if self.sources is None:
+            raise ConfigurationError(
+                "sources.transactions: is missing; say where the order lines are, see conf/demo.yml"
+            )
+        return self.sources

@@ -20,14 +20,14 @@ CHANGED_AT = "changed_at"
 LINE_ID = "line_id"
 WARNINGS = "warnings"
 
-# What was given back
+# Returns
 RETURN_LINE_ID = "return_line_id"
 RETURN_ORDER_ID = "return_order_id"
 RETURNED_AT = "returned_at"
 IS_MATCHED = "is_matched"
 RETURNED_AMOUNT = "returned_amount"
 
-# Refused lines
+# Rejected lines
 SOURCE_FILE = "source_file"
 ROW = "row"
 REASONS = "reasons"

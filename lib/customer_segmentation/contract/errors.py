@@ -2,13 +2,13 @@
 
 
 class CustomerSegmentationError(Exception):
-    """Root of the library's errors: something the user can mend, told without a stack trace."""
+    """Root of the library's errors: something the user can mend, shown without a stack trace."""
 
     exit_code = 1
 
 
 class ConfigurationError(CustomerSegmentationError):
-    """The command or the configuration is wrong; found before Spark starts."""
+    """The command or the configuration is wrong; raised before Spark starts."""
 
     exit_code = 2
 

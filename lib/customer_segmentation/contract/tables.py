@@ -16,7 +16,7 @@ MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
 MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint>>"
 TOP_CATEGORIES = ("category_1", "category_2", "category_3")
-"""The columns of the categories with most purchases, the largest first; a column NAME_spend tells their purchases."""
+"""The columns of the categories with most purchases, the largest first; a column NAME_spend has their purchases."""
 TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
@@ -51,7 +51,7 @@ class Table:
     open: whether a frame's further columns are kept, after the declared ones.
     skipped_by: columns whose range is kept for each file in the table's log, so that files are skipped by them. None of
         them names a person: the log keeps what a deleted row had.
-    tells_changes: whether the table keeps a change feed.
+    has_change_feed: whether the table keeps a change feed.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Table:
     partitioned_by: tuple[str, ...] = ()
     open: bool = False
     skipped_by: tuple[str, ...] = ()
-    tells_changes: bool = False
+    has_change_feed: bool = False
 
     @property
     def properties(self) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Table:
             given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)}
         else:
             given = {"delta.dataSkippingNumIndexedCols": "0"}
-        return given | ({"delta.enableChangeDataFeed": "true"} if self.tells_changes else {})
+        return given | ({"delta.enableChangeDataFeed": "true"} if self.has_change_feed else {})
 
     @property
     def column_names(self) -> list[str]:
@@ -114,20 +114,20 @@ TRANSACTIONS = Table(
         Column(c.BRAND, "string", "Brand of the product; null where unknown."),
         Column(c.STORE_ID, "string", "Store it was bought at; null where unknown."),
         Column(c.COUPON, MONEY, "What coupons took off the line, part of the discount, 0 or more. Unit: money."),
-        Column(c.IS_RETURN, "boolean", "Whether the line gives back or cancels a purchase."),
+        Column(c.IS_RETURN, "boolean", "Whether the line returns or cancels a purchase."),
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
-        Column(c.LINE_NUMBER, "string", "What tells the lines of an order apart; null where the source has none."),
+        Column(c.LINE_NUMBER, "string", "Key of the line within its order; null where the source has none."),
         Column(c.CHANGED_AT, "timestamp", "When the source last changed the line, UTC; null where it does not say."),
-        Column(c.LINE_ID, "bigint", "Digest of the line as it came; equal lines have equal ids."),
+        Column(c.LINE_ID, "bigint", "Digest of the source's line; equal lines have equal ids."),
     ),
     key=(c.LINE_ID,),
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
-    tells_changes=True,
+    has_change_feed=True,
 )
 
-_REFUSED = (
-    Column(c.SOURCE_FILE, "string", "File or table the line came from."),
-    Column(c.ROW, "string", "The line as it came, as JSON."),
+_REJECTED = (
+    Column(c.SOURCE_FILE, "string", "File or table of the line."),
+    Column(c.ROW, "string", "The source's line, as JSON."),
     Column(c.REASONS, "array<string>", "Codes of every check the line failed."),
     Column(c.INGESTED_AT, "timestamp", "When the line was read, UTC."),
     Column(c.BATCH_ID, "string", "Batch of ingest that rejected it; see ingest_batches."),
@@ -135,10 +135,10 @@ _REFUSED = (
 
 REJECTED_TRANSACTIONS = Table(
     "rejected_transactions",
-    "a refused order line",
+    "a rejected order line",
     (
-        *_REFUSED,
-        # As far as it can be read, so that a line can be judged again without its source.
+        *_REJECTED,
+        # As far as it can be read, so that a line can be validated again without its source.
         *TRANSACTIONS.columns,
     ),
     key=(c.BATCH_ID,),
@@ -152,7 +152,7 @@ INGEST_BATCHES = Table(
     "a step of a batch of order lines: planned, staged, committed; the newest committed one is the state of ingest",
     (
         _BATCH_NUMBER,
-        Column(c.BATCH_ID, "string", "Digest of the settings and of what the sources held: the same has the same."),
+        Column(c.BATCH_ID, "string", "Digest of the settings and of the sources' state: the same for the same."),
         Column(
             "status",
             "string",
@@ -169,7 +169,7 @@ INGEST_BATCHES = Table(
         Column("offsets", "string", "How far each source is read by this batch, as JSON."),
         Column("previous_offsets", "string", "How far each had been read before; null for a full batch."),
         Column("base_batch_number", "bigint", "The full batch that this one builds on."),
-        Column("rows_inserted", "bigint", "Order lines that came with the batch, those filtered out not counted."),
+        Column("rows_inserted", "bigint", "Order lines inserted by the batch, those filtered out not counted."),
         Column("rows_deleted", "bigint", "Order lines that were no longer in the sources."),
         Column("rows_in", "bigint", "All lines so far: rows_accepted + rows_rejected + rows_filtered_out."),
         Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
@@ -263,19 +263,19 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
-REJECTED_CUSTOMERS = Table("rejected_customers", "a refused row of customers", _REFUSED, key=(c.BATCH_ID,))
+REJECTED_CUSTOMERS = Table("rejected_customers", "a rejected row of customers", _REJECTED, key=(c.BATCH_ID,))
 
-REJECTED_ENGAGEMENT = Table("rejected_engagement", "a refused row of events", _REFUSED, key=(c.BATCH_ID,))
+REJECTED_ENGAGEMENT = Table("rejected_engagement", "a rejected row of events", _REJECTED, key=(c.BATCH_ID,))
 
 RETURNS = Table(
     "returns",
-    "a piece of a return and the purchase it undoes",
+    "a piece of a return and the purchase that it is matched with",
     (
         _CUSTOMER,
-        Column(c.PRODUCT_ID, "string", "Product given back; null where the source has none."),
+        Column(c.PRODUCT_ID, "string", "Product returned; null where the source has none."),
         Column(c.RETURN_LINE_ID, "bigint", "Line that gave it back, in transactions."),
         Column(c.RETURN_ORDER_ID, "string", "Order (basket, invoice) of that line."),
-        Column(c.RETURNED_AT, "timestamp", "When it was given back, UTC."),
+        Column(c.RETURNED_AT, "timestamp", "When it was returned, UTC."),
         Column(c.LINE_ID, "bigint", "Line that had bought it; null for what no purchase explains."),
         Column(c.ORDER_ID, "string", "Order that had bought it; null for what no purchase explains."),
         Column(c.ORDERED_AT, "timestamp", "When it had been bought, UTC; null for what no purchase explains."),
@@ -287,7 +287,7 @@ RETURNS = Table(
         Column(
             c.AMOUNT,
             MONEY,
-            "Value given back for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
+            "Value returned for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
         ),
         Column(c.IS_MATCHED, "boolean", "Whether a purchase explains the piece; a return has at most one without."),
     ),
@@ -325,11 +325,11 @@ CUSTOMER_DAYS = Table(
     (
         _CUSTOMER,
         Column("day", "date", "The day, in the run's time zone."),
-        Column("orders", "bigint", "Distinct orders with a purchase; one given back whole is none."),
+        Column("orders", "bigint", "Distinct orders with a purchase; a fully returned one is none."),
         Column("net", "bigint", "Purchases less returns. Unit: cents."),
         Column("gross", "bigint", "Purchases. Unit: cents."),
-        Column("placed", "bigint", "Purchases, those given back whole included. Unit: cents."),
-        Column("returned", "bigint", "Value given back. Unit: cents."),
+        Column("placed", "bigint", "Purchases, fully returned ones included. Unit: cents."),
+        Column("returned", "bigint", "Value returned. Unit: cents."),
         Column("discounts", "bigint", "Discounts on purchases. Unit: cents."),
         Column("discounted_spend", "bigint", "Purchases on lines with a discount. Unit: cents."),
         Column("items", "bigint", "Purchased quantity. Unit: thousandths."),
@@ -344,13 +344,13 @@ CUSTOMER_HISTORY = Table(
     "a customer with a purchase, as of the date that table_builds says: what the features are made of",
     (
         _CUSTOMER,
-        Column("first_day", "date", "Day (run's time zone) of the first purchase; an order given back whole is none."),
+        Column("first_day", "date", "Day (run's time zone) of the first purchase; a fully returned order is none."),
         Column("last_day", "date", "Day of the last purchase."),
         Column("days", "bigint", "Distinct days with a purchase."),
         Column("net", MONEY, "Purchases less returns. Unit: money."),
         Column("gross", MONEY, "Purchases. Unit: money."),
-        Column("placed", MONEY, "Purchases, those given back whole included. Unit: money."),
-        Column("returned", MONEY, "Value given back. Unit: money."),
+        Column("placed", MONEY, "Purchases, fully returned ones included. Unit: money."),
+        Column("returned", MONEY, "Value returned. Unit: money."),
         Column("discounts", MONEY, "Discounts on purchases. Unit: money."),
         Column("discounted_spend", MONEY, "Purchases on lines with a discount. Unit: money."),
         Column("items", "decimal(20,3)", "Purchased quantity."),
@@ -369,8 +369,8 @@ CUSTOMER_HISTORY = Table(
         Column("gap_logs", "double", "Sum of the natural logarithms of these gaps."),
         Column("gap_entropy", "double", "Sum of these gaps, each times its natural logarithm."),
         Column("orders", "bigint", "Distinct orders with a purchase."),
-        Column("orders_placed", "bigint", "Distinct orders, those given back whole included."),
-        Column("orders_given_back", "bigint", "Distinct orders of which something was given back."),
+        Column("orders_placed", "bigint", "Distinct orders, fully returned ones included."),
+        Column("orders_given_back", "bigint", "Distinct orders of which something was returned."),
         Column("coupon_orders", "bigint", "Distinct orders in which a coupon was used."),
         Column("products", "bigint", "Distinct products purchased."),
         Column("product_lines", "bigint", "Purchase lines with a product."),
@@ -513,12 +513,12 @@ SEGMENT_PROFILES = Table(
 
 SEGMENT_TRANSITIONS = Table(
     "segment_transitions",
-    "customers that went from one segment to another in a run",
+    "customers that moved from one segment to another in a run",
     (
         _RUN,
         Column("from_segment_id", "int", "Segment in the run published before; null for new customers."),
         Column("to_segment_id", "int", "Segment in this run."),
-        Column("customers", "bigint", "Customers that went this way."),
+        Column("customers", "bigint", "Customers that moved this way."),
         Column("revenue", TOTAL, "Their net spend up to the as-of date. Unit: money."),
     ),
     key=(c.RUN_ID, "from_segment_id", "to_segment_id"),
@@ -535,7 +535,7 @@ MODEL_RUNS = Table(
         Column(
             "parameters",
             "map<string,string>",
-            "Parameters of the training; found_*: found where one says auto.",
+            "Parameters of the training; found_*: determined where one says auto.",
         ),
         Column("features", "array<string>", "Features the customers were clustered on."),
         Column(
@@ -546,14 +546,14 @@ MODEL_RUNS = Table(
                 "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
                 "hopkins and structure (0 none, 1 weak, 2 clear) on a weighted sample; noise_share, the customers in "
                 "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative. Shares "
-                "are 0 to 1. What is not defined or can't be measured is left out."
+                "are 0 to 1. What is not defined or can't be measured is not in it."
             ),
         ),
         Column(
             "candidates",
             CANDIDATES_TYPE,
             (
-                "What was tried to choose algorithm and k: found on a weighted sample, judged on all customers; "
+                "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
                 "stability and segment_stability by bootstraps of the sample; the rule weighs them to the score."
             ),
         ),
@@ -597,7 +597,7 @@ PIPELINE_RUNS = Table(
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
         Column("rows_left_out", "bigint", "Order lines that the sources' `where` filters out; in no table."),
-        Column("rejected_by_reason", "map<string,bigint>", "Refused lines by reason; a line counts under each."),
+        Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
         Column("customers_segmented", "bigint", "Customers in customer_segments; equals customers."),
@@ -672,9 +672,6 @@ DATA_DISTRIBUTIONS = Table(
     key=(c.RUN_ID, "measure", "bucket"),
     partitioned_by=(c.RUN_ID,),
 )
-
-EXPLORED_TABLES: tuple[Table, ...] = (DATA_PROFILE, DATA_DISTRIBUTIONS)
-"""What an exploration writes, apart from the tables of a run."""
 
 ALL_TABLES: tuple[Table, ...] = (
     TRANSACTIONS,

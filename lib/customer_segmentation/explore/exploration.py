@@ -26,8 +26,8 @@ from customer_segmentation.explore.coverage import Coverage, coverage
 from customer_segmentation.explore.orders import customer_orders, order_customers, order_gaps
 from customer_segmentation.explore.summary import summaries
 from customer_segmentation.explore.tally import Group, tally
-from customer_segmentation.spark.holding import held
 from customer_segmentation.spark.local_time import UTC
+from customer_segmentation.spark.persistence import persisted
 
 ORDER_COUNTS = Buckets(tuple(map(Decimal, (1, 2, 3, 4, 5, 6, 11, 21, 51, 101))), whole=True)
 """Customers are told by these numbers of orders, whatever the data."""
@@ -137,8 +137,8 @@ def explore(
             columns += _profiled(frame, table, fewest)
 
     with ExitStack() as stack:
-        orders = stack.enter_context(held(customer_orders(lines)))
-        buyers = stack.enter_context(held(order_customers(orders)))
+        orders = stack.enter_context(persisted(customer_orders(lines)))
+        buyers = stack.enter_context(persisted(order_customers(orders)))
         calendar = calendar_of(lines, orders)
         repeated = orders.agg(F.sum("repeated_lines")).first()
         assert repeated is not None, "an aggregation without grouping has one row"

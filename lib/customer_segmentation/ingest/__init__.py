@@ -1,1 +1,1 @@
-"""Sources to canonical tables: read, map, check; refused lines keep their reasons."""
+"""Sources to canonical tables: read, map, validate; rejected lines keep their reasons."""

@@ -1,7 +1,7 @@
 """A batch of order lines beside those that were read before: which orders it concerns, and what changes in the tables.
 
 What is said of a line depends on the other lines of its order and on no more (see `ingest.orders`). So a batch takes
-the lines of its orders out of the tables, adds the inserted lines and takes away the deleted ones, resolves them anew,
+the lines of its orders out of the tables, adds the inserted lines, removes the deleted ones, resolves the result,
 and changes in the tables what is no longer the same.
 """
 
@@ -14,12 +14,12 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.contract.checks import CHECKS, NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
-from customer_segmentation.ingest.orders import BROADCAST_LIMIT, IN_CONTEXT, order_key, unfilled
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT, order_key, unfilled
 from customer_segmentation.ingest.values import storable
-from customer_segmentation.spark.holding import settled
 from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.spark.persistence import checkpointed
 
 _ORDER = "_order"
 _LINE = [*REJECTED_TRANSACTIONS.column_names]
@@ -43,7 +43,7 @@ def multiset_difference(lines: DataFrame, subtracted: DataFrame) -> DataFrame:
     """The lines less as many equal ones as are subtracted, of those rejected before those accepted.
 
     Args:
-        lines: as `orders.resolved` gives them, or `transactions.judged_lines`.
+        lines: as `orders.resolved` gives them, or `transactions.validated_lines`.
         subtracted: has `line_id`, once for each line to take away.
     """
     counts = subtracted.groupBy(c.LINE_ID).agg(F.count(F.lit(1)).alias("_subtracted"))
@@ -60,7 +60,7 @@ def orders_of(lines: DataFrame) -> DataFrame:
 
 def distinct_orders(lines: Sequence[DataFrame]) -> Orders:
     """The orders among rows of `orders_of`. Reads the lines once."""
-    distinct = settled(reduce(DataFrame.unionByName, lines).distinct())
+    distinct = checkpointed(reduce(DataFrame.unionByName, lines).distinct())
     row = distinct.agg(F.count(F.lit(1)), F.min(c.ORDER_ID), F.max(c.ORDER_ID)).first()
     assert row is not None, "an aggregation without grouping has one row"
     return Orders(distinct.select(_ORDER), *row)
@@ -84,7 +84,7 @@ def existing_rows(
         timezone: whose day it is.
 
     Returns:
-        The columns of `transactions.judged_lines`, of a rejected line with when it was read and by which batch; and
+        The columns of `transactions.validated_lines`, of a rejected line with when it was read and by which batch; and
         what the tables have: `had_reasons`, `had_warnings`, `had_customer`, `had_date`.
     """
     accepted = _lines_of(transactions.select(TRANSACTIONS.column_names), orders).select(
@@ -97,14 +97,14 @@ def existing_rows(
     )
     lines = accepted.unionByName(_lines_of(rejected.select(_LINE), orders))
     is_known = F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)
-    had = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
-    as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in had.items()}))
-    in_context = F.array(*(F.lit(code) for code in IN_CONTEXT))
-    own = F.array_except(c.REASONS, in_context)
+    stored_columns = dict(zip(_HAD, (c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT), strict=True))
+    as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in stored_columns.items()}))
+    codes_of_orders = F.array(*(F.lit(check.code) for check in CHECKS if check.condition is None))
+    own = F.array_except(c.REASONS, codes_of_orders)
     return as_read.withColumns(
         {
             c.REASONS: F.when(is_known, F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
-            c.WARNINGS: F.array_except(c.WARNINGS, in_context),
+            c.WARNINGS: F.array_except(c.WARNINGS, codes_of_orders),
         }
     )
 
@@ -121,10 +121,10 @@ def changed_lines(before: DataFrame, after: DataFrame) -> DataFrame:
         before: as `existing_rows` gives them.
         after: the same lines with those of the batch, resolved.
     """
-    then = before.select(c.LINE_ID, _outcome(*_HAD).alias("outcome"), F.lit(1).alias("n"))
+    removed = before.select(c.LINE_ID, _outcome(*_HAD).alias("outcome"), F.lit(1).alias("n"))
     outcome = _outcome(c.REASONS, c.WARNINGS, c.CUSTOMER_ID, c.ORDERED_AT)
-    now = after.select(c.LINE_ID, outcome.alias("outcome"), F.lit(-1).alias("n"))
-    differences = then.unionByName(now).groupBy(c.LINE_ID, "outcome").agg(F.sum("n").alias("n"))
+    added = after.select(c.LINE_ID, outcome.alias("outcome"), F.lit(-1).alias("n"))
+    differences = removed.unionByName(added).groupBy(c.LINE_ID, "outcome").agg(F.sum("n").alias("n"))
     return differences.where("n <> 0").select(c.LINE_ID).distinct()
 
 
@@ -136,7 +136,7 @@ def as_accepted(lines: DataFrame) -> DataFrame:
 def as_rejected(lines: DataFrame, *, batch_id: str) -> DataFrame:
     """The lines with reasons against them, as rows of `rejected_transactions`.
 
-    A line that was accepted before is no longer there as it came: its columns in `transactions` stand for it.
+    The source row of a line that was accepted before is not kept: its columns in `transactions` stand for it.
     """
     columns = F.to_json(F.struct(*TRANSACTIONS.column_names))
     return (

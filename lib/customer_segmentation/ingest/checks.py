@@ -1,10 +1,7 @@
-"""The checks of an order line by itself: pure column expressions with stable reason codes.
+"""Checks of order lines with their settings, as column expressions that flag lines and list codes."""
 
-They read the columns that `transactions.typed_lines` makes: for every canonical column `x` its typed value `x` and what
-the source had as `raw_x`. Checks that need other lines are in `ingest.repeats`.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 
@@ -12,118 +9,97 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks
-from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import Reason
-from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.contract.checks import CHECKS, Check, Severity
+from customer_segmentation.ingest.expressions import sql_text
+from customer_segmentation.spark.local_time import UTC, start_of_day_sql
 
-CURRENCY = "currency"
-IS_MALFORMED = "_is_malformed"
 FAILED = "_failed"
-
-
-def raw(name: str) -> str:
-    """The column that holds what the source had for a canonical column."""
-    return f"raw_{name}"
+"""The column of `CheckSuite.failed`."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """A reason against a line: its code, when it holds (never null), and whether it refuses or only warns."""
+class CheckSuite:
+    """Checks of order lines with their settings.
 
-    code: Reason
-    holds: Column
-    refuses: bool
-
-
-def transaction_checks(settings: Checks, *, as_of: date | None = None, timezone: str = UTC) -> list[Check]:
-    """The checks for order lines that are not off, in the order their reasons are listed.
-
-    Args:
-        settings: thresholds and severities.
-        as_of: lines of this day and later are not known yet; None where it follows from the lines.
-        timezone: whose days these, and the earliest and the latest one, are.
+    settings: thresholds and severities.
+    known_before: lines of this day and later are not known yet; None where it follows from the lines.
+    timezone: whose days these are; also that of local times, where a source has none of its own.
+    checks: the declarations, in the order in which a line's codes are listed.
     """
-    amount, quantity = F.col(c.AMOUNT), F.col(c.QUANTITY)
-    ordered_at = F.col(c.ORDERED_AT)
-    latest = min(filter(None, (as_of, settings.latest_order)))
-    worthless = (amount == 0) & (F.coalesce(F.col(c.DISCOUNT), F.lit(0)) == 0)
-    conditions: dict[Reason, Column] = {
-        "malformed_line": F.col(IS_MALFORMED),
-        "missing_customer": F.col(c.CUSTOMER_ID).isNull(),
-        "missing_order": F.col(c.ORDER_ID).isNull(),
-        "missing_date": F.col(raw(c.ORDERED_AT)).isNull(),
-        "unreadable_date": _unreadable(c.ORDERED_AT),
-        "date_too_early": _holds(ordered_at < start_of_day(settings.earliest_order, timezone)),
-        "date_in_future": _holds(ordered_at >= start_of_day(latest, timezone)),
-        "unreadable_number": _unreadable(c.QUANTITY)
-        | _unreadable(c.DISCOUNT)
-        | _unreadable(c.COUPON)
-        | _unreadable_amount(),
-        "missing_amount": F.col(raw(c.AMOUNT)).isNull(),
-        "missing_quantity": F.col(raw(c.QUANTITY)).isNull() & quantity.isNull(),
-        # A return of no goods is one of money.
-        "zero_quantity": _holds((quantity == 0) & ~_holds(F.col(c.IS_RETURN) & (amount < 0))),
-        "absurd_quantity": _holds(F.abs(quantity) > settings.max_quantity),
-        "absurd_amount": reduce(
-            Column.__or__,
-            (_holds(F.abs(F.col(name)) > settings.max_amount) for name in (c.AMOUNT, c.DISCOUNT, c.COUPON)),
-        ),
-        "zero_price": _holds(worthless & (quantity != 0)),
-        "negative_price": _holds((amount < 0) & (quantity > 0) & ~F.col(c.IS_RETURN)),
-    }
-    if settings.currencies:
-        conditions["unknown_currency"] = ~_holds(F.col(CURRENCY).isin(settings.currencies))
-    if settings.fee_products:
-        whole = f"^(?:{'|'.join(f'(?:{pattern})' for pattern in settings.fee_products)})$"
-        conditions["fee_product"] = _holds(F.col(c.PRODUCT_ID).rlike(whole))
-    severities = {code: settings.severity_of(code) for code in conditions}
-    return [
-        Check(code, holds, severities[code] == "reject")
-        for code, holds in conditions.items()
-        if severities[code] != "off"
-    ]
 
+    settings: Checks = field(default_factory=Checks)
+    known_before: date | None = None
+    timezone: str = UTC
+    checks: tuple[Check, ...] = CHECKS
 
-def failed(checks: list[Check]) -> Column:
-    """The checks that hold for a line as one number: bit i is set where check i holds."""
-    bits = (F.when(check.holds, F.lit(1 << place)).otherwise(F.lit(0)) for place, check in enumerate(checks))
-    return reduce(Column.bitwiseOR, bits, F.lit(0)).cast("bigint")
+    @property
+    def limits(self) -> dict[str, str]:
+        """The thresholds in the conditions of checks, as SQL."""
+        settings = self.settings
+        latest = min(filter(None, (self.known_before, settings.latest_order)))
+        any_fee = "|".join(f"(?:{pattern})" for pattern in settings.fee_products)
+        return {
+            "earliest": start_of_day_sql(settings.earliest_order, self.timezone),
+            "latest": start_of_day_sql(latest, self.timezone),
+            "max_quantity": f"{float(settings.max_quantity)!r}D",
+            "max_amount": f"{float(settings.max_amount)!r}D",
+            "currencies": ", ".join(map(sql_text, settings.currencies)),
+            "fee_products": sql_text(f"^(?:{any_fee})$"),
+        }
 
+    def severity_of(self, code: str) -> Severity:
+        """What the check of a code does with a line that fails it."""
+        (declared,) = (check.severity for check in self.checks if check.code == code)
+        return self.settings.severity.get(code, declared)
 
-def is_refused(checks: list[Check]) -> Column:
-    """Whether a check that refuses holds, of the number that `failed` gives."""
-    return F.col(FAILED).bitwiseAND(F.lit(_mask(checks, refuses=True))) != 0
+    def codes(self, severity: Severity) -> list[str]:
+        """The codes of the checks that have a severity."""
+        return [check.code for check in self.checks if self.severity_of(check.code) == severity]
 
+    def in_order(self, codes: Column) -> Column:
+        """An array of codes in the order of the declarations."""
+        all_codes = F.array(*(F.lit(check.code) for check in self.checks))
+        return F.when(F.size(codes) < 2, codes).otherwise(F.array_intersect(all_codes, codes))
 
-def codes(checks: list[Check], *, refuses: bool) -> Column:
-    """The codes of the refusing (or the warning) checks that hold for a line, as an array; empty where none does.
+    def failed(self) -> Column:
+        """The checks that a line by itself fails, as one number: bit i is set where check i fails."""
+        bits = (
+            F.when(F.expr(self._condition_of(check)), F.lit(1 << place)).otherwise(F.lit(0))
+            for place, check in enumerate(self._of_single_lines)
+        )
+        return reduce(Column.bitwiseOR, bits, F.lit(0)).cast("bigint")
 
-    Of the number that `failed` gives.
-    """
-    none = F.array().cast("array<string>")
-    held = [
-        F.when(F.col(FAILED).bitwiseAND(F.lit(1 << place)) != 0, F.lit(check.code))
-        for place, check in enumerate(checks)
-        if check.refuses == refuses
-    ]
-    if not held:
-        return none
-    is_any = F.col(FAILED).bitwiseAND(F.lit(_mask(checks, refuses=refuses))) != 0
-    return F.when(is_any, F.array_compact(F.array(*held))).otherwise(none)
+    def is_rejected(self) -> Column:
+        """Whether a line by itself fails a check that rejects; of the column `FAILED`."""
+        return self._any_failed("reject")
 
+    def failed_codes(self, severity: Severity) -> Column:
+        """The codes of the checks of a severity that a line by itself fails, as an array; of the column `FAILED`."""
+        none = F.array().cast("array<string>")
+        codes = [
+            F.when(F.col(FAILED).bitwiseAND(F.lit(1 << place)) != 0, F.lit(check.code))
+            for place, check in enumerate(self._of_single_lines)
+            if self.severity_of(check.code) == severity
+        ]
+        return F.when(self._any_failed(severity), F.array_compact(F.array(*codes))).otherwise(none) if codes else none
 
-def _mask(checks: list[Check], *, refuses: bool) -> int:
-    return sum(1 << place for place, check in enumerate(checks) if check.refuses == refuses)
+    @property
+    def _of_single_lines(self) -> Sequence[Check]:
+        return [
+            check
+            for check in self.checks
+            if check.condition is not None
+            and self.severity_of(check.code) != "off"
+            and (check.needs is None or getattr(self.settings, check.needs))
+        ]
 
+    def _condition_of(self, check: Check) -> str:
+        condition = str(check.condition)
+        for name, sql in self.limits.items():
+            condition = condition.replace(f"{{{name}}}", sql)
+        return condition
 
-def _unreadable(name: str) -> Column:
-    return F.col(raw(name)).isNotNull() & F.col(name).isNull()
-
-
-def _holds(condition: Column) -> Column:
-    return F.coalesce(condition, F.lit(False))
-
-
-def _unreadable_amount() -> Column:
-    """An amount that a readable quantity does not give: the price, or its product, is no number."""
-    return _unreadable(c.AMOUNT) & F.col(c.QUANTITY).isNotNull()
+    def _any_failed(self, severity: Severity) -> Column:
+        of_severity = (self.severity_of(check.code) == severity for check in self._of_single_lines)
+        mask = sum(1 << place for place, is_of_severity in enumerate(of_severity) if is_of_severity)
+        return F.col(FAILED).bitwiseAND(F.lit(mask)) != 0

@@ -1,4 +1,4 @@
-"""Customer attributes: one row per customer, whatever the source knows of them."""
+"""Customer attributes: one row per customer, with all columns that are mapped."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
@@ -25,7 +25,8 @@ from customer_segmentation.config.schema import CustomerSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY
-from customer_segmentation.ingest.refusals import FILE, JUDGEMENT, REASONS, ROW, refused_where, rows_of
+from customer_segmentation.ingest.expressions import quoted
+from customer_segmentation.ingest.rejections import FILE, REASONS, ROW, VALIDATION_COLUMNS, rows_of, validated_rows
 from customer_segmentation.ingest.sources import CORRUPT, malformed, require_columns
 from customer_segmentation.ingest.values import as_id, mapped
 
@@ -35,14 +36,14 @@ RESERVED = frozenset(
         *CUSTOMER_SEGMENTS_HISTORY.column_names,
         *(f"z_{feature.name}" for feature in FEATURES),
         c.SECOND_SEGMENT_ID,
-        *JUDGEMENT,
+        *VALIDATION_COLUMNS,
     }
 )
 """What stands beside attributes when customers are described, clustered or assigned: no attribute has such a name."""
 
 _SOURCE_NAME = "source_name"
 """Key in a column's metadata: what the source calls an attribute that has another name here."""
-_RENAMED_TOLD = 10
+_MAX_RENAMED_SHOWN = 10
 _NESTED = (StructType, MapType, VariantType)
 _WITHOUT_A_TABLE_TYPE = (NullType, CalendarIntervalType, DayTimeIntervalType, YearMonthIntervalType)
 
@@ -51,10 +52,10 @@ def mapped_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
     """Every row that the sources' `where` keep.
 
     Returns:
-        customer_id, then the mapped attributes, or all of the source's with none mapped; and the columns of
-        `refusals.JUDGEMENT`: a row without a customer is refused. A name that a table can't have, or that is
-        `RESERVED`, is made into another one, see `renamed_attributes`. Where sources have an attribute in
-        different types that are not all numbers, it is text.
+        customer_id, then the mapped attributes, or all of the source's with none mapped; and `VALIDATION_COLUMNS`: a
+        row without a customer is rejected. A name that a table can't have, or that is `RESERVED`, is made into another
+        one, see `renamed_attributes`. Where sources have an attribute in different types that are not all numbers, it
+        is text.
     """
     frames = [_mapped(spark, source) for source in sources]
     types = _common_types(frame for frame, _ in frames)
@@ -63,23 +64,23 @@ def mapped_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
     return rows.select(
         c.CUSTOMER_ID,
         *(
-            F.col(f"`{name}`").alias(name, metadata=_metadata(source_names[name]) if name in source_names else {})
+            F.col(quoted(name)).alias(name, metadata=_metadata(source_names[name]) if name in source_names else {})
             for name in types
         ),
-        *JUDGEMENT,
+        *VALIDATION_COLUMNS,
     )
 
 
-def judged_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> DataFrame:
+def validated_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> DataFrame:
     """Like `mapped_customers`, with one row per customer kept.
 
     Of several rows for one customer the one with the largest values is kept, so the choice does not depend on their
-    order; the others are refused.
+    order; the others are rejected.
     """
     rows = mapped_customers(spark, sources)
     names = attributes(rows)
-    largest_first = [F.struct(*(F.col(f"`{name}`") for name in names)).desc()] if names else []
-    # Refused rows are no rivals; their texts keep them from meeting in one place.
+    largest_first = [F.struct(*(F.col(quoted(name)) for name in names)).desc()] if names else []
+    # Rejected rows are no rivals; their texts keep them from meeting in one place.
     rivals = Window.partitionBy(c.CUSTOMER_ID, F.when(F.size(REASONS) > 0, F.xxhash64(ROW)))
     place = F.row_number().over(rivals.orderBy(*largest_first, ROW, FILE))
     is_another = (F.size(REASONS) == 0) & (place > 1)
@@ -89,7 +90,7 @@ def judged_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
 
 def attributes(rows: DataFrame) -> list[str]:
     """The names of the attributes in rows of `mapped_customers`."""
-    return [name for name in rows.columns if name not in (c.CUSTOMER_ID, *JUDGEMENT)]
+    return [name for name in rows.columns if name not in (c.CUSTOMER_ID, *VALIDATION_COLUMNS)]
 
 
 def renamed_attributes(customers: DataFrame) -> dict[str, str]:
@@ -105,8 +106,8 @@ def renamed_attributes(customers: DataFrame) -> dict[str, str]:
 def describe_renamed(customers: DataFrame) -> str:
     """Which attributes have another name here than in the source, in words; empty where none has."""
     pairs = [f"{source_name!r} is {name}" for name, source_name in renamed_attributes(customers).items()]
-    more = f" and {len(pairs) - _RENAMED_TOLD} more" if len(pairs) > _RENAMED_TOLD else ""
-    return f"attributes renamed: {', '.join(pairs[:_RENAMED_TOLD])}{more}" if pairs else ""
+    more = f" and {len(pairs) - _MAX_RENAMED_SHOWN} more" if len(pairs) > _MAX_RENAMED_SHOWN else ""
+    return f"attributes renamed: {', '.join(pairs[:_MAX_RENAMED_SHOWN])}{more}" if pairs else ""
 
 
 def _mapped(spark: SparkSession, source: CustomerSource) -> tuple[DataFrame, dict[str, str]]:
@@ -117,15 +118,15 @@ def _mapped(spark: SparkSession, source: CustomerSource) -> tuple[DataFrame, dic
     if mapping:
         columns = {name: mapped(text, rows) for name, text in mapping.items()}
     else:
-        not_attributes = {CORRUPT, *JUDGEMENT}
+        not_attributes = {CORRUPT, *VALIDATION_COLUMNS}
         columns = {
-            name: F.col(f"`{name}`")
+            name: F.col(quoted(name))
             for name in rows.columns
             if name not in not_attributes and not _is_name(source.columns.customer_id, name)
         }
     names = _unique_names(columns)
     customer_id = as_id(mapped(source.columns.customer_id, rows))
-    frame = refused_where(
+    frame = validated_rows(
         rows,
         {"malformed_line": malformed(rows), "missing_customer": customer_id.isNull()},
         customer_id.alias(c.CUSTOMER_ID),
@@ -176,13 +177,13 @@ def _safe(name: str) -> str:
 def _common_types(frames: Iterable[DataFrame]) -> dict[str, DataType | None]:
     """The attributes of all frames, each with the one type that it has; None where numbers differ in theirs."""
     spelled: dict[str, str] = {}
-    found: dict[str, list[DataType]] = {}
+    types_by_name: dict[str, list[DataType]] = {}
     for frame in frames:
         for field in frame.schema.fields:
-            if field.name not in (c.CUSTOMER_ID, *JUDGEMENT):
+            if field.name not in (c.CUSTOMER_ID, *VALIDATION_COLUMNS):
                 name = spelled.setdefault(field.name.lower(), field.name)
-                found.setdefault(name, []).append(_table_type(field.dataType))
-    return {name: _common(types) for name, types in found.items()}
+                types_by_name.setdefault(name, []).append(_table_type(field.dataType))
+    return {name: _common(types) for name, types in types_by_name.items()}
 
 
 def _common(types: list[DataType]) -> DataType | None:
@@ -210,13 +211,15 @@ def _typed(frame: DataFrame, types: Mapping[str, DataType | None]) -> DataFrame:
         field = fields.get(name.lower())
         if field is None:
             return F.lit(None) if type_ is None else F.lit(None).cast(type_)
-        column = F.col(f"`{field.name}`")
+        column = F.col(quoted(field.name))
         if type_ is None or type_ == field.dataType:
             return column
         is_nested = isinstance(field.dataType, (*_NESTED, ArrayType))
         return F.to_json(column) if is_nested else column.cast(type_)
 
-    return frame.select(c.CUSTOMER_ID, *(typed(name, type_).alias(name) for name, type_ in types.items()), *JUDGEMENT)
+    return frame.select(
+        c.CUSTOMER_ID, *(typed(name, type_).alias(name) for name, type_ in types.items()), *VALIDATION_COLUMNS
+    )
 
 
 def _metadata(source_name: str) -> dict[str, str]:

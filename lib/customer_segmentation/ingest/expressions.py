@@ -2,8 +2,8 @@
 
 Spark runs in ANSI mode, where a text that is no number, a division by zero or a missing element of an array is an
 error. Each such step is replaced by its form that gives null (`cast` by `try_cast`, `/` by `try_divide` ...), and text
-among numbers is read as an exact decimal, as the source writes its numbers. Functions without such a form are told by
-`is_safe`, for the caller to guard. Nothing here touches Spark.
+among numbers is read as an exact decimal, as the source writes its numbers. Functions without such a form make
+`is_safe` false, for the caller to guard. Nothing here touches Spark.
 """
 
 import logging
@@ -26,7 +26,7 @@ from pyspark.sql.types import (
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
 
-from customer_segmentation.ingest.function_kinds import (
+from customer_segmentation.ingest.function_types import (
     CASTS,
     CHOICES,
     NEVER_FAIL,
@@ -107,6 +107,17 @@ class SafeExpression:
     failed: str | None = None
 
 
+def quoted(name: str) -> str:
+    """The name of a column as SQL, whatever characters it has."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def sql_text(text: str) -> str:
+    """The text as a SQL literal, whatever characters it has."""
+    units = text.encode("utf-16-be")
+    return "'" + "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2)) + "'"
+
+
 def plain_number(sql: str) -> str:
     """Text, as SQL, read as a number written 1234.56."""
     return f"TRY_CAST({sql} AS {DECIMAL})"
@@ -114,7 +125,7 @@ def plain_number(sql: str) -> str:
 
 def null_safe(
     text: str,
-    types: Mapping[str, DataType] | None = None,
+    types: Mapping[str, DataType],
     *,
     number: Callable[[str], str] = plain_number,
     decimal_comma: bool = False,
@@ -130,9 +141,9 @@ def null_safe(
     parsed = _parsed(text)
     if parsed is None:
         return SafeExpression(text, False)
-    rewriter = _Rewriter({name.lower(): type_ for name, type_ in (types or {}).items()}, number, decimal_comma)
+    rewriter = _Rewriter({name.lower(): type_ for name, type_ in types.items()}, number, decimal_comma)
     result = rewriter.rewrite(parsed.copy())
-    # Where nothing had to change the text stays as somebody wrote it.
+    # Where nothing had to change the text stays as it was written.
     sql = result.sql(dialect=_DIALECT) if rewriter.changed else text
     return SafeExpression(sql, rewriter.is_safe, rewriter.failed(result))
 
@@ -186,13 +197,13 @@ def _parsed(text: str) -> exp.Expr | None:
     logger = logging.getLogger("sqlglot")
     silent, logger.disabled = logger.disabled, True
     try:
-        found = _DIALECT.parse_into(exp.Condition, text)[0]
+        tree = _DIALECT.parse_into(exp.Condition, text)[0]
     except Exception:  # what Spark alone understands is left to it
         return None
     finally:
         logger.disabled = silent
     # The parser takes an index behind array(...) for a part of it.
-    return None if found is None or found.find(exp.Array) else found
+    return None if tree is None or tree.find(exp.Array) else tree
 
 
 class _Rewriter:
@@ -239,18 +250,18 @@ class _Rewriter:
             node.set("this", self._as_numbers([node.this])[0])
             return node
         if isinstance(node, _COMPARISONS):
-            left, right = self._alike([node.this, node.expression])
+            left, right = self._in_one_type([node.this, node.expression])
             node.set("this", left)
             node.set("expression", right)
             return node
         if isinstance(node, exp.Between):
-            value, low, high = self._alike([node.this, node.args["low"], node.args["high"]])
+            value, low, high = self._in_one_type([node.this, node.args["low"], node.args["high"]])
             node.set("this", value)
             node.set("low", low)
             node.set("high", high)
             return node
         if isinstance(node, exp.In):
-            value, *others = self._alike([node.this, *node.expressions])
+            value, *others = self._in_one_type([node.this, *node.expressions])
             node.set("this", value)
             node.set("expressions", others)
             return node
@@ -284,13 +295,13 @@ class _Rewriter:
     def _case(self, node: exp.Case) -> exp.Expr:
         branches = node.args["ifs"]
         if node.this is not None:
-            value, *choices = self._alike([node.this, *(branch.this for branch in branches)])
+            value, *choices = self._in_one_type([node.this, *(branch.this for branch in branches)])
             node.set("this", value)
             for branch, choice in zip(branches, choices, strict=True):
                 branch.set("this", choice)
         otherwise = node.args.get("default")
         results = [branch.args["true"] for branch in branches] + ([otherwise] if otherwise is not None else [])
-        results = self._alike(results, as_text=True)
+        results = self._in_one_type(results, as_text=True)
         if otherwise is not None:
             node.set("default", results.pop())
         for branch, result in zip(branches, results, strict=True):
@@ -334,9 +345,9 @@ class _Rewriter:
             return self._choice(name, arguments)
         if name in ("nullif", "nullifzero", "zeroifnull", "nvl2"):
             if name == "nullif":
-                arguments = self._alike(arguments)
+                arguments = self._in_one_type(arguments)
             elif name == "nvl2":
-                arguments = [arguments[0], *self._alike(arguments[1:], as_text=True)]
+                arguments = [arguments[0], *self._in_one_type(arguments[1:], as_text=True)]
             else:
                 arguments = self._as_numbers(arguments)
             return self._with(node, arguments)
@@ -353,7 +364,7 @@ class _Rewriter:
                 arguments[1] = exp.Anonymous(this="nullif", expressions=[arguments[1], exp.Literal.number(0)])
                 self.changed = True
             if name in ("greatest", "least"):
-                arguments = self._alike(arguments)
+                arguments = self._in_one_type(arguments)
             elif "time" not in [self._kind(argument) for argument in arguments]:
                 arguments = self._as_numbers(arguments)
             return self._with(node, arguments)
@@ -368,13 +379,13 @@ class _Rewriter:
 
     def _choice(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
         """The first that is not null; one that could not be computed is the answer and not passed over."""
-        alike = self._alike(arguments, as_text=True)
-        chosen: exp.Expr = exp.Anonymous(this=name, expressions=alike)
+        choices = self._in_one_type(arguments, as_text=True)
+        chosen: exp.Expr = exp.Anonymous(this=name, expressions=choices)
         guards = []
-        for number, argument in enumerate(alike):
+        for number, argument in enumerate(choices):
             failure = self._failure(argument)
             if failure is not None:
-                earlier = [_is_null(one) for one in alike[:number]]
+                earlier = [_is_null(choice) for choice in choices[:number]]
                 guards.append(exp.If(this=_all_of([*earlier, failure]), true=exp.Null()))
         if guards:
             self.changed = True
@@ -408,7 +419,7 @@ class _Rewriter:
         node.set("expressions", arguments)
         return node
 
-    def _alike(self, nodes: list[exp.Expr], *, as_text: bool = False) -> list[exp.Expr]:
+    def _in_one_type(self, nodes: list[exp.Expr], *, as_text: bool = False) -> list[exp.Expr]:
         """Nodes that are compared or chosen from, in one kind: Spark would cast the text among them, and fail.
 
         Args:
@@ -475,7 +486,7 @@ class _Rewriter:
         return None
 
     def _kind(self, node: exp.Expr) -> str | None:
-        """text, number, time or boolean; None where it can't be told."""
+        """text, number, time or boolean; None where it is unknown."""
         if isinstance(node, exp.Paren):
             return self._kind(node.this)
         if isinstance(node, exp.Literal):
@@ -546,7 +557,7 @@ def _kind_of_name(name: str) -> str | None:
 
 
 def _is_meant_to_try(node: exp.Cast) -> bool:
-    """Whether somebody wrote try_cast."""
+    """Whether the expression has try_cast itself."""
     return bool(node.args.get("safe"))
 
 

@@ -1,8 +1,8 @@
-"""Files of one source that are not quite alike, read as one table.
+"""Reads files of one source whose formats differ slightly as one table.
 
 Files come with the same columns in another order, case or spacing, with columns more or fewer, with other types, as
 arrays or a value a line. What can be read together is put into a group by what its first bytes say (see `sniffing`);
-what can't is refused by name.
+what can't is rejected by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ from pyspark.sql.types import (
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.ingest import sniffing
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.sniffing import Head, NotReadableError
 from customer_segmentation.ingest.values import as_text
 
@@ -82,8 +83,10 @@ class Group:
         schema = self.schema
         if self.has_corrupt:
             # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-            found = schema or reader.load(paths).schema
-            columns = [StructField(column.name, column.dataType) for column in found.fields if column.name != CORRUPT]
+            inferred = schema or reader.load(paths).schema
+            columns = [
+                StructField(column.name, column.dataType) for column in inferred.fields if column.name != CORRUPT
+            ]
             schema = StructType(columns).add(CORRUPT, StringType())
             reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
         frame = (reader if schema is None else reader.schema(schema)).load(paths)
@@ -96,7 +99,7 @@ class Group:
         return self.names.get(name, self._right(name))
 
     def _value(self, name: str, type_: DataType) -> Column:
-        value = F.col(_quoted(name))
+        value = F.col(quoted(name))
         if name in self.nanoseconds:
             moment = F.timestamp_micros(F.floor(value / _NANOSECONDS_IN_MICROSECOND).cast("bigint"))
             return moment if self.nanoseconds[name] else moment.cast("timestamp_ntz")
@@ -131,13 +134,13 @@ def file_groups(
     """
     if not files:
         return []
-    found = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
-    files = [file for file in files if not (file in found and found[file].is_empty)]
+    heads = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
+    files = [file for file in files if not (file in heads and heads[file].is_empty)]
     if format_ == "json":
-        return _json_groups(spark, files, found, options)
+        return _json_groups(spark, files, heads, options)
     if format_ == "parquet":
         return _parquet_groups(spark, files, options, wanted, place)
-    return _csv_groups(spark, files, found, options, wanted, place)
+    return _csv_groups(spark, files, heads, options, wanted, place)
 
 
 def put_together(
@@ -162,9 +165,9 @@ def put_together(
     if len(frames) == 1:
         return frames[0]
     types = [{f.name.lower(): (f.name, f.dataType) for f in frame.schema.fields} for frame in frames]
-    every = {name: there for schema in types for name, (there, _) in schema.items()}
+    spelling = {name: own for schema in types for name, (own, _) in schema.items()}
     for group, schema in zip(groups, types, strict=True):
-        missing = [name for name in required if name.lower() in every and name.lower() not in schema]
+        missing = [name for name in required if name.lower() in spelling and name.lower() not in schema]
         if missing:
             has = ", ".join(name for name, _ in schema.values() if name not in (SOURCE_FILE, CORRUPT))
             what = "CSV header" if group.has_corrupt else "file"
@@ -173,16 +176,16 @@ def put_together(
                 f"and the mapping uses; it has {has}. Its columns are not those of the other files; read it as a "
                 "source of its own"
             )
-    alike = {name: _common(name, groups, types, place) for name in every}
+    is_text = {name: _common(name, groups, types, place) for name in spelling}
     return reduce(
         lambda left, right: left.unionByName(right, allowMissingColumns=True),
         [
             frame.select(
                 *(
-                    _as_text_too(F.col(_quoted(there)), type_, decimal_comma).alias(every[name])
-                    if alike[name]
-                    else F.col(_quoted(there)).alias(every[name])
-                    for name, (there, type_) in schema.items()
+                    _as_text_too(F.col(quoted(own)), type_, decimal_comma).alias(spelling[name])
+                    if is_text[name]
+                    else F.col(quoted(own)).alias(spelling[name])
+                    for name, (own, type_) in schema.items()
                 )
             )
             for frame, schema in zip(frames, types, strict=True)
@@ -193,37 +196,37 @@ def put_together(
 def _heads(
     spark: SparkSession, format_: str, files: Sequence[str], options: Mapping[str, str], place: str
 ) -> dict[str, Head]:
-    found = sniffing.heads(spark, files)
-    for head in found.values():
+    heads = sniffing.heads(spark, files)
+    for head in heads.values():
         try:
-            sniffing.refuse_other_kinds(head, format_, _encoding(options))
+            sniffing.require_format(head, format_, _encoding(options))
         except NotReadableError as error:
             raise DataRefusedError(f"{place}: {head.file} can't be read: it {error}") from None
-    return found
+    return heads
 
 
 def _json_groups(
-    spark: SparkSession, files: Sequence[str], found: Mapping[str, Head], options: Mapping[str, str]
+    spark: SparkSession, files: Sequence[str], heads: Mapping[str, Head], options: Mapping[str, str]
 ) -> list[Group]:
     if _option(options, "multiLine") is not None:
         return [Group(spark.read.format("json").options(**options), files)]
-    long = [
+    spanning_lines = [
         file
         for file in files
-        if file in found and sniffing.is_many_lines_each(found[file].data.decode("utf-8", "replace"))
+        if file in heads and sniffing.is_many_lines_each(heads[file].data.decode("utf-8", "replace"))
     ]
-    short = [file for file in files if file not in set(long)]
+    line_by_line = [file for file in files if file not in set(spanning_lines)]
     return [
-        Group(spark.read.format("json").options(**options).option("multiLine", is_long), some)
-        for some, is_long in ((short, False), (long, True))
-        if some
+        Group(spark.read.format("json").options(**options).option("multiLine", is_multi_line), group_files)
+        for group_files, is_multi_line in ((line_by_line, False), (spanning_lines, True))
+        if group_files
     ]
 
 
 def _csv_groups(
     spark: SparkSession,
     files: Sequence[str],
-    found: Mapping[str, Head],
+    heads: Mapping[str, Head],
     options: Mapping[str, str],
     wanted: Sequence[str],
     place: str,
@@ -232,41 +235,41 @@ def _csv_groups(
     sep = _option(options, "sep") or _option(options, "delimiter") or ","
     sep = {"\\t": "\t"}.get(sep, sep)
     quote = _option(options, "quote") or ""
-    more, signs = _read_in(spark, encoding, place)
+    encoding_options, signs = _read_in(spark, encoding, place)
     has_header = (_option(options, "header") or "").lower() == "true"
     is_inferred = (_option(options, "inferSchema") or "").lower() == "true"
     by_header: dict[tuple[str, ...] | None, list[str]] = {}
     in_quotes: set[tuple[str, ...] | None] = set()
     for file in files:
-        text = sniffing.csv_text(found[file], encoding) if file in found else None
+        text = sniffing.csv_text(heads[file], encoding) if file in heads else None
         header = sniffing.header_of(text, sep=sep, quote=quote) if text is not None else None
         key = tuple(header) if header and has_header and not _option(options, "comment") else None
         by_header.setdefault(key, []).append(file)
         if text and header and sniffing.has_lines_in_quotes(text, len(header), sep=sep, quote=quote):
             in_quotes.add(key)
     if None in by_header and len(by_header) > 1:
-        # Files that nobody looked at are taken to be as the first one; Spark compares their headers.
+        # Files without a head are taken to be as the first one; Spark compares their headers.
         unseen = by_header.pop(None)
         first = next(iter(by_header))
         by_header[first] = [*by_header[first], *unseen]
     else:
         unseen = by_header.get(None, [])
     names = _names([key for key in by_header if key is not None], wanted)
-    is_wide = more.get("encoding", "").startswith(("UTF-16", "UTF-32"))
+    is_wide = encoding_options.get("encoding", "").startswith(("UTF-16", "UTF-32"))
     groups = []
-    for key, some in by_header.items():
-        reader = spark.read.format("csv").options(**options).options(**more)
+    for key, group_files in by_header.items():
+        reader = spark.read.format("csv").options(**options).options(**encoding_options)
         if (key in in_quotes or is_wide) and _option(options, "multiLine") is None:
             reader = reader.option("multiLine", True)
         if key is None:
-            groups.append(Group(reader, some, signs=signs, has_corrupt=True))
+            groups.append(Group(reader, group_files, signs=signs, has_corrupt=True))
             continue
         own = _distinct(key)
         schema = None if is_inferred else StructType([StructField(name, StringType()) for name in own])
-        if not set(some) & set(unseen) and _option(options, "enforceSchema") == "false":
+        if not set(group_files) & set(unseen) and _option(options, "enforceSchema") == "false":
             reader = reader.option("enforceSchema", True)  # compared here
         renamed = dict(zip(own, names[key], strict=True))
-        groups.append(Group(reader, some, renamed, schema, signs, has_corrupt=True))
+        groups.append(Group(reader, group_files, renamed, schema, signs, has_corrupt=True))
     return groups
 
 
@@ -284,9 +287,7 @@ def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dic
         spark.conf.set(_ANY_ENCODING, "true")
         spark.range(1).select(F.decode(F.lit("a").cast("binary"), encoding)).collect()
     except PySparkException:
-        raise DataRefusedError(
-            f"{place}: this Spark does not read text in {encoding}; write it anew in UTF-8"
-        ) from None
+        raise DataRefusedError(f"{place}: this Spark does not read text in {encoding}; write it in UTF-8") from None
     return {"encoding": encoding}, {}
 
 
@@ -309,7 +310,7 @@ def _parquet_groups(
             if isinstance(error, OSError) and error.errno:
                 raise DataRefusedError(f"{place}: {file} can't be opened: {error.strerror}") from error
             try:
-                sniffing.refuse_not_parquet(sniffing.heads(spark, [file])[file])
+                sniffing.require_parquet(sniffing.heads(spark, [file])[file])
                 why = "it is a damaged Parquet file, or was not written to its end"
             except NotReadableError as kind:
                 why = f"it {kind}"
@@ -319,21 +320,24 @@ def _parquet_groups(
         by_columns.setdefault(columns, []).append(file)
     names = _names([tuple(name for name, _ in key) for key in by_columns if key is not None], wanted)
     groups = []
-    for key, some in by_columns.items():
+    for key, group_files in by_columns.items():
         reader = spark.read.format("parquet").options(**options)
         if key is None:
             # Elsewhere: Spark reads the columns of every file.
             groups.append(
-                Group(reader.options(**{"mergeSchema": "true", **options}) if len(some) > 1 else reader, some)
+                Group(
+                    reader.options(**{"mergeSchema": "true", **options}) if len(group_files) > 1 else reader,
+                    group_files,
+                )
             )
             continue
         own = tuple(name for name, _ in key)
         schema, nanoseconds = schemas[key]
         renamed = dict(zip(own, names[own], strict=True))
         groups.append(
-            Group(reader, some, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
+            Group(reader, group_files, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
             if nanoseconds
-            else Group(reader, some, renamed)
+            else Group(reader, group_files, renamed)
         )
     return groups
 
@@ -374,14 +378,14 @@ def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tu
     exact = {name.lower(): name for names in reversed(cleaned.values()) for name in names}
     for name in wanted:
         if name.lower() in exact or sniffing.name_key(name) not in known:
-            known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # Spark tells no upper from lower case
-    called: dict[tuple[str, ...], list[str]] = {}
+            known[sniffing.name_key(name)] = exact.get(name.lower(), name)  # column names are case-insensitive in Spark
+    names_by_header: dict[tuple[str, ...], list[str]] = {}
     for header, names in cleaned.items():
         keys = [sniffing.name_key(name) for name in names]
-        called[header] = [
+        names_by_header[header] = [
             name if keys.count(key) > 1 else known.setdefault(key, name) for name, key in zip(names, keys, strict=True)
         ]
-    return called
+    return names_by_header
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -401,16 +405,18 @@ def _common(
     Raises:
         DataRefusedError: its types do not go together.
     """
-    there = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
-    if len({type_ for _, type_ in there}) == 1 or all(isinstance(type_, NumericType) for _, type_ in there):
+    typed_groups = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
+    if len({type_ for _, type_ in typed_groups}) == 1 or all(
+        isinstance(type_, NumericType) for _, type_ in typed_groups
+    ):
         return False
-    if all(isinstance(type_, _TIMES) for _, type_ in there):
-        return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in there)
-    if any(isinstance(type_, StringType) for _, type_ in there) and not any(
-        isinstance(type_, (*_NESTED, BooleanType)) for _, type_ in there
+    if all(isinstance(type_, _TIMES) for _, type_ in typed_groups):
+        return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in typed_groups)
+    if any(isinstance(type_, StringType) for _, type_ in typed_groups) and not any(
+        isinstance(type_, (*_NESTED, BooleanType)) for _, type_ in typed_groups
     ):
         return True
-    first, other = there[0], next(pair for pair in there if pair[1] != there[0][1])
+    first, other = typed_groups[0], next(pair for pair in typed_groups if pair[1] != typed_groups[0][1])
     raise DataRefusedError(
         f"{place}: {_first(other[0])} can't be read with the other files: its column {name} is "
         f"{other[1].simpleString()}, in {_first(first[0])} it is {first[1].simpleString()}; read it as a source of its "
@@ -436,9 +442,5 @@ def _encoding(options: Mapping[str, str]) -> str | None:
 
 
 def _option(options: Mapping[str, str], name: str) -> str | None:
-    """Spark tells no upper from lower case in the names of options."""
+    """Names of options are case-insensitive, as in Spark."""
     return next((value for key, value in options.items() if key.lower() == name.lower()), None)
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"

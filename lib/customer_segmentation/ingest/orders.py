@@ -6,36 +6,28 @@ lines and the orders that may be concerned. Those, and the lines that their own 
 other; all others go straight to their table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Checks, Severity
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.reasons import MEANING, NOT_KNOWN_YET, Reason
-from customer_segmentation.spark.holding import held
-from customer_segmentation.spark.local_time import UTC, start_of_day
+from customer_segmentation.contract.checks import NOT_KNOWN_YET, Severity
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.spark.persistence import persisted
 
 BROADCAST_LIMIT = 1_000_000
 """Keys that are sent to every task rather than shuffled with the lines."""
 
-FILLED: dict[Reason, tuple[str, Reason]] = {
+FILLED: dict[str, tuple[str, str]] = {
     "customer_from_order": (c.CUSTOMER_ID, "missing_customer"),
     "date_from_order": (c.ORDERED_AT, "missing_date"),
 }
 """What a line takes from the other lines of its order: the code that says so, the column, and the reason without it."""
 
-IN_CONTEXT: tuple[Reason, ...] = ("duplicate", "superseded", "order_changes_customer", *FILLED)
-"""The codes that depend on the other lines of an order."""
-
-HARMLESS: tuple[Reason, ...] = (NOT_KNOWN_YET, "duplicate", "superseded")
-"""The reasons that say nothing against the data: the line is known later, or is there in another form."""
-
-_DATE_BOUNDS: tuple[Reason, ...] = ("date_too_early", NOT_KNOWN_YET)
+_DATE_BOUNDS = ("date_too_early", NOT_KNOWN_YET)
 _ORDER = "_order"
 _IS_COPIED = "_is_copied"
 _IS_MIXED = "_is_mixed"
@@ -51,19 +43,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class Suspects:
-    """What the narrow pass found: digests of lines that are there again, and orders whose lines may not agree."""
+    """Digests of lines that have copies, and orders whose lines may not agree."""
 
     copied: Keys
     mixed: Keys
 
 
 @contextmanager
-def suspects(lines: DataFrame, settings: Checks) -> Iterator[Suspects]:
-    """Look for lines that others concern; what is found is kept for the block. Reads the lines once.
+def suspects(lines: DataFrame, suite: CheckSuite) -> Iterator[Suspects]:
+    """Find lines that others concern; the result is persisted for the block. Reads the lines once.
 
     Args:
         lines: have the columns of `transactions` but warnings.
-        settings: a check that is off is not looked for.
+        suite: the checks; those that are off are passed over.
     """
     narrow = lines.select(
         c.LINE_ID,
@@ -83,15 +75,15 @@ def suspects(lines: DataFrame, settings: Checks) -> Iterator[Suspects]:
     customer_gap = F.lag(F.col("customer").isNull()).over(order) != F.col("customer").isNull()
     date_gap = F.lag("undated").over(order) != F.col("undated")
     is_mixed = (
-        _looked_for(is_revised, "superseded", settings)
-        | _looked_for(is_torn, "order_changes_customer", settings)
-        | _looked_for(customer_gap, "customer_from_order", settings)
-        | _looked_for(date_gap, "date_from_order", settings)
+        _unless_off(is_revised, "superseded", suite)
+        | _unless_off(is_torn, "order_changes_customer", suite)
+        | _unless_off(customer_gap, "customer_from_order", suite)
+        | _unless_off(date_gap, "date_from_order", suite)
     )
     marked = narrow.select(
-        c.LINE_ID, _ORDER, _looked_for(is_copy, "duplicate", settings).alias(_IS_COPIED), is_mixed.alias(_IS_MIXED)
+        c.LINE_ID, _ORDER, _unless_off(is_copy, "duplicate", suite).alias(_IS_COPIED), is_mixed.alias(_IS_MIXED)
     )
-    with held(marked.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
+    with persisted(marked.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
         copied = suspected.where(_IS_COPIED).select(c.LINE_ID).distinct()
         mixed = suspected.where(_IS_MIXED).select(_ORDER).distinct()
         yield Suspects(Keys(copied, copied.count()), Keys(mixed, mixed.count()))
@@ -102,22 +94,22 @@ def order_key() -> Column:
     return F.when(F.col(c.ORDER_ID).isNotNull(), F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
 
 
-def set_apart(lines: DataFrame, found: Suspects, is_rejected: Column) -> tuple[DataFrame, DataFrame]:
-    """The lines that are good whatever the others are, and those to be resolved with others or rejected.
+def split_suspects(lines: DataFrame, suspects: Suspects, is_rejected: Column) -> tuple[DataFrame, DataFrame]:
+    """The lines that are accepted whatever the others are, and those to be resolved with others or rejected.
 
     Args:
         lines: as `transactions.checked_lines` gives them.
-        found: what `suspects` found among them.
+        suspects: of these lines.
         is_rejected: whether a line's own checks reject it.
     """
     lines = lines.withColumn(_ORDER, order_key())
-    marked = _marked(_marked(lines, found.copied, c.LINE_ID, _IS_COPIED), found.mixed, _ORDER, _IS_MIXED)
+    marked = _marked(_marked(lines, suspects.copied, c.LINE_ID, _IS_COPIED), suspects.mixed, _ORDER, _IS_MIXED)
     concerned = is_rejected | F.col(_IS_COPIED) | F.col(_IS_MIXED)
     return marked.where(~concerned), marked.where(concerned)
 
 
-def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone: str = UTC) -> DataFrame:
-    """Compare lines with the others of their order and add what comes out to their `reasons` and `warnings`.
+def resolved(lines: DataFrame, suite: CheckSuite) -> DataFrame:
+    """Validate lines beside the others of their order: fill in fields, and add codes to `reasons` and `warnings`.
 
     Of equal lines one is kept, the one from the file first by name; the others are copies of it. Of the versions of a
     line, those with its order and line number, the one changed last stands. A line without a customer or a date takes
@@ -125,13 +117,11 @@ def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone
     that stand say otherwise, all lines of the order are concerned.
 
     Args:
-        lines: as `transactions.judged_lines` gives them: whole orders, or lines that no other line concerns.
-        settings: what each check does with a line.
-        known_before: lines of this day and later are not known yet.
-        timezone: whose days these are.
+        lines: as `transactions.validated_lines` gives them: whole orders, or lines that no other line concerns.
+        suite: the checks.
     """
     lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER)
-    lines = _filled(lines, settings, known_before=known_before, timezone=timezone)
+    lines = _filled(lines, suite)
     order = Window.partitionBy(_ORDER, c.ORDER_ID)
     equal = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_ID).orderBy(c.SOURCE_FILE)
     last_first = F.desc_nulls_last(c.CHANGED_AT), F.desc(c.LINE_ID)
@@ -139,9 +129,9 @@ def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone
     is_numbered = F.col(c.ORDER_ID).isNotNull() & F.col(c.LINE_NUMBER).isNotNull()
     # Equal lines share a rank: a copy is no other version of what it copies.
     is_old = is_numbered & (F.dense_rank().over(versions) > 1)
-    lines = lines.withColumn("_is_old", _looked_for(is_old, "superseded", settings))
+    lines = lines.withColumn("_is_old", _unless_off(is_old, "superseded", suite))
     customer = F.when(~F.col("_is_old") & F.col(c.ORDER_ID).isNotNull(), F.col(c.CUSTOMER_ID))
-    added: dict[Reason, Column] = {
+    failed = {
         "duplicate": F.row_number().over(equal) > 1,
         "superseded": F.col("_is_old"),
         "order_changes_customer": F.col(c.ORDER_ID).isNotNull()
@@ -149,14 +139,14 @@ def resolved(lines: DataFrame, settings: Checks, *, known_before: date, timezone
     }
     return lines.withColumns(
         {
-            c.REASONS: _with_codes(c.REASONS, added, "reject", settings),
-            c.WARNINGS: _with_codes(c.WARNINGS, added, "warn", settings),
+            c.REASONS: suite.in_order(_appended(F.col(c.REASONS), failed, "reject", suite)),
+            c.WARNINGS: suite.in_order(_appended(F.col(c.WARNINGS), failed, "warn", suite)),
         }
     )
 
 
 def unfilled(lines: DataFrame) -> DataFrame:
-    """The lines as they were before `resolved` filled in what others of their order say."""
+    """The lines as they were before `resolved` filled in fields from the others of their order."""
     changes: dict[str, Column] = {}
     reasons, warnings = F.col(c.REASONS), F.col(c.WARNINGS)
     for code, (column, reason) in FILLED.items():
@@ -166,51 +156,16 @@ def unfilled(lines: DataFrame) -> DataFrame:
         own = F.array_append(F.array_except(reasons, bounds), F.lit(reason))
         reasons = F.when(is_filled, own).otherwise(reasons)
         warnings = F.when(is_filled, F.array_except(F.array_remove(warnings, code), bounds)).otherwise(warnings)
-    return lines.withColumns(changes | {c.REASONS: _in_order(reasons), c.WARNINGS: warnings})
+    return lines.withColumns(changes | {c.REASONS: CheckSuite().in_order(reasons), c.WARNINGS: warnings})
 
 
-@dataclass(frozen=True)
-class LineCounts:
-    """What became of lines.
-
-    lines: how many there are.
-    rejected: how many have reasons against them.
-    harmless: how many of these have none but such as say nothing against the data.
-    by_reason: rejected lines by reason; a line counts under each.
-    by_warning: accepted lines by warning.
-    """
-
-    lines: int
-    rejected: int
-    harmless: int
-    by_reason: dict[str, int]
-    by_warning: dict[str, int]
-
-
-def count_lines(lines: DataFrame) -> LineCounts:
-    """Count lines by their `reasons` and `warnings`. Runs one aggregation."""
-    is_accepted = F.size(c.REASONS) == 0
-    against = F.array_except(c.REASONS, F.array(*map(F.lit, HARMLESS)))
-    row = lines.agg(
-        F.count(F.lit(1)).alias("lines"),
-        F.count_if(F.size(c.REASONS) > 0).alias("rejected"),
-        F.count_if((F.size(c.REASONS) > 0) & (F.size(against) == 0)).alias("harmless"),
-        *(F.count_if(F.array_contains(c.REASONS, code)).alias(code) for code in MEANING),
-        *(F.count_if(is_accepted & F.array_contains(c.WARNINGS, code)).alias(f"warned_{code}") for code in MEANING),
-    ).first()
-    assert row is not None, "an aggregation without grouping has one row"
-    by_reason: dict[str, int] = {code: row[code] for code in MEANING if row[code]}
-    by_warning: dict[str, int] = {code: row[f"warned_{code}"] for code in MEANING if row[f"warned_{code}"]}
-    return LineCounts(row["lines"], row["rejected"], row["harmless"], by_reason, by_warning)
-
-
-def _filled(lines: DataFrame, settings: Checks, *, known_before: date, timezone: str) -> DataFrame:
+def _filled(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     """The lines with the customer and the date of their order where they have none and the others agree."""
     order = Window.partitionBy(_ORDER, c.ORDER_ID)
     values: dict[str, Column] = {}
     reasons, warnings = F.col(c.REASONS), F.col(c.WARNINGS)
     for code, (column, reason) in FILLED.items():
-        if settings.severity_of(code) != "warn":
+        if suite.severity_of(code) != "warn":
             continue
         first, last = F.min(column).over(order), F.max(column).over(order)
         is_filled = F.array_contains(c.REASONS, reason) & F.col(c.ORDER_ID).isNotNull() & (first == last)
@@ -219,33 +174,24 @@ def _filled(lines: DataFrame, settings: Checks, *, known_before: date, timezone:
         reasons = F.when(is_filled, F.array_remove(reasons, reason)).otherwise(reasons)
         warnings = F.when(is_filled, F.array_append(warnings, F.lit(code))).otherwise(warnings)
         if column == c.ORDERED_AT:
-            is_early = first < start_of_day(settings.earliest_order, timezone)
-            is_late = first >= start_of_day(known_before, timezone)
-            given = dict(zip(_DATE_BOUNDS, (is_filled & is_early, is_filled & is_late), strict=True))
-            reasons = _appended(reasons, given, "reject", settings)
-            warnings = _appended(warnings, given, "warn", settings)
+            is_early, is_late = (first < F.expr(suite.limits["earliest"]), first >= F.expr(suite.limits["latest"]))
+            failed = dict(zip(_DATE_BOUNDS, (is_filled & is_early, is_filled & is_late), strict=True))
+            reasons = _appended(reasons, failed, "reject", suite)
+            warnings = _appended(warnings, failed, "warn", suite)
     if not values:
         return lines
-    return lines.withColumns(values | {c.REASONS: _in_order(reasons), c.WARNINGS: warnings})
+    return lines.withColumns(values | {c.REASONS: suite.in_order(reasons), c.WARNINGS: warnings})
 
 
-def _with_codes(column: str, added: dict[Reason, Column], severity: Severity, settings: Checks) -> Column:
-    return _in_order(_appended(F.col(column), added, severity, settings))
-
-
-def _appended(codes: Column, added: dict[Reason, Column], severity: Severity, settings: Checks) -> Column:
-    more = [F.when(holds, F.lit(code)) for code, holds in added.items() if settings.severity_of(code) == severity]
+def _appended(codes: Column, failed: Mapping[str, Column], severity: Severity, suite: CheckSuite) -> Column:
+    """An array of codes with those of the failed checks that have a severity."""
+    more = [F.when(fails, F.lit(code)) for code, fails in failed.items() if suite.severity_of(code) == severity]
     return F.concat(codes, F.array_compact(F.array(*more))) if more else codes
 
 
-def _in_order(codes: Column) -> Column:
-    """The codes in the order of `MEANING`, whatever order they were found in."""
-    return F.when(F.size(codes) < 2, codes).otherwise(F.array_intersect(F.array(*map(F.lit, MEANING)), codes))
-
-
-def _looked_for(condition: Column, code: Reason, settings: Checks) -> Column:
-    """Whether the condition holds, which it does not where its check is off, or fills nothing in."""
-    is_off = settings.severity_of(code) == "off" or (code in FILLED and settings.severity_of(code) != "warn")
+def _unless_off(condition: Column, code: str, suite: CheckSuite) -> Column:
+    """The condition, null as false; false where its check is off, or fills nothing in."""
+    is_off = suite.severity_of(code) == "off" or (code in FILLED and suite.severity_of(code) != "warn")
     return F.lit(False) if is_off else F.coalesce(condition, F.lit(False))
 
 

@@ -1,7 +1,7 @@
-"""Which purchase each return undoes: last bought, first given back. What follows from it is left to others.
+"""Matches returns with purchases: last bought, first returned.
 
 The lines of a customer and a product are read in order of time with the purchases still open as a stack. Since a match
-looks only at what came before, it never changes when later lines arrive.
+depends on earlier lines only, it never changes when later lines arrive.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 
-IS_UNDONE = "is_undone"
+IS_FULLY_RETURNED = "is_undone"
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
 _PIECES_PER_BATCH = 10_000
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A piece of a return and the purchase it undoes, in the units of `Line`; the columns are those of `returns`."""
+    """A piece of a return and its purchase, in the units of `Line`; the columns are those of `returns`."""
 
     customer_id: str | None
     product_id: str | None
@@ -56,24 +56,25 @@ class Piece(NamedTuple):
     is_matched: bool
 
 
-_AS_THEY_ARE = {"string": pa.string(), "boolean": pa.bool_()}
+_ARROW_TYPES = {"string": pa.string(), "boolean": pa.bool_()}
 """The types of `returns` that a piece has too; times, items and money are whole numbers in it."""
 _PIECE_DDL = ", ".join(
-    f"{column.name} {column.type if column.type in _AS_THEY_ARE else 'bigint'}" for column in RETURNS.columns
+    f"{column.name} {column.type if column.type in _ARROW_TYPES else 'bigint'}" for column in RETURNS.columns
 )
-_PIECE = pa.schema([(column.name, _AS_THEY_ARE.get(column.type, pa.int64())) for column in RETURNS.columns])
+_PIECE = pa.schema([(column.name, _ARROW_TYPES.get(column.type, pa.int64())) for column in RETURNS.columns])
 
 
 def matched_returns(transactions: DataFrame) -> DataFrame:
-    """The purchases that every return line undoes, as rows of `returns`.
+    """Every return line with the purchases it is matched with, as rows of `returns`.
 
-    A return undoes purchases of the same product by the same customer: the latest one before it that has items left,
-    then the next latest, until its items are used up. At the same instant purchases come before returns, and lines of a
-    kind in the order of their `line_id`. Items that no purchase explains are one row without a purchase, and so is a
-    return line without items, such as a correction of a price. A line without a product matches nothing. The value of a
-    return is shared out by items, each piece rounded down to a cent and the last one taking the rest.
+    A return is matched with purchases of the same product by the same customer: the latest one before it that has
+    items left, then the next latest, until its items are used up. At the same instant purchases come before returns,
+    and lines of a kind in the order of their `line_id`. Items that no purchase explains are one row without a
+    purchase, and so is a return line without items, such as a correction of a price. A line without a product matches
+    nothing. The value of a return is shared out by items, each piece rounded down to a cent and the last one taking
+    the rest.
 
-    A match looks only backwards in time. The matches of the lines before a date are therefore the matches of all
+    A match depends on earlier lines only. The matches of the lines before a date are therefore the matches of all
     lines, of which the returns before that date are kept.
 
     Args:
@@ -107,7 +108,7 @@ def touched_pairs(changes: DataFrame, returns: DataFrame) -> DataFrame:
     """The customers and products whose matches may be others after changes of lines.
 
     Args:
-        changes: lines that came or went, in the columns of `transactions`.
+        changes: lines that were inserted or deleted, in the columns of `transactions`.
         returns: the matches before.
 
     Returns:
@@ -115,8 +116,8 @@ def touched_pairs(changes: DataFrame, returns: DataFrame) -> DataFrame:
     """
     pairs = changes.groupBy(c.CUSTOMER_ID, c.PRODUCT_ID).agg(F.bool_or(c.IS_RETURN).alias("_returned"))
     before = returns.select(c.CUSTOMER_ID, c.PRODUCT_ID).distinct()
-    again = of_pairs(pairs.where("not _returned"), before)
-    return pairs.where("_returned").unionByName(again).select(c.CUSTOMER_ID, c.PRODUCT_ID)
+    returned_before = of_pairs(pairs.where("not _returned"), before)
+    return pairs.where("_returned").unionByName(returned_before).select(c.CUSTOMER_ID, c.PRODUCT_ID)
 
 
 def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
@@ -128,52 +129,41 @@ def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
     return frame.join(wanted, on=is_wanted, how="left_semi")
 
 
-def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
-    """The orders of which every item was given back: as if they had never been placed.
+def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
+    """The orders of which something was returned.
 
-    Returns:
-        customer_id, order_id, and returned_amount, the value given back for the order (decimal(28,2), money); of
-        `given_back_orders`.
-    """
-    orders = given_back_orders(transactions, returns)
-    return orders.where(IS_UNDONE).select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
-
-
-def given_back_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
-    """The orders of which something was given back.
-
-    To know them as of a date, pass the lines and the returns before it; the matches themselves need not be made anew,
-    see `matched_returns`.
+    To know them as of a date, pass the lines and the returns before it; the matches stay the same, see
+    `matched_returns`.
 
     Args:
         transactions: order lines in the columns of the `transactions` table.
         returns: rows of `returns`, matched on the same lines.
 
     Returns:
-        customer_id, order_id, returned_amount (decimal(28,2), money), and is_undone, whether every item was given back.
+        customer_id, order_id, returned_amount (decimal(28,2), money), and is_undone, whether every item was returned.
     """
     order = [c.CUSTOMER_ID, c.ORDER_ID]
-    given_back = (
+    returned = (
         returns.where(c.IS_MATCHED)
         .groupBy(order)
         .agg(F.sum(c.QUANTITY).alias("returned"), F.sum(c.AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT))
     )
     return (
         transactions.where(~F.col(c.IS_RETURN) & (F.col(c.QUANTITY) > 0))
-        .join(given_back, on=order, how="inner")
+        .join(returned, on=order, how="inner")
         .groupBy(*order, "returned", c.RETURNED_AMOUNT)
         .agg(F.sum(c.QUANTITY).alias("bought"))
-        # No purchase has more given back than it had, so that equal sums mean equal lines.
-        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_UNDONE))
+        # No purchase has more returned than it had, so that equal sums mean equal lines.
+        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_FULLY_RETURNED))
     )
 
 
-def undo(lines: Iterable[Line]) -> Iterator[Piece]:
+def match_lines(lines: Iterable[Line]) -> Iterator[Piece]:
     """The pieces of every return among the lines, by the rules of `matched_returns`.
 
     Args:
         lines: sorted by their fields, so that a customer and product lie together in order of time. Read as they are
-            asked for; only the open purchases of one customer and product are held.
+            asked for; only the open purchases of one customer and product are in memory.
     """
     pair: tuple[str | None, str | None] | None = None
     open_purchases: list[tuple[Line, int]] = []
@@ -182,12 +172,12 @@ def undo(lines: Iterable[Line]) -> Iterator[Piece]:
             pair = (line.customer_id, line.product_id)
             open_purchases = []
         if line.is_return:
-            yield from _undo_one(line, open_purchases)
+            yield from _match_return(line, open_purchases)
         elif line.quantity > 0 and None not in pair:
             open_purchases.append((line, line.quantity))
 
 
-def _undo_one(line: Line, open_purchases: list[tuple[Line, int]]) -> Iterator[Piece]:
+def _match_return(line: Line, open_purchases: list[tuple[Line, int]]) -> Iterator[Piece]:
     """The pieces of a return line; takes their items from the purchases at the end of the list."""
     items, value = abs(line.quantity), abs(line.amount)
     items_left, value_left = items, value
@@ -221,11 +211,11 @@ def _piece(line: Line, purchase: Line | None, items: int, worth: int) -> Piece:
 
 
 def _matched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """`undo` over Arrow batches; where one ends says nothing about where a customer and product do."""
+    """`match_lines` over Arrow batches, whose boundaries may lie within a customer and product."""
     rows = chain.from_iterable(zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
-    pieces = undo(starmap(Line, rows))
-    while some := list(islice(pieces, _PIECES_PER_BATCH)):
-        columns = zip(*some, strict=True)
+    pieces = match_lines(starmap(Line, rows))
+    while batch := list(islice(pieces, _PIECES_PER_BATCH)):
+        columns = zip(*batch, strict=True)
         yield pa.record_batch(
             [pa.array(values, field.type) for values, field in zip(columns, _PIECE, strict=True)], schema=_PIECE
         )
@@ -240,8 +230,8 @@ def _lines_that_matter(transactions: DataFrame) -> DataFrame:
     keyed = transactions.where(could_match).withColumns(
         {_CUSTOMER_KEY: _never_null(c.CUSTOMER_ID), _PRODUCT_KEY: _never_null(c.PRODUCT_ID)}
     )
-    given_back = keyed.where(c.IS_RETURN).select(_CUSTOMER_KEY, _PRODUCT_KEY)
-    return keyed.join(given_back, on=[_CUSTOMER_KEY, _PRODUCT_KEY], how="left_semi").select(
+    returned = keyed.where(c.IS_RETURN).select(_CUSTOMER_KEY, _PRODUCT_KEY)
+    return keyed.join(returned, on=[_CUSTOMER_KEY, _PRODUCT_KEY], how="left_semi").select(
         c.CUSTOMER_ID,
         c.PRODUCT_ID,
         F.unix_micros(c.ORDERED_AT).alias(c.ORDERED_AT),
@@ -254,7 +244,7 @@ def _lines_that_matter(transactions: DataFrame) -> DataFrame:
 
 
 def _never_null(name: str) -> Column:
-    """The value, for a join that keeps the returns without one; `undo` tells a null from what stands for it here."""
+    """The value, for a join that keeps the returns without one; `match_lines` keeps nulls as they are."""
     return F.coalesce(F.col(name), F.lit(""))
 
 

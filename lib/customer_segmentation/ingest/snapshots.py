@@ -1,7 +1,7 @@
-"""What a source of order lines holds at one moment, and what changed in it between two.
+"""Snapshots of a source of order lines, and the changes between two of them.
 
-Each kind of source tells its changes in its own way: files by the list of those that were read, a Delta table by its
-change feed, a database table by a column that grows. Where a source can't tell, all of it is read.
+Each kind of source shows its changes in its own way: files by the list of those that were read, a Delta table by its
+change feed, a database table by a column that grows. Where a source shows none, all of it is read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,14 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest.locations import resolve
+from customer_segmentation.ingest.expressions import quoted
+from customer_segmentation.ingest.paths import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
-from customer_segmentation.ingest.transactions import left_out
-from customer_segmentation.spark.history import change_feed, lost_history
+from customer_segmentation.ingest.transactions import is_filtered_out
+from customer_segmentation.spark.change_feed import change_feed, lost_history
 
 Offsets = Mapping[str, Any]
-"""How far a source has been read, as JSON can tell it."""
+"""How far a source has been read, as JSON values."""
 
 Files = Mapping[str, tuple[int, str]]
 """Size in bytes and time of change of each file."""
@@ -49,7 +50,7 @@ class SourceSnapshot:
 
 @dataclass(frozen=True)
 class Untraceable:
-    """Why what changed in a source can't be told, so that all of it has to be read."""
+    """Why the changes of a source are unknown, so that all of it has to be read."""
 
     reason: str
 
@@ -60,7 +61,7 @@ class SourceChanges:
 
     inserted: rows that are new.
     deleted: rows that are no longer there; None where none can be.
-    overlapping: rows that are new unless they were read before; None where what is new is told for sure.
+    overlapping: rows that are new unless they were read before; None where what is new is known for sure.
     """
 
     inserted: DataFrame
@@ -109,13 +110,13 @@ def following(source: TransactionSource, since: Offsets) -> Iterator[None]:
 
 
 def read_snapshot(spark: SparkSession, source: TransactionSource, snapshot: SourceSnapshot) -> DataFrame:
-    """All rows of the source as it was at the snapshot, as far as it can tell; see `sources.read_source`."""
+    """All rows of the source as it was at the snapshot, as far as it can be read so; see `sources.read_source`."""
     files = sorted(snapshot.files) if snapshot.files else None
     frame = read_source(spark, source, files=files, version=snapshot.offsets.get("version"))
     highest = snapshot.offsets.get("watermark")
     if highest is None:
         return frame
-    column = F.col(f"`{source.watermark}`")
+    column = F.col(quoted(str(source.watermark)))
     return frame.where(column.isNull() | (column <= _typed_watermark(frame, source, highest)))
 
 
@@ -138,11 +139,11 @@ def changes_between(
         return _changed_rows(spark, source, since, until.offsets)
     place = source.table or source.path
     if source.watermark is None:
-        return Untraceable(f"{place} does not tell what is new in it: name a watermark, a column that grows")
+        return Untraceable(f"{place} does not show what is new in it: name a watermark, a column that grows")
     if not source.has_row_key:
         return Untraceable(
-            f"a changed row of {place} can't be told from a new one: map line_number and changed_at, and only what is "
-            f"after the watermark {source.watermark} is read"
+            f"a changed row of {place} can't be distinguished from a new one: map line_number and changed_at, and only "
+            f"what is after the watermark {source.watermark} is read"
         )
     if since.get("watermark") is None:
         return Untraceable(f"the watermark {source.watermark} of {place} had no value before")
@@ -188,7 +189,7 @@ def _changed_rows(
 ) -> SourceChanges | Untraceable | None:
     place = source.table or source.path
     if since.get("id") != now["id"] or since["version"] > now["version"]:
-        return Untraceable(f"{place} was made anew")
+        return Untraceable(f"{place} was created again")
     if since["version"] == now["version"]:
         return None
     is_named = source.path is None
@@ -200,7 +201,7 @@ def _changed_rows(
         return Untraceable(str(why))
     rows = feed.select(
         *(
-            F.col(f"`{name}`")
+            F.col(quoted(name))
             for name in feed.columns
             if name not in (_CHANGE_TYPE, "_commit_version", "_commit_timestamp")
         ),
@@ -213,7 +214,7 @@ def _changed_rows(
 
 def _rows_after(spark: SparkSession, source: TransactionSource, since: str, until: SourceSnapshot) -> SourceChanges:
     frame = read_snapshot(spark, source, until)
-    after = frame.where(F.col(f"`{source.watermark}`") > _typed_watermark(frame, source, since))
+    after = frame.where(F.col(quoted(str(source.watermark))) > _typed_watermark(frame, source, since))
     return SourceChanges(after, overlapping=frame.where(_may_be_late(frame, source, since)))
 
 
@@ -222,7 +223,7 @@ def _may_be_late(frame: DataFrame, source: TransactionSource, reached: str) -> C
 
     It lies in the overlap, or has no value at all.
     """
-    column, last = F.col(f"`{source.watermark}`"), _typed_watermark(frame, source, reached)
+    column, last = F.col(quoted(str(source.watermark))), _typed_watermark(frame, source, reached)
     if isinstance(source.overlap, str):
         length, unit = source.overlap.split()
         first = last - F.expr(f"INTERVAL '{length}' {unit.removesuffix('s').upper()}")
@@ -232,11 +233,11 @@ def _may_be_late(frame: DataFrame, source: TransactionSource, reached: str) -> C
 
 
 def _filtered_late(spark: SparkSession, source: TransactionSource, reached: str | None) -> int:
-    """How many rows of the overlap `where` filters out: no table has them, so that only their number tells new ones."""
+    """How many rows of the overlap `where` filters out: no table has them, so new ones show in their number alone."""
     if source.where is None or reached is None:
         return 0
     frame = read_source(spark, source)
-    return frame.where(_may_be_late(frame, source, reached) & left_out(source, rows=frame)).count()
+    return frame.where(_may_be_late(frame, source, reached) & is_filtered_out(source, frame)).count()
 
 
 def _typed_watermark(frame: DataFrame, source: TransactionSource, value: str) -> Column:

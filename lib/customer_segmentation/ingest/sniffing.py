@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from pyspark.sql import SparkSession
 
-from customer_segmentation.ingest.locations import exact
+from customer_segmentation.ingest.paths import exact
 from customer_segmentation.ingest.values import INVISIBLE
 
 _MAX_FILES = 10_000
@@ -91,18 +91,19 @@ class NotReadableError(Exception):
 
 def heads(spark: SparkSession, files: Sequence[str]) -> dict[str, Head]:
     """The beginnings of files by path, of those that are looked at."""
-    found: dict[str, Head] = {}
+    heads_by_file: dict[str, Head] = {}
     elsewhere = 0
     for file in files[:_MAX_FILES]:
         path = local_path(file)
         if path is not None:
             if not file.endswith(_PACKED):
-                found[file] = _local_head(file, path, _HEAD if len(found) < _LONG_HEADS else _SHORT_HEAD)
+                size = _HEAD if len(heads_by_file) < _LONG_HEADS else _SHORT_HEAD
+                heads_by_file[file] = _local_head(file, path, size)
         elif elsewhere < _MAX_FILES_ELSEWHERE:
             elsewhere += 1
             line = spark.read.text(exact(file)).limit(1).collect()
-            found[file] = Head(file, (line[0][0] if line else "").encode(), not line, is_first_line=True)
-    return found
+            heads_by_file[file] = Head(file, (line[0][0] if line else "").encode(), not line, is_first_line=True)
+    return heads_by_file
 
 
 def local_path(file: str) -> Path | None:
@@ -119,7 +120,7 @@ def local_path(file: str) -> Path | None:
         return None
 
 
-def refuse_other_kinds(head: Head, format_: str, encoding: str | None) -> None:
+def require_format(head: Head, format_: str, encoding: str | None) -> None:
     """Make sure that a file is what its source says.
 
     Args:
@@ -144,24 +145,24 @@ def refuse_other_kinds(head: Head, format_: str, encoding: str | None) -> None:
         if data.startswith(mark) and not is_wide:
             raise NotReadableError(f"is text in {name}; set options.encoding to {name}")
     if not is_wide:
-        _refuse_binary(data[:4096])
+        _require_text(data[:4096])
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise NotReadableError("is a web page (HTML), perhaps of a login or an error; download the data anew")
+        raise NotReadableError("is a web page (HTML), such as a login or an error; download the data again")
     if start.startswith((b"<?xml", b"<workbook")):
         raise NotReadableError(f"is XML, not {format_.upper()}; save it as CSV")
     if head.problem is not None:
         raise NotReadableError(head.problem)
     if format_ == "csv":
-        _refuse_json(start)
+        _require_no_json(start)
         if re.match(rb'"?sep=.{1,2}[\r\n]', start):
             raise NotReadableError("begins with a line that names its separator; take it out, and set options.sep")
-        _refuse_other_encodings(head, encoding)
+        _require_encoding(head, encoding)
     elif format_ == "json" and not is_wide and start and not _JSON_LINE.search(data.removeprefix(codecs.BOM_UTF8)):
         raise NotReadableError("has no JSON: no line begins with { or [; set format to what it is")
 
 
-def refuse_not_parquet(head: Head) -> None:
+def require_parquet(head: Head) -> None:
     """Make sure that a file is Parquet.
 
     Raises:
@@ -170,7 +171,7 @@ def refuse_not_parquet(head: Head) -> None:
     if head.data.startswith((b"PAR1", b"PARE")) or head.is_first_line:
         return
     try:
-        refuse_other_kinds(head, "parquet", None)
+        require_format(head, "parquet", None)
     except NotReadableError as error:
         raise NotReadableError(str(error)) from None
     start = head.data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
@@ -225,7 +226,7 @@ def single_byte_signs(encoding: str) -> dict[str, str] | None:
 
 
 def header_of(text: str, *, sep: str, quote: str) -> list[str] | None:
-    """The names in the first line of a CSV that is not empty; None where there is none, or it can't be told."""
+    """The names in the first line of a CSV that is not empty; None where there is none, or it can't be parsed."""
     if len(sep) != 1 or len(quote) > 1:
         return None
     try:
@@ -294,7 +295,7 @@ def _local_head(file: str, path: Path, size: int) -> Head:
     return Head(file, data[:size], len(data) <= size)
 
 
-def _refuse_binary(data: bytes) -> None:
+def _require_text(data: bytes) -> None:
     for name, places in (("UTF-16LE", data[1::2]), ("UTF-16BE", data[::2])):
         if places and places.count(0) > len(places) * 0.6:
             raise NotReadableError(f"is text in {name}; set options.encoding to {name}")
@@ -302,13 +303,13 @@ def _refuse_binary(data: bytes) -> None:
         raise NotReadableError("is no text but binary data; set format to what it is")
 
 
-def _refuse_json(start: bytes) -> None:
+def _require_no_json(start: bytes) -> None:
     if re.match(rb'(\[\s*)?\{\s*("|\})', start):
         raise NotReadableError("is JSON, not CSV; set format: json")
 
 
-def _refuse_other_encodings(head: Head, encoding: str | None) -> None:
-    """Refuse text that is in another encoding than its source says, where its bytes show it."""
+def _require_encoding(head: Head, encoding: str | None) -> None:
+    """Make sure that text is in the encoding that its source names, as far as its bytes show it."""
     if head.is_first_line:
         return
     data, name = head.data, "utf-8" if encoding is None else python_encoding(encoding)

@@ -1,4 +1,4 @@
-"""Reads a configured source as it is: files or a table, with where each line came from, and its look-ups."""
+"""Reads a configured source as it is: files or a table, with the origin of each line, and its look-ups."""
 
 import difflib
 import hashlib
@@ -24,15 +24,15 @@ from customer_segmentation.config.schema import (
 )
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
-from customer_segmentation.ingest.expressions import columns_of
+from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
-from customer_segmentation.ingest.locations import exact, is_pattern, readable, resolve
+from customer_segmentation.ingest.paths import exact, is_pattern, readable, resolve
 
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")
 _DEFAULTS: dict[str, dict[str, str]] = {
-    # A short or a long line is told only when all columns are read, a file with other columns only when compared.
+    # A short or a long line is recognised only when all columns are read, a file with other columns only when compared.
     # A quote within quotes is doubled (RFC 4180).
     "csv": {"header": "true", "columnPruning": "false", "enforceSchema": "false", "quote": '"', "escape": '"'},
     # A number as it is written, not as the nearest double.
@@ -50,7 +50,7 @@ _DRIVERS = {
     "jdbc:sqlserver:": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
     "jdbc:oracle:": "oracle.jdbc.OracleDriver",
 }
-"""By the start of an address. A driver that came with the session's jars is not found without its name."""
+"""By the start of an address. A driver among the session's jars is not loaded without its name."""
 
 
 def malformed(rows: DataFrame) -> Column:
@@ -65,7 +65,7 @@ def read_source(
     files: Sequence[str] | None = None,
     version: int | None = None,
 ) -> DataFrame:
-    """The source's own columns as they came, and `source_file`; a row per row of the source.
+    """The source's own columns, unchanged, and `source_file`; a row per row of the source.
 
     Args:
         files: only these of the source's files.
@@ -78,7 +78,7 @@ def read_source(
 
 
 def origin(source: Source) -> Column:
-    """Where a row of the source came from: its file, or its table."""
+    """The origin of a row of the source: its file, or its table."""
     if source.format in FILE_FORMATS and source.path is not None:
         return F.col("_metadata.file_path")
     return F.lit(source.table or source.path)
@@ -106,7 +106,7 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     As Spark reads them: of a folder the files in it and in folders below named column=value, unless the option
     recursiveFileLookup asks for all.
     """
-    found = (
+    listed = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
         .load(readable(str(relation.path)))
@@ -115,7 +115,7 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     everything = str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
     return {
         path: (length, modified)
-        for path, length, modified in found.collect()
+        for path, length, modified in listed.collect()
         if everything or _is_read(path, resolve(str(relation.path)))
     }
 
@@ -133,7 +133,7 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
         rows = _load(spark, lookup)
         if SOURCE_FILE in rows.columns:
             rows = rows.drop(SOURCE_FILE)
-        place = f"sources.{entity_of(source)}: the look-up {lookup.table or lookup.path}"
+        place = f"{place_of(source)}: the look-up {lookup.table or lookup.path}"
         _require(lookup.using, rows.columns, f"{place} does not fit: there")
         _require(lookup.using, frame.columns, f"{place} is joined by a column that the source does not have: there")
         frame = frame.join(_one_row_per_key(rows, lookup.using), on=lookup.using, how="left")
@@ -155,16 +155,19 @@ def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, ow
     names = [name for name in (rows if own is None else own).columns if name not in _MADE]
     looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
     more = f"; its look-ups add {', '.join(looked_up)}" if looked_up else ""
-    place = f"sources.{entity_of(source)}: the mapping does not fit the source: there"
+    place = f"{place_of(source)}: the mapping does not fit the source: there"
     for text in texts:
         _require(columns_of(text), names, place, more=more, others=looked_up)
 
 
-def entity_of(source: Source) -> str:
-    """What the configuration calls the sources of this kind."""
-    return {TransactionSource: "transactions", CustomerSource: "customers", EngagementSource: "engagement"}.get(
-        type(source), "source"
-    )
+def place_of(source: Source) -> str:
+    """How messages name a source: its key in the configuration, else the function that it is an argument of."""
+    places = {
+        TransactionSource: "sources.transactions",
+        CustomerSource: "sources.customers",
+        EngagementSource: "sources.engagement",
+    }
+    return places.get(type(source), "order_lines")
 
 
 def _require(
@@ -189,19 +192,19 @@ def definition(sources: Sequence[Source], *settings: object) -> str:
 
 
 def digest(parts: object) -> str:
-    """16 hexadecimal digits for anything JSON can tell."""
+    """16 hexadecimal digits for anything that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
     """A short text that changes when a source, a look-up, their configuration or the settings they are read with do."""
     relations = [relation for source in sources for relation in (source, *source.joins)]
-    now = datetime.now(UTC).isoformat()  # where it can't be told, taken as new each time
-    return digest([definition(sources, *settings), *(relation_state(spark, one) or now for one in relations)])
+    now = datetime.now(UTC).isoformat()  # where the state is unknown, taken as new each time
+    return digest([definition(sources, *settings), *(relation_state(spark, relation) or now for relation in relations)])
 
 
 def relation_state(spark: SparkSession, relation: Relation) -> object:
-    """What changes when the data does: files with size and time, a Delta version; None where nothing tells."""
+    """What changes when the data does: files with size and time, a Delta version; None where that is unknown."""
     if relation.format in FILE_FORMATS and relation.path is not None:
         return sorted(files_of(spark, relation).items())
     if relation.format == "delta":
@@ -253,12 +256,12 @@ def _read_files(
         essential: those of them that no file can be without, whatever its format.
     """
     options = _options(relation)
-    place = f"sources.{entity_of(relation)}" if isinstance(relation, Source) else "sources"
+    place = place_of(relation) if isinstance(relation, Source) else "sources"
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
     if not groups:
         columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
-        return spark.createDataFrame([], ", ".join(f"{_quoted(name)} string" for name in [*columns, SOURCE_FILE]))
+        return spark.createDataFrame([], ", ".join(f"{quoted(name)} string" for name in [*columns, SOURCE_FILE]))
     base = _folder(str(relation.path), names)
     frames = []
     for group in groups:
@@ -309,10 +312,10 @@ def _options(relation: Relation) -> dict[str, str]:
     for start, driver in _DRIVERS.items():
         if given.get("url", "").startswith(start):
             defaults["driver"] = driver
-    told = {key.lower(): value for key, value in (given | secret).items()}
-    if "quote" in told and "escape" in defaults:
-        defaults["escape"] = told["quote"]
-    return {key: value for key, value in defaults.items() if key.lower() not in told} | given | secret
+    lower_case = {key.lower(): value for key, value in (given | secret).items()}
+    if "quote" in lower_case and "escape" in defaults:
+        defaults["escape"] = lower_case["quote"]
+    return {key: value for key, value in defaults.items() if key.lower() not in lower_case} | given | secret
 
 
 def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> DataFrame:
@@ -327,18 +330,14 @@ def _jdbc(spark: SparkSession, reader: DataFrameReader, relation: Relation) -> D
     return reader.options(dbtable=table, numPartitions=str(relation.partitions), **splits).load()
 
 
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
     rest = [name for name in lookup.columns if name not in (*key, CORRUPT)]
-    largest = F.max(F.struct(*(F.col(f"`{name}`") for name in rest))).alias("_row")
-    return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.`{name}`") for name in rest))
+    largest = F.max(F.struct(*(F.col(quoted(name)) for name in rest))).alias("_row")
+    return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.{quoted(name)}") for name in rest))
 
 
 def _folder(path: str, files: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Order lines, mapped and judged one by one: what can be said of a line without looking at the others."""
+"""Order lines, mapped, typed and validated one by one: all that needs no other line."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,14 @@ from pyspark.sql.types import (
     VariantType,
 )
 
-from customer_segmentation.config.schema import Source, TransactionColumns, TransactionSource
+from customer_segmentation.config.schema import Source, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.checks import CURRENCY, IS_MALFORMED, raw
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.tables import TRANSACTIONS
-from customer_segmentation.ingest.checks import CURRENCY, FAILED, IS_MALFORMED, Check, codes, failed, raw
-from customer_segmentation.ingest.expressions import columns_of, gives_local_time
-from customer_segmentation.ingest.sources import CORRUPT, malformed, require_columns, with_lookups
+from customer_segmentation.ingest.checks import FAILED, CheckSuite
+from customer_segmentation.ingest.expressions import columns_of, gives_local_time, quoted
+from customer_segmentation.ingest.sources import CORRUPT, malformed, place_of, require_columns, with_lookups
 from customer_segmentation.ingest.values import (
     NumberStyle,
     as_id,
@@ -51,16 +52,13 @@ _NUMBERS = (c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.COUPON)
 _TIMES = (c.ORDERED_AT, c.CHANGED_AT)
 
 
-def judged_lines(
-    spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
-) -> DataFrame:
-    """Every line of a source that its `where` keeps, with what its own checks say.
+def validated_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, suite: CheckSuite) -> DataFrame:
+    """Every line of a source that its `where` keeps, with the codes of the checks that it fails by itself.
 
     Args:
         frame: rows of the source as `sources.read_source` gives them.
         source: the mapping.
-        checks: see `checks.transaction_checks`.
-        timezone: of local times, where the source has none of its own.
+        suite: the checks.
 
     Returns:
         source_file, row (the line as JSON), the columns of `transactions`, reasons (codes of the checks that reject
@@ -69,44 +67,41 @@ def judged_lines(
     Raises:
         DataRefusedError: a mapped column has a type that can't be what it is mapped to.
     """
-    return told_lines(checked_lines(spark, frame, source, checks, timezone=timezone), checks)
+    return with_codes(checked_lines(spark, frame, source, suite), suite)
 
 
-def checked_lines(
-    spark: SparkSession, frame: DataFrame, source: TransactionSource, checks: list[Check], *, timezone: str = "UTC"
-) -> DataFrame:
-    """Like `judged_lines`, in a form that costs little to make and to keep: texts are made of it where wanted.
+def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSource, suite: CheckSuite) -> DataFrame:
+    """Like `validated_lines`, in a compact form to persist: `with_codes` makes texts of it.
 
     Returns:
         source_file, the line itself as a struct, the columns of `transactions` but warnings, and the checks that it
-        failed as bits of a number (see `checks.failed`).
+        failed as bits of a number (see `CheckSuite.failed`).
     """
-    return typed_lines(spark, frame, source, timezone=timezone).select(
-        c.SOURCE_FILE, _LINE, *OWN_COLUMNS, failed(checks).alias(FAILED), IS_MALFORMED
+    return typed_lines(spark, frame, source, timezone=suite.timezone).select(
+        c.SOURCE_FILE, _LINE, *OWN_COLUMNS, suite.failed().alias(FAILED), IS_MALFORMED
     )
 
 
-def told_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
-    """The lines of `checked_lines`, or some of them, as `judged_lines` tells them."""
+def with_codes(lines: DataFrame, suite: CheckSuite) -> DataFrame:
+    """The lines of `checked_lines`, or some of them, in the form of `validated_lines`."""
     return lines.select(
         c.SOURCE_FILE,
-        _line_as_it_came(lines).alias(c.ROW),
+        _row_as_json(lines).alias(c.ROW),
         *OWN_COLUMNS,
-        codes(checks, refuses=False).alias(c.WARNINGS),
-        codes(checks, refuses=True).alias(c.REASONS),
+        suite.failed_codes("warn").alias(c.WARNINGS),
+        suite.failed_codes("reject").alias(c.REASONS),
         F.lit(None).cast("timestamp").alias(c.INGESTED_AT),
         F.lit(None).cast("string").alias(c.BATCH_ID),
     )
 
 
-def good_lines(lines: DataFrame, checks: list[Check]) -> DataFrame:
+def as_transactions(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     """The lines of `checked_lines` as rows of `transactions`."""
-    told = lines.withColumn(c.WARNINGS, codes(checks, refuses=False))
-    return told.select(TRANSACTIONS.column_names)
+    return lines.withColumn(c.WARNINGS, suite.failed_codes("warn")).select(TRANSACTIONS.column_names)
 
 
-def left_out(source: Source, *, rows: DataFrame | None = None) -> Column:
-    """Whether the source's `where` leaves a row out; what is neither true nor false is left out too.
+def is_filtered_out(source: Source, rows: DataFrame) -> Column:
+    """Whether the source's `where` filters a row out; null filters it out too.
 
     Args:
         rows: of the source; see `values.mapped`.
@@ -114,12 +109,12 @@ def left_out(source: Source, *, rows: DataFrame | None = None) -> Column:
     return F.lit(False) if source.where is None else ~F.coalesce(mapped(source.where, rows), F.lit(False))
 
 
-def count_left_out(frame: DataFrame, source: Source) -> int:
-    """How many rows the source's `where` leaves out. Reads the frame where there is one."""
-    return 0 if source.where is None else frame.where(left_out(source, rows=frame)).count()
+def count_filtered_out(frame: DataFrame, source: Source) -> int:
+    """How many rows the source's `where` filters out. Reads the frame where there is one."""
+    return 0 if source.where is None else frame.where(is_filtered_out(source, frame)).count()
 
 
-def as_it_came(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
+def line_as_json(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
     """A line, given as a struct of some names, as JSON; the text of a malformed line is in it."""
     options = {"ignoreNullFields": "false"}
     whole = F.to_json(line, options)
@@ -147,8 +142,8 @@ def typed_lines(
     """
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
-    kept = frame.where(~left_out(source, rows=frame)).select(
-        "*", F.struct(*(F.col(f"`{name}`") for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
+    kept = frame.where(~is_filtered_out(source, frame)).select(
+        "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
     )
     rows = with_lookups(spark, kept, source)
     require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)
@@ -166,7 +161,7 @@ def typed_lines(
         ),
     )
     types = {name: lines.schema[_value(name)].dataType for name in texts}
-    _check_types(types, mapping)
+    _check_types(types, source)
     numbers = lines.select("*", *_numbers(source, types))
     typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
     from_source = [name for name, text in texts.items() if text is not None and _is_of(own, text)]
@@ -216,13 +211,13 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
         amount = (F.col(_number(c.AMOUNT)) * quantity).try_cast(_MONEY)
     is_return = flag | F.coalesce((quantity if mapping.quantity is not None else amount) < 0, F.lit(False))
     if mapping.amount is not None and mapping.quantity is not None:
-        # Money that is given back without goods.
+        # Money that is returned without goods.
         no_goods = quantity == 0
         if mapping.is_return is not None:
             no_goods = no_goods | F.col(raw(c.QUANTITY)).isNull()
-        gives_back = F.coalesce(no_goods & ((amount < 0) | (flag & (amount != 0))), F.lit(False))
-        is_return = is_return | gives_back
-        quantity = F.when(gives_back, F.lit(0).cast(_QUANTITY)).otherwise(quantity)
+        is_refund = F.coalesce(no_goods & ((amount < 0) | (flag & (amount != 0))), F.lit(False))
+        is_return = is_return | is_refund
+        quantity = F.when(is_refund, F.lit(0).cast(_QUANTITY)).otherwise(quantity)
     return [
         as_id(F.col(_value(c.CUSTOMER_ID)), types[c.CUSTOMER_ID]).alias(c.CUSTOMER_ID),
         as_id(F.col(_value(c.ORDER_ID)), types[c.ORDER_ID]).alias(c.ORDER_ID),
@@ -267,16 +262,15 @@ def _check_where(frame: DataFrame, source: Source) -> None:
     if source.where is None:
         return
     require_columns(source, [source.where], frame)
-    found = frame.select(mapped(source.where, frame)).schema[0].dataType
-    if not isinstance(found, BooleanType):
+    type_ = frame.select(mapped(source.where, frame)).schema[0].dataType
+    if not isinstance(type_, BooleanType):
         raise DataRefusedError(
-            f"sources.transactions: where must be true or false for a row, but {source.where!r} is "
-            f"{found.simpleString()}"
+            f"{place_of(source)}: where must be true or false for a row, but {source.where!r} is {type_.simpleString()}"
         )
 
 
-def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> None:
-    """Refuse a mapping whose columns can't hold what they are mapped to: a cast would make nonsense of them."""
+def _check_types(types: dict[str, DataType], source: TransactionSource) -> None:
+    """Reject a mapping whose columns can't hold what they are mapped to: a cast would make nonsense of them."""
     time = (
         (StringType, DateType, TimestampType, TimestampNTZType),
         "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
@@ -288,22 +282,22 @@ def _check_types(types: dict[str, DataType], mapping: TransactionColumns) -> Non
         **dict.fromkeys(_NUMBERS, ((NumericType, StringType), "a number or its text")),
     }
     problems = []
-    for name, expression in mapping.model_dump(exclude_none=True).items():
+    for name, expression in source.columns.model_dump(exclude_none=True).items():
         target = c.AMOUNT if name == c.UNIT_PRICE else name
-        found = types[target]
+        type_ = types[target]
         if target in needed:
             kinds, expected = needed[target]
-            fits = isinstance(found, kinds)
+            fits = isinstance(type_, kinds)
         else:
-            expected, fits = "text or a number", not isinstance(found, (*_NESTED, BinaryType))
-        if not fits and found.typeName() != "void":
-            problems.append(f"{name} must be {expected}, but {expression!r} is {found.simpleString()}")
+            expected, fits = "text or a number", not isinstance(type_, (*_NESTED, BinaryType))
+        if not fits and type_.typeName() != "void":
+            problems.append(f"{name} must be {expected}, but {expression!r} is {type_.simpleString()}")
     if problems:
-        raise DataRefusedError("sources.transactions: the mapping does not fit the source: " + "; ".join(problems))
+        raise DataRefusedError(f"{place_of(source)}: the mapping does not fit the source: {'; '.join(problems)}")
 
 
 def _digest(names: Sequence[str], *, has_text: bool) -> Column:
-    """What makes two lines the same, in 64 bits: the mapped values, as read or else as they came.
+    """A digest that equal lines share, in 64 bits: of the mapped values, or of their texts where they are unreadable.
 
     A column that nobody mapped, or that comes from a look-up, makes no difference; nor does one that is null.
     """
@@ -320,9 +314,9 @@ def _digest(names: Sequence[str], *, has_text: bool) -> Column:
     return F.xxhash64(*values, places)
 
 
-def _line_as_it_came(typed: DataFrame) -> Column:
+def _row_as_json(typed: DataFrame) -> Column:
     names = [field.name for field in typed.schema[_LINE].dataType.fields]  # type: ignore[attr-defined]
-    return as_it_came(F.col(_LINE), names, F.col(IS_MALFORMED))
+    return line_as_json(F.col(_LINE), names, F.col(IS_MALFORMED))
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

@@ -1,6 +1,6 @@
 """Reads values of a source into types without ever failing: what can't be read becomes null."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -25,6 +25,8 @@ from customer_segmentation.ingest.expressions import (
     has_zone,
     is_column,
     null_safe,
+    quoted,
+    sql_text,
 )
 
 INVISIBLE = (
@@ -34,7 +36,7 @@ INVISIBLE = (
 """White space of all kinds, and characters that show nothing: no value begins or ends with one."""
 
 _UTC = "UTC"
-_EVERY_READER_HOLDS = ("1678-01-01", "2262-01-01")
+_RANGE_OF_NANOSECONDS = ("1678-01-01", "2262-01-01")
 _WITH_OFFSET = r"[T ]\s*\d{1,2}\D?.*[A-Za-z+-]"
 """Text of a time, as ISO 8601 has it, with a zone or an offset behind it."""
 
@@ -62,7 +64,7 @@ class NumberStyle:
         """SQL for the number of a type that a text, given as SQL, holds; null where it holds none."""
         if not (self.decimal_comma or self.accounting):
             # Spark itself passes over usual white space.
-            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {_sql_text(INVISIBLE)}) AS {type_}))"
+            return f"COALESCE(TRY_CAST({text} AS {type_}), TRY_CAST(BTRIM({text}, {sql_text(INVISIBLE)}) AS {type_}))"
         plain = f"REGEXP_REPLACE({text}, '{_SPACES}', '')"
         if self.accounting:
             plain = f"REPLACE(REPLACE(REPLACE({plain}, '−', '-'), '’', ''), '\\'', '')"
@@ -156,29 +158,26 @@ def _instant(local: Column, timezone: str) -> Column:
 
 def storable(timestamp: Column) -> Column:
     """The timestamp where every reader of a table can hold it, in nanoseconds since 1970 too; null elsewhere."""
-    return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _EVERY_READER_HOLDS)), timestamp)
+    return F.when(timestamp.between(*(F.lit(text).cast("timestamp") for text in _RANGE_OF_NANOSECONDS)), timestamp)
 
 
 def as_number(name: str, type_: str, *, style: NumberStyle = PLAIN, is_text: bool = True) -> Column:
     """A column as a number of the type: from a number or, as the style has it, from its text."""
-    return F.expr(style.sql(_quoted(name), type_)) if is_text else F.col(_quoted(name)).try_cast(type_)
+    return F.expr(style.sql(quoted(name), type_)) if is_text else F.col(quoted(name)).try_cast(type_)
 
 
-def mapped(text: str | None, rows: DataFrame | None = None, *, style: NumberStyle = PLAIN) -> Column:
+def mapped(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAIN) -> Column:
     """The expression of a mapping; null where the mapping has none, and for a row for which it can't be computed.
 
     Args:
         text: the expression.
-        rows: what it is computed of. Without them the types of the columns are not known: text that is compared or
-            reckoned with as a number can then fail still.
+        rows: what it is computed of.
         style: how text holds numbers.
     """
     if text is None:
         return F.lit(None).cast("string")
-    if rows is None:
-        return F.expr(_null_safe(text, None, style).sql)
-    found = _null_safe(text, rows, style)
-    return F.expr(found.sql if found.is_safe else _guarded(found.sql, text, rows))
+    expression = _null_safe(text, rows, style)
+    return F.expr(expression.sql if expression.is_safe else _guarded(expression.sql, text, rows))
 
 
 def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAIN, only_failed: bool = False) -> Column:
@@ -196,20 +195,15 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
         # Nearly every value begins with a sign that can be seen.
         written = value.cast("string")
         return F.when(written.between("!", "~"), written).otherwise(_shown(value))
-    used = F.nullif(F.concat_ws(" ", *(_shown(F.col(_quoted(name))) for name in _used(text, rows))), F.lit(""))
-    found = _null_safe(text, rows, style)
-    if only_failed and found.is_safe:
-        used = F.when(F.expr(found.failed), used) if found.failed else F.lit(None)
+    used = F.nullif(F.concat_ws(" ", *(_shown(F.col(quoted(name))) for name in _used(text, rows))), F.lit(""))
+    expression = _null_safe(text, rows, style)
+    if only_failed and expression.is_safe:
+        used = F.when(F.expr(expression.failed), used) if expression.failed else F.lit(None)
     return F.coalesce(_shown(value), used)
 
 
-def types_of(rows: DataFrame) -> Mapping[str, DataType]:
-    """The types of the columns by name."""
-    return {field.name: field.dataType for field in rows.schema.fields}
-
-
-def _null_safe(text: str, rows: DataFrame | None, style: NumberStyle) -> SafeExpression:
-    types = None if rows is None else types_of(rows)
+def _null_safe(text: str, rows: DataFrame, style: NumberStyle) -> SafeExpression:
+    types = {field.name: field.dataType for field in rows.schema.fields}
     return null_safe(text, types, number=style.sql, decimal_comma=style.decimal_comma)
 
 
@@ -225,7 +219,7 @@ def _guarded(sql: str, text: str, rows: DataFrame) -> str:
     tried = f"CAST(TRY_TO_BINARY(CAST(({sql}) AS STRING), 'utf-8') AS STRING)"
     used = _used(text, rows)
     if used:
-        tried = f"CASE WHEN COALESCE(LENGTH(CAST({_quoted(used[0])} AS STRING)) >= 0, TRUE) THEN {tried} END"
+        tried = f"CASE WHEN COALESCE(LENGTH(CAST({quoted(used[0])} AS STRING)) >= 0, TRUE) THEN {tried} END"
     return f"TRY_CAST({tried} AS {type_.simpleString()})"
 
 
@@ -237,19 +231,10 @@ def _used(text: str, rows: DataFrame) -> list[str]:
 def _shown(column: Column) -> Column:
     """As text without what can't be seen around it; null where nothing is left.
 
-    `btrim` looks at every character of a text, so most values are let off with what costs little.
+    `btrim` inspects every character of a text, so cheap tests come first that most values pass.
     """
     text = column.cast("string")
     is_other = F.octet_length(text) != F.char_length(text)
     may_have_some = is_other | (text < "!") | (F.substring(text, -1, 1) < "!")
     trimmed = F.nullif(F.btrim(text, F.lit(INVISIBLE)), F.lit(""))
     return F.when(may_have_some, trimmed).otherwise(text)
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
-
-
-def _sql_text(text: str) -> str:
-    escaped = "".join(f"\\u{ord(sign):04x}" for sign in text)
-    return f"'{escaped}'"

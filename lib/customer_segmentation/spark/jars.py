@@ -1,7 +1,7 @@
 """Fetches the few jars that Delta needs once, and those of configured packages, and keeps them.
 
 Spark's own resolver (`spark.jars.packages`) would bring 87 MB, most of which Spark already has, and
-resolve again at every start. Ivy, which comes with Spark, is asked for just these instead.
+resolve at every start. Ivy, which comes with Spark, is asked for just these instead.
 """
 
 import os
@@ -34,7 +34,7 @@ def delta_jars() -> list[Path]:
     import pyspark
 
     spark_line = ".".join(pyspark.__version__.split(".")[:2])
-    return _kept(_artifacts(spark_line), f"delta-{DELTA_VERSION}-spark-{spark_line}", "Delta's jars (13 MB, once)")
+    return _cached(_artifacts(spark_line), f"delta-{DELTA_VERSION}-spark-{spark_line}", "Delta's jars (13 MB, once)")
 
 
 def package_jars(packages: Iterable[str]) -> list[Path]:
@@ -48,16 +48,16 @@ def package_jars(packages: Iterable[str]) -> list[Path]:
     jars = []
     for package in packages:
         group, name, version = package.split(":")
-        jars += _kept([(group, name, version)], f"{group}-{name}-{version}", f"{package} (once)")
+        jars += _cached([(group, name, version)], f"{group}-{name}-{version}", f"{package} (once)")
     return jars
 
 
-def _kept(wanted: list[Artifact], name: str, told: str) -> list[Path]:
+def _cached(wanted: list[Artifact], name: str, description: str) -> list[Path]:
     import pyspark
 
     home = _cache() / name
     if not home.is_dir():
-        print(f"Fetching {told} ...", file=sys.stderr)
+        print(f"Fetching {description} ...", file=sys.stderr)
         _fetch(wanted, home, Path(pyspark.__file__).parent / "jars")
     return [home / f"{name}-{version}.jar" for _, name, version in wanted]
 
@@ -110,10 +110,10 @@ def _fetch(wanted: list[Artifact], home: Path, spark_jars: Path) -> None:
             *("-settings", str(work / "settings.xml"), "-ivy", str(work / "ivy.xml"), "-cache", str(work / "ivy")),
             *("-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),
         ]
-        told = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         missing = [n for _, n, v in wanted if not (work / "jars" / f"{n}-{v}.jar").is_file()]
-        if told.returncode or missing:
-            detail = next((line.strip() for line in told.stdout.splitlines() if "not found" in line), "no answer")
+        if result.returncode or missing:
+            detail = next((line.strip() for line in result.stdout.splitlines() if "not found" in line), "no answer")
             raise CustomerSegmentationError(
                 f"{', '.join(missing)} could not be fetched from Maven Central ({detail}). Check the network, or name "
                 "jars that are already here: --set 'spark.conf={spark.jars: /path/delta-spark.jar,...}'"

@@ -33,8 +33,13 @@ def start_of_day(day: date, timezone: str = UTC) -> Column:
 
     Where clocks skip midnight it is the first instant after, where they show it twice the first of the two.
     """
-    midnight = F.lit(day).cast("timestamp")
-    return midnight if timezone == UTC else F.to_utc_timestamp(midnight, timezone)
+    return F.expr(start_of_day_sql(day, timezone))
+
+
+def start_of_day_sql(day: date, timezone: str = UTC) -> str:
+    """The expression of `start_of_day`, as SQL."""
+    midnight = f"CAST(DATE '{day.isoformat()}' AS TIMESTAMP)"
+    return midnight if timezone == UTC else f"to_utc_timestamp({midnight}, '{timezone}')"
 
 
 def local_day(instant: datetime, timezone: str) -> date:

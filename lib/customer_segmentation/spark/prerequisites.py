@@ -35,12 +35,12 @@ def java_problem():
         where = "JAVA_HOME={} has no bin/java".format(home) if home else "there is none on the PATH"
         return "{}; {}. {}".format(wanted, where, remedy)
     try:
-        told = subprocess.run([java, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        result = subprocess.run([java, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
         return "{}; {} does not run ({}). {}".format(wanted, java, error, remedy)
-    version = re.search(r'version "(?:1\.)?(\d+)', told.stdout.decode(errors="replace"))
+    version = re.search(r'version "(?:1\.)?(\d+)', result.stdout.decode(errors="replace"))
     if version is None:
-        return "{}; {} does not tell its version. {}".format(wanted, java, remedy)
+        return "{}; {} does not show its version. {}".format(wanted, java, remedy)
     if int(version.group(1)) < MINIMUM_JAVA:
         return "{}; {} is Java {}. {}".format(wanted, java, version.group(1), remedy)
     return None
@@ -49,8 +49,8 @@ def java_problem():
 def spark_problem(version):
     # type: (str) -> str | None
     """What is wrong with this version of PySpark, in one line; None when nothing is."""
-    told = re.match(r"(\d+)\.(\d+)", version)
-    if told is None or (int(told.group(1)), int(told.group(2))) >= MINIMUM_SPARK:
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers.group(1)), int(numbers.group(2))) >= MINIMUM_SPARK:
         return None
     return "Spark {}.{} or newer is needed; this is Spark {}. Run on a cluster or a runtime that has it.".format(
         MINIMUM_SPARK[0], MINIMUM_SPARK[1], version

@@ -1,6 +1,6 @@
 """Builds or takes the Spark session; nothing else in the library makes one.
 
-Four places to run, told apart by what the environment already holds:
+Four places to run, distinguished by the environment:
 
 - Spark Connect, when `SPARK_REMOTE` is set (`local[2]` starts a server on this machine);
 - Databricks or another notebook, whose session is there already;
@@ -91,7 +91,7 @@ def _classic(conf: Mapping[str, str]) -> SparkSession:
 
 def _connect(url: str, conf: Mapping[str, str]) -> SparkSession:
     with warnings.catch_warnings():
-        # A server started here takes the static settings at its start and then refuses them as "can't be modified".
+        # A server started here takes the static settings at its start and then rejects them as "can't be modified".
         warnings.filterwarnings("ignore", message="(?s).*CANNOT_MODIFY")
         return SparkSession.builder.remote(url).config(map={**conf}).getOrCreate()
 

@@ -15,6 +15,7 @@ from customer_segmentation.insight.naming import action, with_noise
 from customer_segmentation.insight.profiles import Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
 
@@ -26,11 +27,11 @@ def assign_segments(run: Run) -> None:
         ConfigurationError: no model is registered for the settings.
         PublishingError: the tables written do not agree; the run is not published.
     """
-    model = run.newest_model
+    model = run.models.newest
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     with run.progress.stage("assign", "a segment for every customer") as stage:
-        features = run.features()
+        features = clustered_features(run)
         assigned = with_previous(model.assign(features), _previous_assignment(run))
         history = _with_names_and_ranks(assigned, model)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
@@ -38,17 +39,17 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        found = profiles(assigned, model)
-        _write_profiles(run, model, found, segmented)
+        segment_profiles = profiles(assigned, model)
+        _write_profiles(run, model, segment_profiles, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
-        noise = sum(profile.customers for profile in found if profile.segment_id == c.NOISE_ID)
-        stage.result = f"{_segments(found)} segments" + (f", {noise} customers in none" if noise else "")
+        noise = sum(profile.customers for profile in segment_profiles if profile.segment_id == c.NOISE_ID)
+        stage.result = f"{_segments(segment_profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
-        counts = checked(run, features, segmented, found)
-        _write_run(run, model, found, counts)
-        run.warehouse.overwrite(t.CUSTOMER_SEGMENTS, segmented)
+        counts = checked(run, features, segmented, segment_profiles)
+        _write_run(run, model, segment_profiles, counts)
+        run.publication.publish(segmented)
         stage.result = f"run {run.run_id} is what consumers read"
 
 
@@ -70,12 +71,12 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
     )
 
 
-def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], segmented: DataFrame) -> None:
-    customers = run.customers()
-    told = traits(segmented, customers) if customers is not None else {}
+def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[Profile], segmented: DataFrame) -> None:
+    customers = run.inputs.customers()
+    traits_by_segment = traits(segmented, customers) if customers is not None else {}
     centers, names = model.natural_centers(), with_noise(model.names)
-    everybody = sum(profile.customers for profile in found)
-    revenue = sum(profile.revenue for profile in found)
+    everybody = sum(profile.customers for profile in segment_profiles)
+    revenue = sum(profile.revenue for profile in segment_profiles)
     rows = [
         {
             c.RUN_ID: run.run_id,
@@ -88,16 +89,16 @@ def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], se
             "centroid": centers.get(profile.segment_id),
             "averages": profile.averages,
             "differentiators": [vars(differentiator) for differentiator in profile.differentiators],
-            "traits": told.get(profile.segment_id, []),
+            "traits": traits_by_segment.get(profile.segment_id, []),
             "stability": model.stability.get(profile.segment_id),
             "action": action(profile),
         }
-        for profile in found
+        for profile in segment_profiles
     ]
     run.warehouse.replace_rows(t.SEGMENT_PROFILES, rows, column=c.RUN_ID, value=run.run_id)
 
 
-def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Profile]) -> dict[str, Any]:
+def checked(run: Run, features: DataFrame, segmented: DataFrame, segment_profiles: list[Profile]) -> dict[str, Any]:
     """Count what was written, from the tables.
 
     Raises:
@@ -113,7 +114,7 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
             f"run {run.run_id} is not published: {customers} customers have features, but {written[0]} rows of "
             f"{written[1]} customers were assigned"
         )
-    by_segment = sum(profile.revenue for profile in found)
+    by_segment = sum(profile.revenue for profile in segment_profiles)
     if by_segment != revenue:
         raise PublishingError(
             f"run {run.run_id} is not published: the customers' net spend is {revenue}, the segments' {by_segment}"
@@ -121,11 +122,11 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, found: list[Pro
     return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
 
 
-def _segments(found: list[Profile]) -> int:
-    return len([profile for profile in found if profile.segment_id != c.NOISE_ID])
+def _segments(segment_profiles: list[Profile]) -> int:
+    return len([profile for profile in segment_profiles if profile.segment_id != c.NOISE_ID])
 
 
-def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts: dict[str, Any]) -> None:
+def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profile], counts: dict[str, Any]) -> None:
     batch = committed_batch(run)
     row = {
         c.RUN_ID: run.run_id,
@@ -141,11 +142,11 @@ def _write_run(run: Run, model: SegmentationModel, found: list[Profile], counts:
         "rejected_by_reason": dict(batch.counts.by_reason),
         "warned_by_code": dict(batch.counts.by_warning),
         **counts,
-        "segments": _segments(found),
-        "input_versions": run.input_versions,
+        "segments": _segments(segment_profiles),
+        "input_versions": run.inputs.versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,
         "finished_at": datetime.now(UTC),
         "code_version": __version__,
     }
-    run.warehouse.replace_row(t.PIPELINE_RUNS, row, column=c.RUN_ID, value=run.run_id)
+    run.warehouse.replace_rows(t.PIPELINE_RUNS, [row], column=c.RUN_ID, value=run.run_id)

@@ -18,7 +18,7 @@ from customer_segmentation.stages.run import Run
 PLANNED, COMMITTED = "planned", "committed"
 
 MadeFrom = Mapping[str, Any]
-"""What a table is made from, as JSON can tell it."""
+"""What a table is made from, as JSON values."""
 
 _STEPS_READ = 10
 

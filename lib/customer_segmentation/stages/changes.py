@@ -11,12 +11,12 @@ def changed_transactions(run: Run, *, since: int, until: int) -> DataFrame | str
     """The rows that were inserted into `transactions` or deleted from it after one batch and up to another.
 
     Returns:
-        The columns of `transactions`, a row for each change; or why they can't be told, as an end of a sentence.
+        The columns of `transactions`, a row for each change; or why they are unknown, as the end of a sentence.
     """
     batches = run.warehouse.read(t.INGEST_BATCHES).where(F.col("batch_number").between(since + 1, until))
     replacing = batches.where("status = 'committed' AND mode <> 'incremental'").orderBy(F.desc("batch_number")).head()
     if replacing is not None:
-        mode = "read all lines again" if replacing["mode"] == "full" else "found that somebody had changed the lines"
+        mode = "read all lines again" if replacing["mode"] == "full" else "recorded that somebody had changed the lines"
         return f"batch {replacing['batch_number']} {mode}"
     if not run.warehouse.exists(t.INGEST_CHANGES):
         return run.warehouse.read(t.TRANSACTIONS).limit(0).select(t.TRANSACTIONS.column_names)

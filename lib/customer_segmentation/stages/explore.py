@@ -20,19 +20,19 @@ def explore_data(run: Run, console: Console) -> Path:
         Where the page is: `explore.path`, by default `explore.html` in the tables' root.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, or too many lines are refused.
+        DataRefusedError: a mapping does not fit its source, or too many lines are rejected.
     """
     ingest_sources(run)
     with run.progress.stage("explore", "counting what is there") as stage:
-        found = _explored(run)
+        exploration = _explored(run)
         run.warehouse.replace_rows(
-            t.DATA_PROFILE, profile_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+            t.DATA_PROFILE, profile_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
         )
         run.warehouse.replace_rows(
-            t.DATA_DISTRIBUTIONS, distribution_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+            t.DATA_DISTRIBUTIONS, distribution_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
         )
-        stage.result = f"{len(found.columns)} columns, {len(found.distributions)} distributions"
-    content = PageContent(found, title=run.config.explore.title, currency=run.config.report.currency)
+        stage.result = f"{len(exploration.columns)} columns, {len(exploration.distributions)} distributions"
+    content = PageContent(exploration, title=run.config.explore.title, currency=run.config.report.currency)
     with run.progress.stage("page", "drawing the page") as stage:
         path = write_page(run, run.config.explore.path, "explore.html", render_page(content))
         stage.result = str(path)
@@ -43,11 +43,11 @@ def explore_data(run: Run, console: Console) -> Path:
 def _explored(run: Run) -> Exploration:
     counts = committed_batch(run).counts
     return explore(
-        lines=run.transactions(),
-        # As they came: the columns read from them are those of the line itself.
+        lines=run.inputs.transactions(),
+        # Without the columns of `transactions`: those of the line itself are read from `row`.
         refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
-        customers=run.customers(),
-        engagement=run.engagement(),
+        customers=run.inputs.customers(),
+        engagement=run.inputs.engagement(),
         intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
         as_of=run.as_of,
         timezone=run.config.timezone,

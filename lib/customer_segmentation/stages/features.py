@@ -1,17 +1,22 @@
 """Canonical tables to `customer_features`: one row per customer at the as-of date."""
 
+import difflib
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.features.attributes import with_has_attributes
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
 from customer_segmentation.features.build import features_of
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
 from customer_segmentation.features.sums import sums_that_fit
+from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.report.wording import count, share
-from customer_segmentation.spark.holding import held
-from customer_segmentation.stages.history import bring_up_to_date
+from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.run import Run
 
 
@@ -22,34 +27,72 @@ def build_features(run: Run) -> None:
         DataRefusedError: no customer has a purchase before the as-of date, or the sums of one are too large.
     """
     settings = run.config.features
-    with run.progress.stage("features", "one row per customer") as stage, sums_that_fit(run.transactions()):
-        told = bring_up_to_date(run)
+    with run.progress.stage("features", "one row per customer") as stage, sums_that_fit(run.inputs.transactions()):
+        outcome = bring_up_to_date(run)
         features = features_of(
             run.warehouse.read(t.CUSTOMER_HISTORY),
             run.warehouse.read(t.CUSTOMER_DAYS),
-            run.engagement(),
+            run.inputs.engagement(),
             as_of=run.as_of,
             response_events=settings.response_events,
             windows=settings.windows.days(),
         )
-        with held(features) as kept:
+        with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
-            model = run.young_model
+            model = run.models.reusable
             cuts = CutPoints.from_dict(model.cut_points) if model else cut_points(kept)
-            frame = with_has_attributes(with_rfm(kept, cuts), run.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
+            frame = with_has_attributes(with_rfm(kept, cuts), run.inputs.customers()).withColumn(
+                c.RUN_ID, F.lit(run.run_id)
+            )
             run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)
-        stage.result = "; ".join([_counted(run), told, *run.as_of_remarks()])
+        stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
 
 
-def _counted(run: Run) -> str:
+def clustered_features(run: Run) -> DataFrame:
+    """The run's customers, with the attributes that they are clustered by, as text.
+
+    Raises:
+        ConfigurationError: an attribute is not in `customers`.
+    """
+    run.warehouse.require(t.CUSTOMER_FEATURES, command="features")
+    rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
+    # An earlier release added the attributes here.
+    features = rows.select(t.CUSTOMER_FEATURES.column_names)
+    attributes = run.config.clustering.preparation.attributes
+    if not attributes:
+        return features
+    customers = run.inputs.customers()
+    known = {} if customers is None else {name.lower(): name for name in attribute_names(customers)}
+    missing = [name for name in attributes if name.lower() not in known]
+    if customers is None or missing:
+        renamed = {} if customers is None else renamed_attributes(customers)
+        raise ConfigurationError(
+            f"clustering.preparation.attributes: {', '.join(missing)} is not among the customers' attributes"
+            f"{_instead_of(missing, list(known.values()), renamed)}"
+        )
+    return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
+
+
+def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[str, str]) -> str:
+    """What attributes that are not there may be called, else which there are, as the end of a message."""
+    called = {source_name.lower(): name for name, source_name in renamed.items()}
+    close = [
+        called.get(name.lower()) or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+        for name in missing
+    ]
+    meant = ", ".join(name for name in close if name is not None)
+    return f"; did you mean {meant}?" if meant else f"; known here: {', '.join(known) or 'none'}"
+
+
+def _describe_customers(run: Run) -> str:
     """How many customers there are, and how many of them have no row among those with attributes."""
     rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
     counts = rows.agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
-    told = f"{count(customers)} customers as of {run.as_of}"
-    if run.customers() is None or not unknown:
-        return told
+    message = f"{count(customers)} customers as of {run.as_of}"
+    if run.inputs.customers() is None or not unknown:
+        return message
     hint = "" if unknown < customers else ": do the ids of the sources fit?"
-    return f"{told}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
+    return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"

@@ -6,7 +6,7 @@ from customer_segmentation.stages.run import Run
 
 
 def write_page(run: Run, configured: str | None, name: str, page: str) -> Path:
-    """Write a page and tell where: the configured file, by default `name` in the tables' root, or here if that is far.
+    """Write a page and return its path: the configured file, else `name` in the tables' root, or here if that is far.
 
     Args:
         configured: path of the file, if the configuration names one.

@@ -33,7 +33,7 @@ def write_report(run: Run, console: Console) -> Path:
 
 
 def _content(run: Run) -> ReportContent:
-    published = run.published_run_id()
+    published = run.publication.current_run_id()
     if published is None:
         raise ConfigurationError("nothing is published yet; run `customer-segmentation run` first")
 

@@ -5,38 +5,37 @@ from dataclasses import replace
 
 from customer_segmentation import __version__
 from customer_segmentation.clustering.base import SegmentationModel
-from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows
 from customer_segmentation.clustering.training import Training, train
-from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm import cut_points
 from customer_segmentation.insight.naming import names
 from customer_segmentation.insight.profiles import profiles
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.run import Run
 
 
-def train_segments(run: Run, *, anew: bool = False) -> None:
+def train_segments(run: Run, *, retrain: bool = False) -> None:
     """Train on the run's customers, name the segments and register the model, what it needs first.
 
     Args:
-        anew: train even where a registered model is young enough to serve on.
+        retrain: train even where a registered model is young enough to serve on.
     """
     with run.progress.stage("train", "choosing and fitting segments") as stage:
-        model = None if anew else run.young_model
+        model = None if retrain else run.models.reusable
         if model is not None:
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
-        with held(run.features()) as features:
+        with persisted(clustered_features(run)) as features:
             training = train(features, run.config.clustering, seed=run.config.seed)
-            found = profiles(training.model.assign(features), training.model)
+            segments = profiles(training.model.assign(features), training.model)
             cuts = cut_points(features)
         settings = run.config.clustering
         named = replace(
             training.model,
-            version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.model_settings}",
+            version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
             trained_as_of=run.as_of,
-            names=names(found),
+            names=names(segments),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
@@ -48,23 +47,12 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
-    found = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.found.items()}}
+    determined = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.found.items()}}
     row = {
-        c.MODEL_VERSION: model.version,
-        "algorithm": model.algorithm,
-        "k": model.k,
-        "trained_as_of": model.trained_as_of,
-        "parameters": {name: json.dumps(value) for name, value in (settings | found).items()},
-        "features": model.preparation.names,
+        "parameters": {name: json.dumps(value) for name, value in (settings | determined).items()},
         "quality": training.quality,
         "candidates": training.candidate_rows(),
-        "model": model.to_json(),
         "code_version": __version__,
-        "data_version": run.input_versions[t.TRANSACTIONS.name],
-        "configuration": run.model_settings,
+        "data_version": run.inputs.versions[t.TRANSACTIONS.name],
     }
-    if isinstance(model, DBSCANModel):
-        points = core_point_rows(model)
-        run.warehouse.replace(t.MODEL_CORE_POINTS, points, column=c.MODEL_VERSION, value=model.version)
-    run.warehouse.replace_row(t.MODEL_RUNS, row, column=c.MODEL_VERSION, value=model.version)
-    run.newest_model = model
+    run.models.register(model, row)

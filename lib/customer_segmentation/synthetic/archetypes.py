@@ -1,4 +1,4 @@
-"""The kinds of customers that synthetic data is made of: the segments that a good clustering finds again."""
+"""The kinds of customers that synthetic data is made of: the segments that a good clustering recovers."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Synthetic order lines, customers and engagement at any size, with the segments and the dirt known.
 
 A line's number decides everything, from the archetype down to the price: number -> cohort -> order -> customer ->
-time, product, price. What looks random is a hash of a number and the seed, so the same settings give the same data
+time, product, price. What seems random is a hash of a number and the seed, so the same settings give the same data
 on any cluster, nothing is shuffled, and the cost is even per line. Who stores the data is up to the caller.
 """
 
@@ -27,10 +27,10 @@ _REDEEMED_WITHIN_DAYS = 14
 _MAILING_CHANNELS = ("email", "letter", "app")
 _ATTRIBUTES_SHARE = 0.85
 """Share of customers of whom attributes are known."""
-_FEW_ROWS = 10_000_000
+_MAX_ROWS_WITHOUT_PARTITIONS = 10_000_000
 _ROWS_PER_PARTITION = 1_000_000
 """Some seconds of work, and about 15 MB of Parquet."""
-_MOST_PARTITIONS = 50_000
+_MAX_PARTITIONS = 50_000
 _MORE_THAN_ANY_PARTITIONS = 2**31 - 1
 
 
@@ -95,7 +95,7 @@ def true_dirt(spark: SparkSession, settings: Generate, *, seed: int) -> DataFram
 
 
 def customer_attributes(spark: SparkSession, settings: Generate, *, seed: int) -> DataFrame:
-    """What the shop knows of its customers, which tells a little of their segments; of about 15% it knows nothing.
+    """What the shop knows of its customers, which hints at their segments; of about 15% it knows nothing.
 
     Returns:
         A row per customer known: customer_id, age_group (18-24 to 65+), region, loyalty_member (yes or no).
@@ -120,8 +120,8 @@ def engagement_events(spark: SparkSession, settings: Generate, *, seed: int) -> 
         channel, campaign_id.
     """
     draws = Draws(seed)
-    every = F.explode(F.sequence(F.lit(0), F.lit(_CAMPAIGNS - 1)))
-    offers = _customers(spark, settings).withColumn("campaign", every).withColumns(
+    each_campaign = F.explode(F.sequence(F.lit(0), F.lit(_CAMPAIGNS - 1)))
+    offers = _customers(spark, settings).withColumn("campaign", each_campaign).withColumns(
         {
             "offer": F.col("customer") * _CAMPAIGNS + F.col("campaign"),
             "day": F.floor((F.col("campaign") + 0.5) * settings.days / _CAMPAIGNS),
@@ -151,8 +151,8 @@ def engagement_events(spark: SparkSession, settings: Generate, *, seed: int) -> 
 
 def _numbered(spark: SparkSession, count: int, name: str) -> DataFrame:
     """Numbers from 0; where there are many, in more partitions than a small machine would choose."""
-    rows = max(_ROWS_PER_PARTITION, count // _MOST_PARTITIONS)
-    partitions = ceil(count / rows) if count > _FEW_ROWS else None
+    rows = max(_ROWS_PER_PARTITION, count // _MAX_PARTITIONS)
+    partitions = ceil(count / rows) if count > _MAX_ROWS_WITHOUT_PARTITIONS else None
     return spark.range(0, count, 1, partitions).withColumnRenamed("id", name)
 
 

@@ -25,7 +25,7 @@ _PRODUCT_STRIDE = 389
 """An order's products lie this far apart in numbers; coprime to their count, so that no two are the same."""
 _BASE_PRICES = (2.0, 15.0)
 _DISCOUNT_DEPTHS = (0.2, 0.3, 0.4, 0.5)
-_MOST_PIECES = 4
+_MAX_PIECES = 4
 
 _FREQUENCY_SPREAD = 0.5
 """Where chance decides, a cohort's busiest customers get 1 + this times the mean, the quietest 1 - this."""
@@ -69,7 +69,7 @@ def placed(lines: DataFrame, draws: Draws, plan: Plan) -> DataFrame:
 
 
 def returned(lines: DataFrame, draws: Draws, settings: Generate) -> DataFrame:
-    """Add is_return, and item: the number of the line that says what is bought or, on a return, given back."""
+    """Add is_return, and item: the number of the line that says what is bought or, on a return, returned."""
     rate = settings.return_rate * F.col("cohort.follower_weight")
     is_return = (F.col("position") % 2 == 1) & draws.chance("return", F.col("line"), rate)
     back = is_return.cast("int")
@@ -104,7 +104,7 @@ def filled(lines: DataFrame, draws: Draws) -> DataFrame:
         {
             "category": category,
             "product": category * PRODUCTS_PER_CATEGORY + product % PRODUCTS_PER_CATEGORY,
-            "pieces": 1 + whole(F.pow(draws.uniform("pieces", item), 3), _MOST_PIECES),
+            "pieces": 1 + whole(F.pow(draws.uniform("pieces", item), 3), _MAX_PIECES),
             "depth": _discount_depth(draws),
             "channel": draws.one_of("channel", channel_of, CHANNELS),
         }

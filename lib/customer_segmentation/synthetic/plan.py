@@ -20,7 +20,7 @@ class Cohort:
     """Customers of one archetype with their orders and lines, each numbered without a gap.
 
     Orders come in pairs that share a fixed number of lines, cut in two at a drawn place: so orders differ in size,
-    and still a line's number alone tells its order.
+    and still a line's order follows from its number alone.
     """
 
     archetype: Archetype

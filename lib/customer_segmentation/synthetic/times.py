@@ -1,4 +1,4 @@
-"""Times in synthetic data: seconds since its first day, told as text without a time zone."""
+"""Times in synthetic data: seconds since its first day, written as text without a time zone."""
 
 from datetime import timedelta
 

@@ -34,7 +34,7 @@ from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.spark.holding import held, settled
+from customer_segmentation.spark.persistence import checkpointed, persisted
 
 AT_ONCE = 1_000_000
 POINTS_PER_BOX = 100_000
@@ -102,7 +102,7 @@ class DBSCAN:
         self._validate()
         customers = points_of(features, columns=columns, preparation=preparation, estimator="DBSCAN")
         names = customers.inputs
-        with held(_distinct(customers.frame, names)) as points:
+        with persisted(_distinct(customers.frame, names)) as points:
             count = points.count()
             sample = self._sample(points, names, count)
             eps = self._eps(points, sample, names)
@@ -206,7 +206,7 @@ def _by_tasks(
     points: DataFrame, boxes: Boxes, names: list[str], eps: float, min_samples: int
 ) -> tuple[_Segments, DataFrame]:
     """The same, found box by box."""
-    with held(_clustered(points, boxes, names, eps, min_samples)) as found:
+    with persisted(_clustered(points, boxes, names, eps, min_samples)) as found:
         components, segments = _joined(found, names)
         return segments, _core_points(found, components, segments.number, names)
 
@@ -258,10 +258,10 @@ def _ranked(core: DataFrame, names: list[str], *, by: list[str]) -> DataFrame:
     """
     partition, place = f"int(shiftright({RANK}, 33))", f"({RANK} & {(1 << 33) - 1})"  # as Spark numbers rows
     numbered = core.orderBy(*by).select(*names, SEGMENT, F.monotonically_increasing_id().alias(RANK))
-    with held(numbered) as rows:
+    with persisted(numbered) as rows:
         told = rows.groupBy(F.expr(partition).alias("partition")).count().collect()
         counts = np.zeros(max((row["partition"] for row in told), default=0) + 1, dtype=np.int64)
         counts[[row["partition"] for row in told]] = [row["count"] for row in told]
         before = np.cumsum(counts) - counts
         rank = F.expr(f"{sql.integers(before)}[{partition}] + {place}").cast("bigint")
-        return settled(rows.select(*names, rank.alias(RANK), SEGMENT))
+        return checkpointed(rows.select(*names, rank.alias(RANK), SEGMENT))

@@ -1,34 +1,35 @@
 """Sources to canonical tables.
 
-    snapshot   what each source holds now: files, a version, a watermark       planning.take_snapshots
+    snapshot   the state of each source: files, a version, a watermark         planning.take_snapshots
        │
     plan       all of it (and why), or what changed since the newest           planning.plan_batch
        │       committed batch; nothing where nothing did
-    validate   each line by itself: typed, with the reasons against it         validation.OrderLines
+    validate   each line by itself: typed, with the reasons against it         validation.SourceLines
        │
     resolve    the lines of an order together: copies, versions, one           full, incremental
        │       customer; with the lines of the order that were read before
     verify     lines in = accepted + rejected + filtered out                   verification
        │
-    commit     planned, staged, the two tables, committed                      state.BatchLog
+    commit     planned, staged, the two tables, committed                      commit, batch_log
        │
     follow     returns, customers, engagement                                  returns, entities
 
-A batch that ended before it was staged has changed no table and is planned anew. One that ended after that is brought
-to its end from what was staged, or all is read again where all was being read.
+A batch that ended before it was staged has changed no table and is planned from the start. One that ended after that
+is rolled forward from what was staged, or all is reloaded where all was being read.
 """
 
+from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.stages.ingest.batch_log import Batch, committed_batch
 from customer_segmentation.stages.ingest.entities import load_entities
-from customer_segmentation.stages.ingest.order_lines import load_order_lines
+from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
-from customer_segmentation.stages.ingest.state import Batch, RowCounts, committed_batch
-from customer_segmentation.stages.ingest.validation import OrderLines, analysed, column_changes
+from customer_segmentation.stages.ingest.validation import SourceLines, analysed, column_changes
 from customer_segmentation.stages.run import Run
 
 __all__ = [
     "Batch",
-    "OrderLines",
     "RowCounts",
+    "SourceLines",
     "analysed",
     "column_changes",
     "committed_batch",
@@ -55,6 +56,6 @@ def ingest_sources(run: Run) -> None:
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         batch, messages = load_order_lines(run)
         stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
-    with run.progress.stage("returns", "finding the purchases that returns undo") as stage:
+    with run.progress.stage("returns", "matching returns with purchases") as stage:
         stage.result = follow_returns(run, batch)
     load_entities(run)

@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.reasons import RowReason
-from customer_segmentation.ingest import refusals
-from customer_segmentation.ingest.customers import describe_renamed, judged_customers
-from customer_segmentation.ingest.engagement import judged_events
+from customer_segmentation.ingest import rejections
+from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.ingest.customers import describe_renamed, validated_customers
+from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import accounted, count, share
-from customer_segmentation.spark.holding import held
+from customer_segmentation.report.wording import count, share
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
 from customer_segmentation.stages.run import Run
@@ -25,9 +25,9 @@ _RULES_VERSION = 2
 
 def load_entities(run: Run) -> None:
     """Bring `customers` and `engagement` up to what their sources hold, where there are some."""
-    events = partial(judged_events, timezone=run.config.timezone)
+    events = partial(validated_events, timezone=run.config.timezone)
     for table, rejected, sources, validated in (
-        (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, judged_customers),
+        (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, validated_customers),
         (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, events),
     ):
         if sources:
@@ -43,35 +43,31 @@ def _load(
     }
     if build_of(run, table).committed == made_from:
         return "as they were"
-    with held(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
-        counts = refusals.account(rows)
-        if counts.refused or run.warehouse.exists(rejected):
-            run.warehouse.overwrite(rejected, refusals.refused(rows, batch_id=made_from["sources"]))
-        run.warehouse.overwrite(table, refusals.kept(rows))
+    with persisted(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
+        filtered_out = sum(rejections.count_filtered_out_rows(run.spark, source) for source in sources)
+        counts = rejections.count_rows(rows, filtered_out=filtered_out)
+        if counts.rejected or run.warehouse.exists(rejected):
+            run.warehouse.overwrite(rejected, rejections.rejected(rows, batch_id=made_from["sources"]))
+        run.warehouse.overwrite(table, rejections.accepted(rows))
     record_build(run, table, COMMITTED, made_from)
-    messages = [_describe(run, sources, counts)]
-    if counts.kept:
-        messages.append(_without_order(run, table, counts.kept))
+    messages = [_describe(counts)]
+    if counts.accepted:
+        messages.append(_without_order(run, table, counts.accepted))
     if table is t.CUSTOMERS:
         messages.append(describe_renamed(run.warehouse.read(table)))
     return "; ".join(filter(None, messages))
 
 
-def _describe(run: Run, sources: Sequence[Source], counts: refusals.RowAccount) -> str:
-    filtered_out = sum(refusals.rows_left_out(run.spark, source) for source in sources)
-    rows = counts.kept + counts.refused + filtered_out
-    message = accounted(rows, counts.kept, counts.refused, filtered_out, of="rows")
-    return f"{message}: {_reasons(counts.by_reason)}" if counts.refused else message
+def _describe(counts: RowCounts) -> str:
+    message = counts.describe("rows")
+    reasons = ", ".join(f"{count(rows)} {code}" for code, rows in counts.by_reason.items())
+    return f"{message}: {reasons}" if counts.rejected else message
 
 
 def _without_order(run: Run, table: t.Table, rows: int) -> str:
     """How many rows of a table are of customers without an order line; empty where none is."""
-    unknown = refusals.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
+    unknown = rejections.without_order(run.warehouse.read(table), run.warehouse.read(t.TRANSACTIONS))
     if not unknown:
         return ""
     hint = "" if unknown < rows else ": do the ids of the sources fit?"
     return f"{unknown:,} of {rows:,} rows kept ({share(unknown / rows)}) are of customers without an order line{hint}"
-
-
-def _reasons(by_reason: Mapping[RowReason, int]) -> str:
-    return ", ".join(f"{count(rows)} {code}" for code, rows in by_reason.items())

@@ -9,15 +9,16 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.reasons import MEANING
 from customer_segmentation.ingest import orders
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
-from customer_segmentation.spark.holding import held
+from customer_segmentation.ingest.counts import RowCounts, count_lines
+from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.ingest.batch_log import Batch, BatchLog
+from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected, require_some_accepted
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog, RowCounts
-from customer_segmentation.stages.ingest.validation import OrderLines, PersistedLines
-from customer_segmentation.stages.ingest.verification import require_counts, require_rows, table_versions
+from customer_segmentation.stages.ingest.validation import PersistedLines, SourceLines
+from customer_segmentation.stages.ingest.verification import require_counts
 from customer_segmentation.stages.run import Run
 
 
@@ -28,28 +29,21 @@ def load_all(run: Run, log: BatchLog, plan: Plan) -> Batch:
         DataRefusedError: no line is accepted, or too many are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
-    lines = OrderLines(run, plan.snapshot.frames(run.spark), known_before=plan.batch.known_before)
-    with lines.persisted() as validated, _resolved(run, plan, validated) as result:
+    lines = SourceLines(run, plan.snapshot.frames(run.spark), known_before=plan.batch.known_before)
+    with lines.persisted() as validated, _resolved(validated) as result:
         require_some_accepted(
             result.counts, result.resolved, lines=validated.count, filtered_out=validated.filtered_out
         )
         share = run.config.checks.max_rejected_share
         require_few_rejected(result.counts, result.resolved, lines=validated.count, share=share)
-        counts = _verified(run, validated, result)
-        log.record(plan.batch)
-        plan.record_files(run)
-        staged = replace(
-            plan.batch,
-            status=STAGED,
-            inserted=validated.count,
-            counts=counts,
-            source_columns=lines.columns(),
-        )
-        log.require_own(log.record(staged))
-        run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_rejected(result.resolved, batch_id=staged.batch_id))
-        run.warehouse.overwrite(t.TRANSACTIONS, result.accepted)
-    require_rows(run, counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+        counts = _verified(validated, result)
+        batch = replace(plan.batch, inserted=validated.count, counts=counts, source_columns=lines.columns())
+        return commit_batch(run, log, plan, batch, write=lambda staged: _write(run, staged, result))
+
+
+def _write(run: Run, staged: Batch, result: "_Result") -> None:
+    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_rejected(result.resolved, batch_id=staged.batch_id))
+    run.warehouse.overwrite(t.TRANSACTIONS, result.accepted)
 
 
 @dataclass(frozen=True)
@@ -58,33 +52,27 @@ class _Result:
 
     accepted: DataFrame
     resolved: DataFrame
-    counts: orders.LineCounts
+    counts: RowCounts
 
 
 @contextmanager
-def _resolved(run: Run, plan: Plan, validated: PersistedLines) -> Iterator[_Result]:
+def _resolved(validated: PersistedLines) -> Iterator[_Result]:
     """Resolve the lines within their orders."""
-    checks = run.config.checks
-    with orders.suspects(validated.keys(), checks) as suspects:
-        concerned = orders.resolved(
-            validated.concerned(suspects),
-            checks,
-            known_before=plan.batch.known_before,
-            timezone=run.config.timezone,
-        )
-        with held(concerned) as resolved:
-            accepted = validated.good(suspects).unionByName(as_accepted(resolved))
-            yield _Result(accepted, resolved, orders.count_lines(resolved))
+    with (
+        orders.suspects(validated.keys(), validated.suite) as suspects,
+        persisted(orders.resolved(validated.unresolved(suspects), validated.suite)) as resolved,
+    ):
+        accepted = validated.accepted(suspects).unionByName(as_accepted(resolved))
+        yield _Result(accepted, resolved, count_lines(resolved))
 
 
-def _verified(run: Run, validated: PersistedLines, result: _Result) -> RowCounts:
+def _verified(validated: PersistedLines, result: _Result) -> RowCounts:
     """The counts of all lines, the accepted ones counted as they will be written.
 
     Raises:
         PublishingError: they are not those that were read.
     """
-    checks = run.config.checks
-    warning = [code for code in MEANING if checks.severity_of(code) == "warn"]
+    warning = validated.suite.codes("warn")
     row = result.accepted.agg(
         F.count(F.lit(1)).alias("accepted"),
         *(F.count_if(F.array_contains(c.WARNINGS, code)).alias(code) for code in warning),

@@ -1,7 +1,7 @@
 """An incremental batch: what changed in the sources, and the lines of the orders that it concerns.
 
 What is to change in the tables is kept in `ingest_changes` first. To apply it once or twice makes no difference, so a
-batch that was interrupted is applied from there, whatever has become of the sources.
+batch that was interrupted is applied from there, whatever the state of the sources.
 """
 
 from collections import Counter
@@ -17,18 +17,19 @@ from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
+from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
-from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
+from customer_segmentation.stages.ingest.batch_log import COMMITTED, Batch, BatchLog
+from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.state import COMMITTED, STAGED, Batch, BatchLog, RowCounts
-from customer_segmentation.stages.ingest.validation import OrderLines, column_types
+from customer_segmentation.stages.ingest.validation import SourceLines, check_suite, column_types
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
     count_rows,
     require_counts,
-    require_rows,
     table_versions,
 )
 from customer_segmentation.stages.run import Run
@@ -37,24 +38,21 @@ _MIN_LINES = 1_000
 """A batch may have as many lines rejected as if it had this number, so that a few bad lines don't stop a schedule."""
 
 
-def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+def load_changes(run: Run, log: BatchLog, plan: Plan, last_batch: Batch) -> Batch | None:
     """Validate, resolve, verify and commit what changed since a batch; None where nothing did after all.
 
     Raises:
-        FullReloadRequired: what changed turns out not to be told.
+        FullReloadRequired: the changes turn out to be unknown.
         DataRefusedError: too many of the new lines are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
-    changes = _read_changes(run, plan, state)
+    changes = _read_changes(run, plan, last_batch)
     if changes.are_empty:
-        return _reached(log, plan, state)
-    result = _resolved(run, plan, state, changes)
+        return _reached(log, plan, last_batch)
+    result = _resolved(run, plan, last_batch, changes)
     _require_few_rejected(run, changes, result)
-    log.record(plan.batch)
-    plan.record_files(run)
-    staged = replace(
+    batch = replace(
         plan.batch,
-        status=STAGED,
         inserted=changes.inserted,
         deleted=changes.deleted,
         counts=result.counts,
@@ -62,18 +60,21 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, state: Batch) -> Batch | N
         first_order=changes.orders.first,
         last_order=changes.orders.last,
     )
-    stage_changes(run, staged, result)
-    log.require_own(log.record(staged))
-    apply_changes(run, staged)
-    require_rows(run, staged.counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+    return commit_batch(
+        run,
+        log,
+        plan,
+        batch,
+        stage=lambda staged: stage_changes(run, staged, result),
+        write=lambda staged: apply_changes(run, staged),
+    )
 
 
 def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
     """Bring a batch that was interrupted to its end, from what was kept of it."""
     apply_changes(run, interrupted, is_repeated=True)
     is_whole = count_rows(run) == (interrupted.counts.accepted, interrupted.counts.rejected)
-    # Without versions the rows are counted again as for every batch, which finds what somebody else changed in between.
+    # Without versions the rows are counted again as for every batch, which shows changes by somebody else in between.
     versions = table_versions(run) if is_whole else {}
     log.record(replace(interrupted, status=COMMITTED, table_versions=versions))
 
@@ -89,7 +90,7 @@ class _Validated:
 
 @dataclass(frozen=True)
 class _Changes:
-    """The lines that came and went, and those of their orders as they are in the tables.
+    """The lines inserted and deleted, and those of their orders as they are in the tables.
 
     new_lines, old_lines: the lines; inserted, deleted: how many they are.
     filtered_out: how many more the sources' `where` filters out than before; fewer where it is below 0.
@@ -109,32 +110,32 @@ class _Changes:
     source_columns: list[dict[str, str]]
 
 
-def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
+def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
     """Validate what changed in the sources, and look up the lines of the orders that it concerns."""
     timezone, known_before = run.config.timezone, plan.batch.known_before
     inserted, deleted, overlapping = (
-        _validated(run, plan, state, [getattr(change, part) if change else None for change in plan.changes])
+        _validated(run, plan, last_batch, [getattr(change, part) if change else None for change in plan.changes])
         for part in ("inserted", "deleted", "overlapping")
     )
     new_lines, old_lines = inserted.lines, deleted.lines
     if deleted.is_given:
-        # A row that was changed and changed back, or written anew with its whole file, did neither.
-        new_lines = settled(batches.multiset_difference(inserted.lines, deleted.lines))
-        old_lines = settled(batches.multiset_difference(deleted.lines, inserted.lines))
+        # A row that was changed and changed back, or rewritten with its whole file, is no change.
+        new_lines = checkpointed(batches.multiset_difference(inserted.lines, deleted.lines))
+        old_lines = checkpointed(batches.multiset_difference(deleted.lines, inserted.lines))
     for table in LINE_TABLES:
         run.warehouse.add_missing_columns(table)
     transactions, rejected = map(run.warehouse.read, LINE_TABLES)
     become_known = batches.known_by_now(rejected, known_before, timezone)
     concerned = [new_lines, old_lines, overlapping.lines, become_known]
     of_orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
-    existing = settled(
+    existing = checkpointed(
         batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
     )
     if overlapping.is_given:
-        new_lines = settled(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
+        new_lines = checkpointed(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
     filtered_before = sum(
         offsets.get(FILTERED_LATE, 0)
-        for offsets, change in zip(state.offsets, plan.changes, strict=True)
+        for offsets, change in zip(last_batch.offsets, plan.changes, strict=True)
         if change and change.overlapping
     )
     filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - filtered_before
@@ -149,25 +150,25 @@ def _read_changes(run: Run, plan: Plan, state: Batch) -> _Changes:
         are_empty=not (any(counts) or filtered_out or become_known.head(1)),
         source_columns=[
             known | (column_types(change.inserted) if change else {})
-            for known, change in zip(state.source_columns, plan.changes, strict=True)
+            for known, change in zip(last_batch.source_columns, plan.changes, strict=True)
         ],
     )
 
 
-def _validated(run: Run, plan: Plan, state: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
+def _validated(run: Run, plan: Plan, last_batch: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
     """The rows of one part of the changes of each source, as order lines."""
     frames = [
         (source, _with_known_columns(source, frame, known))
-        for source, frame, known in zip(run.sources.transactions, parts, state.source_columns, strict=True)
+        for source, frame, known in zip(run.sources.transactions, parts, last_batch.source_columns, strict=True)
         if frame is not None
     ]
     if not frames:
         return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
-    lines = OrderLines(run, frames, known_before=plan.batch.known_before)
+    lines = SourceLines(run, frames, known_before=plan.batch.known_before)
     with ExitStack() as reading:
-        for source, offsets in zip(run.sources.transactions, state.offsets, strict=True):
+        for source, offsets in zip(run.sources.transactions, last_batch.offsets, strict=True):
             reading.enter_context(following(source, offsets))
-        validated = settled(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
+        validated = checkpointed(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
         return _Validated(validated, lines.filtered_out(), True)
 
 
@@ -177,40 +178,35 @@ class _Result:
 
     before: DataFrame
     after: DataFrame
-    now: orders.LineCounts
+    counts_after: RowCounts
     counts: RowCounts
 
 
-def _resolved(run: Run, plan: Plan, state: Batch, changes: _Changes) -> _Result:
+def _resolved(run: Run, plan: Plan, last_batch: Batch, changes: _Changes) -> _Result:
     """Resolve the orders with their new lines, and count all lines.
 
     Raises:
         FullReloadRequired: lines that are no longer there were not in the tables either.
     """
     kept = batches.multiset_difference(changes.existing, changes.old_lines) if changes.deleted else changes.existing
-    after = settled(
-        orders.resolved(
-            batches.together(kept, changes.new_lines),
-            run.config.checks,
-            known_before=plan.batch.known_before,
-            timezone=run.config.timezone,
-        )
+    after = checkpointed(
+        orders.resolved(batches.together(kept, changes.new_lines), check_suite(run, plan.batch.known_before))
     )
-    had = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
-    was, now = orders.count_lines(had), orders.count_lines(after)
-    if now.lines - was.lines != changes.inserted - changes.deleted:
+    stored = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
+    previous, current = count_lines(stored), count_lines(after)
+    if current.lines - previous.lines != changes.inserted - changes.deleted:
         raise FullReloadRequired("lines that are no longer there were not in the tables either")
-    rejected = now.rejected - was.rejected
+    rejected = current.rejected - previous.rejected
     counts = RowCounts(
-        lines=state.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
-        accepted=state.counts.accepted + (now.lines - now.rejected) - (was.lines - was.rejected),
-        rejected=state.counts.rejected + rejected,
-        filtered_out=state.counts.filtered_out + changes.filtered_out,
-        by_reason=_moved(state.counts.by_reason, was.by_reason, now.by_reason),
-        by_warning=_moved(state.counts.by_warning, was.by_warning, now.by_warning),
+        lines=last_batch.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
+        accepted=last_batch.counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
+        rejected=last_batch.counts.rejected + rejected,
+        filtered_out=last_batch.counts.filtered_out + changes.filtered_out,
+        by_reason=_updated(last_batch.counts.by_reason, previous.by_reason, current.by_reason),
+        by_warning=_updated(last_batch.counts.by_warning, previous.by_warning, current.by_warning),
     )
     require_counts(counts)
-    return _Result(changes.existing, after, now, counts)
+    return _Result(changes.existing, after, current, counts)
 
 
 def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
@@ -221,7 +217,7 @@ def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
     Raises:
         PublishingError: they would not leave what was counted.
     """
-    changed = settled(batches.changed_lines(result.before, result.after))
+    changed = checkpointed(batches.changed_lines(result.before, result.after))
     was_accepted = F.size("had_reasons") == 0
     before = result.before.join(changed, on=c.LINE_ID, how="left_semi").withColumns(
         {
@@ -281,33 +277,33 @@ def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
         DataRefusedError: there are too many.
     """
     share = run.config.checks.max_rejected_share
-    if result.now.rejected <= share * _MIN_LINES:
+    if result.counts_after.rejected <= share * _MIN_LINES:
         return
     new = result.after.where(F.col(c.INGESTED_AT).isNull() & F.col(c.SOURCE_FILE).isNotNull())
-    require_few_rejected(orders.count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
+    require_few_rejected(count_lines(new), new, lines=changes.inserted, share=share, at_least=_MIN_LINES)
 
 
-def _reached(log: BatchLog, plan: Plan, state: Batch) -> Batch | None:
+def _reached(log: BatchLog, plan: Plan, last_batch: Batch) -> Batch | None:
     """Keep how far the sources were read where they have moved on without a line that changed."""
-    if plan.batch.offsets == state.offsets:
+    if plan.batch.offsets == last_batch.offsets:
         return None
     log.record(
         replace(
             plan.batch,
             status=COMMITTED,
-            counts=state.counts,
-            source_columns=state.source_columns,
-            table_versions=state.table_versions,
+            counts=last_batch.counts,
+            source_columns=last_batch.source_columns,
+            table_versions=last_batch.table_versions,
         )
     )
     return None
 
 
-def _moved(counts: Mapping[str, int], was: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    moved: Counter[str] = Counter(counts)
-    moved.subtract(was)
-    moved.update(now)
-    return {code: number for code, number in moved.items() if number}
+def _updated(counts: Mapping[str, int], previous: Mapping[str, int], current: Mapping[str, int]) -> dict[str, int]:
+    updated: Counter[str] = Counter(counts)
+    updated.subtract(previous)
+    updated.update(current)
+    return {code: number for code, number in updated.items() if number}
 
 
 def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:

@@ -1,17 +1,17 @@
-"""When there is too little good in what was read: the reading is refused, before anything is written."""
+"""Limits on rejected lines: a batch beyond them stops before anything is written."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.checks import CHECK_BY_CODE
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.contract.reasons import MEANING
-from customer_segmentation.ingest.orders import LineCounts
+from customer_segmentation.ingest.counts import RowCounts
 
 _REASONS_SHOWN = 3
 
 
-def require_some_accepted(counts: LineCounts, rejected: DataFrame, *, lines: int, filtered_out: int) -> None:
+def require_some_accepted(counts: RowCounts, rejected: DataFrame, *, lines: int, filtered_out: int) -> None:
     """Stop where no line is accepted.
 
     Args:
@@ -35,7 +35,7 @@ def require_some_accepted(counts: LineCounts, rejected: DataFrame, *, lines: int
 
 
 def require_few_rejected(
-    counts: LineCounts, rejected: DataFrame, *, lines: int, share: float, at_least: int = 0
+    counts: RowCounts, rejected: DataFrame, *, lines: int, share: float, at_least: int = 0
 ) -> None:
     """Stop where too many lines are rejected. Copies, earlier versions and lines not known yet do not count.
 
@@ -58,12 +58,12 @@ def require_few_rejected(
     )
 
 
-def _most_frequent(counts: LineCounts, rejected: DataFrame) -> str:
+def _most_frequent(counts: RowCounts, rejected: DataFrame) -> str:
     """The most frequent reasons, each with a file that has such a line; what the lines hold is not shown."""
     top = sorted(counts.by_reason.items(), key=lambda item: (-item[1], item[0]))[:_REASONS_SHOWN]
     files = rejected.agg(
         *(F.min(F.when(F.array_contains(c.REASONS, code), F.col(c.SOURCE_FILE))).alias(code) for code, _ in top)
     ).first()
     assert files is not None, "an aggregation without grouping has one row"
-    reasons = [f"  - {code} ({count:,}): {MEANING[code]}, in {files[code]}" for code, count in top]  # type: ignore[index]
+    reasons = [f"  - {code} ({count:,}): {CHECK_BY_CODE[code].meaning}, in {files[code]}" for code, count in top]
     return "\n".join(["most often for", *reasons])

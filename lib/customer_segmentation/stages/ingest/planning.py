@@ -1,4 +1,4 @@
-"""What the sources of order lines hold now, and what is to be read of them: all of it, or what changed."""
+"""Snapshots of the sources of order lines, and what is to be read of them: all of it, or what changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Lookup, TransactionSource
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.reasons import NOT_KNOWN_YET
+from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest.lookups import LookupState, changed_lookups, lookup_states
 from customer_segmentation.ingest.snapshots import (
     Files,
@@ -24,7 +24,7 @@ from customer_segmentation.ingest.snapshots import (
     take_snapshot,
 )
 from customer_segmentation.ingest.sources import definition, digest
-from customer_segmentation.stages.ingest.state import FULL, INCREMENTAL, PLANNED, RULES_VERSION, Batch, BatchLog
+from customer_segmentation.stages.ingest.batch_log import FULL, INCREMENTAL, PLANNED, RULES_VERSION, Batch, BatchLog
 from customer_segmentation.stages.ingest.validation import Frames, analysed, column_types
 from customer_segmentation.stages.run import Run
 
@@ -37,7 +37,7 @@ class Snapshot:
 
     sources: as configured.
     each: the snapshot of each.
-    lookups, lookups_before: of each source, what its look-ups hold, and held when its lines were read.
+    lookups, lookups_before: of each source, the states of its look-ups, now and when its lines were read.
     known_before: lines of this day and later are not known yet.
     definition: digest of the settings that lines are read with.
     """
@@ -53,8 +53,8 @@ class Snapshot:
     def offsets(self) -> list[dict[str, Any]]:
         """How far each source reaches."""
         return [
-            dict(one.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
-            for one, lookups in zip(self.each, self.lookups, strict=True)
+            dict(snapshot.offsets) | ({_LOOKUPS: [dict(lookup) for lookup in lookups]} if lookups else {})
+            for snapshot, lookups in zip(self.each, self.lookups, strict=True)
         ]
 
     @property
@@ -66,22 +66,22 @@ class Snapshot:
     def frames(self, spark: SparkSession) -> Frames:
         """All rows of each source."""
         return [
-            (source, analysed("transactions", partial(read_snapshot, spark, source, one)))
-            for source, one in zip(self.sources, self.each, strict=True)
+            (source, analysed("transactions", partial(read_snapshot, spark, source, snapshot)))
+            for source, snapshot in zip(self.sources, self.each, strict=True)
         ]
 
 
-def take_snapshots(run: Run, state: Batch | None) -> Snapshot:
-    """What the sources hold now.
+def take_snapshots(run: Run, last_batch: Batch | None) -> Snapshot:
+    """Take a snapshot of all sources.
 
     Args:
-        state: the newest committed batch.
+        last_batch: the newest committed batch.
 
     Raises:
         DataRefusedError: a source is not there.
     """
     sources = run.sources.transactions
-    before = state.offsets if state and len(state.offsets) == len(sources) else [{} for _ in sources]
+    before = last_batch.offsets if last_batch and len(last_batch.offsets) == len(sources) else [{} for _ in sources]
     lookups_before = [list(offsets.get(_LOOKUPS, [])) for offsets in before]
     tomorrow = run.start_day + timedelta(days=1)
     settings = run.config.checks.model_dump(mode="json", exclude={"max_rejected_share"})
@@ -141,34 +141,34 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
     Raises:
         DataRefusedError: files that were read are gone, and the source's `gone_files` does not allow it.
     """
-    state = log.committed
+    last_batch = log.committed
     reason = _why_full(run, log, snapshot)
-    if reason is not None or state is None:
+    if reason is not None or last_batch is None:
         return plan_full(run, log, snapshot, reason)
-    files = _files_read(run, state)
+    files = _files_read(run, last_batch)
     changes = [
         changes_between(run.spark, source, offsets, files.get(str(source.path), {}), now)
-        for source, offsets, now in zip(snapshot.sources, state.offsets, snapshot.each, strict=True)
+        for source, offsets, now in zip(snapshot.sources, last_batch.offsets, snapshot.each, strict=True)
     ]
     for change in changes:
         if isinstance(change, Untraceable):
             return plan_full(run, log, snapshot, change.reason)
     known = [change if isinstance(change, SourceChanges) else None for change in changes]
-    reason = _retyped_column(snapshot.sources, known, state)
+    reason = _retyped_column(snapshot.sources, known, last_batch)
     if reason is not None:
         return plan_full(run, log, snapshot, reason)
-    known_before = max(snapshot.known_before, state.known_before)
-    some_become_known = known_before > state.known_before and NOT_KNOWN_YET in state.counts.by_reason
+    known_before = max(snapshot.known_before, last_batch.known_before)
+    some_become_known = known_before > last_batch.known_before and NOT_KNOWN_YET in last_batch.counts.by_reason
     if not any(known) and not some_become_known:
         return None
     new = {
         str(source.path): {
-            file: about for file, about in one.files.items() if file not in files.get(str(source.path), {})
+            file: about for file, about in taken.files.items() if file not in files.get(str(source.path), {})
         }
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
-        if one.files is not None
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True)
+        if taken.files is not None
     }
-    batch = _planned(log, snapshot, INCREMENTAL, None, state.base_number, known_before)
+    batch = _planned(log, snapshot, INCREMENTAL, None, last_batch.base_number, known_before)
     return Plan(batch, snapshot, known, new)
 
 
@@ -183,20 +183,20 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
     """
     if log.committed is not None:
         files = _files_read(run, log.committed)
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True):
-            if one.files is not None and source.gone_files != "remove":
-                require_files(source, files.get(str(source.path), {}), one.files)
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True):
+            if taken.files is not None and source.gone_files != "remove":
+                require_files(source, files.get(str(source.path), {}), taken.files)
     batch = _planned(log, snapshot, FULL, reason, log.next_number, snapshot.known_before)
     all_files = {
-        str(source.path): one.files
-        for source, one in zip(snapshot.sources, snapshot.each, strict=True)
-        if one.files is not None
+        str(source.path): taken.files
+        for source, taken in zip(snapshot.sources, snapshot.each, strict=True)
+        if taken.files is not None
     }
     return Plan(batch, snapshot, [], all_files)
 
 
 def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
-    """Why all lines are to be read, as far as the state tells; None where they need not be, or never were."""
+    """Why all lines are to be read, as far as the log of batches shows; None where they need not be, or never were."""
     if log.interrupted is not None and log.interrupted.mode == FULL:
         return f"batch {log.interrupted.number} was interrupted while it replaced the tables"
     if log.committed is None:
@@ -214,9 +214,11 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
     return f"the look-up {reloading[0].table or reloading[0].path} changed" if reloading else None
 
 
-def _retyped_column(sources: list[TransactionSource], changes: list[SourceChanges | None], state: Batch) -> str | None:
-    """Which column of a source has another type than it had, so that equal lines would not look equal."""
-    for source, change, known in zip(sources, changes, state.source_columns, strict=True):
+def _retyped_column(
+    sources: list[TransactionSource], changes: list[SourceChanges | None], last_batch: Batch
+) -> str | None:
+    """Which column of a source has another type than it had, so that equal lines would have other digests."""
+    for source, change, known in zip(sources, changes, last_batch.source_columns, strict=True):
         types = column_types(change.inserted) if change else {}
         for name in sorted(types.keys() & known.keys()):
             if types[name] != known[name] and source.format not in ("csv", "json"):
@@ -227,7 +229,7 @@ def _retyped_column(sources: list[TransactionSource], changes: list[SourceChange
 def _planned(
     log: BatchLog, snapshot: Snapshot, mode: str, reason: str | None, base_number: int, known_before: date
 ) -> Batch:
-    state = log.committed
+    last_batch = log.committed
     return Batch(
         number=log.next_number,
         batch_id=digest([snapshot.definition, *snapshot.offsets]),
@@ -235,19 +237,19 @@ def _planned(
         mode=mode,
         reason=reason,
         offsets=snapshot.offsets,
-        previous_offsets=state.offsets if state and mode == INCREMENTAL else None,
+        previous_offsets=last_batch.offsets if last_batch and mode == INCREMENTAL else None,
         base_number=base_number,
         known_before=known_before,
-        source_columns=state.source_columns if state else [],
+        source_columns=last_batch.source_columns if last_batch else [],
         definition=snapshot.definition,
     )
 
 
-def _files_read(run: Run, state: Batch) -> Mapping[str, Files]:
+def _files_read(run: Run, last_batch: Batch) -> Mapping[str, Files]:
     """The files whose lines are in the tables, by the path of their source."""
     if not run.warehouse.exists(t.INGESTED_FILES):
         return {}
-    numbers = F.col("batch_number").between(state.base_number, state.number)
+    numbers = F.col("batch_number").between(last_batch.base_number, last_batch.number)
     committed = run.warehouse.read(t.INGEST_BATCHES).where("status = 'committed'").select("batch_number").distinct()
     rows = run.warehouse.read(t.INGESTED_FILES).where(numbers).join(committed, on="batch_number", how="left_semi")
     files: dict[str, dict[str, tuple[int, str]]] = {}

@@ -1,4 +1,4 @@
-"""Follows the order lines with `returns`: the purchases that their returns undo."""
+"""Follows the order lines with `returns`: their returns, matched with purchases."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -6,10 +6,10 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
-from customer_segmentation.spark.holding import settled
+from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
-from customer_segmentation.stages.ingest.state import Batch
+from customer_segmentation.stages.ingest.batch_log import Batch
 from customer_segmentation.stages.run import Run
 
 
@@ -52,4 +52,4 @@ def _touched_pairs(run: Run, since: int | None, until: int) -> DataFrame | None:
     if since is None:
         return None
     changes = changed_transactions(run, since=since, until=until)
-    return None if isinstance(changes, str) else settled(touched_pairs(changes, run.warehouse.read(t.RETURNS)))
+    return None if isinstance(changes, str) else checkpointed(touched_pairs(changes, run.warehouse.read(t.RETURNS)))

@@ -15,19 +15,19 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.ingest.checks import Check, is_refused, transaction_checks
-from customer_segmentation.ingest.orders import Suspects, set_apart
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, read_source
 from customer_segmentation.ingest.transactions import (
     OWN_COLUMNS,
+    as_transactions,
     checked_lines,
-    count_left_out,
-    good_lines,
-    judged_lines,
-    left_out,
-    told_lines,
+    count_filtered_out,
+    is_filtered_out,
+    validated_lines,
+    with_codes,
 )
-from customer_segmentation.spark.holding import held
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]
@@ -36,7 +36,7 @@ Frames = Sequence[tuple[TransactionSource, DataFrame]]
 Made = TypeVar("Made")
 
 
-class OrderLines:
+class SourceLines:
     """Rows of sources, by default all of them, as order lines.
 
     Lines of `known_before` and later are not known yet; by default those of the run's as-of date.
@@ -46,10 +46,7 @@ class OrderLines:
 
     def __init__(self, run: Run, frames: Frames | None = None, *, known_before: date | None = None) -> None:
         self._spark = run.spark
-        self._timezone = run.config.timezone
-        self._checks = transaction_checks(
-            run.config.checks, as_of=known_before or run.config.as_of, timezone=self._timezone
-        )
+        self._suite = check_suite(run, known_before or run.config.as_of)
         if frames is None:
             frames = [
                 (source, analysed("transactions", partial(read_source, run.spark, source)))
@@ -58,7 +55,7 @@ class OrderLines:
         self._frames = frames
         for source, frame in self._frames:
             own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
-            typed = partial(judged_lines, run.spark, frame, source, self._checks, timezone=self._timezone)
+            typed = partial(validated_lines, run.spark, frame, source, self._suite)
             analysed("transactions", typed, has=own)
 
     def columns(self) -> list[dict[str, str]]:
@@ -66,60 +63,62 @@ class OrderLines:
         return [column_types(frame) for _, frame in self._frames]
 
     def validated(self) -> DataFrame:
-        """Each line with what its own checks say, as `transactions.judged_lines` gives it."""
-        return union(
-            judged_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
-            for source, frame in self._frames
-        )
+        """Each line with the codes of the checks that it fails by itself, see `transactions.validated_lines`."""
+        return union(validated_lines(self._spark, frame, source, self._suite) for source, frame in self._frames)
 
     def filtered_out(self) -> int:
         """How many lines the sources' `where` filters out. Reads those that have one."""
-        return sum(count_left_out(frame, source) for source, frame in self._frames)
+        return sum(count_filtered_out(frame, source) for source, frame in self._frames)
 
     @contextmanager
     def persisted(self) -> Iterator["PersistedLines"]:
         """The lines, read once for all that is made of them in the block."""
         filtered: list[Observation] = []
-        with ExitStack() as persisted:
+        with ExitStack() as stack:
             lines = []
             for source, frame in self._frames:
                 if source.where is not None:
                     filtered.append(Observation())
-                    frame = frame.observe(filtered[-1], F.count_if(left_out(source, rows=frame)).alias("n"))
-                checked = checked_lines(self._spark, frame, source, self._checks, timezone=self._timezone)
-                lines.append(persisted.enter_context(held(checked)))
+                    frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, frame)).alias("n"))
+                checked = checked_lines(self._spark, frame, source, self._suite)
+                lines.append(stack.enter_context(persisted(checked)))
             count = sum(frame.count() for frame in lines)
-            yield PersistedLines(lines, self._checks, count, sum(one.get["n"] for one in filtered))
+            yield PersistedLines(lines, self._suite, count, sum(observation.get["n"] for observation in filtered))
 
 
 @dataclass(frozen=True)
 class PersistedLines:
     """Order lines that were read, by source.
 
+    suite: the checks.
     count: how many there are.
     filtered_out: how many more the sources' `where` filters out.
     """
 
     _frames: Sequence[DataFrame]
-    _checks: list[Check]
+    suite: CheckSuite
     count: int
     filtered_out: int
 
     def keys(self) -> DataFrame:
-        """The columns of `transactions` but warnings, for what is looked for among them."""
+        """The columns of `transactions` but warnings, for `orders.suspects`."""
         return union(frame.select(OWN_COLUMNS) for frame in self._frames)
 
-    def good(self, found: Suspects) -> DataFrame:
-        """The lines that are good whatever the others are, as rows of `transactions`."""
-        return union(
-            good_lines(set_apart(frame, found, is_refused(self._checks))[0], self._checks) for frame in self._frames
-        )
+    def accepted(self, suspects: Suspects) -> DataFrame:
+        """The lines that are accepted whatever the others are, as rows of `transactions`."""
+        return union(as_transactions(self._split(frame, suspects)[0], self.suite) for frame in self._frames)
 
-    def concerned(self, found: Suspects) -> DataFrame:
-        """The lines to be resolved with others or rejected, as `transactions.judged_lines` gives them."""
-        return union(
-            told_lines(set_apart(frame, found, is_refused(self._checks))[1], self._checks) for frame in self._frames
-        )
+    def unresolved(self, suspects: Suspects) -> DataFrame:
+        """The lines to be resolved with others or rejected, as `transactions.validated_lines` gives them."""
+        return union(with_codes(self._split(frame, suspects)[1], self.suite) for frame in self._frames)
+
+    def _split(self, frame: DataFrame, suspects: Suspects) -> tuple[DataFrame, DataFrame]:
+        return split_suspects(frame, suspects, self.suite.is_rejected())
+
+
+def check_suite(run: Run, known_before: date | None) -> CheckSuite:
+    """The run's checks; lines of `known_before` and later are not known yet."""
+    return CheckSuite(run.config.checks, known_before, run.config.timezone)
 
 
 def union(frames: Iterable[DataFrame]) -> DataFrame:
@@ -132,20 +131,20 @@ def column_types(frame: DataFrame) -> dict[str, str]:
     return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
 
 
-def column_changes(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[str]:
+def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
     """What changed in the sources' columns between two batches, a sentence each."""
     messages = []
-    for number, (then, today) in enumerate(zip(before, now, strict=False), start=1):
-        source = f" of source {number}" if len(now) > 1 else ""
-        messages += [f"column {name}{source} is new and ignored" for name in today.keys() - then.keys()]
-        messages += [f"column {name}{source} is gone" for name in then.keys() - today.keys()]
-        retyped = sorted(name for name in today.keys() & then.keys() if today[name] != then[name])
-        messages += [f"column {name}{source} is {today[name]}, was {then[name]}" for name in retyped]
+    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
+        source = f" of source {number}" if len(after) > 1 else ""
+        messages += [f"column {name}{source} is new and ignored" for name in new.keys() - old.keys()]
+        messages += [f"column {name}{source} is gone" for name in old.keys() - new.keys()]
+        retyped = sorted(name for name in new.keys() & old.keys() if new[name] != old[name])
+        messages += [f"column {name}{source} is {new[name]}, was {old[name]}" for name in retyped]
     return sorted(messages)
 
 
 def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) -> Made:
-    """What is made of a source, with its mapping resolved against the source's columns; no row is read.
+    """The result of a function of a source, its mapping resolved against the source's columns; no row is read.
 
     Args:
         name: of the source in the configuration.
@@ -158,14 +157,14 @@ def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) ->
     try:
         result = made()
         if isinstance(result, DataFrame):
-            result.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+            result.schema  # noqa: B018 (on Connect nothing is resolved before the schema is asked for)
     except AnalysisException as error:
-        said = str(error).split("\n")[0].split(" SQLSTATE")[0]
+        message = str(error).split("\n")[0].split(" SQLSTATE")[0]
         missing = (error.getMessageParameters() or {}).get("objectName", "").strip("`")
         if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN") and has:
             close = difflib.get_close_matches(missing.lower(), [column.lower() for column in has], n=1)
             meant = next((column for column in has if close and column.lower() == close[0]), None)
             hint = f"did you mean {meant}? " if meant else ""
-            said = f"there is no column {missing}; {hint}It has {', '.join(has)}"
-        raise DataRefusedError(f"sources.{name}: the mapping does not fit the source: {said}") from None
+            message = f"there is no column {missing}; {hint}It has {', '.join(has)}"
+        raise DataRefusedError(f"sources.{name}: the mapping does not fit the source: {message}") from None
     return result

@@ -2,7 +2,7 @@
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import PublishingError
-from customer_segmentation.stages.ingest.state import RowCounts
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.run import Run
 
 LINE_TABLES = (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS)

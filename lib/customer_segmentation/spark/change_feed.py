@@ -1,4 +1,4 @@
-"""The change feed of a Delta table, and how to tell from an error that the history asked for is not there."""
+"""The change feed of a Delta table, and the errors of a history that is no longer there."""
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -29,7 +29,7 @@ def lost_history(error: Exception) -> str | None:
 
 
 def change_feed(spark: SparkSession, location: str, *, is_named: bool, since: int, until: int) -> DataFrame:
-    """The rows that came and went after one version and up to another, with Delta's own columns on each.
+    """The rows inserted and deleted after one version and up to another, with Delta's own columns on each.
 
     Args:
         location: path of the table, or its name.
@@ -41,5 +41,5 @@ def change_feed(spark: SparkSession, location: str, *, is_named: bool, since: in
     reader = spark.read.format("delta").option("readChangeFeed", "true")
     reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
     feed = reader.table(location) if is_named else reader.load(location)
-    feed.schema  # noqa: B018 (on Connect nothing is resolved before somebody looks)
+    feed.schema  # noqa: B018 (on Connect nothing is resolved before the schema is asked for)
     return feed

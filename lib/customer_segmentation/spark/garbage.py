@@ -1,4 +1,4 @@
-"""Frees MLlib's models where they are no longer used."""
+"""Controls when Python's garbage collector frees MLlib's models."""
 
 import gc
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def forgotten() -> Iterator[None]:
-    """For a block that fits MLlib models and keeps none of them.
+def collect_garbage_after() -> Iterator[None]:
+    """Disable garbage collection within the block and collect at its end; for a block that keeps no MLlib model.
 
     On Spark Connect a model is freed on the server when Python frees it. One that a frame was asked of is in a circle
     of references, which Python may free at any moment: at its very end, when it can't call the server any more, or in

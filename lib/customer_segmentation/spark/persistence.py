@@ -1,4 +1,4 @@
-"""Keeps the rows of a frame that is read more than once, where the platform can."""
+"""Persists frames that are read more than once, where the platform can."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame
 
 
 @contextmanager
-def held(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, kept in memory and on disk for the block; computed anew at each use on serverless compute."""
+def persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame, persisted in memory and on disk for the block; on serverless compute it is recomputed at each use."""
     try:
         kept = frame.persist()
     except PySparkException as error:
@@ -23,11 +23,11 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def settled(frame: DataFrame) -> DataFrame:
-    """The frame's rows, computed now and kept as long as the result is in use; how they came about is forgotten.
+def checkpointed(frame: DataFrame) -> DataFrame:
+    """The frame's rows, computed now and kept without their lineage as long as the result is in use.
 
-    For few rows that much is built on: a plan that uses a frame again and again grows with each use. On serverless
-    compute the frame as it is.
+    For few rows that much is built on: a plan grows with each use of a frame. On serverless compute the frame as it
+    is.
     """
     try:
         return frame.localCheckpoint()

@@ -1,4 +1,4 @@
-"""The state of ingest: the steps of its batches, as rows of `ingest_batches`; the newest committed one counts."""
+"""The log of batches: their steps as rows of `ingest_batches`; the newest committed one says what the tables hold."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from customer_segmentation import __version__
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, WarehouseBusyError
-from customer_segmentation.report.wording import accounted
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.run import Run
 
 RULES_VERSION = 2
@@ -24,32 +24,6 @@ FULL, INCREMENTAL, EXTERNAL = "full", "incremental", "external"
 
 _STEPS_READ = 40
 """Rows of the newest batches that are looked at: a batch has three at most, and an interrupted one is the newest."""
-
-
-@dataclass(frozen=True)
-class RowCounts:
-    """What became of all lines so far: lines = accepted + rejected + filtered_out, always.
-
-    filtered_out: by the sources' `where`.
-    by_reason: rejected lines by reason; a line counts under each of its reasons.
-    by_warning: accepted lines by warning.
-    """
-
-    lines: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    filtered_out: int = 0
-    by_reason: Mapping[str, int] = field(default_factory=dict)
-    by_warning: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def add_up(self) -> bool:
-        """Whether every line is in exactly one place."""
-        return self.lines == self.accepted + self.rejected + self.filtered_out
-
-    def describe(self) -> str:
-        """The counts in one line."""
-        return accounted(self.lines, self.accepted, self.rejected, self.filtered_out)
 
 
 @dataclass(frozen=True)
@@ -70,7 +44,7 @@ class Batch:
     known_before: date
     source_columns: list[dict[str, str]]
     definition: str
-    counts: RowCounts = RowCounts()
+    counts: RowCounts = field(default_factory=RowCounts)
     reason: str | None = None
     previous_offsets: list[dict[str, Any]] | None = None
     inserted: int = 0
@@ -163,7 +137,7 @@ class BatchLog:
 
     @property
     def next_number(self) -> int:
-        """The number of the next batch; one that came to nothing keeps its own."""
+        """The number of the next batch; one that ended without a commit keeps its own."""
         return self._last_number + 1
 
     def record(self, batch: Batch) -> Batch:
@@ -181,7 +155,8 @@ class BatchLog:
         Raises:
             WarehouseBusyError: it has planned a batch too.
         """
-        others = [one for one in _newest(self._run) if one.number >= batch.number and one.claimed_by != self._run.claim]
+        newest = _newest(self._run)
+        others = [other for other in newest if other.number >= batch.number and other.claimed_by != self._run.claim]
         if others:
             raise WarehouseBusyError(
                 f"{others[0].claimed_by} has taken over the tables and is at batch {others[0].number}; nothing of this "

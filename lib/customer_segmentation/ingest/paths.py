@@ -1,11 +1,11 @@
-"""Where a configured path leads. No Spark here: a wrong path is told before Spark starts."""
+"""Resolves configured paths. No Spark here: a wrong path is reported before Spark starts."""
 
 import glob
 import re
 from importlib import util
 from pathlib import Path
 
-from customer_segmentation.config.schema import Config, Relation
+from customer_segmentation.config.schema import Relation, Sources
 
 _PACKAGE = "package://"
 _PATTERN_SIGNS = re.compile(r"[\\\[\]{}*?]")
@@ -20,10 +20,10 @@ def resolve(path: str) -> str:
     if not path.startswith(_PACKAGE):
         return path
     package, _, rest = path.removeprefix(_PACKAGE).partition("/")
-    found = util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"the Python package {package} is not installed; pip install {package.replace('_', '-')}")
-    return str(Path(found.submodule_search_locations[0]) / rest)
+    return str(Path(spec.submodule_search_locations[0]) / rest)
 
 
 def exact(path: str) -> str:
@@ -53,17 +53,16 @@ def _is_here(path: str) -> bool:
         return False
 
 
-def problems(config: Config) -> list[str]:
+def problems(sources: Sources) -> list[str]:
     """Configured sources that are not on this machine, a line each; paths with a scheme are not looked at."""
-    found = []
-    sources = config.sources
+    messages = []
     for entity in ("transactions", "customers", "engagement"):
-        for source in getattr(sources, entity, None) or []:
+        for source in getattr(sources, entity) or []:
             for relation in (source, *source.joins):
                 problem = _problem(relation)
                 if problem:
-                    found.append(f"sources.{entity}: {problem}")
-    return found
+                    messages.append(f"sources.{entity}: {problem}")
+    return messages
 
 
 def _problem(relation: Relation) -> str | None:

@@ -8,10 +8,10 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest.snapshots import FullReloadRequired
 from customer_segmentation.report.wording import count
+from customer_segmentation.stages.ingest.batch_log import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog, read_log
 from customer_segmentation.stages.ingest.full import load_all
 from customer_segmentation.stages.ingest.incremental import load_changes, roll_forward
 from customer_segmentation.stages.ingest.planning import Plan, Snapshot, plan_batch, plan_full, take_snapshots
-from customer_segmentation.stages.ingest.state import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog, read_log
 from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
 from customer_segmentation.stages.ingest.validation import column_changes
 from customer_segmentation.stages.ingest.verification import LINE_TABLES, count_rows, table_versions
@@ -43,7 +43,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
 
 
 def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
-    """Read what is planned; all lines where what changed turns out not to be told."""
+    """Read what is planned; all lines where the changes turn out to be unknown."""
     if plan.is_full or log.committed is None:
         return load_all(run, log, plan)
     try:
@@ -62,26 +62,30 @@ def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
 
 
 def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
-    """Keep as a batch of its own that somebody else changed the tables, so that what follows them notices."""
-    state = log.committed
-    if state is None or log.interrupted is not None or not all(run.warehouse.exists(table) for table in LINE_TABLES):
+    """Record changes of the tables by somebody else as a batch, so that the tables that follow them notice."""
+    last_batch = log.committed
+    if (
+        last_batch is None
+        or log.interrupted is not None
+        or not all(run.warehouse.exists(table) for table in LINE_TABLES)
+    ):
         return []
     operations: list[str] = []
     for table in LINE_TABLES:
-        version = state.table_versions.get(table.name)
-        some = None if version is None else run.warehouse.operations_since(table, version)
-        operations += [f"{operation} on {table.name}" for operation in some or ()]
-        is_known = some is not None
-        if not is_known and count_rows(run) != (state.counts.accepted, state.counts.rejected):
+        version = last_batch.table_versions.get(table.name)
+        known_operations = None if version is None else run.warehouse.operations_since(table, version)
+        operations += [f"{operation} on {table.name}" for operation in known_operations or ()]
+        is_known = known_operations is not None
+        if not is_known and count_rows(run) != (last_batch.counts.accepted, last_batch.counts.rejected):
             operations.append(f"other rows in {table.name}")
     if not operations:
         return []
     accepted, rejected = count_rows(run)
-    lost = state.counts.accepted + state.counts.rejected - accepted - rejected
+    lost = last_batch.counts.accepted + last_batch.counts.rejected - accepted - rejected
     reason = ", ".join(sorted(set(operations)))
     counts = replace(
-        state.counts,
-        lines=state.counts.lines - lost,
+        last_batch.counts,
+        lines=last_batch.counts.lines - lost,
         accepted=accepted,
         rejected=rejected,
         by_reason=_codes(run, t.REJECTED_TRANSACTIONS, c.REASONS),
@@ -89,7 +93,7 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
     )
     log.record(
         replace(
-            state,
+            last_batch,
             number=log.next_number,
             status=COMMITTED,
             mode=EXTERNAL,
@@ -102,8 +106,8 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
     )
     fewer = "fewer" if lost >= 0 else "more"
     return [
-        f"somebody else changed the tables since batch {state.number} ({reason}): {count(abs(lost))} lines {fewer}, "
-        "which are left as they are"
+        f"somebody else changed the tables since batch {last_batch.number} ({reason}): {count(abs(lost))} lines "
+        f"{fewer}, which are left as they are"
     ]
 
 

@@ -1,8 +1,8 @@
 """Follows the order lines with what features are made of, by customer and by customer and day, up to the run's date.
 
 A customer whose lines were inserted, deleted or changed since the last time, or became known by the date having moved
-on, is summed up again from all their lines; all others stay as they are, and so do the days on which nothing is
-another. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
+on, is aggregated from all their lines; all others stay as they are, and so do the days on which nothing
+changed. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
 are made from.
 """
 
@@ -20,13 +20,13 @@ from customer_segmentation.features.days import days_of
 from customer_segmentation.features.history import DEFINITION, history_of
 from customer_segmentation.features.lines import DAY, customer_lines
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
-from customer_segmentation.ingest.returns import given_back_orders
+from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.report.wording import count
-from customer_segmentation.spark.holding import held, settled
+from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
-from customer_segmentation.stages.ingest.state import committed_batch
+from customer_segmentation.stages.ingest.batch_log import committed_batch
 from customer_segmentation.stages.run import Run
 
 _MAX_TOUCHED_SHARE = 0.3
@@ -75,31 +75,31 @@ def _require_matching_returns(run: Run, batch: int) -> None:
 
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
-    """The customers to sum up again, each once; or why it has to be all of them."""
-    then = build.committed
-    if then is None:
+    """The customers to aggregate, each once; or why it has to be all of them."""
+    built_from = build.committed
+    if built_from is None:
         return "there was nothing yet"
-    if any(then[key] != goal[key] for key in ("definition", "timezone")):
+    if any(built_from[key] != goal[key] for key in ("definition", "timezone")):
         return "what is made of them changed"
     if build.interrupted is not None and build.interrupted.get("is_full"):
         return "the last run ended in the middle"
-    if then["as_of"] > goal["as_of"]:
-        return f"the tables were as of {then['as_of']}, the run is as of {goal['as_of']}"
-    changes = changed_transactions(run, since=then["batch"], until=goal["batch"])
+    if built_from["as_of"] > goal["as_of"]:
+        return f"the tables were as of {built_from['as_of']}, the run is as of {goal['as_of']}"
+    changes = changed_transactions(run, since=built_from["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
-    # What a run that ended in the middle summed up, it may have summed up to a later date.
+    # What a run that ended in the middle aggregated, it may have aggregated to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
-    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(then["as_of"])).cast("timestamp")
-    became_known = run.transactions().where(
+    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(built_from["as_of"])).cast("timestamp")
+    became_known = run.inputs.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
     )
-    return settled(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
+    return checkpointed(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
 
 
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
     record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
-    with held(_lines(run)) as lines:
+    with persisted(_lines(run)) as lines:
         run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
         run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
@@ -109,8 +109,8 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
 def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
     is_small = customers <= BROADCAST_LIMIT
-    with at_most_partitions(run.spark, tasks), held(_lines(run, among=touched, is_small=is_small)) as lines:
-        days = settled(t.CUSTOMER_DAYS.conform(days_of(lines)))
+    with at_most_partitions(run.spark, tasks), persisted(_lines(run, among=touched, is_small=is_small)) as lines:
+        days = checkpointed(t.CUSTOMER_DAYS.conform(days_of(lines)))
         _replace_days(run, touched, days)
         _replace_history(run, touched, history_of(lines, days), customers)
 
@@ -126,11 +126,11 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     def summed(frame: DataFrame, name: str) -> DataFrame:
         return frame.select(*key, F.struct(*sums).alias(name))
 
-    there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
-    both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
-    differs = settled(both.where(~F.col("then").eqNullSafe(F.col("now"))))
-    deleted = differs.where(F.col("then").isNotNull()).select(key)
-    inserted = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
+    existing = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
+    pairs = summed(existing, "before").join(summed(days, "after"), on=key, how="full_outer")
+    differs = checkpointed(pairs.where(~F.col("before").eqNullSafe(F.col("after"))))
+    deleted = differs.where(F.col("before").isNotNull()).select(key)
+    inserted = differs.where(F.col("after").isNotNull()).select(*key, "after.*")
     span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
     within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
     if within is not None or not inserted.isEmpty():
@@ -140,14 +140,14 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
 def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers: int) -> None:
     """Make these the rows of the customers in question, in one commit.
 
-    Where their rows lie in most files, this writes the table anew once, where a merge would also shuffle all of it. The
+    Where their rows lie in most files, this rewrites the table once, where a merge would also shuffle all of it. The
     condition names digests, since it stays in the table's log.
     """
     digest = F.xxhash64(c.CUSTOMER_ID)
     if customers <= _MAX_LISTED:
         digests = [row[0] for row in touched.select(digest).distinct().collect()]
-        there = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
-        if there.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
+        with_digest = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
+        if with_digest.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
             listed = ", ".join(map(str, digests))
             run.warehouse.replace_where(t.CUSTOMER_HISTORY, history, f"xxhash64({c.CUSTOMER_ID}) IN ({listed})")
             return
@@ -164,6 +164,6 @@ def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) 
         return frame.join(F.broadcast(among) if is_small else among, on=c.CUSTOMER_ID, how="left_semi")
 
     until = F.lit(run.as_of).cast("timestamp")
-    lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
-    given_back = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
-    return customer_lines(lines, given_back, as_of=run.as_of)
+    lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
+    returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)))
+    return customer_lines(lines, returned, as_of=run.as_of)

@@ -1,0 +1,65 @@
+"""The canonical tables that a run reads, each at one version, in local time."""
+
+from datetime import date
+from functools import cached_property
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import Config
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.spark.local_time import in_local_time
+from customer_segmentation.storage import Warehouse
+
+
+class RunInputs:
+    """The canonical tables as they were when the run first read one of them."""
+
+    def __init__(self, warehouse: Warehouse, config: Config) -> None:
+        self._warehouse = warehouse
+        self._config = config
+
+    @cached_property
+    def versions(self) -> dict[str, int]:
+        """Delta versions of the tables by name; fixed when first asked for."""
+        sources = self._config.configured_sources
+        tables = [t.TRANSACTIONS, t.RETURNS]
+        tables += [t.CUSTOMERS] if sources.customers else []
+        tables += [t.ENGAGEMENT] if sources.engagement else []
+        return {table.name: self._warehouse.version(table) for table in tables}
+
+    def transactions(self) -> DataFrame:
+        """The accepted order lines in local time: for reading, not to be written.
+
+        Raises:
+            ConfigurationError: there are none yet.
+        """
+        for table in (t.TRANSACTIONS, t.RETURNS):
+            self._warehouse.require(table, command="ingest")
+        lines = self._warehouse.read(t.TRANSACTIONS, version=self.versions[t.TRANSACTIONS.name])
+        return in_local_time(lines, self._config.timezone, c.ORDERED_AT, c.CHANGED_AT)
+
+    def returns(self) -> DataFrame:
+        """The returns, matched with their purchases, in local time."""
+        self._warehouse.require(t.RETURNS, command="ingest")
+        pieces = self._warehouse.read(t.RETURNS, version=self.versions[t.RETURNS.name])
+        return in_local_time(pieces, self._config.timezone, c.RETURNED_AT, c.ORDERED_AT)
+
+    def customers(self) -> DataFrame | None:
+        """The customers' attributes; None where no source is configured."""
+        version = self.versions.get(t.CUSTOMERS.name)
+        return None if version is None else self._warehouse.read(t.CUSTOMERS, version=version)
+
+    def engagement(self) -> DataFrame | None:
+        """The engagement events in local time; None where no source is configured."""
+        version = self.versions.get(t.ENGAGEMENT.name)
+        if version is None:
+            return None
+        events = self._warehouse.read(t.ENGAGEMENT, version=version)
+        return in_local_time(events, self._config.timezone, c.OCCURRED_AT)
+
+    @cached_property
+    def order_days(self) -> list[date]:
+        """Each local day with an order line, ascending."""
+        return sorted(row[0] for row in self.transactions().select(F.to_date(c.ORDERED_AT)).distinct().collect())
