@@ -18,7 +18,7 @@ from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
-from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
+from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.features import build_features
 from tests.csv_lines import Sheet

@@ -10,10 +10,10 @@ from customer_segmentation.config.schema import Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.tables import RESPONSE_TYPE, TOP_CATEGORIES, TOP_CATEGORIES_TYPE
-from customer_segmentation.features.days import days_of, window_sums, windows_of
-from customer_segmentation.features.engagement import engagement_totals
-from customer_segmentation.features.history import history_of
-from customer_segmentation.features.lines import customer_lines, rounded
+from customer_segmentation.features.daily_aggregates import days_of, window_sums, windows_of
+from customer_segmentation.features.engagement_aggregates import engagement_totals
+from customer_segmentation.features.history_aggregates import history_of
+from customer_segmentation.features.lines_by_customer import customer_lines, rounded
 from customer_segmentation.features.prices import bought_in_lines, category_prices, prices_paid
 from customer_segmentation.spark.local_time import UTC, in_local_time
 

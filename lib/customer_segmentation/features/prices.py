@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.features.lines import BOUGHT, rounded, total
+from customer_segmentation.features.lines_by_customer import BOUGHT, rounded, total
 
 CATEGORY_MIX = "category_mix"
 PRICED_SPEND = "priced_spend"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
 from customer_segmentation.contract.features import FEATURE_BY_NAME
-from customer_segmentation.features.rfm import GRID_SCORES, SEGMENT_OF_CELL
+from customer_segmentation.features.rfm_scores import GRID_SCORES, SEGMENT_OF_CELL
 from customer_segmentation.insight.profiles import Profile
 
 _IN_THE_GRID = {"recency_days", "frequency", "monetary"}

@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.features.days import days_of
-from customer_segmentation.features.history import DEFINITION, history_of
-from customer_segmentation.features.lines import DAY, customer_lines
+from customer_segmentation.features.daily_aggregates import days_of
+from customer_segmentation.features.history_aggregates import DEFINITION, history_of
+from customer_segmentation.features.lines_by_customer import DAY, customer_lines
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count

@@ -9,7 +9,7 @@ from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.features.rfm import cut_points
+from customer_segmentation.features.rfm_scores import cut_points
 from customer_segmentation.insight.naming import names
 from customer_segmentation.insight.profiles import profiles
 from customer_segmentation.spark.holding import held

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import TOP_CATEGORIES
-from customer_segmentation.features.lines import BOUGHT, GIVEN_BACK, PLACED, rounded, total
+from customer_segmentation.features.lines_by_customer import BOUGHT, GIVEN_BACK, PLACED, rounded, total
 from customer_segmentation.features.prices import CATEGORY_MIX, price_sums
 
 _SPEND_DECIMALS = 7

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import CUSTOMER_DAYS
-from customer_segmentation.features.lines import BOUGHT, DAY, DAYPART, PLACED, rounded, total
+from customer_segmentation.features.lines_by_customer import BOUGHT, DAY, DAYPART, PLACED, rounded, total
 
 _GAP_DECIMALS = 10
 """Of sums of logarithms of gaps in days: what differs beyond them is the order of addition."""

@@ -12,9 +12,9 @@ from pyspark.sql import Column, DataFrame
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import CUSTOMER_HISTORY
-from customer_segmentation.features.days import over_time
+from customer_segmentation.features.assortment import SPREADS, categories_of, orders_of, products_of, spread_of
+from customer_segmentation.features.daily_aggregates import over_time
 from customer_segmentation.features.prices import CATEGORY_MIX, PRICED_SPEND, SPEND_AT_AVERAGE_PRICES
-from customer_segmentation.features.ranges import SPREADS, categories_of, orders_of, products_of, spread_of
 
 DEFINITION = 3
 """Goes up when the meaning of a column of `customer_days` or `customer_history` changes: what was summed before is then
