@@ -18,7 +18,7 @@ from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
-from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
+from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, rfm_scores
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.features import build_features
 from tests.csv_lines import Sheet
@@ -49,7 +49,7 @@ def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spar
     ]
     given_back = spark.createDataFrame(
         [("C1", "O2", True), ("C2", "O3", True), ("C3", "O2", False)],
-        "customer_id string, order_id string, is_undone boolean",
+        "customer_id string, order_id string, is_fully_returned boolean",
     )
 
     found = features_of(spark, lines, given_back=given_back)
@@ -151,7 +151,7 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     rows = customer_features(
         transactions,
         spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string, channel string"),
-        spark.createDataFrame(given_back, "customer_id string, order_id string, is_undone boolean"),
+        spark.createDataFrame(given_back, "customer_id string, order_id string, is_fully_returned boolean"),
         as_of=AS_OF,
         response_events=["click"],
     ).collect()
@@ -257,7 +257,7 @@ def test_scores_point_the_right_way_and_equal_customers_score_equally(frame: Cal
         (5, 9, Decimal("900")),
     ]
 
-    scored = with_rfm(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"), cuts).collect()
+    scored = rfm_scores(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"), cuts=cuts).collect()
 
     assert [row[c.RFM_SCORE] for row in scored] == ["555", "511", "411", "133", "555"]
     assert [row[c.RFM_SEGMENT] for row in scored] == [SEGMENT_OF_CELL[row[c.RFM_SCORE]] for row in scored]
@@ -267,7 +267,7 @@ def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., D
     rows = [(day, 10 - day, Decimal(10 - day)) for day in range(1, 10)]
     customers = frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)")
 
-    scored = with_rfm(customers, cut_points(customers, scores=3)).orderBy(c.RECENCY_DAYS).collect()
+    scored = rfm_scores(customers, cuts=cut_points(customers, scores=3)).orderBy(c.RECENCY_DAYS).collect()
 
     assert [row[c.RFM_SCORE] for row in scored] == ["333"] * 3 + ["222"] * 3 + ["111"] * 3
     assert {row[c.RFM_SCORE]: row[c.RFM_SEGMENT] for row in scored} == {

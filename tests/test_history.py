@@ -120,9 +120,9 @@ def rows_of(frame: DataFrame) -> list[tuple]:
 
 def assert_as_if_built_anew(run: Run) -> None:
     lines = history._lines(run)
-    days = history.days_of(lines)
+    days = history.daily_aggregates(lines)
     assert rows_of(run.warehouse.read(t.CUSTOMER_DAYS)) == rows_of(t.CUSTOMER_DAYS.conform(days))
-    expected = rows_of(t.CUSTOMER_HISTORY.conform(history.history_of(lines, days)))
+    expected = rows_of(t.CUSTOMER_HISTORY.conform(history.history_aggregates(lines, days)))
     assert rows_of(run.warehouse.read(t.CUSTOMER_HISTORY)) == expected
 
 
@@ -193,7 +193,7 @@ def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
         bring_up_to_date(run_of(as_of))
     ledger.change([random_line(draw, 201, as_of)], [])
     with monkeypatch.context() as patched:
-        patched.setattr(history, "history_of", killed)
+        patched.setattr(history, "history_aggregates", killed)
         with pytest.raises(KeyboardInterrupt):
             bring_up_to_date(run_of(as_of))
     assert bring_up_to_date(run_of(as_of)).endswith(FOLLOWED)

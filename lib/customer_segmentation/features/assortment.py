@@ -1,4 +1,4 @@
-"""How wide a customer's choice is: how many orders, products, categories and so on, and how the spend lies on them."""
+"""How wide a customer's choice is: how many orders, products, categories and so on, and how the spend is spread."""
 
 from typing import NamedTuple
 
@@ -7,47 +7,48 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import TOP_CATEGORIES
-from customer_segmentation.features.lines_by_customer import BOUGHT, GIVEN_BACK, PLACED, rounded, total
-from customer_segmentation.features.prices import CATEGORY_MIX, price_sums
+from customer_segmentation.features.lines_by_customer import BOUGHT, HAS_RETURNS, PLACED, conditional_sum, round_double
+
+CATEGORY_MIX = "category_mix"
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
 
 
-class Range(NamedTuple):
-    """What lines are told apart by: the column, and what one and several of it are called in `customer_history`."""
+class Dimension(NamedTuple):
+    """A column that lines are grouped by, and what one and several of its values are called in `customer_history`."""
 
     column: str
     one: str
     many: str
 
 
-CATEGORIES = Range(c.CATEGORY, "category", "categories")
-SPREADS = (
-    Range(c.BRAND, "brand", "brands"),
-    Range(c.CHANNEL, "channel", "channels"),
-    Range(c.STORE_ID, "store", "stores"),
+CATEGORIES = Dimension(c.CATEGORY, "category", "categories")
+OTHER_DIMENSIONS = (
+    Dimension(c.BRAND, "brand", "brands"),
+    Dimension(c.CHANNEL, "channel", "channels"),
+    Dimension(c.STORE_ID, "store", "stores"),
 )
 
 
-def orders_of(lines: DataFrame) -> DataFrame:
-    """By customer: how many orders there are, placed, given back, standing and with a coupon."""
+def order_aggregates(lines: DataFrame) -> DataFrame:
+    """By customer: how many orders were placed, have returns, have a purchase, and have one with a coupon."""
     orders = _by(
         c.ORDER_ID,
         lines,
         F.count_if(BOUGHT).alias("lines"),
-        F.bool_or(GIVEN_BACK).alias(GIVEN_BACK),
+        F.bool_or(HAS_RETURNS).alias(HAS_RETURNS),
         F.count_if(F.col(BOUGHT) & F.col(c.COUPON)).alias("coupons"),
     )
     return orders.groupBy(c.CUSTOMER_ID).agg(
         F.count(F.lit(1)).alias("orders_placed"),
-        F.count_if(GIVEN_BACK).alias("orders_given_back"),
+        F.count_if(HAS_RETURNS).alias("orders_given_back"),
         F.count_if(F.col("lines") > 0).alias("orders"),
         F.count_if(F.col("coupons") > 0).alias("coupon_orders"),
     )
 
 
-def products_of(lines: DataFrame) -> DataFrame:
+def product_aggregates(lines: DataFrame) -> DataFrame:
     """By customer: how many products were bought, and in how many lines."""
     products = _by(c.PRODUCT_ID, lines, F.count_if(BOUGHT).alias("lines"))
     return products.groupBy(c.CUSTOMER_ID).agg(
@@ -55,56 +56,56 @@ def products_of(lines: DataFrame) -> DataFrame:
     )
 
 
-def spread_of(lines: DataFrame, over: Range) -> DataFrame:
-    """By customer: how many of the range there are, and how the spend lies on them."""
-    bought = F.col(BOUGHT)
-    each_one = _by(over.column, lines, F.count_if(bought).alias("lines"), total(c.AMOUNT, bought).alias("spend"))
-    return each_one.groupBy(c.CUSTOMER_ID).agg(*_spread(over))
+def dimension_aggregates(lines: DataFrame, dimension: Dimension) -> DataFrame:
+    """By customer: how many values of the dimension were bought, and how the spend is spread over them."""
+    values = _by(dimension.column, lines, F.count_if(BOUGHT).alias("lines"), _spend())
+    return values.groupBy(c.CUSTOMER_ID).agg(*_spread(dimension))
 
 
-def categories_of(lines: DataFrame, prices: DataFrame | None = None) -> DataFrame:
-    """By customer: what `spread_of` tells of categories, which have most spend, and what was bought of each.
-
-    Args:
-        prices: see `prices.category_prices`; with them how the prices paid compare is told, without the `category_mix`
-            to tell it later.
-    """
-    bought = F.col(BOUGHT)
-    sums = {"spend": total(c.AMOUNT, bought), "quantity": total(c.QUANTITY, bought)}
-    each_one = _by(
-        c.CATEGORY, lines, F.count_if(bought).alias("lines"), *(sum_.alias(name) for name, sum_ in sums.items())
-    )
-    has_spend = F.col("spend") > 0
+def category_aggregates(lines: DataFrame) -> DataFrame:
+    """By customer: the `dimension_aggregates` of categories, those with most spend, and the totals of each."""
     first = Window.partitionBy(c.CUSTOMER_ID).orderBy(F.desc("spend"), c.CATEGORY)
-    ranked = each_one.withColumn("place", F.when(has_spend, F.row_number().over(first)))
+    place = F.when(F.col("spend") > 0, F.row_number().over(first))
+    ranked = _by_category(lines).withColumn("place", place)
     top = [
         column
         for place, name in enumerate(TOP_CATEGORIES, start=1)
         for column in (
             F.max(F.when(F.col("place") == place, F.col(c.CATEGORY))).alias(name),
-            total("spend", F.col("place") == place).alias(f"{name}_spend"),
+            conditional_sum("spend", F.col("place") == place).alias(f"{name}_spend"),
         )
     ]
-    if prices is None:
-        of_it = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), "quantity", "spend"))
-        more = [F.sort_array(F.collect_list(of_it)).alias(CATEGORY_MIX)]
-    else:
-        ranked, more = ranked.join(F.broadcast(prices), on=c.CATEGORY, how="left"), price_sums()
-    return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, *more)
+    totals = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), "quantity", "spend"))
+    mix = F.sort_array(F.collect_list(totals)).alias(CATEGORY_MIX)
+    return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, mix)
 
 
-def _spread(over: Range) -> list[Column]:
-    """The sums that tell how the spend lies on a range, over rows with their lines and spend."""
+def category_totals(lines: DataFrame) -> DataFrame:
+    """The quantity and spend of purchases by customer and known category: what category_mix holds, a row for each."""
+    return _by_category(lines).where(F.col("lines") > 0).select(c.CUSTOMER_ID, c.CATEGORY, "quantity", "spend")
+
+
+def _by_category(lines: DataFrame) -> DataFrame:
+    quantity = conditional_sum(c.QUANTITY, F.col(BOUGHT)).alias("quantity")
+    return _by(c.CATEGORY, lines, F.count_if(BOUGHT).alias("lines"), _spend(), quantity)
+
+
+def _spend() -> Column:
+    return conditional_sum(c.AMOUNT, F.col(BOUGHT)).alias("spend")
+
+
+def _spread(dimension: Dimension) -> list[Column]:
+    """How the spend is spread over the values of a dimension, from rows with their lines and spend."""
     spend = F.when(F.col("spend") > 0, F.col("spend").cast("double"))
     return [
-        F.count_if(F.col("lines") > 0).alias(over.many),
-        F.sum(spend).alias(f"{over.one}_spend"),
-        F.max(spend).alias(f"{over.one}_top"),
-        rounded(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{over.one}_logs"),
-        F.sum(spend * spend).alias(f"{over.one}_squares"),
+        F.count_if(F.col("lines") > 0).alias(dimension.many),
+        F.sum(spend).alias(f"{dimension.one}_spend"),
+        F.max(spend).alias(f"{dimension.one}_top"),
+        round_double(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{dimension.one}_logs"),
+        F.sum(spend * spend).alias(f"{dimension.one}_squares"),
     ]
 
 
 def _by(column: str, lines: DataFrame, *sums: Column) -> DataFrame:
-    """Sums over what was placed, by customer and one range; what is not known of it is left out."""
+    """Sums over what was placed, by customer and a column; lines where it is null are filtered out."""
     return lines.where(F.col(PLACED) & F.col(column).isNotNull()).groupBy(c.CUSTOMER_ID, column).agg(*sums)

@@ -1,4 +1,4 @@
-"""Sums of money and quantities that are too large to be held."""
+"""Says which amounts make the sums of a customer's money or quantities overflow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ _TOO_LARGE = ("ARITHMETIC_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
 @contextmanager
-def sums_that_fit(lines: DataFrame) -> Iterator[None]:
-    """Says of a sum in the block that is too large which amounts make it so.
+def overflow_explained(lines: DataFrame) -> Iterator[None]:
+    """Turns an arithmetic overflow in the block into an error that names the largest amounts.
 
     A customer's amounts are summed in cents and quantities in thousandths, as whole numbers of 64 bits, and kept with
     18 digits.

@@ -6,9 +6,9 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.features.attributes import with_has_attributes
-from customer_segmentation.features.build import features_of
-from customer_segmentation.features.overflow import sums_that_fit
-from customer_segmentation.features.rfm_scores import CutPoints, cut_points, with_rfm
+from customer_segmentation.features.build import features_from_aggregates
+from customer_segmentation.features.overflow import overflow_explained
+from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
 from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.history import bring_up_to_date
@@ -22,9 +22,9 @@ def build_features(run: Run) -> None:
         DataRefusedError: no customer has a purchase before the as-of date, or the sums of one are too large.
     """
     settings = run.config.features
-    with run.progress.stage("features", "one row per customer") as stage, sums_that_fit(run.transactions()):
-        told = bring_up_to_date(run)
-        features = features_of(
+    with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.transactions()):
+        message = bring_up_to_date(run)
+        features = features_from_aggregates(
             run.warehouse.read(t.CUSTOMER_HISTORY),
             run.warehouse.read(t.CUSTOMER_DAYS),
             run.engagement(),
@@ -36,10 +36,10 @@ def build_features(run: Run) -> None:
             if kept.isEmpty():
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
             model = run.young_model
-            cuts = CutPoints.from_dict(model.cut_points) if model else cut_points(kept)
-            frame = with_has_attributes(with_rfm(kept, cuts), run.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
+            scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
+            frame = with_has_attributes(scored, run.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
             run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)
-        stage.result = "; ".join([_counted(run), told, *run.as_of_remarks()])
+        stage.result = "; ".join([_counted(run), message, *run.as_of_remarks()])
 
 
 def _counted(run: Run) -> str:
@@ -48,8 +48,8 @@ def _counted(run: Run) -> str:
     counts = rows.agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
-    told = f"{count(customers)} customers as of {run.as_of}"
+    message = f"{count(customers)} customers as of {run.as_of}"
     if run.customers() is None or not unknown:
-        return told
+        return message
     hint = "" if unknown < customers else ": do the ids of the sources fit?"
-    return f"{told}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
+    return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"

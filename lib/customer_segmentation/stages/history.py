@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.features.daily_aggregates import days_of
-from customer_segmentation.features.history_aggregates import DEFINITION, history_of
-from customer_segmentation.features.lines_by_customer import DAY, customer_lines
+from customer_segmentation.features.daily_aggregates import daily_aggregates
+from customer_segmentation.features.history_aggregates import DEFINITION, history_aggregates
+from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import given_back_orders
 from customer_segmentation.report.wording import count
@@ -76,21 +76,21 @@ def _require_matching_returns(run: Run, batch: int) -> None:
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
     """The customers to sum up again, each once; or why it has to be all of them."""
-    then = build.committed
-    if then is None:
+    previous = build.committed
+    if previous is None:
         return "there was nothing yet"
-    if any(then[key] != goal[key] for key in ("definition", "timezone")):
+    if any(previous[key] != goal[key] for key in ("definition", "timezone")):
         return "what is made of them changed"
     if build.interrupted is not None and build.interrupted.get("is_full"):
         return "the last run ended in the middle"
-    if then["as_of"] > goal["as_of"]:
-        return f"the tables were as of {then['as_of']}, the run is as of {goal['as_of']}"
-    changes = changed_transactions(run, since=then["batch"], until=goal["batch"])
+    if previous["as_of"] > goal["as_of"]:
+        return f"the tables were as of {previous['as_of']}, the run is as of {goal['as_of']}"
+    changes = changed_transactions(run, since=previous["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
     # What a run that ended in the middle summed up, it may have summed up to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
-    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(then["as_of"])).cast("timestamp")
+    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(previous["as_of"])).cast("timestamp")
     became_known = run.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
     )
@@ -100,8 +100,8 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
     record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
     with held(_lines(run)) as lines:
-        run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
-        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
+        run.warehouse.overwrite(t.CUSTOMER_DAYS, daily_aggregates(lines))
+        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
     return f"built from all order lines: {reason}"
 
@@ -110,9 +110,9 @@ def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
     is_small = customers <= BROADCAST_LIMIT
     with at_most_partitions(run.spark, tasks), held(_lines(run, among=touched, is_small=is_small)) as lines:
-        days = settled(t.CUSTOMER_DAYS.conform(days_of(lines)))
+        days = settled(daily_aggregates(lines))
         _replace_days(run, touched, days)
-        _replace_history(run, touched, history_of(lines, days), customers)
+        _replace_history(run, touched, history_aggregates(lines, days), customers)
 
 
 def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
@@ -127,10 +127,10 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
         return frame.select(*key, F.struct(*sums).alias(name))
 
     there = run.warehouse.read(t.CUSTOMER_DAYS).join(touched, on=c.CUSTOMER_ID, how="left_semi")
-    both = summed(there, "then").join(summed(days, "now"), on=key, how="full_outer")
-    differs = settled(both.where(~F.col("then").eqNullSafe(F.col("now"))))
-    deleted = differs.where(F.col("then").isNotNull()).select(key)
-    inserted = differs.where(F.col("now").isNotNull()).select(*key, "now.*")
+    both = summed(there, "before").join(summed(days, "after"), on=key, how="full_outer")
+    differs = settled(both.where(~F.col("before").eqNullSafe(F.col("after"))))
+    deleted = differs.where(F.col("before").isNotNull()).select(key)
+    inserted = differs.where(F.col("after").isNotNull()).select(*key, "after.*")
     span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
     within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
     if within is not None or not inserted.isEmpty():
@@ -165,5 +165,5 @@ def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) 
 
     until = F.lit(run.as_of).cast("timestamp")
     lines = of_some(run.transactions().where(F.col(c.ORDERED_AT) < until))
-    given_back = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
-    return customer_lines(lines, given_back, as_of=run.as_of)
+    returned = given_back_orders(lines, of_some(run.returns().where(F.col(c.RETURNED_AT) < until)))
+    return lines_by_customer(lines, returned, as_of=run.as_of)
