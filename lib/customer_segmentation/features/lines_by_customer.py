@@ -69,9 +69,10 @@ def columns_of_lines(transactions: DataFrame) -> list[str]:
     present = {name.lower() for name in transactions.columns}
     missing = [name for name in REQUIRED if name not in present]
     if missing:
+        others = [name for name in transactions.columns if name.lower() not in (*REQUIRED, *OPTIONAL)]
         raise DataRefusedError(
             f"order lines need the columns {', '.join(REQUIRED)}; not there: "
-            f"{', '.join(name + _hint(name, transactions.columns) for name in missing)}; the columns are "
+            f"{', '.join(name + _hint(name, others) for name in missing)}; the columns are "
             f"{', '.join(transactions.columns)}"
         )
     return [name for name in OPTIONAL if name in present]
@@ -100,7 +101,8 @@ def _lines(
     if c.IS_RETURN not in {name.lower() for name in transactions.columns}:
         absent[c.IS_RETURN] = F.col(c.AMOUNT) < 0
     ordered_at = F.col(c.ORDERED_AT).cast("timestamp")
-    lines = transactions.withColumns(absent).where(ordered_at < F.lit(as_of).cast("timestamp"))
+    known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(as_of).cast("timestamp"))
+    lines = transactions.withColumns(absent).where(known)
     if returned_orders is None:
         lines = lines.withColumns({HAS_RETURNS: F.lit(False), IS_FULLY_RETURNED: F.lit(False)})
     else:
