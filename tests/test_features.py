@@ -1,30 +1,39 @@
 """Features against literal frames, a pandas oracle on random histories, and what must always hold."""
 
+import doctest
+import importlib
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from customer_segmentation.config import Config
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, rfm_scores
-from customer_segmentation.stages import ingest_sources
+from customer_segmentation.stages import assign_segments, ingest_sources, train_segments
 from customer_segmentation.stages.features import build_features
 from tests.csv_lines import Sheet
 from tests.feature_oracle import oracle
 from tests.generated import quiet
 from tests.order_lines import Line, line, random_line
+from tests.test_history import Ledger
 
 AS_OF = date(2024, 7, 1)
 AS_OF_TIME = datetime(2024, 7, 1)
@@ -276,6 +285,171 @@ def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., D
         "111": SEGMENT_OF_CELL["222"],
     }
     assert scored[0][c.RFM_NUMBER] == 3.0
+
+
+def shop(folder: Path, **settings: Any) -> Config:
+    """A configuration of a shop whose order lines a test writes."""
+    columns = dict.fromkeys(("customer_id", "order_id", "ordered_at", "amount"), "x")
+    sources = {"transactions": {"path": "-", "columns": columns}}
+    return Config.model_validate(
+        {"as_of": AS_OF.isoformat(), "sources": sources, "tables": {"root": str(folder / "tables")}, **settings}
+    )
+
+
+@pytest.mark.slow
+def test_a_derived_feature_is_a_column_and_a_change_of_it_builds_no_other_table(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    draw = random.Random(9)
+    plain = quiet(spark, shop(tmp_path))
+    Ledger(plain).change([random_line(draw, line_id) for line_id in range(300)], [])
+    build_features(plain)
+    versions = [plain.warehouse.version(table) for table in (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)]
+    derived = {"spend_per_order": "Monetary / frequency", "is_late": "if(overdue_ratio > 1, 1, 0)"}
+    clustering = {"features": ["recency_days", "spend_per_order"], "k": 2, "smallest_share": 0.0}
+    run = quiet(spark, shop(tmp_path, features={"derived": derived}, clustering=clustering))
+
+    build_features(run)
+    train_segments(run)
+    assign_segments(run)
+
+    assert [run.warehouse.version(table) for table in (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)] == versions
+    features = run.features().toPandas()
+    assert len(features) == len(plain.features().collect())
+    expected = (features.monetary.astype(float) / features.frequency).to_numpy()
+    assert features.spend_per_order.to_numpy() == pytest.approx(expected, abs=1e-8)
+    assert set(features.is_late) == {0.0, 1.0}
+    field = run.warehouse.read(t.CUSTOMER_FEATURES).schema["spend_per_order"]
+    assert "features.derived" in field.metadata["comment"]
+    assert run.newest_model is not None
+    assert run.newest_model.preparation.names == clustering["features"]
+    profiles = run.warehouse.rows(t.SEGMENT_PROFILES, column=c.RUN_ID, value=run.run_id).collect()
+    assert len(profiles) == 2
+    assert all(row["averages"].keys() >= derived.keys() for row in profiles)
+
+
+MINIMAL = [c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT]
+RESTING_ON = {
+    c.PRODUCT_ID: {"distinct_products", "variety_seeking"},
+    c.CATEGORY: {
+        *("distinct_categories", "category_entropy", "top_category_share", "top_categories_share", "price_level"),
+    },
+    c.QUANTITY: {"items_per_order", "average_item_price", "price_level"},
+    c.DISCOUNT: {"discount_rate", "discounted_share", "price_sensitivity"},
+    c.CHANNEL: {"distinct_channels", "main_channel_share"},
+    c.BRAND: {"distinct_brands", "brand_concentration", "brand_loyalty"},
+    c.STORE_ID: {"distinct_stores", "main_store_share"},
+    c.COUPON: {"coupon_rate"},
+}
+
+
+@pytest.mark.parametrize("absent", [[c.DISCOUNT], [c.QUANTITY, c.STORE_ID, c.IS_RETURN], [*RESTING_ON, c.IS_RETURN]])
+def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_as_they_were(
+    spark: SparkSession, absent: list[str]
+) -> None:
+    draw = random.Random(8)
+    lines = [random_line(draw) for _ in range(200)]
+    lines = [one for one in lines if one[6] != 0]  # a return of no money can't be told by its amount
+
+    full = features_of(spark, lines)
+    rows = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl).drop(*absent), as_of=AS_OF).collect()
+
+    assert {row[c.CUSTOMER_ID] for row in rows} == set(full)
+    null = {name for column in absent for name in RESTING_ON.get(column, ())}
+    for row in rows:
+        assert [feature.name for feature in FEATURES if feature.name in null and row[feature.name] is not None] == []
+        expected = {feature.name: full[row[c.CUSTOMER_ID]][feature.name] for feature in FEATURES}
+        assert {n: row[n] for n in expected if n not in null} == {n: v for n, v in expected.items() if n not in null}
+
+
+def test_four_columns_of_any_type_are_enough(spark: SparkSession, frame: Callable[..., DataFrame]) -> None:
+    lines = [line("7", "1", "2024-06-01", amount="19.99"), line("7", "2", "2024-06-11", amount="0.29")]
+    rows = [(7, 1, "2024-06-01", 19.99, "note"), (7, 2, "2024-06-11", 0.29, "note"), (None, 3, "2024-06-11", 1.0, "")]
+    texts = frame(rows, "customer_id bigint, order_id int, ordered_at string, amount double, note string")
+    dates = texts.withColumns({"ordered_at": F.to_date("ordered_at"), "customer_id": F.col("customer_id").cast("int")})
+
+    whole = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl).select(MINIMAL), as_of="2024-07-01")
+
+    assert whole.collect()[0]["monetary"] == Decimal("20.28")
+    assert customer_features(texts, as_of="2024-07-01").collect() == whole.collect()
+    assert customer_features(dates, as_of=AS_OF_TIME).collect() == whole.collect()
+
+
+def test_a_missing_column_and_a_wrong_date_are_named_with_a_hint(frame: Callable[..., DataFrame]) -> None:
+    lines = frame([("C1", "O1", 1.0)], "CustomerID string, order_id string, Amount double")
+
+    with pytest.raises(
+        DataRefusedError, match=r"not there: customer_id \(did you mean CustomerID\?\), ordered_at; the"
+    ):
+        customer_features(lines, as_of=AS_OF)
+    for wrong in ("10.12.2011", "2011-13-01", None, 20111210):
+        with pytest.raises(ConfigurationError, match="as_of has to be a date such as 2011-12-10, but is"):
+            customer_features(lines, as_of=wrong)
+
+
+def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
+    lines = [line(amount="30.00"), line(order="O2", at="2024-06-11", amount="10.00"), line("C2", amount="5.00")]
+    own = [
+        Feature(name="net_by_day", meaning="Net spend by days with a purchase.", formula="try_divide(net, days)"),
+        Feature(name="spend_by_order", meaning="Net spend by order.", formula="monetary / frequency"),
+        Feature(name="is_new", type="boolean", meaning="Whether there is one order.", formula="orders = 1"),
+    ]
+
+    features = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl), as_of=AS_OF, extra=own)
+
+    rows = {row[c.CUSTOMER_ID]: row for row in features.collect()}
+    assert {who: (row.net_by_day, row.spend_by_order, row.is_new) for who, row in rows.items()} == {
+        "C1": (20.0, 20.0, False),
+        "C2": (5.0, 5.0, True),
+    }
+
+
+def test_scores_need_customers_or_cut_points(frame: Callable[..., DataFrame]) -> None:
+    nobody = frame([], "recency_days int, frequency bigint, monetary decimal(18,2)")
+
+    with pytest.raises(DataRefusedError, match="there are no customers"):
+        rfm_scores(nobody)
+
+
+@pytest.mark.parametrize("module", ["build", "rfm_scores", "stray_days"])
+def test_the_examples_of_the_documentation_run(spark: SparkSession, module: str) -> None:
+    name = f"customer_segmentation.features.{module}"
+    results = doctest.testmod(importlib.import_module(name), extraglobs={"spark": spark})
+
+    assert results.attempted
+    assert not results.failed
+
+
+CONNECTED = """
+import sys
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.features.build import customer_features
+from customer_segmentation.features.rfm_scores import rfm_scores
+from customer_segmentation.spark.session import get_session
+spark = get_session(Spark(driver_memory="1g", shuffle_partitions=2))
+features = customer_features(spark.read.parquet(sys.argv[1]), as_of="2024-07-01")
+rfm_scores(features).toPandas().to_parquet(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    lines = spark.createDataFrame([random_line(draw) for _ in range(300)], TRANSACTIONS.ddl).select(MINIMAL)
+    lines.write.parquet(str(tmp_path / "lines"))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
+    subprocess.run(
+        [sys.executable, "-c", CONNECTED, str(tmp_path / "lines"), str(tmp_path / "connect.parquet")],
+        env=inherited | {"SPARK_REMOTE": "local[2]"},
+        check=True,
+        timeout=300,
+    )
+
+    connected = pd.read_parquet(tmp_path / "connect.parquet").sort_values(c.CUSTOMER_ID, ignore_index=True)
+    classic = rfm_scores(customer_features(lines, as_of=AS_OF)).toPandas().sort_values(c.CUSTOMER_ID, ignore_index=True)
+
+    assert len(classic) == 40
+    assert connected.astype(str).equals(classic.astype(str))
 
 
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:

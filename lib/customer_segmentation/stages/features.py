@@ -31,6 +31,7 @@ def build_features(run: Run) -> None:
             as_of=run.as_of,
             response_events=settings.response_events,
             windows=settings.windows.days(),
+            extra=settings.derived_features,
         )
         with held(features) as kept:
             if kept.isEmpty():
@@ -38,7 +39,7 @@ def build_features(run: Run) -> None:
             model = run.young_model
             scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
             frame = with_has_attributes(scored, run.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
-            run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)
+            run.warehouse.replace(run.features_table, frame, column=c.RUN_ID, value=run.run_id)
         stage.result = "; ".join([_counted(run), message, *run.as_of_remarks()])
 
 

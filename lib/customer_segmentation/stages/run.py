@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
@@ -155,6 +156,12 @@ class Run:
             return None
         return in_local_time(self.warehouse.read(t.ENGAGEMENT, version=version), self.config.timezone, c.OCCURRED_AT)
 
+    @property
+    def features_table(self) -> t.Table:
+        """`customer_features` with the columns of the configuration's derived features."""
+        derived = (t.Column(one.name, one.type, one.comment) for one in self.config.features.derived_features)
+        return replace(t.CUSTOMER_FEATURES, columns=(*t.CUSTOMER_FEATURES.columns, *derived))
+
     def features(self) -> DataFrame:
         """The run's customers, with the attributes that they are clustered by, as text.
 
@@ -164,7 +171,7 @@ class Run:
         self._require(t.CUSTOMER_FEATURES, "features")
         rows = self.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=self.run_id)
         # An earlier release added the attributes here.
-        features = rows.select(t.CUSTOMER_FEATURES.column_names)
+        features = rows.select(self.features_table.column_names)
         attributes = self.config.clustering.preparation.attributes
         if not attributes:
             return features
@@ -233,6 +240,9 @@ class Run:
 
     def _digest(self, sections: set[str]) -> str:
         settings = self.config.model_dump(mode="json", include=sections)
+        if not self.config.features.derived:
+            # As before there were any, so that runs and models of that time are still known.
+            settings["features"].pop("derived")
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
 
 

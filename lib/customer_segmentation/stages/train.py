@@ -29,7 +29,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             return
         with held(run.features()) as features:
             training = train(features, run.config.clustering, seed=run.config.seed)
-            found = profiles(training.model.assign(features), training.model)
+            found = profiles(training.model.assign(features), training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
         settings = run.config.clustering
         named = replace(
