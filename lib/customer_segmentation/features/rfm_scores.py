@@ -73,7 +73,7 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
             for name in (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
         )
     ).first()
-    if row is None or None in row:
+    if row is None or any(values is None for values in row):
         raise DataRefusedError("there are no customers to take the cut points of RFM scores from")
     return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in row))
 
