@@ -176,7 +176,7 @@ def as_in_notebooks(lines: DataFrame) -> DataFrame:
     """
     known = lines.where(F.col(c.ORDERED_AT) < F.lit(AS_OF).cast("timestamp")).withColumn("day", F.to_date(c.ORDERED_AT))
     bought = known.where(~F.col(c.IS_RETURN))
-    found = bought.groupBy(c.CUSTOMER_ID).agg(*_in_one_grouping())
+    features = bought.groupBy(c.CUSTOMER_ID).agg(*_in_one_grouping())
     by_customer = Window.partitionBy(c.CUSTOMER_ID)
     gap = F.date_diff("day", F.lag("day").over(by_customer.orderBy("day"))).cast("double")
     gaps = bought.select(c.CUSTOMER_ID, "day").distinct().select(c.CUSTOMER_ID, gap.alias("gap")).groupBy(c.CUSTOMER_ID)
@@ -191,10 +191,10 @@ def as_in_notebooks(lines: DataFrame) -> DataFrame:
     ]
     for number, part in enumerate(parts):
         sums = [F.col(f"`{name}`").alias(f"of_{number}_{i}") for i, name in enumerate(part.columns[1:])]
-        found = found.join(part.select(c.CUSTOMER_ID, *sums), on=c.CUSTOMER_ID, how="left")
+        features = features.join(part.select(c.CUSTOMER_ID, *sums), on=c.CUSTOMER_ID, how="left")
     for name in ("recency", "frequency", "monetary"):
-        found = found.withColumn(f"{name}_score", F.ntile(5).over(Window.orderBy(name)))
-    return found
+        features = features.withColumn(f"{name}_score", F.ntile(5).over(Window.orderBy(name)))
+    return features
 
 
 def _in_one_grouping() -> list[Column]:

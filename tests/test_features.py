@@ -40,14 +40,19 @@ AS_OF_TIME = datetime(2024, 7, 1)
 
 
 def features_of(
-    spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None, given_back: DataFrame | None = None
+    spark: SparkSession,
+    lines: list[Line],
+    engagement: DataFrame | None = None,
+    returned_orders: DataFrame | None = None,
 ) -> dict[str, dict]:
     transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl)
-    rows = customer_features(transactions, engagement, given_back, as_of=AS_OF, response_events=["click"]).collect()
+    rows = customer_features(
+        transactions, engagement, returned_orders, as_of=AS_OF, response_events=["click"]
+    ).collect()
     return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
 
 
-def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
+def test_a_fully_returned_order_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
     lines = [
         line(order="O1", at="2024-05-01", amount="30.00"),
         line(order="O2", at="2024-06-20", product="P2", quantity="2", amount="10.00"),
@@ -56,24 +61,24 @@ def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spar
         line("C2", order="R2", at="2024-06-02", quantity="-1", amount="-5.00", is_return=True),
         line("C3", order="O2", at="2024-06-20"),  # the same number, another customer
     ]
-    given_back = spark.createDataFrame(
+    returned_orders = spark.createDataFrame(
         [("C1", "O2", True), ("C2", "O3", True), ("C3", "O2", False)],
         "customer_id string, order_id string, is_fully_returned boolean",
     )
 
-    found = features_of(spark, lines, given_back=given_back)
+    features = features_of(spark, lines, returned_orders=returned_orders)
 
-    assert set(found) == {"C1", "C3"}
-    one = found["C1"]
-    assert (one["frequency"], one["recency_days"], one["distinct_products"]) == (1, 61, 1)
-    assert (one["monetary"], one["average_order_value"], one["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
-    assert one["return_rate"] == 0.25
-    assert (one["return_order_rate"], found["C3"]["return_order_rate"]) == (0.5, 1.0)
-    assert found["C3"]["frequency"] == 1
+    assert set(features) == {"C1", "C3"}
+    first = features["C1"]
+    assert (first["frequency"], first["recency_days"], first["distinct_products"]) == (1, 61, 1)
+    assert (first["monetary"], first["average_order_value"], first["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
+    assert first["return_rate"] == 0.25
+    assert (first["return_order_rate"], features["C3"]["return_order_rate"]) == (0.5, 1.0)
+    assert features["C3"]["frequency"] == 1
 
 
 def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
-    found = features_of(
+    features = features_of(
         spark,
         [
             line(order="O1", at="2024-06-01 12:00:00", quantity="2", amount="20.00", discount="5.00"),
@@ -84,20 +89,20 @@ def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
         ],
     )["C1"]
 
-    assert found["recency_days"] == 20
-    assert found["frequency"] == 3
-    assert found["monetary"] == Decimal("90.00")
-    assert found["tenure_days"] == 181
-    assert found["active_days"] == 3
-    assert found["days_between_orders"] == pytest.approx(161 / 2)
-    assert found["average_order_value"] == pytest.approx(100 / 3)
-    assert found["items_per_order"] == pytest.approx(5 / 3)
-    assert found["distinct_products"] == 2
-    assert found["distinct_categories"] == 2
-    assert found["discount_rate"] == pytest.approx(5 / 105)
-    assert found["return_rate"] == pytest.approx(0.1)
-    assert found["recent_spend_share"] == pytest.approx(0.55)
-    assert found["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
+    assert features["recency_days"] == 20
+    assert features["frequency"] == 3
+    assert features["monetary"] == Decimal("90.00")
+    assert features["tenure_days"] == 181
+    assert features["active_days"] == 3
+    assert features["days_between_orders"] == pytest.approx(161 / 2)
+    assert features["average_order_value"] == pytest.approx(100 / 3)
+    assert features["items_per_order"] == pytest.approx(5 / 3)
+    assert features["distinct_products"] == 2
+    assert features["distinct_categories"] == 2
+    assert features["discount_rate"] == pytest.approx(5 / 105)
+    assert features["return_rate"] == pytest.approx(0.1)
+    assert features["recent_spend_share"] == pytest.approx(0.55)
+    assert features["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
 
 
 def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
@@ -108,9 +113,9 @@ def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
 
 
 def test_a_customer_who_only_returned_is_not_eligible(spark: SparkSession) -> None:
-    found = features_of(spark, [line(), line(customer="C2", quantity="-1", amount="-5", is_return=True)])
+    features = features_of(spark, [line(), line(customer="C2", quantity="-1", amount="-5", is_return=True)])
 
-    assert set(found) == {"C1"}
+    assert set(features) == {"C1"}
 
 
 def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
@@ -131,11 +136,11 @@ def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
         "customer_id string, occurred_at timestamp, event_type string, channel string",
     )
 
-    found = features_of(spark, [line(), line(customer="C2")], events)
+    features = features_of(spark, [line(), line(customer="C2")], events)
 
-    assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (3, 3), "C2": (0, 0)}
-    assert found["C1"]["response_by_channel"] == [("app", 0, 1, None), ("post", 1, 0, 0.0), ("web", 2, 1, 0.5)]
-    assert found["C2"]["response_by_channel"] == []
+    assert {k: (v["contacts"], v["responses"]) for k, v in features.items()} == {"C1": (3, 3), "C2": (0, 0)}
+    assert features["C1"]["response_by_channel"] == [("app", 0, 1, None), ("post", 1, 0, 0.0), ("web", 2, 1, 0.5)]
+    assert features["C2"]["response_by_channel"] == []
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -144,8 +149,8 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     print(f"seed {seed}")
     draw = random.Random(seed)
     lines = [random_line(draw) for _ in range(800)]
-    orders = sorted({(one[0], one[1]) for one in lines if not one[-5]})
-    given_back = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
+    orders = sorted({(row[0], row[1]) for row in lines if not row[-5]})
+    returned_orders = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
     events = [
         (
             f"C{draw.randrange(50)}",
@@ -160,18 +165,18 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     rows = customer_features(
         transactions,
         spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string, channel string"),
-        spark.createDataFrame(given_back, "customer_id string, order_id string, is_fully_returned boolean"),
+        spark.createDataFrame(returned_orders, "customer_id string, order_id string, is_fully_returned boolean"),
         as_of=AS_OF,
         response_events=["click"],
     ).collect()
 
-    expected = oracle(lines, {one[:2]: one[2] for one in given_back}, events, AS_OF)
-    found = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
-    assert set(found) == set(expected)
+    expected = oracle(lines, {row[:2]: row[2] for row in returned_orders}, events, AS_OF)
+    features = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
+    assert set(features) == set(expected)
     for customer, row in expected.items():
-        assert found[customer]["top_categories"] == row["top_categories"], customer
+        assert features[customer]["top_categories"] == row["top_categories"], customer
         for feature in FEATURES:
-            value, right = found[customer][feature.name], row[feature.name]
+            value, right = features[customer][feature.name], row[feature.name]
             if right is None or value is None or feature.type != "double":
                 assert value == right, (customer, feature.name)
             else:
@@ -183,7 +188,7 @@ def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
     print(f"seed {seed}")
     draw = random.Random(seed)
     lines = [random_line(draw) for _ in range(300)]
-    known = [one for one in lines if one[2] < AS_OF_TIME]
+    known = [row for row in lines if row[2] < AS_OF_TIME]
     assert len(known) < len(lines)
 
     assert features_of(spark, lines) == features_of(spark, known)
@@ -197,13 +202,13 @@ def test_amounts_as_large_as_a_column_holds_are_summed_exactly(spark: SparkSessi
         for number in range(9)
     ]
 
-    found = features_of(spark, lines)
+    features = features_of(spark, lines)
 
     # In cents, all customers spend more than a whole number of 64 bits holds.
-    assert {row["monetary"] for row in found.values()} == {9 * Decimal(largest)}
-    assert {row["spend_short"] for row in found.values()} == {9 * Decimal(largest)}
-    assert {row["price_level"] for row in found.values()} == {1.0}
-    assert found["C1"]["average_item_price"] == pytest.approx(10.0)
+    assert {row["monetary"] for row in features.values()} == {9 * Decimal(largest)}
+    assert {row["spend_short"] for row in features.values()} == {9 * Decimal(largest)}
+    assert {row["price_level"] for row in features.values()} == {1.0}
+    assert features["C1"]["average_item_price"] == pytest.approx(10.0)
 
 
 def thousand_billions(folder: Path, lines: int) -> Config:
@@ -218,19 +223,19 @@ def thousand_billions(folder: Path, lines: int) -> Config:
 
 
 @pytest.mark.slow
-def test_a_customer_whose_sums_can_not_be_held_is_refused_with_the_largest_amount_and_without_a_name(
+def test_a_customer_whose_sums_overflow_is_rejected_with_the_largest_amount_and_without_a_name(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     fits, too_many = quiet(spark, thousand_billions(tmp_path / "a", 9_999)), thousand_billions(tmp_path / "b", 10_000)
     ingest_sources(fits)
     build_features(fits)
-    refused = quiet(spark, too_many)
-    ingest_sources(refused)
+    overflowing = quiet(spark, too_many)
+    ingest_sources(overflowing)
 
     with pytest.raises(
         DataRefusedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
     ) as it:
-        build_features(refused)
+        build_features(overflowing)
 
     assert fits.features().select("monetary").collect() == [(9_999 * Decimal(10**12),)]
     assert "C1" not in str(it.value)
@@ -349,7 +354,7 @@ def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_a
 ) -> None:
     draw = random.Random(8)
     lines = [random_line(draw) for _ in range(200)]
-    lines = [one for one in lines if one[6] != 0]  # a return of no money can't be told by its amount
+    lines = [row for row in lines if row[6] != 0]  # a return of no money has no sign
 
     full = features_of(spark, lines)
     rows = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl).drop(*absent), as_of=AS_OF).collect()
@@ -428,7 +433,7 @@ from customer_segmentation.features.rfm_scores import rfm_scores
 from customer_segmentation.spark.session import get_session
 spark = get_session(Spark(driver_memory="1g", shuffle_partitions=2))
 features = customer_features(spark.read.parquet(sys.argv[1]), as_of="2024-07-01")
-rfm_scores(features).toPandas().to_parquet(sys.argv[2])
+rfm_scores(features).coalesce(1).write.parquet(sys.argv[2])
 """
 
 
@@ -439,17 +444,16 @@ def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, t
     lines.write.parquet(str(tmp_path / "lines"))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
     subprocess.run(
-        [sys.executable, "-c", CONNECTED, str(tmp_path / "lines"), str(tmp_path / "connect.parquet")],
+        [sys.executable, "-c", CONNECTED, str(tmp_path / "lines"), str(tmp_path / "connected")],
         env=inherited | {"SPARK_REMOTE": "local[2]"},
         check=True,
         timeout=300,
     )
 
-    connected = pd.read_parquet(tmp_path / "connect.parquet").sort_values(c.CUSTOMER_ID, ignore_index=True)
-    classic = rfm_scores(customer_features(lines, as_of=AS_OF)).toPandas().sort_values(c.CUSTOMER_ID, ignore_index=True)
+    connected = spark.read.parquet(str(tmp_path / "connected")).orderBy(c.CUSTOMER_ID).collect()
 
-    assert len(classic) == 40
-    assert connected.astype(str).equals(classic.astype(str))
+    assert len(connected) == 40
+    assert connected == rfm_scores(customer_features(lines, as_of=AS_OF)).orderBy(c.CUSTOMER_ID).collect()
 
 
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:

@@ -46,7 +46,7 @@ _AGGREGATES_OF: Mapping[str, set[str]] = {
     c.STORE_ID: {"stores", "store_spend"},
     c.COUPON: {"coupon_orders"},
 }
-"""What a formula names that can't be told without an optional column of the order lines."""
+"""Aggregates by the optional column of the order lines without which they are unknown."""
 
 
 def customer_features(

@@ -44,5 +44,5 @@ def _explanation(lines: DataFrame) -> str:
         "a customer's amounts have to add up to less than 10^16, and the quantities to less than 9 * 10^15, but they "
         f"do not: the largest amount of a line is {largest[0]:,.2f}, the largest discount {largest[1]:,.2f}, the "
         f"largest quantity {largest[2]:,.0f}. If that is a mistake, set checks.max_amount or checks.max_quantity so "
-        "that such lines are refused, and run again; if it is not, map amounts in a larger unit, such as amount / 1000"
+        "that such lines are rejected, and run again; if it is not, map amounts in a larger unit, such as amount / 1000"
     )

@@ -1,7 +1,7 @@
 """RFM scores and the 11-segment grid.
 
 Scores are tie-safe: they come from cut points on the values, never from a customer's place in an order, so equal
-customers get equal scores however the rows lie. Cut points belong to the model and are used again with it.
+customers get equal scores in any order of the rows. Cut points are kept with the model, for later days.
 """
 
 from collections.abc import Mapping, Sequence

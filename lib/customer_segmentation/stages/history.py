@@ -1,8 +1,8 @@
-"""Follows the order lines with what features are made of, by customer and by customer and day, up to the run's date.
+"""Updates the aggregates of order lines by customer and by customer and day, up to the run's date.
 
 A customer whose lines were inserted, deleted or changed since the last time, or became known by the date having moved
-on, is summed up again from all their lines; all others stay as they are, and so do the days on which nothing is
-another. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
+on, is aggregated anew from all their lines; all others stay as they are, and so do the days on which no sum
+changes. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
 are made from.
 """
 
@@ -75,7 +75,7 @@ def _require_matching_returns(run: Run, batch: int) -> None:
 
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
-    """The customers to sum up again, each once; or why it has to be all of them."""
+    """The customers to aggregate anew, each once; or why it has to be all of them."""
     previous = build.committed
     if previous is None:
         return "there was nothing yet"
@@ -88,7 +88,7 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     changes = changed_transactions(run, since=previous["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
-    # What a run that ended in the middle summed up, it may have summed up to a later date.
+    # A run that ended in the middle may have aggregated some customers up to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
     known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(previous["as_of"])).cast("timestamp")
     became_known = run.transactions().where(

@@ -1,8 +1,8 @@
 """The features of a customer by family, each declared once.
 
 The declaration makes the comments of the `customer_features` table, the catalogue of the documentation, the names that
-a configuration may use for clustering, and the words in which a segment is told apart. Its formula is over what
-`customer_segmentation.features` collects of a customer's history.
+a configuration may use for clustering, and the words that segments are named by. Its formula is over what
+`customer_segmentation.features` aggregates of a customer's orders.
 """
 
 from collections.abc import Mapping

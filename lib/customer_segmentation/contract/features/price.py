@@ -62,7 +62,7 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Value returned by gross purchases, those given back whole included; above 1 where more came back than "
+            "Value returned by gross purchases, fully returned orders included; above 1 where more came back than "
             "was bought in the data's time."
         ),
         formula=share("returned", "placed"),
@@ -74,7 +74,7 @@ PRICE = (
         name="return_order_rate",
         family="price",
         unit="share",
-        meaning="Share of the orders placed of which something was given back, those given back whole included.",
+        meaning="Share of the orders placed of which something was returned, fully returned ones included.",
         formula=share("orders_given_back", "orders_placed"),
         shape="skewed",
         high="often sends back",

@@ -1,4 +1,4 @@
-"""Trend: what a customer did lately, by windows that end at the as-of date, and against the time before.
+"""Trend: what a customer did recently, by windows that end at the as-of date, and against the time before.
 
 The windows are `features.windows` of the configuration: short, medium and long, 30, 90 and 365 days unless set.
 """
