@@ -365,7 +365,7 @@ class Features(Section):
             except ValueError as error:
                 raise ValueError(f"the feature {name!r:.60} {error}") from None
         problems = ((name, _problem_of_derived(name, text)) for name, text in derived.items())
-        _refuse([_at((name,), derived[name], message) for name, message in problems if message])
+        _raise([_at((name,), derived[name], message) for name, message in problems if message])
         return derived
 
     @property
@@ -523,7 +523,7 @@ class Config(Section):
     @classmethod
     def _of_known_features(cls, clustering: Clustering, info: ValidationInfo) -> Clustering:
         if "features" in info.data:
-            _refuse(_problems_of_names(clustering, derived=list(info.data["features"].derived)))
+            _raise(_problems_of_names(clustering, derived=list(info.data["features"].derived)))
         return clustering
 
 
@@ -565,6 +565,6 @@ def _at(location: tuple[str, ...], value: Any, message: str) -> InitErrorDetails
     return {"type": "value_error", "loc": location, "input": value, "ctx": {"error": ValueError(message)}}
 
 
-def _refuse(problems: list[InitErrorDetails]) -> None:
+def _raise(problems: list[InitErrorDetails]) -> None:
     if problems:
         raise ValidationError.from_exception_data("configuration", problems)

@@ -47,7 +47,6 @@ BASKET = (
         unit="categories",
         meaning="Distinct product categories purchased.",
         formula="categories",
-        shape="even",
         high="many categories",
         low="few categories",
     ),
@@ -57,7 +56,6 @@ BASKET = (
         unit="nats",
         meaning="Shannon entropy of gross purchases over categories, 0 for one category or none.",
         formula=_entropy("category"),
-        shape="even",
         high="buys across categories",
         low="keeps to one category",
     ),
@@ -69,7 +67,6 @@ BASKET = (
             "Share of the category with the most gross purchases in those of all known categories; null without any."
         ),
         formula=ratio("category_top", "category_spend"),
-        shape="even",
         high="one main category",
         low="no main category",
     ),
@@ -82,7 +79,6 @@ BASKET = (
             "any."
         ),
         formula=ratio("(category_1_spend + category_2_spend + category_3_spend)", "category_spend"),
-        shape="even",
         high="few main categories",
         low="many main categories",
     ),
@@ -106,7 +102,6 @@ BASKET = (
             "brands."
         ),
         formula=ratio("brand_squares", "brand_spend * brand_spend"),
-        shape="even",
         high="few favourite brands",
         low="mixes brands",
     ),

@@ -81,7 +81,6 @@ CADENCE = (
             "if(days < 2, NULL, greatest(0D, least(1D, 1D + (try_divide(gap_entropy + "
             f"{_SINCE_LAST} * ln({_SINCE_LAST}), {_TENURE}) - ln({_TENURE})) / ln(cast(days AS DOUBLE)))))"
         ),
-        shape="even",
         high="buys in bursts",
         low="spread evenly",
         source="transactions; Zhang, Bradlow and Small 2015",
@@ -95,7 +94,6 @@ CADENCE = (
             "overdue, null for a customer with one day."
         ),
         formula=f"{_MEAN_GAP} - {_SINCE_LAST}",
-        shape="even",
         high="next order far off",
         low="next order due",
     ),

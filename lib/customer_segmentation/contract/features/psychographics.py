@@ -9,7 +9,6 @@ PSYCHOGRAPHICS = (
         unit="share",
         meaning="Measured from behaviour: share of gross purchases that was spent on lines with a discount.",
         formula=share("discounted_spend", "gross"),
-        shape="even",
         high="price sensitive",
         low="price insensitive",
     ),
@@ -22,7 +21,6 @@ PSYCHOGRAPHICS = (
             "twice; null without products."
         ),
         formula=ratio("products", "product_lines"),
-        shape="even",
         high="seeks variety",
         low="buys the same again",
     ),
@@ -35,7 +33,6 @@ PSYCHOGRAPHICS = (
             "null without any."
         ),
         formula=ratio("brand_top", "brand_spend"),
-        shape="even",
         high="loyal to a brand",
         low="switches brands",
     ),
@@ -48,7 +45,6 @@ PSYCHOGRAPHICS = (
             "1) / (contacts + 2), at most 1; null for a customer who was not contacted."
         ),
         formula="if(contacts > 0, least(1D, (responses + 1D) / (contacts + 2D)), NULL)",
-        shape="even",
         high="responds to promotions",
         low="unmoved by promotions",
         source="engagement",

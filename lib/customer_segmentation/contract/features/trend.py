@@ -17,7 +17,6 @@ def _change(window: str, high: str, low: str) -> Feature:
             "-1 to 1; 0 where both are 0."
         ),
         formula=share(f"({now} - {before})", f"({now} + {before})"),
-        shape="even",
         high=high,
         low=low,
     )
@@ -64,7 +63,6 @@ TREND = (
         unit="share",
         meaning="Share of gross purchases made in the medium window, the last 90 days unless set otherwise.",
         formula=share("spend_medium", "gross"),
-        shape="even",
         high="growing",
         low="fading",
     ),
