@@ -349,12 +349,16 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         'features: {derived: {"a b": frequency}}',
         ["features.derived: the feature 'a b' is not a safe name; use letters, digits and underscores"],
     ),
+    "a derived feature twice": (
+        "features: {derived: {worth: monetary, Worth: frequency}}",
+        ["features.derived: names worth more than once; name each once"],
+    ),
     "a misspelt derived feature to cluster by": (
         "features: {derived: {spend_per_day: monetary / tenure_days}}\nclustering: {features: [spend_per_dy]}",
         ["clustering.features.0: is not a feature; found 'spend_per_dy'; did you mean spend_per_day?"],
     ),
     "an attribute named like a derived feature": (
-        "features: {derived: {city: frequency}}\nclustering: {preparation: {attributes: [city]}}",
+        "features: {derived: {City: frequency}}\nclustering: {preparation: {attributes: [city]}}",
         ["clustering.preparation: has the attribute city, which features.derived has too"],
     ),
     "a feature given twice": (WEAK, ["clustering.features: names frequency more than once; name each once"]),

@@ -364,6 +364,7 @@ class Features(Section):
                 check_name(name)
             except ValueError as error:
                 raise ValueError(f"the feature {name!r:.60} {error}") from None
+        _distinct([name.lower() for name in derived])
         problems = ((name, _problem_of_derived(name, text)) for name, text in derived.items())
         _raise([_at((name,), derived[name], message) for name, message in problems if message])
         return derived
@@ -545,7 +546,11 @@ def _problems_of_names(clustering: Clustering, *, derived: list[str]) -> list[In
             for name in asked.weights
             if name not in weighed
         ),
-        *(f"has the attribute {name}, which features.derived has too" for name in asked.attributes if name in derived),
+        *(
+            f"has the attribute {name}, which features.derived has too"
+            for name in asked.attributes
+            if name.lower() in {feature.lower() for feature in derived}
+        ),
     ]
     return problems + [_at(("preparation",), asked, message) for message in messages[:1]]
 
