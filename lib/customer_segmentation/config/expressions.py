@@ -83,7 +83,7 @@ def check_expression(text: str) -> str:
 
 
 def columns_of(text: str) -> list[str]:
-    """The names of the columns that a checked expression reads, each once, in the order of the text."""
+    """The names of the columns that a checked expression reads, each once."""
     columns = [node for node in _nodes(text) if isinstance(node, exp.Column)]
     return list(dict.fromkeys(node.parts[0].name for node in columns))
 
