@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 
-IS_UNDONE = "is_fully_returned"
+IS_FULLY_RETURNED = "is_fully_returned"
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
 _PIECES_PER_BATCH = 10_000
@@ -136,7 +136,7 @@ def undone_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         `given_back_orders`.
     """
     orders = given_back_orders(transactions, returns)
-    return orders.where(IS_UNDONE).select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
+    return orders.where(IS_FULLY_RETURNED).select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
 
 
 def given_back_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
@@ -165,7 +165,7 @@ def given_back_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         .groupBy(*order, "returned", c.RETURNED_AMOUNT)
         .agg(F.sum(c.QUANTITY).alias("bought"))
         # No purchase has more given back than it had, so that equal sums mean equal lines.
-        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_UNDONE))
+        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_FULLY_RETURNED))
     )
 
 
