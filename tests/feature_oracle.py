@@ -18,38 +18,38 @@ WINDOWS = {"short": 30, "medium": 90, "long": 365}
 
 
 def oracle(
-    lines: Iterable[tuple], given_back: dict[tuple[str, str], bool], events: Iterable[tuple], as_of: date
+    lines: Iterable[tuple], returned_orders: dict[tuple[str, str], bool], events: Iterable[tuple], as_of: date
 ) -> dict[str, dict[str, Any]]:
     """The features by customer.
 
     Args:
         lines: in the columns of `transactions`.
-        given_back: whether all of an order was given back, by customer and order, for those of which something was.
+        returned_orders: whether all of an order was returned, by customer and order, for those of which something was.
         events: customer, time, type ("click" is a response) and channel.
     """
     table = pd.DataFrame(lines, columns=TRANSACTIONS.column_names)
     table = table[table.ordered_at < pd.Timestamp(as_of)]
-    undone = [given_back.get(key, False) for key in zip(table.customer_id, table.order_id, strict=True)]
-    stands = table[~table.is_return & ~pd.Series(undone, index=table.index, dtype=bool)]
+    fully_returned = [returned_orders.get(key, False) for key in zip(table.customer_id, table.order_id, strict=True)]
+    purchases = table[~table.is_return & ~pd.Series(fully_returned, index=table.index, dtype=bool)]
     prices = {
         category: float(sum(lines.amount)) / float(sum(lines.quantity))
-        for category, lines in stands.groupby("category")
+        for category, lines in purchases.groupby("category")
     }
-    found = {}
-    for customer, every in table.groupby("customer_id"):
-        of_theirs = {order: all_ for (who, order), all_ in given_back.items() if who == customer}
-        told = _of_customer(every, of_theirs, prices, as_of)
-        if told is not None:
+    features = {}
+    for customer, lines_of_customer in table.groupby("customer_id"):
+        their_orders = {order: all_ for (who, order), all_ in returned_orders.items() if who == customer}
+        values = _of_customer(lines_of_customer, their_orders, prices, as_of)
+        if values is not None:
             theirs = [event for event in events if event[0] == customer and event[1] < _midnight(as_of)]
-            found[customer] = told | _engagement(theirs, as_of)
-    return found
+            features[customer] = values | _engagement(theirs, as_of)
+    return features
 
 
 def _of_customer(
-    every: pd.DataFrame, given_back: dict[str, bool], prices: dict[str, float], as_of: date
+    lines: pd.DataFrame, returned_orders: dict[str, bool], prices: dict[str, float], as_of: date
 ) -> dict[str, Any] | None:
-    placed, returned = every[~every.is_return], every[every.is_return]
-    bought = placed[[not given_back.get(order, False) for order in placed.order_id]]
+    placed, returned = lines[~lines.is_return], lines[lines.is_return]
+    bought = placed[[not returned_orders.get(order, False) for order in placed.order_id]]
     if bought.empty:
         return None
     day_of = [at.date() for at in bought.ordered_at]
@@ -60,13 +60,13 @@ def _of_customer(
     deviation = statistics.stdev(gaps) if len(gaps) > 1 else None
     recency, tenure = (as_of - days[-1]).days, (as_of - days[0]).days
     orders, gross = bought.order_id.nunique(), sum(bought.amount)
-    items, lines = float(sum(bought.quantity)), len(bought)
+    items, line_count = float(sum(bought.quantity)), len(bought)
     discounts = sum(bought.discount)
     reduced = bought[bought.discount > 0]
     hours, months = [at.hour for at in bought.ordered_at], [at.month for at in bought.ordered_at]
 
     def share_of(condition: Callable[[int], bool], values: list[int]) -> float:
-        return sum(map(condition, values)) / lines
+        return sum(map(condition, values)) / line_count
 
     categories, brands = _spend(bought, "category"), _spend(bought, "brand")
     channels, stores = _spend(bought, "channel"), _spend(bought, "store_id")
@@ -76,10 +76,10 @@ def _of_customer(
     largest = sorted((-v, k) for k, v in categories.items() if v > 0)[:3]
     all_shares = sum(v for v in categories.values() if v > 0)
     placed_orders = set(placed.order_id)
-    told: dict[str, Any] = {
+    features: dict[str, Any] = {
         "recency_days": recency,
         "frequency": orders,
-        "monetary": sum(every.amount),
+        "monetary": sum(lines.amount),
         "tenure_days": tenure,
         "active_days": len(days),
         "days_between_orders": mean_gap,
@@ -100,13 +100,13 @@ def _of_customer(
         "distinct_brands": bought.brand.nunique(),
         "brand_concentration": sum(p * p for p in _shares(brands)) if _shares(brands) else None,
         "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
-        "discounted_share": len(reduced) / lines,
+        "discounted_share": len(reduced) / line_count,
         "coupon_rate": bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]].order_id.nunique()
         / orders,
         "average_item_price": float(gross) / items,
         "price_level": float(sum(known.amount)) / at_average if at_average else None,
         "return_rate": float(-sum(returned.amount) / sum(placed.amount)) if sum(placed.amount) else 0,
-        "return_order_rate": len(placed_orders & set(given_back)) / len(placed_orders),
+        "return_order_rate": len(placed_orders & set(returned_orders)) / len(placed_orders),
         "weekend_share": share_of(lambda weekday: weekday >= 5, [day.weekday() for day in day_of]),
         "night_share": share_of(lambda hour: hour < 6, hours),
         "morning_share": share_of(lambda hour: 6 <= hour < 12, hours),
@@ -127,12 +127,14 @@ def _of_customer(
     for name, length in WINDOWS.items():
         inside = bought[bought.day >= as_of - timedelta(length)]
         before = bought[(bought.day >= as_of - timedelta(2 * length)) & (bought.day < as_of - timedelta(length))]
-        now, then = sum(inside.amount, Decimal(0)), sum(before.amount, Decimal(0))
-        told[f"spend_{name}"] = now
-        told[f"orders_{name}"] = len(set(zip(inside.order_id, inside.day, strict=True)))
-        told[f"spend_change_{name}"] = float((now - then) / (now + then)) if now + then else 0
-    told["recent_spend_share"] = float(told["spend_medium"] / gross) if gross else 0
-    return told
+        spend, spend_before = sum(inside.amount, Decimal(0)), sum(before.amount, Decimal(0))
+        features[f"spend_{name}"] = spend
+        features[f"orders_{name}"] = len(set(zip(inside.order_id, inside.day, strict=True)))
+        features[f"spend_change_{name}"] = (
+            float((spend - spend_before) / (spend + spend_before)) if spend + spend_before else 0
+        )
+    features["recent_spend_share"] = float(features["spend_medium"] / gross) if gross else 0
+    return features
 
 
 def _engagement(events: list[tuple], as_of: date) -> dict[str, Any]:
@@ -172,9 +174,9 @@ def _regularity(gaps: list[int]) -> float | None:
 def _clumpiness(gaps: list[int], since_last: int) -> float | None:
     if not gaps:
         return None
-    every = [*gaps, since_last]
-    shares = [gap / sum(every) for gap in every]
-    return min(1.0, max(0.0, 1 + sum(x * math.log(x) for x in shares) / math.log(len(every))))
+    intervals = [*gaps, since_last]
+    shares = [interval / sum(intervals) for interval in intervals]
+    return min(1.0, max(0.0, 1 + sum(x * math.log(x) for x in shares) / math.log(len(intervals))))
 
 
 def _midnight(day: date) -> datetime:

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.expressions import check_expression, check_name
-from customer_segmentation.config.schema import CustomerSource, EngagementSource, Source, TransactionSource
+from customer_segmentation.config.schema import CustomerSource, EngagementSource, Features, Source, TransactionSource
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY, Table
 
 BASE = Path(__file__).parents[1] / "conf" / "base.yml"
 
@@ -121,6 +122,32 @@ def test_every_key_of_base_yml_has_a_comment() -> None:
     keys = [(before, line) for before, line in pairwise(lines) if re.match(r" *\w+:", line)]
     assert len(keys) > 40
     assert [line for before, line in keys if not before.lstrip().startswith("# ")] == []
+
+
+def test_derived_features_may_be_clustered_by_shaped_and_weighted(my: Path) -> None:
+    my.write_text(
+        "features: {derived: {spend_per_day: 'try_divide(Monetary, tenure_days)'}}\n"
+        "clustering:\n"
+        "  features: [frequency, spend_per_day]\n"
+        "  preparation: {shapes: {spend_per_day: log}, weights: {spend_per_day: 2}}\n",
+        encoding="utf-8",
+    )
+    config = load_config([BASE, my])
+
+    assert config.clustering.features == ["frequency", "spend_per_day"]
+    (feature,) = config.features.derived_features
+    assert (feature.name, feature.type, feature.formula) == (
+        "spend_per_day",
+        "double",
+        "try_divide(Monetary, tenure_days)",
+    )
+
+
+@pytest.mark.parametrize("table", [CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY])
+def test_no_derived_feature_is_called_like_a_column_of_a_customer(table: Table) -> None:
+    for name in table.column_names:
+        with pytest.raises(ValueError, match="can't be called"):
+            Features(derived={name: "frequency"})
 
 
 def test_base_yml_names_every_feature() -> None:
@@ -290,6 +317,50 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["clustering.features.0: is not a feature; found 'recency'; did you mean recency_days?"],
     ),
     "a feature like no other": ("clustering: {features: [x]}", ["found 'x'; there are recency_days, frequency,"]),
+    "a derived feature over what is none": (
+        "features: {derived: {share_kept: 1 - return_rat}}",
+        ["features.derived.share_kept: uses return_rat, which is not a feature; did you mean return_rate?"],
+    ),
+    "a derived feature over a derived one": (
+        "features: {derived: {a: monetary, b: a / 2}}",
+        ["features.derived.b: uses a, which is not a feature; found 'a / 2'"],
+    ),
+    "a derived feature over a column of the history": (
+        "features: {derived: {a: gap_logs + 1}}",
+        ["features.derived.a: uses gap_logs, which is not a feature"],
+    ),
+    "a derived feature beyond the row": (
+        "features: {derived: {rank: rank() over (order by monetary)}}",
+        ["features.derived.rank: may only use the row's own columns"],
+    ),
+    "a derived feature by a function of somebody's own": (
+        "features: {derived: {a: reflect(monetary)}}",
+        ["features.derived.a: may only use", "the function reflect is rejected"],
+    ),
+    "a derived feature named like a feature": (
+        "features: {derived: {Monetary: frequency}}",
+        ["features.derived.Monetary: can't be called Monetary: customer_features has such a column"],
+    ),
+    "a derived feature named like a score": (
+        "features: {derived: {rfm_score: frequency}}",
+        ["features.derived.rfm_score: can't be called rfm_score"],
+    ),
+    "a derived feature with an odd name": (
+        'features: {derived: {"a b": frequency}}',
+        ["features.derived: the feature 'a b' is not a safe name; use letters, digits and underscores"],
+    ),
+    "a derived feature twice": (
+        "features: {derived: {worth: monetary, Worth: frequency}}",
+        ["features.derived: names worth more than once; name each once"],
+    ),
+    "a misspelt derived feature to cluster by": (
+        "features: {derived: {spend_per_day: monetary / tenure_days}}\nclustering: {features: [spend_per_dy]}",
+        ["clustering.features.0: is not a feature; found 'spend_per_dy'; did you mean spend_per_day?"],
+    ),
+    "an attribute named like a derived feature": (
+        "features: {derived: {City: frequency}}\nclustering: {preparation: {attributes: [city]}}",
+        ["clustering.preparation: has the attribute city, which features.derived has too"],
+    ),
     "a feature given twice": (WEAK, ["clustering.features: names frequency more than once; name each once"]),
     "no features": ("clustering: {features: []}", ["clustering.features: must be a list", "found an empty list"]),
     "both path and table": (shop(table="t"), ["sources.transactions: needs exactly one of path and table, has both"]),

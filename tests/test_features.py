@@ -1,44 +1,58 @@
 """Features against literal frames, a pandas oracle on random histories, and what must always hold."""
 
+import doctest
+import importlib
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from customer_segmentation.config import Config
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
-from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
-from customer_segmentation.features.rfm import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, with_rfm
-from customer_segmentation.stages import ingest_sources
+from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, rfm_scores
+from customer_segmentation.stages import assign_segments, ingest_sources, train_segments
 from customer_segmentation.stages.features import build_features, clustered_features
 from tests.csv_lines import Sheet
 from tests.feature_oracle import oracle
 from tests.generated import quiet
 from tests.order_lines import Line, line, random_line
+from tests.test_history import Ledger
 
 AS_OF = date(2024, 7, 1)
 AS_OF_TIME = datetime(2024, 7, 1)
 
 
 def features_of(
-    spark: SparkSession, lines: list[Line], engagement: DataFrame | None = None, given_back: DataFrame | None = None
+    spark: SparkSession,
+    lines: list[Line],
+    engagement: DataFrame | None = None,
+    returned_orders: DataFrame | None = None,
 ) -> dict[str, dict]:
     transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl)
-    rows = customer_features(transactions, engagement, given_back, as_of=AS_OF, response_events=["click"]).collect()
+    rows = customer_features(
+        transactions, engagement, returned_orders, as_of=AS_OF, response_events=["click"]
+    ).collect()
     return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
 
 
-def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
+def test_a_fully_returned_order_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
     lines = [
         line(order="O1", at="2024-05-01", amount="30.00"),
         line(order="O2", at="2024-06-20", product="P2", quantity="2", amount="10.00"),
@@ -47,24 +61,24 @@ def test_an_order_given_back_whole_is_no_purchase_but_was_paid_and_returned(spar
         line("C2", order="R2", at="2024-06-02", quantity="-1", amount="-5.00", is_return=True),
         line("C3", order="O2", at="2024-06-20"),  # the same number, another customer
     ]
-    given_back = spark.createDataFrame(
+    returned_orders = spark.createDataFrame(
         [("C1", "O2", True), ("C2", "O3", True), ("C3", "O2", False)],
-        "customer_id string, order_id string, is_undone boolean",
+        "customer_id string, order_id string, is_fully_returned boolean",
     )
 
-    found = features_of(spark, lines, given_back=given_back)
+    features = features_of(spark, lines, returned_orders=returned_orders)
 
-    assert set(found) == {"C1", "C3"}
-    one = found["C1"]
-    assert (one["frequency"], one["recency_days"], one["distinct_products"]) == (1, 61, 1)
-    assert (one["monetary"], one["average_order_value"], one["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
-    assert one["return_rate"] == 0.25
-    assert (one["return_order_rate"], found["C3"]["return_order_rate"]) == (0.5, 1.0)
-    assert found["C3"]["frequency"] == 1
+    assert set(features) == {"C1", "C3"}
+    first = features["C1"]
+    assert (first["frequency"], first["recency_days"], first["distinct_products"]) == (1, 61, 1)
+    assert (first["monetary"], first["average_order_value"], first["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
+    assert first["return_rate"] == 0.25
+    assert (first["return_order_rate"], features["C3"]["return_order_rate"]) == (0.5, 1.0)
+    assert features["C3"]["frequency"] == 1
 
 
 def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
-    found = features_of(
+    features = features_of(
         spark,
         [
             line(order="O1", at="2024-06-01 12:00:00", quantity="2", amount="20.00", discount="5.00"),
@@ -75,20 +89,20 @@ def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
         ],
     )["C1"]
 
-    assert found["recency_days"] == 20
-    assert found["frequency"] == 3
-    assert found["monetary"] == Decimal("90.00")
-    assert found["tenure_days"] == 181
-    assert found["active_days"] == 3
-    assert found["days_between_orders"] == pytest.approx(161 / 2)
-    assert found["average_order_value"] == pytest.approx(100 / 3)
-    assert found["items_per_order"] == pytest.approx(5 / 3)
-    assert found["distinct_products"] == 2
-    assert found["distinct_categories"] == 2
-    assert found["discount_rate"] == pytest.approx(5 / 105)
-    assert found["return_rate"] == pytest.approx(0.1)
-    assert found["recent_spend_share"] == pytest.approx(0.55)
-    assert found["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
+    assert features["recency_days"] == 20
+    assert features["frequency"] == 3
+    assert features["monetary"] == Decimal("90.00")
+    assert features["tenure_days"] == 181
+    assert features["active_days"] == 3
+    assert features["days_between_orders"] == pytest.approx(161 / 2)
+    assert features["average_order_value"] == pytest.approx(100 / 3)
+    assert features["items_per_order"] == pytest.approx(5 / 3)
+    assert features["distinct_products"] == 2
+    assert features["distinct_categories"] == 2
+    assert features["discount_rate"] == pytest.approx(5 / 105)
+    assert features["return_rate"] == pytest.approx(0.1)
+    assert features["recent_spend_share"] == pytest.approx(0.55)
+    assert features["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
 
 
 def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
@@ -99,9 +113,9 @@ def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
 
 
 def test_a_customer_who_only_returned_is_not_eligible(spark: SparkSession) -> None:
-    found = features_of(spark, [line(), line(customer="C2", quantity="-1", amount="-5", is_return=True)])
+    features = features_of(spark, [line(), line(customer="C2", quantity="-1", amount="-5", is_return=True)])
 
-    assert set(found) == {"C1"}
+    assert set(features) == {"C1"}
 
 
 def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
@@ -122,11 +136,11 @@ def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
         "customer_id string, occurred_at timestamp, event_type string, channel string",
     )
 
-    found = features_of(spark, [line(), line(customer="C2")], events)
+    features = features_of(spark, [line(), line(customer="C2")], events)
 
-    assert {k: (v["contacts"], v["responses"]) for k, v in found.items()} == {"C1": (3, 3), "C2": (0, 0)}
-    assert found["C1"]["response_by_channel"] == [("app", 0, 1, None), ("post", 1, 0, 0.0), ("web", 2, 1, 0.5)]
-    assert found["C2"]["response_by_channel"] == []
+    assert {k: (v["contacts"], v["responses"]) for k, v in features.items()} == {"C1": (3, 3), "C2": (0, 0)}
+    assert features["C1"]["response_by_channel"] == [("app", 0, 1, None), ("post", 1, 0, 0.0), ("web", 2, 1, 0.5)]
+    assert features["C2"]["response_by_channel"] == []
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -135,8 +149,8 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     print(f"seed {seed}")
     draw = random.Random(seed)
     lines = [random_line(draw) for _ in range(800)]
-    orders = sorted({(one[0], one[1]) for one in lines if not one[-5]})
-    given_back = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
+    orders = sorted({(row[0], row[1]) for row in lines if not row[-5]})
+    returned_orders = [(*order, draw.random() < 0.5) for order in draw.sample(orders, len(orders) // 8)]
     events = [
         (
             f"C{draw.randrange(50)}",
@@ -151,18 +165,18 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
     rows = customer_features(
         transactions,
         spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string, channel string"),
-        spark.createDataFrame(given_back, "customer_id string, order_id string, is_undone boolean"),
+        spark.createDataFrame(returned_orders, "customer_id string, order_id string, is_fully_returned boolean"),
         as_of=AS_OF,
         response_events=["click"],
     ).collect()
 
-    expected = oracle(lines, {one[:2]: one[2] for one in given_back}, events, AS_OF)
-    found = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
-    assert set(found) == set(expected)
+    expected = oracle(lines, {row[:2]: row[2] for row in returned_orders}, events, AS_OF)
+    features = {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
+    assert set(features) == set(expected)
     for customer, row in expected.items():
-        assert found[customer]["top_categories"] == row["top_categories"], customer
+        assert features[customer]["top_categories"] == row["top_categories"], customer
         for feature in FEATURES:
-            value, right = found[customer][feature.name], row[feature.name]
+            value, right = features[customer][feature.name], row[feature.name]
             if right is None or value is None or feature.type != "double":
                 assert value == right, (customer, feature.name)
             else:
@@ -174,7 +188,7 @@ def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
     print(f"seed {seed}")
     draw = random.Random(seed)
     lines = [random_line(draw) for _ in range(300)]
-    known = [one for one in lines if one[2] < AS_OF_TIME]
+    known = [row for row in lines if row[2] < AS_OF_TIME]
     assert len(known) < len(lines)
 
     assert features_of(spark, lines) == features_of(spark, known)
@@ -188,13 +202,13 @@ def test_amounts_as_large_as_a_column_holds_are_summed_exactly(spark: SparkSessi
         for number in range(9)
     ]
 
-    found = features_of(spark, lines)
+    features = features_of(spark, lines)
 
     # In cents, all customers spend more than a whole number of 64 bits holds.
-    assert {row["monetary"] for row in found.values()} == {9 * Decimal(largest)}
-    assert {row["spend_short"] for row in found.values()} == {9 * Decimal(largest)}
-    assert {row["price_level"] for row in found.values()} == {1.0}
-    assert found["C1"]["average_item_price"] == pytest.approx(10.0)
+    assert {row["monetary"] for row in features.values()} == {9 * Decimal(largest)}
+    assert {row["spend_short"] for row in features.values()} == {9 * Decimal(largest)}
+    assert {row["price_level"] for row in features.values()} == {1.0}
+    assert features["C1"]["average_item_price"] == pytest.approx(10.0)
 
 
 def thousand_billions(folder: Path, lines: int) -> Config:
@@ -215,19 +229,19 @@ def thousand_billions(folder: Path, lines: int) -> Config:
 
 
 @pytest.mark.slow
-def test_a_customer_whose_sums_can_not_be_held_is_refused_with_the_largest_amount_and_without_a_name(
+def test_a_customer_whose_sums_overflow_is_rejected_with_the_largest_amount_and_without_a_name(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     fits, too_many = quiet(spark, thousand_billions(tmp_path / "a", 9_999)), thousand_billions(tmp_path / "b", 10_000)
     ingest_sources(fits)
     build_features(fits)
-    refused = quiet(spark, too_many)
-    ingest_sources(refused)
+    overflowing = quiet(spark, too_many)
+    ingest_sources(overflowing)
 
     with pytest.raises(
         DataRefusedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
     ) as it:
-        build_features(refused)
+        build_features(overflowing)
 
     assert clustered_features(fits).select("monetary").collect() == [(9_999 * Decimal(10**12),)]
     assert "C1" not in str(it.value)
@@ -263,7 +277,7 @@ def test_scores_point_the_right_way_and_equal_customers_score_equally(frame: Cal
         (5, 9, Decimal("900")),
     ]
 
-    scored = with_rfm(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"), cuts).collect()
+    scored = rfm_scores(frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)"), cuts=cuts).collect()
 
     assert [row[c.RFM_SCORE] for row in scored] == ["555", "511", "411", "133", "555"]
     assert [row[c.RFM_SEGMENT] for row in scored] == [SEGMENT_OF_CELL[row[c.RFM_SCORE]] for row in scored]
@@ -273,7 +287,7 @@ def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., D
     rows = [(day, 10 - day, Decimal(10 - day)) for day in range(1, 10)]
     customers = frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)")
 
-    scored = with_rfm(customers, cut_points(customers, scores=3)).orderBy(c.RECENCY_DAYS).collect()
+    scored = rfm_scores(customers, cuts=cut_points(customers, scores=3)).orderBy(c.RECENCY_DAYS).collect()
 
     assert [row[c.RFM_SCORE] for row in scored] == ["333"] * 3 + ["222"] * 3 + ["111"] * 3
     assert {row[c.RFM_SCORE]: row[c.RFM_SEGMENT] for row in scored} == {
@@ -282,6 +296,170 @@ def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., D
         "111": SEGMENT_OF_CELL["222"],
     }
     assert scored[0][c.RFM_NUMBER] == 3.0
+
+
+def shop(folder: Path, **settings: Any) -> Config:
+    """A configuration of a shop whose order lines a test writes."""
+    columns = dict.fromkeys(("customer_id", "order_id", "ordered_at", "amount"), "x")
+    sources = {"transactions": {"path": "-", "columns": columns}}
+    return Config.model_validate(
+        {"as_of": AS_OF.isoformat(), "sources": sources, "tables": {"root": str(folder / "tables")}, **settings}
+    )
+
+
+@pytest.mark.slow
+def test_a_derived_feature_is_a_column_and_a_change_of_it_builds_no_other_table(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    draw = random.Random(9)
+    plain = quiet(spark, shop(tmp_path))
+    Ledger(plain).change([random_line(draw, line_id) for line_id in range(300)], [])
+    build_features(plain)
+    versions = [plain.warehouse.version(table) for table in (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)]
+    derived = {"spend_per_order": "Monetary / frequency", "is_late": "if(overdue_ratio > 1, 1, 0)"}
+    clustering = {"features": ["recency_days", "spend_per_order"], "k": 2, "smallest_share": 0.0}
+    run = quiet(spark, shop(tmp_path, features={"derived": derived}, clustering=clustering))
+
+    build_features(run)
+    train_segments(run)
+    assign_segments(run)
+
+    assert [run.warehouse.version(table) for table in (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)] == versions
+    features = clustered_features(run).toPandas()
+    assert len(features) == len(clustered_features(plain).collect())
+    expected = (features.monetary.astype(float) / features.frequency).to_numpy()
+    assert features.spend_per_order.to_numpy() == pytest.approx(expected, abs=1e-8)
+    assert set(features.is_late) == {0.0, 1.0}
+    field = run.warehouse.read(t.CUSTOMER_FEATURES).schema["spend_per_order"]
+    assert "features.derived" in field.metadata["comment"]
+    assert run.models.newest is not None
+    assert run.models.newest.preparation.names == clustering["features"]
+    profiles = run.warehouse.rows(t.SEGMENT_PROFILES, column=c.RUN_ID, value=run.run_id).collect()
+    assert len(profiles) == 2
+    assert all(row["averages"].keys() >= derived.keys() for row in profiles)
+
+
+MINIMAL = [c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT]
+RESTING_ON = {
+    c.PRODUCT_ID: {"distinct_products", "variety_seeking"},
+    c.CATEGORY: {
+        *("distinct_categories", "category_entropy", "top_category_share", "top_categories_share", "price_level"),
+    },
+    c.QUANTITY: {"items_per_order", "average_item_price", "price_level"},
+    c.DISCOUNT: {"discount_rate", "discounted_share", "price_sensitivity"},
+    c.CHANNEL: {"distinct_channels", "main_channel_share"},
+    c.BRAND: {"distinct_brands", "brand_concentration", "brand_loyalty"},
+    c.STORE_ID: {"distinct_stores", "main_store_share"},
+    c.COUPON: {"coupon_rate"},
+}
+
+
+@pytest.mark.parametrize("absent", [[c.DISCOUNT], [c.QUANTITY, c.STORE_ID, c.IS_RETURN], [*RESTING_ON, c.IS_RETURN]])
+def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_as_they_were(
+    spark: SparkSession, absent: list[str]
+) -> None:
+    draw = random.Random(8)
+    lines = [random_line(draw) for _ in range(200)]
+    lines = [row for row in lines if row[6] != 0]  # a return of no money has no sign
+
+    full = features_of(spark, lines)
+    rows = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl).drop(*absent), as_of=AS_OF).collect()
+
+    assert {row[c.CUSTOMER_ID] for row in rows} == set(full)
+    null = {name for column in absent for name in RESTING_ON.get(column, ())}
+    for row in rows:
+        assert [feature.name for feature in FEATURES if feature.name in null and row[feature.name] is not None] == []
+        expected = {feature.name: full[row[c.CUSTOMER_ID]][feature.name] for feature in FEATURES}
+        assert {n: row[n] for n in expected if n not in null} == {n: v for n, v in expected.items() if n not in null}
+
+
+def test_four_columns_of_any_type_are_enough(spark: SparkSession, frame: Callable[..., DataFrame]) -> None:
+    lines = [line("7", "1", "2024-06-01", amount="19.99"), line("7", "2", "2024-06-11", amount="0.29")]
+    rows = [(7, 1, "2024-06-01", 19.99, "note"), (7, 2, "2024-06-11", 0.29, "note"), (None, 3, "2024-06-11", 1.0, "")]
+    texts = frame(rows, "customer_id bigint, order_id int, ordered_at string, amount double, note string")
+    dates = texts.withColumns({"ordered_at": F.to_date("ordered_at"), "customer_id": F.col("customer_id").cast("int")})
+
+    whole = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl).select(MINIMAL), as_of="2024-07-01")
+
+    assert whole.collect()[0]["monetary"] == Decimal("20.28")
+    assert customer_features(texts, as_of="2024-07-01").collect() == whole.collect()
+    assert customer_features(dates, as_of=AS_OF_TIME).collect() == whole.collect()
+
+
+def test_a_missing_column_and_a_wrong_date_are_named_with_a_hint(frame: Callable[..., DataFrame]) -> None:
+    lines = frame([("C1", "O1", 1.0)], "CustomerID string, order_id string, Amount double")
+
+    with pytest.raises(
+        DataRefusedError, match=r"not there: customer_id \(did you mean CustomerID\?\), ordered_at; the"
+    ):
+        customer_features(lines, as_of=AS_OF)
+    for wrong in ("10.12.2011", "2011-13-01", None, 20111210):
+        with pytest.raises(ConfigurationError, match="as_of has to be a date such as 2011-12-10, but is"):
+            customer_features(lines, as_of=wrong)
+
+
+def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
+    lines = [line(amount="30.00"), line(order="O2", at="2024-06-11", amount="10.00"), line("C2", amount="5.00")]
+    own = [
+        Feature(name="net_by_day", meaning="Net spend by days with a purchase.", formula="try_divide(net, days)"),
+        Feature(name="spend_by_order", meaning="Net spend by order.", formula="monetary / frequency"),
+        Feature(name="is_new", type="boolean", meaning="Whether there is one order.", formula="orders = 1"),
+    ]
+
+    features = customer_features(spark.createDataFrame(lines, TRANSACTIONS.ddl), as_of=AS_OF, extra=own)
+
+    rows = {row[c.CUSTOMER_ID]: row for row in features.collect()}
+    assert {who: (row.net_by_day, row.spend_by_order, row.is_new) for who, row in rows.items()} == {
+        "C1": (20.0, 20.0, False),
+        "C2": (5.0, 5.0, True),
+    }
+
+
+def test_scores_need_customers_or_cut_points(frame: Callable[..., DataFrame]) -> None:
+    nobody = frame([], "recency_days int, frequency bigint, monetary decimal(18,2)")
+
+    with pytest.raises(DataRefusedError, match="there are no customers"):
+        rfm_scores(nobody)
+
+
+@pytest.mark.parametrize("module", ["build", "rfm_scores", "stray_days"])
+def test_the_examples_of_the_documentation_run(spark: SparkSession, module: str) -> None:
+    name = f"customer_segmentation.features.{module}"
+    results = doctest.testmod(importlib.import_module(name), extraglobs={"spark": spark})
+
+    assert results.attempted
+    assert not results.failed
+
+
+CONNECTED = """
+import sys
+from customer_segmentation.config.schema import Spark
+from customer_segmentation.features.build import customer_features
+from customer_segmentation.features.rfm_scores import rfm_scores
+from customer_segmentation.spark.session import get_session
+spark = get_session(Spark(driver_memory="1g", shuffle_partitions=2))
+features = customer_features(spark.read.parquet(sys.argv[1]), as_of="2024-07-01")
+rfm_scores(features).coalesce(1).write.parquet(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    lines = spark.createDataFrame([random_line(draw) for _ in range(300)], TRANSACTIONS.ddl).select(MINIMAL)
+    lines.write.parquet(str(tmp_path / "lines"))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
+    subprocess.run(
+        [sys.executable, "-c", CONNECTED, str(tmp_path / "lines"), str(tmp_path / "connected")],
+        env=inherited | {"SPARK_REMOTE": "local[2]"},
+        check=True,
+        timeout=300,
+    )
+
+    connected = spark.read.parquet(str(tmp_path / "connected")).orderBy(c.CUSTOMER_ID).collect()
+
+    assert len(connected) == 40
+    assert connected == rfm_scores(customer_features(lines, as_of=AS_OF)).orderBy(c.CUSTOMER_ID).collect()
 
 
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:

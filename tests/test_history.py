@@ -1,4 +1,4 @@
-"""What features are made of, followed from change to change: always as if it were built anew."""
+"""The aggregates that features are made of: an incremental update gives what a full build would."""
 
 import random
 from collections.abc import Callable
@@ -58,11 +58,11 @@ class Ledger:
         self._spark = run.spark
 
     def change(self, new: list[Line], gone: list[int], *, matched: bool = True) -> None:
-        """Lines come, replacing those of the same id, and others go, in one commit; then the returns are matched."""
-        ids = sorted({*gone, *(one[-1] for one in new)} & self.lines.keys())
+        """Insert lines, replacing those of the same id, and delete others in one commit; then match the returns."""
+        ids = sorted({*gone, *(row[-1] for row in new)} & self.lines.keys())
         for line_id in ids:
             del self.lines[line_id]
-        self.lines |= {one[-1]: one for one in new}
+        self.lines |= {row[-1]: row for row in new}
         rows = self._spark.createDataFrame(new, t.TRANSACTIONS.ddl).coalesce(1)
         log = read_log(self._run)
         batch = Batch(log.next_number, "b", "committed", "incremental", [], 1, FIRST, [], "d")
@@ -91,7 +91,7 @@ class Ledger:
 
 
 def random_line(draw: random.Random, line_id: int, until: date) -> Line:
-    """A line of an order, or one that gives a piece of an order back, so that some orders are undone."""
+    """A line of an order, or a return of a piece of an order, so that some orders are fully returned."""
     order = draw.randrange(max(0, line_id - 40), line_id + 1)
     day = FIRST + timedelta(days=min(order // 2, (until - FIRST).days + 3))
     is_return = draw.random() < 0.25
@@ -121,9 +121,9 @@ def rows_of(frame: DataFrame) -> list[tuple]:
 
 def assert_as_if_built_anew(run: Run) -> None:
     lines = history._lines(run)
-    days = history.days_of(lines)
+    days = history.daily_aggregates(lines)
     assert rows_of(run.warehouse.read(t.CUSTOMER_DAYS)) == rows_of(t.CUSTOMER_DAYS.conform(days))
-    expected = rows_of(t.CUSTOMER_HISTORY.conform(history.history_of(lines, days)))
+    expected = rows_of(t.CUSTOMER_HISTORY.conform(history.history_aggregates(lines, days)))
     assert rows_of(run.warehouse.read(t.CUSTOMER_HISTORY)) == expected
 
 
@@ -134,7 +134,7 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
 ) -> None:
     draw = seeded()
     ledger = Ledger(run_of(FIRST))
-    told = []
+    messages = []
     for step in range(4):
         as_of = FIRST + timedelta(days=30 + 9 * step)
         known = sorted(ledger.lines)
@@ -143,10 +143,10 @@ def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_bu
         gone = draw.sample(known, min(len(known), 5))
         ledger.change([*new, *corrected], gone)
         monkeypatch.setattr(history, "_MAX_LISTED", draw.choice([0, 10_000]))
-        told.append(bring_up_to_date(run_of(as_of)))
+        messages.append(bring_up_to_date(run_of(as_of)))
         assert_as_if_built_anew(run_of(as_of))
-    assert told[0] == "built from all order lines: there was nothing yet"
-    assert all(FOLLOWED in one for one in told[1:])
+    assert messages[0] == "built from all order lines: there was nothing yet"
+    assert all(FOLLOWED in message for message in messages[1:])
     assert bring_up_to_date(run_of(as_of)) == "nothing changed"
 
 
@@ -159,9 +159,9 @@ def test_a_day_of_new_orders_adds_days_and_rewrites_none(run_of: Callable[[date]
     ledger.change([line(f"C1{ODD}", "P1", "2024-03-20", line_id=101), line("C99", "P2", "2024-03-20", line_id=102)], [])
 
     run = run_of(as_of + timedelta(days=1))
-    told = bring_up_to_date(run)
+    message = bring_up_to_date(run)
 
-    assert told == f"2 customers {FOLLOWED}"
+    assert message == f"2 customers {FOLLOWED}"
     assert_as_if_built_anew(run)
     commits = run.spark.sql(f"DESCRIBE HISTORY delta.`{run.warehouse.location(t.CUSTOMER_DAYS)}` LIMIT 1")
     (newest,) = commits.select("operationMetrics").collect()
@@ -194,7 +194,7 @@ def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
         bring_up_to_date(run_of(as_of))
     ledger.change([random_line(draw, 201, as_of)], [])
     with monkeypatch.context() as patched:
-        patched.setattr(history, "history_of", killed)
+        patched.setattr(history, "history_aggregates", killed)
         with pytest.raises(KeyboardInterrupt):
             bring_up_to_date(run_of(as_of))
     assert bring_up_to_date(run_of(as_of)).endswith(FOLLOWED)

@@ -14,7 +14,7 @@ from customer_segmentation.clustering import CentroidModel, Preparation
 from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
-from customer_segmentation.features.rfm import RFM_GRID
+from customer_segmentation.features.rfm_scores import RFM_GRID
 from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
 from customer_segmentation.insight.traits import traits

@@ -131,7 +131,7 @@ def test_workers_import_the_library_from_the_packaged_zip(tmp_path: Path, bare_p
         "spark = SparkSession.builder.getOrCreate()\n"
         "@F.udf('string')\n"
         "def where(_):\n"
-        "    import os, customer_segmentation, customer_segmentation.features.rfm\n"
+        "    import os, customer_segmentation, customer_segmentation.features.rfm_scores\n"
         "    return f'{os.getpid()} {customer_segmentation.__version__} {customer_segmentation.__file__}'\n"
         "for row in spark.range(4).repartition(4).select(where('id')).distinct().collect():\n"
         "    print('FOUND', row[0])\n"

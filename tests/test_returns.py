@@ -422,7 +422,7 @@ def rows_of(frame: DataFrame) -> list[tuple]:
 
 
 def fully_returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
-    orders = returned_orders(transactions, returns).where("is_undone")
+    orders = returned_orders(transactions, returns).where("is_fully_returned")
     return orders.select(c.CUSTOMER_ID, c.ORDER_ID, c.RETURNED_AMOUNT)
 
 

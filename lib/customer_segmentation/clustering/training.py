@@ -91,7 +91,8 @@ def prepared_by(features: DataFrame, settings: Clustering, *, seed: int) -> Prep
     asked = settings.preparation
     shape_of = {name: asked.shapes.get(name, asked.skewed) for name in settings.features}
     for name in settings.features:
-        if FEATURE_BY_NAME[name].shape != "skewed" and name not in asked.shapes:
+        is_skewed = name in FEATURE_BY_NAME and FEATURE_BY_NAME[name].shape == "skewed"
+        if not is_skewed and name not in asked.shapes:
             shape_of[name] = "none"
     weights = {
         feature.name: asked.weights[family]

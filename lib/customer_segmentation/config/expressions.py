@@ -82,6 +82,12 @@ def check_expression(text: str) -> str:
     return text
 
 
+def columns_of(text: str) -> list[str]:
+    """The names of the columns that a checked expression reads, each once."""
+    columns = [node for node in _nodes(text) if isinstance(node, exp.Column)]
+    return list(dict.fromkeys(node.parts[0].name for node in columns))
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     """The kind and text of each token, as Spark's lexer cuts them."""
     if "${" in text:

@@ -3,19 +3,39 @@
 `conf/base.yml` shows the same keys with comments; a test keeps the two equal.
 """
 
+import difflib
 import re
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from customer_segmentation.config.expressions import check_expression, check_name
+from customer_segmentation.config.expressions import check_expression, check_name, columns_of
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
+from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME, Feature
+
+_BESIDE_FEATURES = frozenset(
+    {c.CUSTOMER_ID, c.AS_OF_DATE, c.RUN_ID, c.TOP_CATEGORIES, c.RESPONSE_BY_CHANNEL, c.HAS_ATTRIBUTES, c.MODEL_VERSION}
+    | {c.R_SCORE, c.F_SCORE, c.M_SCORE, c.RFM_SCORE, c.RFM_NUMBER, c.RFM_SEGMENT, c.RANK_IN_SEGMENT, c.SEGMENT_NAME}
+    | {c.SEGMENT_ID, c.SECOND_SEGMENT_ID, c.MACRO_SEGMENT_ID, c.PREVIOUS_SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER}
+    | {c.DRIVERS}
+)
+"""What stands beside the features of a customer that is clustered and assigned."""
 
 
 def _listed(value: Any) -> Any:
@@ -36,12 +56,6 @@ def _pattern(text: str) -> str:
     except re.error as error:
         raise ValueError(f"is not a regular expression: {error}") from None
     return text
-
-
-def _known_feature(name: str) -> str:
-    if name not in FEATURE_BY_NAME:
-        raise PydanticCustomError("unknown_name", "is not a feature", {"known": list(FEATURE_BY_NAME)})
-    return name
 
 
 def _known_zone(name: str) -> str:
@@ -78,7 +92,6 @@ Expression = Annotated[
     str, AfterValidator(check_expression), Field(description="a column name or a Spark SQL expression, as text")
 ]
 Name = Annotated[str, AfterValidator(check_name)]
-FeatureName = Annotated[str, AfterValidator(_known_feature)]
 TimeZone = Annotated[
     str, AfterValidator(_known_zone), Field(description="a time zone of the IANA database, such as Europe/Berlin")
 ]
@@ -337,6 +350,26 @@ class Features(Section):
 
     response_events: Annotated[list[Text], AfterValidator(_distinct)] = ["redemption", "click", "reply"]
     windows: Windows = Windows()
+    derived: dict[str, Expression] = {}
+
+    @field_validator("derived", mode="after")
+    @classmethod
+    def _over_features(cls, derived: dict[str, str]) -> dict[str, str]:
+        for name in derived:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ValueError(f"the feature {name!r:.60} {error}") from None
+        _distinct([name.lower() for name in derived])
+        problems = ((name, _problem_of_derived(name, text)) for name, text in derived.items())
+        _raise([_at((name,), derived[name], message) for name, message in problems if message])
+        return derived
+
+    @property
+    def derived_features(self) -> tuple[Feature, ...]:
+        """The declarations of the derived features."""
+        meaning = "Derived: see features.derived in the configuration of the run."
+        return tuple(Feature(name=name, meaning=meaning, formula=text) for name, text in self.derived.items())
 
 
 class Preparing(Section):
@@ -358,20 +391,11 @@ class Preparing(Section):
     variance: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
-    def _known_names(self) -> "Preparing":
+    def _rising(self) -> "Preparing":
         if self.winsorise is not None and not self.winsorise[0] < self.winsorise[1]:
             raise ValueError(
                 f"has the quantiles {self.winsorise} to winsorise by; the second has to be above the first"
             )
-        for name in self.shapes:
-            if name not in FEATURE_BY_NAME:
-                raise ValueError(f"has a shape for {name!r:.60}, which is not a feature")
-        for name in self.weights:
-            if name not in FEATURE_BY_NAME and name not in FAMILIES and name not in self.attributes:
-                raise ValueError(
-                    f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(FAMILIES)}) and not "
-                    "among the attributes"
-                )
         return self
 
 
@@ -380,7 +404,7 @@ class Clustering(Section):
 
     algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"] = "kmeans"
     features: Annotated[
-        list[FeatureName],
+        list[str],
         Field(min_length=1, description="a list of feature names that is not empty"),
         AfterValidator(_distinct),
     ] = [
@@ -504,3 +528,57 @@ class Config(Section):
                 "sources.transactions: is missing; say where the order lines are, see conf/demo.yml"
             )
         return self.sources
+
+    @field_validator("clustering", mode="after")
+    @classmethod
+    def _of_known_features(cls, clustering: Clustering, info: ValidationInfo) -> Clustering:
+        if "features" in info.data:
+            _raise(_problems_of_names(clustering, derived=list(info.data["features"].derived)))
+        return clustering
+
+
+def _problems_of_names(clustering: Clustering, *, derived: list[str]) -> list[InitErrorDetails]:
+    """What is wrong with the features that the clustering section names."""
+    known, asked = [*FEATURE_BY_NAME, *derived], clustering.preparation
+    unknown = PydanticCustomError("unknown_name", "is not a feature", {"known": known})
+    problems: list[InitErrorDetails] = [
+        {"type": unknown, "loc": ("features", place), "input": name}
+        for place, name in enumerate(clustering.features)
+        if name not in known
+    ]
+    weighed = {*known, *FAMILIES, *asked.attributes}
+    messages = [
+        *(f"has a shape for {name!r:.60}, which is not a feature" for name in asked.shapes if name not in known),
+        *(
+            f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(FAMILIES)}) and not among the "
+            "attributes"
+            for name in asked.weights
+            if name not in weighed
+        ),
+        *(
+            f"has the attribute {name}, which features.derived has too"
+            for name in asked.attributes
+            if name.lower() in {feature.lower() for feature in derived}
+        ),
+    ]
+    return problems + [_at(("preparation",), asked, message) for message in messages[:1]]
+
+
+def _problem_of_derived(name: str, text: str) -> str | None:
+    """What is wrong with a derived feature; None where nothing is."""
+    if name.lower() in {*FEATURE_BY_NAME, *_BESIDE_FEATURES} or name.lower().startswith("z_"):
+        return f"can't be called {name}: customer_features has such a column, or a model makes it; choose another name"
+    unknown = [column for column in columns_of(text) if column.lower() not in FEATURE_BY_NAME]
+    if not unknown:
+        return None
+    close = difflib.get_close_matches(unknown[0].lower(), FEATURE_BY_NAME, n=1)
+    return f"uses {unknown[0]:.60}, which is not a feature" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _at(location: tuple[str, ...], value: Any, message: str) -> InitErrorDetails:
+    return {"type": "value_error", "loc": location, "input": value, "ctx": {"error": ValueError(message)}}
+
+
+def _raise(problems: list[InitErrorDetails]) -> None:
+    if problems:
+        raise ValidationError.from_exception_data("configuration", problems)

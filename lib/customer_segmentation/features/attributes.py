@@ -1,4 +1,4 @@
-"""Demographics and asked psychographics: what `customers` knows of a customer, beside the features."""
+"""Demographics and asked psychographics: the columns of `customers`, joined to the features."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,95 +1,172 @@
-"""Puts the feature families together: a customer's history and engagement in, one row of features out."""
+"""One row of features per customer: joins the aggregates of order lines and events and evaluates each declared feature.
 
-from collections.abc import Mapping
-from datetime import date
+`customer_features` takes order lines; `features_from_aggregates`, which it ends in, also takes the tables that a
+pipeline keeps of the same aggregates.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Windows
+from customer_segmentation.config.schema import Features, Windows
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.tables import RESPONSE_TYPE, TOP_CATEGORIES, TOP_CATEGORIES_TYPE
-from customer_segmentation.features.days import days_of, window_sums, windows_of
-from customer_segmentation.features.engagement import engagement_totals
-from customer_segmentation.features.history import history_of
-from customer_segmentation.features.lines import customer_lines, rounded
-from customer_segmentation.features.prices import bought_in_lines, category_prices, prices_paid
+from customer_segmentation.features.assortment import CATEGORY_MIX, category_totals
+from customer_segmentation.features.daily_aggregates import daily_aggregates, window_aggregates
+from customer_segmentation.features.engagement_aggregates import engagement_aggregates
+from customer_segmentation.features.history_aggregates import history_aggregates
+from customer_segmentation.features.lines_by_customer import (
+    OPTIONAL,
+    columns_of_lines,
+    lines_by_customer,
+    round_double,
+)
+from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.spark.local_time import UTC, in_local_time
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
 
+RESPONSE_EVENTS: Sequence[str] = tuple(Features().response_events)
+"""Event types that are answers of a customer, unless the configuration says otherwise."""
+
 _DECIMALS = 9
+_AGGREGATES_OF: Mapping[str, set[str]] = {
+    c.PRODUCT_ID: {"products", "product_lines"},
+    c.CATEGORY: {"categories", "category_spend"},
+    c.QUANTITY: {"items"},
+    c.DISCOUNT: {"discounts", "discounted_lines", "discounted_spend"},
+    c.CHANNEL: {"channels", "channel_spend"},
+    c.BRAND: {"brands", "brand_spend"},
+    c.STORE_ID: {"stores", "store_spend"},
+    c.COUPON: {"coupon_orders"},
+}
+"""Aggregates by the optional column of the order lines without which they are unknown."""
 
 
 def customer_features(
     transactions: DataFrame,
-    engagement: DataFrame | None,
-    given_back: DataFrame | None = None,
+    engagement: DataFrame | None = None,
+    returned_orders: DataFrame | None = None,
     *,
-    as_of: date,
-    response_events: list[str],
+    as_of: date | str,
+    response_events: Sequence[str] = RESPONSE_EVENTS,
     windows: Mapping[str, int] = WINDOWS,
     timezone: str = UTC,
+    extra: Sequence[Feature] = (),
 ) -> DataFrame:
-    """One row per customer with a purchase before `as_of`: customer_id, as_of_date, all of `contract.features`,
-    top_categories and response_by_channel.
+    """One row per customer with a purchase before a date: how recently, often and for how much they buy, and all else.
+
+    The columns are customer_id (text), as_of_date, those of `contract.features.FEATURES` and of `extra`,
+    top_categories and response_by_channel. Nothing is computed before the frame is; amounts are in the unit they have.
 
     Args:
-        transactions: order lines in the columns of the `transactions` table.
+        transactions: order lines with customer_id, order_id, ordered_at and amount (net, negative on a return), and
+            any of the other columns of the `transactions` table. Without one of those, the features that rest on it
+            are null; without is_return, lines with a negative amount are returns.
         engagement: events in the columns of the `engagement` table; None where there are none.
-        given_back: orders of which something was given back before `as_of`, see `lines.customer_lines`.
-        as_of: lines and events of this day and later do not enter.
+        returned_orders: orders of which something was returned before `as_of`, see `lines_by_customer`; None where
+            that is not known.
+        as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter.
         response_events: the event types that are answers of the customer.
         windows: days of the short, the medium and the long window.
         timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
+        extra: further features. Their formulas may also use the declared ones.
+
+    Raises:
+        ConfigurationError: `as_of` is no date.
+        DataRefusedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
     beyond, once the frame is computed.
+
+    >>> lines = spark.createDataFrame(
+    ...     [("ann", 1, "2011-11-30", 20.0), ("ann", 2, "2011-12-05", 30.0), ("bob", 3, "2011-10-01", 5.0)],
+    ...     "customer_id string, order_id int, ordered_at string, amount double",
+    ... )
+    >>> features = customer_features(lines, as_of="2011-12-10")
+    >>> features.select("customer_id", "recency_days", "frequency", "monetary").orderBy("customer_id").show()
+    +-----------+------------+---------+--------+
+    |customer_id|recency_days|frequency|monetary|
+    +-----------+------------+---------+--------+
+    |        ann|           5|        2|   50.00|
+    |        bob|          70|        1|    5.00|
+    +-----------+------------+---------+--------+
+    <BLANKLINE>
     """
+    day = _as_date(as_of)
+    columns = columns_of_lines(transactions)
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     if engagement is not None:
         engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
-    lines = customer_lines(transactions, given_back, as_of=as_of)
-    lately = window_sums(as_of=as_of, windows=windows)
-    known = history_of(lines, days_of(lines), lately=lately, prices=category_prices(bought_in_lines(lines)))
-    return _features(known, engagement, as_of=as_of, response_events=response_events)
+    lines = lines_by_customer(transactions, returned_orders, as_of=day, columns=columns)
+    days = daily_aggregates(lines)
+    return features_from_aggregates(
+        history_aggregates(lines, days),
+        days,
+        engagement,
+        categories=category_totals(lines),
+        as_of=day,
+        response_events=response_events,
+        windows=windows,
+        extra=extra,
+        absent=[name for name in OPTIONAL if name not in columns],
+    )
 
 
-def features_of(
+def features_from_aggregates(
     history: DataFrame,
     days: DataFrame,
     engagement: DataFrame | None,
     *,
+    categories: DataFrame | None = None,
     as_of: date,
-    response_events: list[str],
+    response_events: Sequence[str],
     windows: Mapping[str, int] = WINDOWS,
+    extra: Sequence[Feature] = (),
+    absent: Sequence[str] = (),
 ) -> DataFrame:
-    """The features of the customers of a history and their days as of the same date; see `customer_features`.
+    """The features of customers from the aggregates of their order lines before a date; see `customer_features`.
 
-    The times of the events are of the same time zone as the days.
+    Args:
+        history: rows of `customer_history`, see `history_aggregates`.
+        days: rows of `customer_days`, see `daily_aggregates`.
+        engagement: events, their times in the time zone of the days.
+        categories: see `assortment.category_totals`; None: the category_mix of the history, where it costs nothing.
+        as_of: the date of the aggregates.
+        response_events: as for `customer_features`, and so are `windows` and `extra`.
+        absent: optional columns that the order lines did not have.
     """
-    lately = windows_of(days, as_of=as_of, windows=windows)
-    sums = [name for name in lately.columns if name != c.CUSTOMER_ID]
-    known = history.join(lately, on=c.CUSTOMER_ID, how="left").fillna(0, subset=sums)
-    known = known.join(prices_paid(history), on=c.CUSTOMER_ID, how="left")
-    return _features(known, engagement, as_of=as_of, response_events=response_events)
-
-
-def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, response_events: list[str]) -> DataFrame:
+    if categories is None:
+        categories = history.select(c.CUSTOMER_ID, F.inline(CATEGORY_MIX))
+    recent = window_aggregates(days, as_of=as_of, windows=windows)
+    sums = [name for name in recent.columns if name != c.CUSTOMER_ID]
+    aggregates = (
+        history.join(recent, on=c.CUSTOMER_ID, how="left")
+        .fillna(0, subset=sums)
+        .join(price_aggregates(categories), on=c.CUSTOMER_ID, how="left")
+    )
     if engagement is None:
-        nothing = {"contacts": F.lit(0), "responses": F.lit(0), "last_response_day": F.lit(None).cast("date")}
-        known = known.withColumns(nothing | {c.RESPONSE_BY_CHANNEL: F.lit(None)})
+        no_events = {"contacts": F.lit(0), "responses": F.lit(0), "last_response_day": F.lit(None).cast("date")}
+        aggregates = aggregates.withColumns(no_events | {c.RESPONSE_BY_CHANNEL: F.lit(None)})
     else:
-        totals = engagement_totals(engagement, as_of=as_of, response_events=response_events)
-        known = known.join(totals, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
-    known = known.withColumn("as_of", F.lit(as_of))
+        events = engagement_aggregates(engagement, as_of=as_of, response_events=response_events)
+        aggregates = aggregates.join(events, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
+    unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
+    known = aggregates.withColumn("as_of", F.lit(as_of)).withColumns(
+        {feature.name: _value(feature, unknown) for feature in FEATURES}
+    )
     by_channel = F.coalesce(F.col(c.RESPONSE_BY_CHANNEL).cast(RESPONSE_TYPE), F.array().cast(RESPONSE_TYPE))
     return known.select(
         c.CUSTOMER_ID,
         F.col("as_of").alias(c.AS_OF_DATE),
-        *map(_value, FEATURES),
+        *(feature.name for feature in FEATURES),
+        *(_value(feature, unknown).alias(feature.name) for feature in extra),
         _top_categories().cast(TOP_CATEGORIES_TYPE).alias(c.TOP_CATEGORIES),
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
@@ -98,14 +175,25 @@ def _features(known: DataFrame, engagement: DataFrame | None, *, as_of: date, re
 def _top_categories() -> Column:
     """The categories with most gross purchases, the largest first, and their share in those of all known ones."""
 
-    def told(name: str) -> Column:
-        share = rounded(F.try_divide(F.col(f"{name}_spend"), F.col("category_spend")), _DECIMALS)
+    def category(name: str) -> Column:
+        share = round_double(F.try_divide(F.col(f"{name}_spend"), F.col("category_spend")), _DECIMALS)
         return F.when(F.col(name).isNotNull(), F.struct(F.col(name).alias("category"), share.alias("share")))
 
-    return F.array_compact(F.array(*map(told, TOP_CATEGORIES)))
+    return F.array_compact(F.array(*map(category, TOP_CATEGORIES)))
 
 
-def _value(feature: Feature) -> Column:
+def _value(feature: Feature, unknown: set[str]) -> Column:
     """The feature's formula; what differs beyond nine decimals is the order in which doubles were added."""
+    if unknown.intersection(re.findall(r"\w+", feature.formula)):
+        return F.lit(None).cast(feature.type)
     value = F.expr(feature.formula)
-    return (rounded(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type).alias(feature.name)
+    return (round_double(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type)
+
+
+def _as_date(value: date | str) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"as_of has to be a date such as 2011-12-10, but is {value!r:.60}") from None

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 
-IS_FULLY_RETURNED = "is_undone"
+IS_FULLY_RETURNED = "is_fully_returned"
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
 _PIECES_PER_BATCH = 10_000
@@ -140,7 +140,8 @@ def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         returns: rows of `returns`, matched on the same lines.
 
     Returns:
-        customer_id, order_id, returned_amount (decimal(28,2), money), and is_undone, whether every item was returned.
+        customer_id, order_id, returned_amount (decimal(28,2), money), and is_fully_returned, whether every item was
+        returned.
     """
     order = [c.CUSTOMER_ID, c.ORDER_ID]
     returned = (

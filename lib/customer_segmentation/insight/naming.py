@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
 from customer_segmentation.contract.features import FEATURE_BY_NAME
-from customer_segmentation.features.rfm import GRID_SCORES, SEGMENT_OF_CELL
+from customer_segmentation.features.rfm_scores import GRID_SCORES, SEGMENT_OF_CELL
 from customer_segmentation.insight.profiles import Profile
 
 _IN_THE_GRID = {"recency_days", "frequency", "monetary"}
@@ -79,8 +79,10 @@ def _apart(profile: Profile, namesakes: list[Profile]) -> str:
     }
     beyond = [feature for feature in effects if feature not in _IN_THE_GRID] or list(effects)
     feature = max(sorted(beyond), key=lambda f: abs(effects[f] - mean[f]))
-    declared = FEATURE_BY_NAME[feature]
-    return declared.high if effects[feature] >= mean[feature] else declared.low
+    is_high = effects[feature] >= mean[feature]
+    if feature not in FEATURE_BY_NAME:
+        return f"{'high' if is_high else 'low'} {feature.replace('_', ' ')}"
+    return FEATURE_BY_NAME[feature].high if is_high else FEATURE_BY_NAME[feature].low
 
 
 def _scores(profile: Profile) -> str:

@@ -1,6 +1,7 @@
 """Profiles of segments: size, value, averages, and what sets each apart."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -47,24 +48,26 @@ class Profile:
     differentiators: list[Differentiator]
 
 
-def profiles(assigned: DataFrame, model: SegmentationModel) -> list[Profile]:
+def profiles(assigned: DataFrame, model: SegmentationModel, *, derived: Sequence[str] = ()) -> list[Profile]:
     """Profile every segment. Runs one aggregation.
 
     Args:
         assigned: `customer_features` with segment_id.
         model: the model that assigned them.
+        derived: features that the library does not declare.
 
     Returns:
         The profiles in the order of their ids, segments without customers left out.
     """
     prepared = [prepared_name(name) for name in model.preparation.names]
+    averaged = [*(feature.name for feature in FEATURES), *derived]
     rows = (
         model.preparation.transform(assigned)
         .groupBy(c.SEGMENT_ID)
         .agg(
             F.count(F.lit(1)).alias("customers"),
             F.sum(F.col(c.MONETARY)).alias("revenue"),
-            *(F.avg(F.col(feature.name).cast("double")).alias(feature.name) for feature in FEATURES),
+            *(F.avg(F.col(name).cast("double")).alias(name) for name in averaged),
             *(F.avg(score).alias(score) for score in _SCORES),
             *(F.avg(name).alias(name) for name in prepared),
         )
@@ -74,10 +77,12 @@ def profiles(assigned: DataFrame, model: SegmentationModel) -> list[Profile]:
     found = [row.asDict() for row in rows]
     total = sum(row["customers"] for row in found)
     overall = {name: sum(row[name] * row["customers"] for row in found) / total for name in prepared} if total else {}
-    return [_profile(row, overall, model) for row in found]
+    return [_profile(row, overall, model, averaged) for row in found]
 
 
-def _profile(row: dict[str, Any], overall: dict[str, float], model: SegmentationModel) -> Profile:
+def _profile(
+    row: dict[str, Any], overall: dict[str, float], model: SegmentationModel, averaged: Sequence[str]
+) -> Profile:
     differentiators = []
     for feature in model.preparation.features:
         name = prepared_name(feature.name)
@@ -95,7 +100,7 @@ def _profile(row: dict[str, Any], overall: dict[str, float], model: Segmentation
         segment_id=row[c.SEGMENT_ID],
         customers=row["customers"],
         revenue=row["revenue"],
-        averages={f.name: None if row[f.name] is None else rounded(row[f.name]) for f in FEATURES},
+        averages={name: None if row[name] is None else rounded(row[name]) for name in averaged},
         rfm=(row[c.R_SCORE], row[c.F_SCORE], row[c.M_SCORE]),
         differentiators=differentiators,
     )

@@ -39,7 +39,7 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        segment_profiles = profiles(assigned, model)
+        segment_profiles = profiles(assigned, model, derived=list(run.config.features.derived))
         _write_profiles(run, model, segment_profiles, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)

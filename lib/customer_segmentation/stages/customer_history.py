@@ -1,8 +1,8 @@
-"""Follows the order lines with what features are made of, by customer and by customer and day, up to the run's date.
+"""Updates the aggregates of order lines by customer and by customer and day, up to the run's date.
 
 A customer whose lines were inserted, deleted or changed since the last time, or became known by the date having moved
-on, is aggregated from all their lines; all others stay as they are, and so do the days on which nothing
-changed. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
+on, is aggregated anew from all their lines; all others stay as they are, and so do the days on which no sum
+changes. Nothing is added to or taken from a sum, so the tables are those of a full build. `table_builds` says what they
 are made from.
 """
 
@@ -16,9 +16,9 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.features.days import days_of
-from customer_segmentation.features.history import DEFINITION, history_of
-from customer_segmentation.features.lines import DAY, customer_lines
+from customer_segmentation.features.daily_aggregates import daily_aggregates
+from customer_segmentation.features.history_aggregates import DEFINITION, history_aggregates
+from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.report.wording import count
@@ -88,7 +88,7 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     changes = changed_transactions(run, since=built_from["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
-    # What a run that ended in the middle aggregated, it may have aggregated to a later date.
+    # A run that ended in the middle may have aggregated some customers up to a later date.
     until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
     known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(built_from["as_of"])).cast("timestamp")
     became_known = run.inputs.transactions().where(
@@ -100,8 +100,8 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
     record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
     with persisted(_lines(run)) as lines:
-        run.warehouse.overwrite(t.CUSTOMER_DAYS, days_of(lines))
-        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_of(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
+        run.warehouse.overwrite(t.CUSTOMER_DAYS, daily_aggregates(lines))
+        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
     return f"built from all order lines: {reason}"
 
@@ -110,9 +110,9 @@ def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
     is_small = customers <= BROADCAST_LIMIT
     with at_most_partitions(run.spark, tasks), persisted(_lines(run, among=touched, is_small=is_small)) as lines:
-        days = checkpointed(t.CUSTOMER_DAYS.conform(days_of(lines)))
+        days = checkpointed(daily_aggregates(lines))
         _replace_days(run, touched, days)
-        _replace_history(run, touched, history_of(lines, days), customers)
+        _replace_history(run, touched, history_aggregates(lines, days), customers)
 
 
 def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
@@ -166,4 +166,4 @@ def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) 
     until = F.lit(run.as_of).cast("timestamp")
     lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
     returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)))
-    return customer_lines(lines, returned, as_of=run.as_of)
+    return lines_by_customer(lines, returned, as_of=run.as_of)

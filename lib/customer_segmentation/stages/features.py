@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -10,9 +11,9 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
-from customer_segmentation.features.build import features_of
-from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
-from customer_segmentation.features.sums import sums_that_fit
+from customer_segmentation.features.build import features_from_aggregates
+from customer_segmentation.features.overflow import overflow_explained
+from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.persistence import persisted
@@ -27,25 +28,24 @@ def build_features(run: Run) -> None:
         DataRefusedError: no customer has a purchase before the as-of date, or the sums of one are too large.
     """
     settings = run.config.features
-    with run.progress.stage("features", "one row per customer") as stage, sums_that_fit(run.inputs.transactions()):
+    with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
         outcome = bring_up_to_date(run)
-        features = features_of(
+        features = features_from_aggregates(
             run.warehouse.read(t.CUSTOMER_HISTORY),
             run.warehouse.read(t.CUSTOMER_DAYS),
             run.inputs.engagement(),
             as_of=run.as_of,
             response_events=settings.response_events,
             windows=settings.windows.days(),
+            extra=settings.derived_features,
         )
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
             model = run.models.reusable
-            cuts = CutPoints.from_dict(model.cut_points) if model else cut_points(kept)
-            frame = with_has_attributes(with_rfm(kept, cuts), run.inputs.customers()).withColumn(
-                c.RUN_ID, F.lit(run.run_id)
-            )
-            run.warehouse.replace(t.CUSTOMER_FEATURES, frame, column=c.RUN_ID, value=run.run_id)
+            scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
+            frame = with_has_attributes(scored, run.inputs.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
+            run.warehouse.replace(_features_table(run), frame, column=c.RUN_ID, value=run.run_id)
         stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
 
 
@@ -58,7 +58,7 @@ def clustered_features(run: Run) -> DataFrame:
     run.warehouse.require(t.CUSTOMER_FEATURES, command="features")
     rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
     # An earlier release added the attributes here.
-    features = rows.select(t.CUSTOMER_FEATURES.column_names)
+    features = rows.select(_features_table(run).column_names)
     attributes = run.config.clustering.preparation.attributes
     if not attributes:
         return features
@@ -72,6 +72,13 @@ def clustered_features(run: Run) -> DataFrame:
             f"{_instead_of(missing, list(known.values()), renamed)}"
         )
     return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
+
+
+def _features_table(run: Run) -> t.Table:
+    """`customer_features` with the columns of the configuration's derived features."""
+    derived = run.config.features.derived_features
+    columns = (t.Column(feature.name, feature.type, feature.comment) for feature in derived)
+    return replace(t.CUSTOMER_FEATURES, columns=(*t.CUSTOMER_FEATURES.columns, *columns))
 
 
 def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[str, str]) -> str:

@@ -91,4 +91,7 @@ class Run:
 
     def _digest(self, sections: set[str]) -> str:
         settings = self.config.model_dump(mode="json", include=sections)
+        if not self.config.features.derived:
+            # As before there were any, so that runs and models of that time are still known.
+            settings["features"].pop("derived")
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

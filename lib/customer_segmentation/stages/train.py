@@ -7,7 +7,7 @@ from customer_segmentation import __version__
 from customer_segmentation.clustering.base import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import tables as t
-from customer_segmentation.features.rfm import cut_points
+from customer_segmentation.features.rfm_scores import cut_points
 from customer_segmentation.insight.naming import names
 from customer_segmentation.insight.profiles import profiles
 from customer_segmentation.spark.persistence import persisted
@@ -28,7 +28,8 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             return
         with persisted(clustered_features(run)) as features:
             training = train(features, run.config.clustering, seed=run.config.seed)
-            segments = profiles(training.model.assign(features), training.model)
+            assigned = training.model.assign(features)
+            segments = profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
         settings = run.config.clustering
         named = replace(

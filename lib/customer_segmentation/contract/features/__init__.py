@@ -1,11 +1,12 @@
 """The features of a customer by family, each declared once.
 
 The declaration makes the comments of the `customer_features` table, the catalogue of the documentation, the names that
-a configuration may use for clustering, and the words in which a segment is told apart. Its formula is over what
-`customer_segmentation.features` collects of a customer's history.
+a configuration may use for clustering, and the words that segments are named by. Its formula is over what
+`customer_segmentation.features` aggregates of a customer's orders.
 """
 
 from collections.abc import Mapping
+from itertools import groupby
 
 from customer_segmentation.contract.features.basket import BASKET
 from customer_segmentation.contract.features.cadence import CADENCE
@@ -19,17 +20,13 @@ from customer_segmentation.contract.features.trend import TREND
 
 __all__ = ["FAMILIES", "FEATURES", "FEATURE_BY_NAME", "Feature", "Shape"]
 
-FAMILIES: Mapping[str, tuple[Feature, ...]] = {
-    "rfm": RFM,
-    "cadence": CADENCE,
-    "basket": BASKET,
-    "price": PRICE,
-    "time_place": TIME_PLACE,
-    "trend": TREND,
-    "engagement": ENGAGEMENT,
-    "psychographics": PSYCHOGRAPHICS,
-}
+FEATURES: tuple[Feature, ...] = (
+    *(*RFM, *CADENCE, *BASKET, *PRICE),
+    *(*TIME_PLACE, *TREND, *ENGAGEMENT, *PSYCHOGRAPHICS),
+)
 
-FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES.values() for feature in family)
+FAMILIES: Mapping[str, tuple[Feature, ...]] = {
+    family: tuple(features) for family, features in groupby(FEATURES, key=lambda feature: feature.family)
+}
 
 FEATURE_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}

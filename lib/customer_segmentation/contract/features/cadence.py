@@ -18,82 +18,93 @@ MOST_REGULAR = 100.0
 
 CADENCE = (
     Feature(
-        "days_between_orders",
-        "double",
-        "days",
-        "Mean gap between days with a purchase; null for a customer with one such day.",
-        _MEAN_GAP,
-        "skewed",
-        "long gaps",
-        "short gaps",
+        name="days_between_orders",
+        family="cadence",
+        unit="days",
+        meaning="Mean gap between days with a purchase; null for a customer with one such day.",
+        formula=_MEAN_GAP,
+        shape="skewed",
+        high="long gaps",
+        low="short gaps",
     ),
     Feature(
-        "gap_deviation",
-        "double",
-        "days",
-        "Standard deviation of the gaps between days with a purchase (sample); null with fewer than three such days.",
-        _DEVIATION,
-        "skewed",
-        "uneven gaps",
-        "even gaps",
+        name="gap_deviation",
+        family="cadence",
+        unit="days",
+        meaning=(
+            "Standard deviation of the gaps between days with a purchase (sample); null with fewer than three such "
+            "days."
+        ),
+        formula=_DEVIATION,
+        shape="skewed",
+        high="uneven gaps",
+        low="even gaps",
     ),
     Feature(
-        "gap_variation",
-        "double",
-        "ratio",
-        "Coefficient of variation of the gaps: their deviation by their mean; null with fewer than three days.",
-        f"try_divide({_DEVIATION}, {_MEAN_GAP})",
-        "skewed",
-        "irregular",
-        "steady",
+        name="gap_variation",
+        family="cadence",
+        unit="ratio",
+        meaning="Coefficient of variation of the gaps: their deviation by their mean; null with fewer than three days.",
+        formula=f"try_divide({_DEVIATION}, {_MEAN_GAP})",
+        shape="skewed",
+        high="irregular",
+        low="steady",
     ),
     Feature(
-        "regularity",
-        "double",
-        "ratio",
-        "Shape of the gamma distribution of the gaps: 1 is random, above regular like a clock, at most 100; null with "
-        "fewer than three days.",
+        name="regularity",
+        family="cadence",
+        unit="ratio",
+        meaning=(
+            "Shape of the gamma distribution of the gaps: 1 is random, above regular like a clock, at most 100; null "
+            "with fewer than three days."
+        ),
         # Minka (2002): shape from s = ln(mean) - mean(ln).
-        f"CASE WHEN days < 3 THEN NULL WHEN {_LOG_SPREAD} < 1e-9 THEN {MOST_REGULAR}D ELSE least({MOST_REGULAR}D, "
-        f"(3 - {_LOG_SPREAD} + sqrt(({_LOG_SPREAD} - 3) * ({_LOG_SPREAD} - 3) + 24 * {_LOG_SPREAD})) "
-        f"/ (12 * {_LOG_SPREAD})) END",
-        "skewed",
-        "regular as a clock",
-        "random timing",
-        "transactions; Wheat and Morrison 1990, estimated as in Minka 2002",
+        formula=(
+            f"CASE WHEN days < 3 THEN NULL WHEN {_LOG_SPREAD} < 1e-9 THEN {MOST_REGULAR}D ELSE least({MOST_REGULAR}D, "
+            f"(3 - {_LOG_SPREAD} + sqrt(({_LOG_SPREAD} - 3) * ({_LOG_SPREAD} - 3) + 24 * {_LOG_SPREAD})) "
+            f"/ (12 * {_LOG_SPREAD})) END"
+        ),
+        shape="skewed",
+        high="regular as a clock",
+        low="random timing",
+        source="transactions; Wheat and Morrison 1990, estimated as in Minka 2002",
     ),
     Feature(
-        "clumpiness",
-        "double",
-        "index",
-        "How bunched the days with a purchase are, 0 evenly spread to 1, over the time from the first purchase to the "
-        "as-of date; null for a customer with one such day.",
-        "if(days < 2, NULL, greatest(0D, least(1D, 1D + (try_divide(gap_entropy + "
-        f"{_SINCE_LAST} * ln({_SINCE_LAST}), {_TENURE}) - ln({_TENURE})) / ln(cast(days AS DOUBLE)))))",
-        "even",
-        "buys in bursts",
-        "spread evenly",
-        "transactions; Zhang, Bradlow and Small 2015",
+        name="clumpiness",
+        family="cadence",
+        unit="index",
+        meaning=(
+            "How bunched the days with a purchase are, 0 evenly spread to 1, over the time from the first purchase to "
+            "the as-of date; null for a customer with one such day."
+        ),
+        formula=(
+            "if(days < 2, NULL, greatest(0D, least(1D, 1D + (try_divide(gap_entropy + "
+            f"{_SINCE_LAST} * ln({_SINCE_LAST}), {_TENURE}) - ln({_TENURE})) / ln(cast(days AS DOUBLE)))))"
+        ),
+        high="buys in bursts",
+        low="spread evenly",
+        source="transactions; Zhang, Bradlow and Small 2015",
     ),
     Feature(
-        "days_to_next_order",
-        "double",
-        "days",
-        "Days from the as-of date to the expected next purchase, the last one plus the mean gap; negative when "
-        "overdue, null for a customer with one day.",
-        f"{_MEAN_GAP} - {_SINCE_LAST}",
-        "even",
-        "next order far off",
-        "next order due",
+        name="days_to_next_order",
+        family="cadence",
+        unit="days",
+        meaning=(
+            "Days from the as-of date to the expected next purchase, the last one plus the mean gap; negative when "
+            "overdue, null for a customer with one day."
+        ),
+        formula=f"{_MEAN_GAP} - {_SINCE_LAST}",
+        high="next order far off",
+        low="next order due",
     ),
     Feature(
-        "overdue_ratio",
-        "double",
-        "ratio",
-        "Days since the last purchase by the mean gap: above 1 is overdue; null for a customer with one day.",
-        f"try_divide({_SINCE_LAST}, {_MEAN_GAP})",
-        "skewed",
-        "overdue",
-        "on time",
+        name="overdue_ratio",
+        family="cadence",
+        unit="ratio",
+        meaning="Days since the last purchase by the mean gap: above 1 is overdue; null for a customer with one day.",
+        formula=f"try_divide({_SINCE_LAST}, {_MEAN_GAP})",
+        shape="skewed",
+        high="overdue",
+        low="on time",
     ),
 )

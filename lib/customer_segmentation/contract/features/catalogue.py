@@ -21,7 +21,7 @@ before that date enters. Days and hours are those of the run's `timezone`. A for
 _FOOT = """## Not a number
 
 `top_categories` names the three categories with most gross purchases, the largest first, with their shares.
-`response_by_channel` tells of each known channel of the engagement events the contacts, the responses and their rate.
+`response_by_channel` has the contacts, the responses and their rate by known channel of the engagement events.
 They are for profiles and selections; clusterings take numbers.
 """
 

@@ -7,31 +7,33 @@ Shape = Literal["skewed", "even"]
 """How a feature is prepared for clustering: a skewed one by its signed logarithm, an even one as it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Feature:
-    """A number per customer.
+    """A number per customer, with the formula that it is computed by.
 
     name: column in `customer_features`.
+    family: what it is listed and weighted with.
     type: Spark SQL type.
     unit: of the value, for people ("days", "money", "share").
     meaning: one sentence, edge cases included.
     formula: Spark SQL over `as_of`, the columns of `customer_history`, and what `customer_segmentation.features` sums
         up in the windows before that date (spend_, spend_before_ and orders_ of short, medium and long) and of
         engagement (contacts, responses, last_response_day); priced_spend, and spend_at_average_prices, what the same
-        items would have cost there.
+        items would have cost there. Where the library does not declare the feature, over the declared ones too.
     shape: how the values spread, see `Shape`.
     high, low: what people call a customer with much or little of it.
     source: the table that it comes from, and where the formula is another's, whose.
     """
 
     name: str
-    type: str
-    unit: str
+    family: str = "derived"
+    type: str = "double"
+    unit: str = "number"
     meaning: str
     formula: str
-    shape: Shape
-    high: str
-    low: str
+    shape: Shape = "even"
+    high: str = ""
+    low: str = ""
     source: str = "transactions"
 
     @property

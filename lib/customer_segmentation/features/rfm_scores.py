@@ -1,7 +1,7 @@
 """RFM scores and the 11-segment grid.
 
 Scores are tie-safe: they come from cut points on the values, never from a customer's place in an order, so equal
-customers get equal scores however the rows lie. Cut points belong to the model and are used again with it.
+customers get equal scores in any order of the rows. Cut points are kept with the model, for later days.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRefusedError
 
 GRID_SCORES = 5
 """Scores that the grid is made for."""
@@ -51,7 +52,7 @@ class CutPoints:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Sequence[float]]) -> "CutPoints":
-        """The cut points that `as_dict` told."""
+        """The cut points from what `as_dict` gives."""
         return cls(**{name: tuple(values) for name, values in data.items()})
 
 
@@ -61,6 +62,9 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
     Args:
         features: recency_days, frequency and monetary per customer; at least one row.
         scores: how many scores there are to be, 2 to 9.
+
+    Raises:
+        DataRefusedError: there is no customer.
     """
     steps = [step / scores for step in range(1, scores)]
     row = features.agg(
@@ -69,27 +73,53 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
             for name in (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
         )
     ).first()
-    assert row is not None, "an aggregation without grouping has one row"
+    if row is None or any(values is None for values in row):
+        raise DataRefusedError("there are no customers to take the cut points of RFM scores from")
     return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in row))
 
 
-def with_rfm(features: DataFrame, cuts: CutPoints) -> DataFrame:
+def rfm_scores(features: DataFrame, *, cuts: CutPoints | None = None, scores: int = GRID_SCORES) -> DataFrame:
     """The features with r_score, f_score and m_score (1 to n, n is best), rfm_score, rfm_number and rfm_segment.
 
     rfm_score is the cell, such as 545; rfm_number is the mean of the three scores. The grid of rfm_segment has five
     scores: others are brought to it, the best to 5.
+
+    Args:
+        features: recency_days (days), frequency (orders) and monetary (money) per customer.
+        cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, for
+            which one aggregation runs.
+        scores: how many scores there are, 2 to 9, where no cuts are given.
+
+    Raises:
+        DataRefusedError: there are no cuts and no customers to take them from.
+
+    >>> customers = spark.createDataFrame(
+    ...     [("ann", 5, 9, 900.0), ("bob", 70, 1, 5.0), ("eve", 20, 4, 80.0)],
+    ...     "customer_id string, recency_days int, frequency int, monetary double",
+    ... )
+    >>> scored = rfm_scores(customers, scores=3)
+    >>> scored.select("customer_id", "rfm_score", "rfm_segment").orderBy("customer_id").show()
+    +-----------+---------+-----------+
+    |customer_id|rfm_score|rfm_segment|
+    +-----------+---------+-----------+
+    |        ann|      333|  Champions|
+    |        bob|      111|Hibernating|
+    |        eve|      222|      Loyal|
+    +-----------+---------+-----------+
+    <BLANKLINE>
     """
+    cuts = cuts or cut_points(features, scores=scores)
+    highest = len(cuts.recency) + 1
     names = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
-    scores = len(cuts.recency) + 1
     scored = features.withColumns(
         {
-            c.R_SCORE: F.lit(scores) - _cuts_below(c.RECENCY_DAYS, cuts.recency),
+            c.R_SCORE: F.lit(highest) - _cuts_below(c.RECENCY_DAYS, cuts.recency),
             c.F_SCORE: F.lit(1) + _cuts_below(c.FREQUENCY, cuts.frequency),
             c.M_SCORE: F.lit(1) + _cuts_below(c.MONETARY, cuts.monetary),
         }
     )
     grid = F.create_map(*(F.lit(text) for pair in SEGMENT_OF_CELL.items() for text in pair))
-    in_grid = [F.ceil(F.col(name) * F.lit(GRID_SCORES) / F.lit(scores)) for name in names]
+    in_grid = [F.ceil(F.col(name) * F.lit(GRID_SCORES) / F.lit(highest)) for name in names]
     return scored.withColumns(
         {
             c.RFM_SCORE: _cell([F.col(name) for name in names]),

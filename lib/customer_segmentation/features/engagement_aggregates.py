@@ -1,5 +1,6 @@
 """How customers were contacted and how they answered, before a date."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -8,7 +9,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 
 
-def engagement_totals(engagement: DataFrame, *, as_of: date, response_events: list[str]) -> DataFrame:
+def engagement_aggregates(engagement: DataFrame, *, as_of: date, response_events: Sequence[str]) -> DataFrame:
     """One row per customer with events before `as_of`: contacts, responses, last_response_day, response_by_channel.
 
     Args:
@@ -16,7 +17,7 @@ def engagement_totals(engagement: DataFrame, *, as_of: date, response_events: li
         as_of: events of this day and later do not enter, in the time zone that the times are of.
         response_events: the event types that are answers of the customer; all others are contacts.
     """
-    responded = F.col(c.EVENT_TYPE).isin(response_events)
+    responded = F.col(c.EVENT_TYPE).isin(list(response_events))
     by_channel = (
         engagement.where(F.col(c.OCCURRED_AT) < F.lit(as_of).cast("timestamp"))
         .groupBy(c.CUSTOMER_ID, c.CHANNEL)

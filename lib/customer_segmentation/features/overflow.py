@@ -1,4 +1,4 @@
-"""Sums of money and quantities that are too large to be held."""
+"""Says which amounts make the sums of a customer's money or quantities overflow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ _TOO_LARGE = ("ARITHMETIC_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
 @contextmanager
-def sums_that_fit(lines: DataFrame) -> Iterator[None]:
-    """Says of a sum in the block that is too large which amounts make it so.
+def overflow_explained(lines: DataFrame) -> Iterator[None]:
+    """Turns an arithmetic overflow in the block into an error that names the largest amounts.
 
     A customer's amounts are summed in cents and quantities in thousandths, as whole numbers of 64 bits, and kept with
     18 digits.
@@ -44,5 +44,5 @@ def _explanation(lines: DataFrame) -> str:
         "a customer's amounts have to add up to less than 10^16, and the quantities to less than 9 * 10^15, but they "
         f"do not: the largest amount of a line is {largest[0]:,.2f}, the largest discount {largest[1]:,.2f}, the "
         f"largest quantity {largest[2]:,.0f}. If that is a mistake, set checks.max_amount or checks.max_quantity so "
-        "that such lines are refused, and run again; if it is not, map amounts in a larger unit, such as amount / 1000"
+        "that such lines are rejected, and run again; if it is not, map amounts in a larger unit, such as amount / 1000"
     )

@@ -1,0 +1,48 @@
+"""What customers did before a date: totals, counts and the rhythm of their purchases, in one shuffle of the lines.
+
+The lines of a customer are brought together once. From there they are aggregated several times: by day, for what
+happens in time; by order and by product, for how many there are; and by category, brand, channel and store, for how the
+spend is spread. Each aggregate ends in a row per customer, and these rows are joined.
+"""
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.tables import CUSTOMER_HISTORY
+from customer_segmentation.features.assortment import (
+    OTHER_DIMENSIONS,
+    category_aggregates,
+    dimension_aggregates,
+    order_aggregates,
+    product_aggregates,
+)
+from customer_segmentation.features.daily_aggregates import time_aggregates
+
+DEFINITION = 3
+"""Goes up when the meaning of a column of `customer_days` or `customer_history` changes: what was summed before is then
+summed anew."""
+
+
+def history_aggregates(lines: DataFrame, days: DataFrame) -> DataFrame:
+    """The rows of `customer_history`: one per customer with a purchase.
+
+    Args:
+        lines: of whole customers, see `lines_by_customer`.
+        days: theirs, see `daily_aggregates`.
+    """
+    aggregates = [
+        order_aggregates(lines),
+        product_aggregates(lines),
+        category_aggregates(lines),
+        *(dimension_aggregates(lines, dimension) for dimension in OTHER_DIMENSIONS),
+    ]
+    # All are of the same partitions of customers, so rows are joined by hashing and none is moved or sorted.
+    history = reduce(
+        lambda joined, aggregate: joined.join(aggregate.hint("shuffle_hash"), on=c.CUSTOMER_ID, how="left"),
+        aggregates,
+        time_aggregates(days),
+    )
+    counts = [column.name for column in CUSTOMER_HISTORY.columns if column.type == "bigint"]
+    return CUSTOMER_HISTORY.conform(history.fillna(0, subset=counts))
