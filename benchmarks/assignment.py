@@ -8,9 +8,9 @@ from pyspark.sql import functions as F
 
 from benchmarks.measuring import Comparison, compared
 from customer_segmentation.clustering import CentroidModel, Preparation
-from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.columns import DRIVERS
+from customer_segmentation.preparation import PreparedFeature
 from customer_segmentation.spark.session import get_session
 
 LIMIT = 2.0

@@ -12,11 +12,11 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.measuring import Comparison
-from customer_segmentation.clustering.choose import Choice, choose
-from customer_segmentation.clustering.coreset import coreset
 from customer_segmentation.clustering.fitting import refitted
-from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
+from customer_segmentation.clustering.selection.choice import Choice, choose
+from customer_segmentation.clustering.selection.coreset import coreset
 from customer_segmentation.config.schema import Clustering, Spark
+from customer_segmentation.preparation import Preparation, PreparedFeature, prepared_name
 from customer_segmentation.spark.holding import held
 from customer_segmentation.spark.session import get_session
 

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from benchmarks.measuring import Comparison, compared, timed
 from customer_segmentation.clustering.dbscan import DBSCAN
+from customer_segmentation.clustering.dbscan.eps import knee
 from customer_segmentation.clustering.dbscan.kernel import clusters, collapsed
-from customer_segmentation.clustering.dbscan.knee import knee
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.spark.session import get_session
 

@@ -8,14 +8,14 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from customer_segmentation.clustering import choose as choosing
-from customer_segmentation.clustering.choose import Candidate, best, choose, with_scores
-from customer_segmentation.clustering.coreset import Coreset, coreset
-from customer_segmentation.clustering.driver_fits import FITS, fit
-from customer_segmentation.clustering.indices import Partition, judged_in_memory
-from customer_segmentation.clustering.refining import refined
-from customer_segmentation.clustering.stability import adjusted_rand, stability
-from customer_segmentation.clustering.structure import Structure, hopkins, structure
+from customer_segmentation.clustering.kmeans.refinement import refined
+from customer_segmentation.clustering.selection import choice as choosing
+from customer_segmentation.clustering.selection.choice import Candidate, best, choose, with_scores
+from customer_segmentation.clustering.selection.clusterability import Structure, hopkins, structure
+from customer_segmentation.clustering.selection.coreset import Coreset, coreset
+from customer_segmentation.clustering.selection.coreset_fits import FITS, fit
+from customer_segmentation.clustering.selection.metrics import Partition, judged_in_memory
+from customer_segmentation.clustering.selection.stability import adjusted_rand, stability
 from customer_segmentation.clustering.training import train
 from customer_segmentation.config.schema import Clustering, Preparing
 from customer_segmentation.contract.errors import DataRefusedError

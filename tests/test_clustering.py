@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import CentroidModel, KMeans, Preparation
-from customer_segmentation.clustering.layout import hashed_sample
-from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.clustering.estimator.layout import hashed_sample
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import PreparedFeature
 
 
 def blobs(seed: int, k: int = 4, per: int = 60, d: int = 3) -> tuple[np.ndarray, np.ndarray]:

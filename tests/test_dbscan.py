@@ -16,13 +16,13 @@ from scipy.spatial import cKDTree
 from sklearn import cluster
 
 from customer_segmentation.clustering import load_model
-from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
-from customer_segmentation.clustering.dbscan.boxes import Boxes, clusters_by_box, crowd_halo
+from customer_segmentation.clustering.dbscan.eps import knee
 from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
-from customer_segmentation.clustering.dbscan.knee import knee
+from customer_segmentation.clustering.dbscan.space import Boxes, clusters_by_box, crowd_halo
 from customer_segmentation.clustering.dbscan.stability import density_stability
-from customer_segmentation.clustering.stability import BOOTSTRAPS
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.generated import ROOT
 from tests.test_choice import whole

@@ -20,9 +20,9 @@ from customer_segmentation.clustering import (
     SegmentationModel,
     load_model,
 )
-from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit, one_thread
-from customer_segmentation.clustering.expectation import positive_definite
+from customer_segmentation.clustering.gaussian_mixture.expectation import positive_definite
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import fit, one_thread
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError, DataRefusedError
 
 N = 40

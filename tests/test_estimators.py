@@ -27,10 +27,10 @@ from customer_segmentation.clustering import (
     load_model,
     model_from_json,
 )
+from customer_segmentation.clustering.estimator.points import as_they_are
+from customer_segmentation.clustering.gaussian_mixture.model import _by_density
 from customer_segmentation.clustering.hierarchy.model import _by_site
-from customer_segmentation.clustering.mixture import _by_density
-from customer_segmentation.clustering.points import as_they_are
-from customer_segmentation.clustering.scoring import _driving, _scoring, by_distance
+from customer_segmentation.clustering.model.scoring import _driving, _scoring, by_distance
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.generated import ROOT
 from tests.test_clustering import as_frame, blobs

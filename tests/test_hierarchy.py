@@ -10,9 +10,9 @@ from scipy.cluster.hierarchy import fcluster, is_valid_linkage, linkage
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import AgglomerativeClustering, HierarchyModel
+from customer_segmentation.clustering.estimator.points import as_they_are
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters, sites_of
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels, ward
-from customer_segmentation.clustering.points import as_they_are
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.test_clustering import as_frame, blobs
 

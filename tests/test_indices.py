@@ -10,8 +10,15 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
-from customer_segmentation.clustering import indices
-from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by, judged_in_memory, summed
+from customer_segmentation.clustering.selection import metrics as indices
+from customer_segmentation.clustering.selection.metrics import (
+    Indices,
+    Partition,
+    judged,
+    judged_by,
+    judged_in_memory,
+    summed,
+)
 
 SEEDS = range(20)
 

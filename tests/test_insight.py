@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import CentroidModel, Preparation
-from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm import RFM_GRID
@@ -19,6 +18,7 @@ from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, 
 from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.preparation import PreparedFeature
 
 
 def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100", **effects: float) -> Profile:

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import OneHotEncoder, PowerTransformer, RobustScaler, StandardScaler
 
 from customer_segmentation.clustering import Preparation
-from customer_segmentation.clustering.preparation import Indicator, PreparedFeature
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import Indicator, PreparedFeature
 
 NAMES = ["a", "b", "c"]
 

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import choose, sql
-from customer_segmentation.clustering.base import SegmentationModel
-from customer_segmentation.clustering.bisecting import BisectingKMeans
-from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan import DBSCAN
 from customer_segmentation.clustering.dbscan.stability import density_stability
-from customer_segmentation.clustering.gaussian import GaussianMixture
+from customer_segmentation.clustering.gaussian_mixture.estimator import GaussianMixture
+from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.hierarchy import AgglomerativeClustering
-from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by
-from customer_segmentation.clustering.kmeans import KMeans
-from customer_segmentation.clustering.mixture import MixtureModel
-from customer_segmentation.clustering.model import CentroidModel
-from customer_segmentation.clustering.preparation import Preparation, prepared_name
-from customer_segmentation.clustering.refining import refined
-from customer_segmentation.clustering.stability import Stability, stability
+from customer_segmentation.clustering.kmeans.bisecting import BisectingKMeans
+from customer_segmentation.clustering.kmeans.estimator import KMeans
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.kmeans.refinement import refined
+from customer_segmentation.clustering.model.base import SegmentationModel
+from customer_segmentation.clustering.selection import choice as choose
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.metrics import Indices, Partition, judged, judged_by
+from customer_segmentation.clustering.selection.stability import Stability, stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import MONETARY, SEGMENT_ID
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.preparation import Preparation, prepared_name, sql
 from customer_segmentation.spark.holding import held
 
 REFIT_ITERATIONS = 10

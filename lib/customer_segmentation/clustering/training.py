@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import choose, sql
-from customer_segmentation.clustering.base import SegmentationModel
-from customer_segmentation.clustering.coreset import coreset
 from customer_segmentation.clustering.fitting import Customers, fitted
-from customer_segmentation.clustering.preparation import Preparation, prepared_name
-from customer_segmentation.clustering.structure import Structure, structure
+from customer_segmentation.clustering.model.base import SegmentationModel
+from customer_segmentation.clustering.selection import choice as choose
+from customer_segmentation.clustering.selection.clusterability import Structure, structure
+from customer_segmentation.clustering.selection.coreset import coreset
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
+from customer_segmentation.preparation import Preparation, prepared_name, sql
 from customer_segmentation.spark.holding import held
 
 

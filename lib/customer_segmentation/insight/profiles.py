@@ -8,10 +8,10 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.base import SegmentationModel
-from customer_segmentation.clustering.preparation import prepared_name
+from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.preparation import prepared_name
 
 _SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
 

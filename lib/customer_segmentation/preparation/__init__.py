@@ -4,14 +4,14 @@
 learnt from all rows, and `whole` the preparation itself.
 """
 
-from customer_segmentation.clustering.preparation.features import (
+from customer_segmentation.preparation.columns import (
     Blended,
     Indicator,
     Prepared,
     PreparedFeature,
     measured_sql,
 )
-from customer_segmentation.clustering.preparation.whole import Preparation, coordinate_names, prepared_name
+from customer_segmentation.preparation.model import Preparation, coordinate_names, prepared_name
 
 __all__ = [
     "Blended",

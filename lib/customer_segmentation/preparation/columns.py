@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.frames import too_large
-from customer_segmentation.clustering.preparation import shapes
+from customer_segmentation.preparation import sql
+from customer_segmentation.preparation import transforms as shapes
+from customer_segmentation.preparation.frames import too_large
 
 
 @dataclass(frozen=True)

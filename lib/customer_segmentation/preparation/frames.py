@@ -11,9 +11,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from customer_segmentation.clustering import sql
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import sql
 
 MAX_MAGNITUDE = 1e100
 """Values beyond it, infinity among them, can't be measured: the squares of distances must stay within doubles."""

@@ -10,12 +10,12 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import frames, sql
-from customer_segmentation.clustering.preparation.components import Components
-from customer_segmentation.clustering.preparation.features import Indicator, PreparedFeature, shaped_sql
-from customer_segmentation.clustering.preparation.shapes import likeliest_power
-from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import frames, sql
+from customer_segmentation.preparation.columns import Indicator, PreparedFeature, shaped_sql
+from customer_segmentation.preparation.pca import Components
+from customer_segmentation.preparation.rounding import rounded
+from customer_segmentation.preparation.transforms import likeliest_power
 
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a normal distribution in standard deviations."""

@@ -8,11 +8,8 @@ import numpy as np
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.frames import numeric_columns
-from customer_segmentation.clustering.preparation import learning
-from customer_segmentation.clustering.preparation.components import Components
-from customer_segmentation.clustering.preparation.features import (
+from customer_segmentation.preparation import learning, sql
+from customer_segmentation.preparation.columns import (
     Blended,
     Indicator,
     Prepared,
@@ -20,6 +17,8 @@ from customer_segmentation.clustering.preparation.features import (
     measured_sql,
     told,
 )
+from customer_segmentation.preparation.frames import numeric_columns
+from customer_segmentation.preparation.pca import Components
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from customer_segmentation.clustering.preparation.features import Blended, Indicator, PreparedFeature
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.preparation.columns import Blended, Indicator, PreparedFeature
+from customer_segmentation.preparation.rounding import rounded
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from customer_segmentation.clustering import sql
+from customer_segmentation.preparation import sql
 
 NEAR = 1e-9
 """A lambda this near to 0 or 2 is taken for it: the transform passes into a logarithm there."""

@@ -5,8 +5,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import RANK, SEGMENT
-from customer_segmentation.clustering.preparation import coordinate_names
 from customer_segmentation.contract import columns as c
+from customer_segmentation.preparation import coordinate_names
 
 
 def core_point_rows(model: DBSCANModel) -> DataFrame:

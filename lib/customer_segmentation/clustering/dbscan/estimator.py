@@ -9,11 +9,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import checking, sql
-from customer_segmentation.clustering.dbscan.boxes import Boxes, crowd_halo, united
+from customer_segmentation.clustering.dbscan.eps import suggested_eps
 from customer_segmentation.clustering.dbscan.kernel import clusters, places
-from customer_segmentation.clustering.dbscan.knee import suggested_eps
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, fingerprint
+from customer_segmentation.clustering.dbscan.space import Boxes, crowd_halo, united
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
     COMPONENT,
@@ -29,11 +28,12 @@ from customer_segmentation.clustering.dbscan.workers import (
     order_of,
     routing,
 )
-from customer_segmentation.clustering.points import in_order, points_of
-from customer_segmentation.clustering.preparation import Preparation
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.estimator.points import in_order, points_of
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import Preparation, sql
+from customer_segmentation.preparation import estimator as checking
+from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.holding import held, settled
 
 AT_ONCE = 1_000_000

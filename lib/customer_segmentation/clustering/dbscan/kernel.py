@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.distances import SLACK, squared, within
-from customer_segmentation.clustering.dbscan.touching import merged_where_touching
+from customer_segmentation.clustering.dbscan.merging import merged_where_touching
 
 NOISE = -1
 LINKS = 8

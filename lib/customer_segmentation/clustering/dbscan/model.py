@@ -13,9 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import SegmentationModel, finite, require_features, saved_text
-from customer_segmentation.clustering.dbscan.boxes import Boxes
+from customer_segmentation.clustering.dbscan.space import Boxes
 from customer_segmentation.clustering.dbscan.workers import (
     BOX,
     RANK,
@@ -28,11 +26,12 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.frames import free_name
-from customer_segmentation.clustering.preparation import coordinate_names
-from customer_segmentation.clustering.scoring import with_reasons
+from customer_segmentation.clustering.model.base import SegmentationModel, finite, require_features, saved_text
+from customer_segmentation.clustering.model.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import coordinate_names, sql
+from customer_segmentation.preparation.frames import free_name
 
 BYTES_TO_EACH_TASK = 64 << 20
 """Core points up to this size go to every task; with more, customers go to the boxes that have their core points."""

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import assigned
-from customer_segmentation.clustering.stability import BOOTSTRAPS, Stability, compared
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import BOOTSTRAPS, Stability, compared
 
 
 def density_stability(core: Coreset, model: DBSCANModel, *, seed: int) -> Stability | None:

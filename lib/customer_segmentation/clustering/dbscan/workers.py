@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering.dbscan.boxes import Boxes, routed, shared_halo
 from customer_segmentation.clustering.dbscan.kernel import clusters, nearest, places
-from customer_segmentation.clustering.frames import MAX_MAGNITUDE
+from customer_segmentation.clustering.dbscan.space import Boxes, routed, shared_halo
+from customer_segmentation.preparation.frames import MAX_MAGNITUDE
 
 ID, RANK, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",

@@ -9,8 +9,18 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.frames import (
+from customer_segmentation.clustering.estimator.layout import in_fixed_order
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.contract.columns import CUSTOMER_ID
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import (
+    Preparation,
+    PreparedFeature,
+    coordinate_names,
+    measured_sql,
+    sql,
+)
+from customer_segmentation.preparation.frames import (
     EXACT_ROWS,
     MAX_MAGNITUDE,
     MIN_RANGE,
@@ -24,17 +34,7 @@ from customer_segmentation.clustering.frames import (
     require_unique_ids,
     too_large,
 )
-from customer_segmentation.clustering.layout import in_fixed_order
-from customer_segmentation.clustering.model import CentroidModel
-from customer_segmentation.clustering.preparation import (
-    Preparation,
-    PreparedFeature,
-    coordinate_names,
-    measured_sql,
-)
-from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.contract.columns import CUSTOMER_ID
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.holding import held
 
 OFFSET = 1e4

@@ -10,14 +10,20 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import checking
-from customer_segmentation.clustering.expectation import LEAST_EXTENT, Mixture, positive_definite, refined, upright
-from customer_segmentation.clustering.kmeans import best_start
-from customer_segmentation.clustering.mixture import MixtureModel
-from customer_segmentation.clustering.points import Points, in_order, points_of
-from customer_segmentation.clustering.preparation import Preparation
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.estimator.points import Points, in_order, points_of
+from customer_segmentation.clustering.gaussian_mixture.expectation import (
+    LEAST_EXTENT,
+    Mixture,
+    positive_definite,
+    refined,
+    upright,
+)
+from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
+from customer_segmentation.clustering.kmeans.estimator import best_start
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.preparation import Preparation
+from customer_segmentation.preparation import estimator as checking
+from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 CENTRES_STARTS = 3

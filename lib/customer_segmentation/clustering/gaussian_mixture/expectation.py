@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from customer_segmentation.clustering.mixture import densities
-from customer_segmentation.clustering.points import Points
+from customer_segmentation.clustering.estimator.points import Points
+from customer_segmentation.clustering.gaussian_mixture.model import densities
 
 LEAST_EXTENT = 0.1
 """Of a covariance, in floors: what was floored has 1, so less is rounding."""

@@ -9,8 +9,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy.special import gammaincinv
 
-from customer_segmentation.clustering.base import SegmentationModel, finite
-from customer_segmentation.clustering.scoring import Scorer, with_scores
+from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import Scorer, with_scores
 
 
 class Densities(NamedTuple):

@@ -3,13 +3,13 @@
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import checking
+from customer_segmentation.clustering.estimator.points import points_of
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters, micro_clusters
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, ward
-from customer_segmentation.clustering.points import points_of
-from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import Preparation
+from customer_segmentation.preparation import estimator as checking
 
 
 class AgglomerativeClustering:

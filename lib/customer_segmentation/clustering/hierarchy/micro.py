@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.layout import hashed_share
-from customer_segmentation.clustering.points import Points
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.estimator.layout import hashed_share
+from customer_segmentation.clustering.estimator.points import Points
+from customer_segmentation.preparation import sql
+from customer_segmentation.preparation.rounding import rounded
 
 SAMPLED = 20
 """Sampled customers for each micro-cluster."""

@@ -9,14 +9,14 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import SegmentationModel, finite
+from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.hierarchy.micro import LEAF, MicroClusters
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels
-from customer_segmentation.clustering.points import in_order
-from customer_segmentation.clustering.scoring import Scorer, with_scores
+from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import Scorer, with_scores
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import sql
 
 
 @dataclass(frozen=True)

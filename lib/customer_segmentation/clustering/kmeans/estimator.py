@@ -10,11 +10,11 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering import checking
-from customer_segmentation.clustering.model import CentroidModel
-from customer_segmentation.clustering.points import Points, centroid_model, in_order, points_of
-from customer_segmentation.clustering.preparation import Preparation
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.estimator.points import Points, centroid_model, in_order, points_of
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.preparation import Preparation
+from customer_segmentation.preparation import estimator as checking
+from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 

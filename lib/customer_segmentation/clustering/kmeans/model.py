@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.base import SegmentationModel, finite
-from customer_segmentation.clustering.scoring import by_distance, with_scores
+from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import by_distance, with_scores
 
 
 @dataclass(frozen=True)

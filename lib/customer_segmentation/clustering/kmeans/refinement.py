@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.indices import Partition, summed
-from customer_segmentation.clustering.points import in_order
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.estimator.points import in_order
+from customer_segmentation.clustering.selection.metrics import Partition, summed
+from customer_segmentation.preparation.rounding import rounded
 
 GAIN = 1e-4
 """A pass that lowers the cost by less than this share is the last."""

@@ -11,9 +11,9 @@ import numpy as np
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
-from customer_segmentation.clustering.frames import require_columns, require_distinct_columns
-from customer_segmentation.clustering.preparation import Preparation
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import Preparation
+from customer_segmentation.preparation.frames import require_columns, require_distinct_columns
 
 SCHEMA_VERSION = 1
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from pyspark.sql import DataFrame, SparkSession
 
-from customer_segmentation.clustering.base import SegmentationModel, saved_text
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
+from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.mixture import MixtureModel
-from customer_segmentation.clustering.model import CentroidModel
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.model.base import SegmentationModel, saved_text
 from customer_segmentation.contract.errors import ConfigurationError
 
 MODELS: tuple[type[SegmentationModel], ...] = (CentroidModel, MixtureModel, HierarchyModel, DBSCANModel)

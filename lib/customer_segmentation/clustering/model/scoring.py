@@ -14,12 +14,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import SegmentationModel, require_features
-from customer_segmentation.clustering.frames import MAX_MAGNITUDE, free_name
-from customer_segmentation.clustering.preparation import Preparation
+from customer_segmentation.clustering.model.base import SegmentationModel, require_features
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import DRIVERS_TYPE
+from customer_segmentation.preparation import Preparation, sql
+from customer_segmentation.preparation.frames import MAX_MAGNITUDE, free_name
 
 DRIVERS = 3
 _SCORED = "_scored"

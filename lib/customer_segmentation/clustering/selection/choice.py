@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit, one_thread
 from customer_segmentation.clustering.hierarchy.micro import with_site
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by
-from customer_segmentation.clustering.rounding import rounded
-from customer_segmentation.clustering.stability import Stability, stabilities, stability
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import fit, one_thread
+from customer_segmentation.clustering.selection.metrics import Indices, Partition, judged, judged_by
+from customer_segmentation.clustering.selection.stability import Stability, stabilities, stability
+from customer_segmentation.preparation.rounding import rounded
 
 STARTS = 5
 STABLE_ENOUGH = 0.6

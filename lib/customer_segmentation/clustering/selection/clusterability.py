@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit, one_thread
-from customer_segmentation.clustering.indices import judged_in_memory
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import fit, one_thread
+from customer_segmentation.clustering.selection.metrics import judged_in_memory
+from customer_segmentation.preparation.rounding import rounded
 
 POINTS = 2_000
 PROBES = 0.1

@@ -7,9 +7,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.rounding import rounded
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.preparation import sql
+from customer_segmentation.preparation.rounding import rounded
 
 SPARE = 3.0
 """Standard deviations by which the expected size stays below the size asked for: the draw is of random size."""

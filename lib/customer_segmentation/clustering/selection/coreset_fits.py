@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from customer_segmentation.clustering.coreset import Coreset
+from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.hierarchy.ward import labels
-from customer_segmentation.clustering.indices import Partition
-from customer_segmentation.clustering.points import in_order
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.preparation.rounding import rounded
 
 PLAIN_POINTS = 4_000
 """Most points of a fit that takes no weights."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.preparation import sql
+from customer_segmentation.preparation.rounding import rounded
 
 ROWS_AT_ONCE = 4096
 """Rows of a matrix product: enough to be quick, few enough for their distances to stay in the processor's cache."""

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fits, one_thread
-from customer_segmentation.clustering.rounding import rounded
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import fits, one_thread
+from customer_segmentation.preparation.rounding import rounded
 
 BOOTSTRAPS = 10
 POINTS = 2_000
