@@ -167,7 +167,7 @@ def _one(way: str, master: str, folder: Path, customers: int) -> None:
             table["segment_id"] = _scikit_learn(table[COLUMNS].to_numpy(), eps)
             labels = spark.createDataFrame(table[["customer_id", "segment_id"]])
         else:
-            estimator = DBSCAN(eps, MIN_SAMPLES, at_once=0) if way == "tasks" else DBSCAN(eps, MIN_SAMPLES)
+            estimator = DBSCAN(eps, MIN_SAMPLES, max_driver_points=0) if way == "tasks" else DBSCAN(eps, MIN_SAMPLES)
             labels = estimator.fit(features, columns=COLUMNS).assign(features).select("customer_id", "segment_id")
         labels.write.format("delta").mode("overwrite").save(target)
 

@@ -1,25 +1,28 @@
-"""Prepares features for clustering: plain, checked numbers that give plain SQL, and an inverse to tell centres by.
+"""Prepares features for distances: an estimator learns plain numbers from all rows, its model gives plain SQL.
 
-`features` is one prepared column and its inverse, `shapes` what takes skew off, `learning` how the numbers are
-learnt from all rows, and `whole` the preparation itself.
+`preparation` is the estimator and `model` what it fits, `learning` how the numbers are learnt; `columns` is a prepared
+column with its inverse, `transforms` what reduces skew, `pca` the principal components. `frames` validates what a
+frame has, `estimator` is the base of all estimators.
 """
 
-from customer_segmentation.preparation.columns import (
-    Blended,
-    Indicator,
-    Prepared,
-    PreparedFeature,
-    measured_sql,
+from customer_segmentation.preparation.columns import OneHotFeature, PCAFeature, PreparedFeature
+from customer_segmentation.preparation.model import (
+    PreparationModel,
+    coordinate_names,
+    identity_preparation,
+    prepared_name,
 )
-from customer_segmentation.preparation.model import Preparation, coordinate_names, prepared_name
+from customer_segmentation.preparation.pca import PCA
+from customer_segmentation.preparation.preparation import Preparation
 
 __all__ = [
-    "Blended",
-    "Indicator",
+    "PCA",
+    "OneHotFeature",
+    "PCAFeature",
     "Preparation",
-    "Prepared",
+    "PreparationModel",
     "PreparedFeature",
     "coordinate_names",
-    "measured_sql",
+    "identity_preparation",
     "prepared_name",
 ]

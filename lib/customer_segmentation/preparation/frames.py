@@ -1,7 +1,7 @@
 """Validates what clustering reads of a frame: its columns, their kinds, how large their values are, and its ids.
 
-Fits, preparations and assignments share it, so each says the same of the same fault: which column, what is there and
-what to do.
+Fits, preparations and assignments share it, so all have the same message for the same fault: which column, what is
+there and what to do.
 """
 
 import difflib
@@ -19,7 +19,7 @@ MAX_MAGNITUDE = 1e100
 """Values beyond it, infinity among them, can't be measured: the squares of distances must stay within doubles."""
 
 MIN_RANGE = 1e-100
-"""Values that differ by less can't be told apart by distances: their squares would be 0."""
+"""Values that differ by less can't be distinguished by distances: their squares would be 0."""
 
 RESERVED = (
     c.SEGMENT_ID,
@@ -33,6 +33,9 @@ RESERVED = (
 
 EXACT_ROWS = 200_000
 """Up to so many rows ids are counted exactly outside a fixed layout."""
+
+MAX_LISTED = 40
+"""Columns of a frame that a message lists."""
 
 _REMEDIES: tuple[tuple[tuple[type[T.DataType], ...], str], ...] = (
     ((T.StringType,), "cast it to a number, or name it among the attributes of a preparation"),
@@ -76,7 +79,7 @@ def require_columns(
     Args:
         numbers: columns that must be of a numeric type, true and false among them.
         others: columns that may be of any type.
-        lead: said before the names of missing columns.
+        lead: text before the names of missing columns.
 
     Raises:
         ConfigurationError: a column is not there.
@@ -132,10 +135,10 @@ def require_measurable(caller: str, counts: Mapping[str, int]) -> None:
     Args:
         counts: by feature, how many values are infinite or beyond MAX_MAGNITUDE.
     """
-    found = [f"{name} has {count} {'value' if count == 1 else 'values'}" for name, count in counts.items() if count]
-    if found:
+    faults = [f"{name} has {count} {'value' if count == 1 else 'values'}" for name, count in counts.items() if count]
+    if faults:
         raise DataRefusedError(
-            f"{caller}: {', '.join(found)} that can't be measured, being infinite or beyond {MAX_MAGNITUDE:g}; "
+            f"{caller}: {', '.join(faults)} that can't be measured, being infinite or beyond {MAX_MAGNITUDE:g}; "
             "replace them (a null counts as missing), leave these customers out or take a larger unit"
         )
 
@@ -152,7 +155,7 @@ def require_ids(caller: str, frame: DataFrame) -> None:
         )
 
 
-def id_figures(frame: DataFrame) -> list[Column]:
+def id_aggregates(frame: DataFrame) -> list[Column]:
     """Aggregates for `require_ids_given`; without a customer_id there is nothing to count."""
     if c.CUSTOMER_ID not in frame.columns:
         return [F.lit(0).alias("without_id"), F.count(F.lit(1)).alias("ids")]
@@ -174,7 +177,7 @@ def require_ids_given(caller: str, without_id: int) -> None:
 def require_a_row_per_customer(caller: str, frame: DataFrame, *, rows: int, ids: int) -> None:
     """Reject customers with several rows, with a DataRefusedError. Runs one small job.
 
-    Of more than EXACT_ROWS rows it is told only where many are repeated: an exact count would shuffle them all.
+    Of more than EXACT_ROWS rows only many repeated ones are noticed: an exact count would shuffle them all.
 
     Args:
         rows: of the frame.
@@ -214,6 +217,6 @@ def _hint(name: str, present: Sequence[str]) -> str:
     return f"; did you mean {by_folded[close[0]]}?" if close else ""
 
 
-def _listed(names: Sequence[str], most: int = 40) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"

@@ -1,4 +1,4 @@
-"""Principal components: the directions that most of the spread of prepared features lies in."""
+"""Principal components of prepared features: the directions that most of their variance lies in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from customer_segmentation.preparation.columns import Blended, Indicator, PreparedFeature
+from customer_segmentation.preparation.columns import OwnFeature, PCAFeature
 from customer_segmentation.preparation.rounding import rounded
 
 
 @dataclass(frozen=True)
-class Components:
-    """The components that are kept of prepared features.
+class PCA:
+    """The principal components that are kept of prepared features.
 
     means: (d,) of the prepared features.
     axes: (p, d) orthonormal rows, the one with most variance first; the largest entry of each is positive.
@@ -33,8 +33,14 @@ class Components:
             raise ValueError("the axes of components must be orthonormal")
 
     @classmethod
-    def of(cls, means: np.ndarray, covariance: np.ndarray, *, variance: float) -> "Components":
-        """The fewest components that have this share of the variance."""
+    def fit(cls, means: np.ndarray, covariance: np.ndarray, *, variance: float) -> "PCA":
+        """The fewest components that have this share of the variance.
+
+        Args:
+            means: (d,) of the prepared features.
+            covariance: (d, d) of the prepared features.
+            variance: above 0, up to 1.
+        """
         values, vectors = np.linalg.eigh(covariance)
         values, vectors = np.maximum(values[::-1], 0.0), vectors.T[::-1]
         share = np.cumsum(values) / max(values.sum(), 1e-300)
@@ -46,19 +52,19 @@ class Components:
 
     def scores(self, prepared: np.ndarray) -> np.ndarray:
         """(n, p) scores of prepared points (n, d): as far from each other, in fewer dimensions."""
-        found: np.ndarray = (prepared - self.means) @ self.axes.T
-        return found
+        scores: np.ndarray = (prepared - self.means) @ self.axes.T
+        return scores
 
-    def blended(self, own: Sequence[PreparedFeature | Indicator]) -> tuple[Blended, ...]:
-        """The features as the components see them: the scores, turned back to the features' axes."""
+    def projected(self, own: Sequence[OwnFeature]) -> tuple[PCAFeature, ...]:
+        """The features projected on the components: their scores, turned back to the features' axes."""
         if len(own) != len(self.means):
             raise ValueError(f"components of {len(self.means)} features can't be those of {len(own)}")
-        blends = rounded(self.axes.T @ self.axes)
-        kept = self.axes.T * self.variances[: len(self.axes)] @ self.axes
-        spreads = rounded(np.sqrt(np.maximum(np.diag(kept), 0.0)))
+        projections = rounded(self.axes.T @ self.axes)
+        covariance = self.axes.T * self.variances[: len(self.axes)] @ self.axes
+        spreads = rounded(np.sqrt(np.maximum(np.diag(covariance), 0.0)))
         return tuple(
-            Blended(one, tuple(own), tuple(self.means.tolist()), tuple(blend.tolist()), float(spread))
-            for one, blend, spread in zip(own, blends, spreads, strict=True)
+            PCAFeature(feature, tuple(own), tuple(self.means.tolist()), tuple(projection.tolist()), float(spread))
+            for feature, projection, spread in zip(own, projections, spreads, strict=True)
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +72,7 @@ class Components:
         return {"means": self.means.tolist(), "axes": self.axes.tolist(), "variances": self.variances.tolist()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Components":
-        """The components that `to_dict` told; raises TypeError, KeyError or ValueError where they are none."""
+    def from_dict(cls, data: Mapping[str, Any]) -> "PCA":
+        """The components that `to_dict` made data of; raises TypeError, KeyError or ValueError where they are none."""
         means, axes, variances = (np.array(data[name], dtype=float) for name in ("means", "axes", "variances"))
         return cls(means, axes, variances)

@@ -1,4 +1,4 @@
-"""Rounds what a fit found, so that the order in which doubles were added leaves no trace."""
+"""Rounds the numbers of a fit, so that the order in which doubles were added leaves no trace."""
 
 from typing import Any
 

@@ -73,7 +73,7 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
 def _write_profiles(run: Run, model: SegmentationModel, found: list[Profile], segmented: DataFrame) -> None:
     customers = run.customers()
     told = traits(segmented, customers) if customers is not None else {}
-    centers, names = model.natural_centers(), with_noise(model.names)
+    centers, names = model.centers_in_original_units(), with_noise(model.names)
     everybody = sum(profile.customers for profile in found)
     revenue = sum(profile.revenue for profile in found)
     rows = [

@@ -41,20 +41,20 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             cut_points=cuts.as_dict(),
         )
         _register(run, named, training)
-        stage.result = f"{named.version}: {named.k} segments, {training.structure.word}"
-        for name, why in named.preparation.dropped.items():
+        stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
+        for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
-    found = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.found.items()}}
+    used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
     row = {
         c.MODEL_VERSION: model.version,
         "algorithm": model.algorithm,
         "k": model.k,
         "trained_as_of": model.trained_as_of,
-        "parameters": {name: json.dumps(value) for name, value in (settings | found).items()},
+        "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
         "features": model.preparation.names,
         "quality": training.quality,
         "candidates": training.candidate_rows(),

@@ -24,7 +24,7 @@ def core_point_rows(model: DBSCANModel) -> DataFrame:
 
 
 def core_points_of(model: DBSCANModel, rows: DataFrame) -> DataFrame:
-    """The core points that `core_point_rows` told, as the model takes them."""
+    """The core points of rows that `core_point_rows` made, as the model takes them."""
     names = coordinate_names(model.preparation)
     coordinates = (F.col("point")[j].alias(name) for j, name in enumerate(names))
     return rows.select(*coordinates, F.col("rank").alias(RANK), F.col("segment").alias(SEGMENT))

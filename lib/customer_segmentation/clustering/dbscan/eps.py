@@ -24,9 +24,9 @@ def suggested_eps(points: DataFrame, queries: np.ndarray, *, names: list[str], m
     weighed = F.aggregate(
         "near",
         F.struct(F.lit(0).cast("bigint").alias("weight"), F.lit(None).cast("double").alias("distance")),
-        lambda so_far, one: F.struct(
-            (so_far["weight"] + one[WEIGHT]).alias("weight"),
-            F.when(so_far["weight"] < min_samples, one[DISTANCE]).otherwise(so_far["distance"]).alias("distance"),
+        lambda so_far, neighbour: F.struct(
+            (so_far["weight"] + neighbour[WEIGHT]).alias("weight"),
+            F.when(so_far["weight"] < min_samples, neighbour[DISTANCE]).otherwise(so_far["distance"]).alias("distance"),
         ),
     )
     reached = by_query.select(weighed.alias("reached")).where(F.col("reached.weight") >= min_samples)

@@ -1,8 +1,8 @@
-"""Finds which components of points come within eps of one another, without looking inside those that are one already.
+"""Merges components of points that come within eps of one another, without comparing points of one component.
 
 The points lie in the order of a tree, so that consecutive ones are close: blocks of them, pairs of blocks and so on up
-make a pyramid of boxes. Pairs of boxes are followed down from the top, and left where they are further apart than eps
-or hold one and the same component. A box's distance is computed so that rounding can't leave out a pair.
+make a pyramid of bounding boxes. Pairs of boxes are followed down from the top, and left where they are further apart
+than eps or hold the same component only. A box's distance is computed so that rounding can't leave out a pair.
 """
 
 import numpy as np
@@ -12,24 +12,24 @@ from scipy.sparse.csgraph import connected_components
 from customer_segmentation.clustering.dbscan.distances import squared
 
 BLOCK = 16
-PAIRS = 1 << 15
-PAIRS_OF_BLOCKS = 1 << 11
+MAX_PAIRS = 1 << 15
+MAX_BLOCK_PAIRS = 1 << 11
 
 
-def joined(labels: np.ndarray, edges: np.ndarray, count: int) -> np.ndarray:
-    """The labels after the edges between them are drawn: numbers below `count`, smaller by one per component gone.
+def merge_labels(labels: np.ndarray, edges: np.ndarray, count: int) -> np.ndarray:
+    """The labels after components are merged along edges: numbers from 0 without gaps.
 
     Args:
         labels: components of the points, 0 to count - 1.
-        edges: pairs of components that are one, an array of two rows.
+        edges: pairs of components to merge, an array of two rows.
     """
     graph = coo_array((np.ones(edges.shape[1], dtype=bool), (edges[0], edges[1])), shape=(count, count))
     merged: np.ndarray = connected_components(graph, directed=False)[1][labels]
     return merged
 
 
-def merged_where_touching(points: np.ndarray, labels: np.ndarray, eps: float) -> np.ndarray:
-    """Labels in which components with points within eps of one another are one.
+def merge_within_eps(points: np.ndarray, labels: np.ndarray, eps: float) -> np.ndarray:
+    """Labels in which components with points within eps of one another are merged.
 
     Args:
         points: in an order in which consecutive ones are close.
@@ -46,16 +46,16 @@ def merged_where_touching(points: np.ndarray, labels: np.ndarray, eps: float) ->
         if len(left) == 0:
             continue
         if level == 0:
-            pyramid.join(pyramid.edges(left, right, eps))
+            pyramid.merge(pyramid.edges(left, right, eps))
             continue
         left, right = _children(left, right)
-        size = PAIRS if level > 1 else PAIRS_OF_BLOCKS
+        size = MAX_PAIRS if level > 1 else MAX_BLOCK_PAIRS
         stack.extend((level - 1, left[i : i + size], right[i : i + size]) for i in range(0, len(left), size))
     return pyramid.labels
 
 
 class _Pyramid:
-    """Boxes and the least and greatest component in them, by level: level 0 has the blocks, the last one all."""
+    """Bounding boxes and the lowest and highest component in them, by level: level 0 has the blocks, the last all."""
 
     def __init__(self, points: np.ndarray, labels: np.ndarray) -> None:
         n, d = points.shape
@@ -71,18 +71,18 @@ class _Pyramid:
 
     def _relabel(self) -> None:
         size = len(self._points)
-        least, greatest = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
-        least[: len(self.labels)] = greatest[: len(self.labels)] = self.labels
-        self._padded = greatest
-        self._least, self._greatest = (
-            _levels(least, np.minimum, self.height),
-            _levels(greatest, np.maximum, self.height),
+        lowest, highest = np.full(size, np.iinfo(np.int64).max), np.full(size, -1)
+        lowest[: len(self.labels)] = highest[: len(self.labels)] = self.labels
+        self._padded = highest
+        self._lowest, self._highest = (
+            _levels(lowest, np.minimum, self.height),
+            _levels(highest, np.maximum, self.height),
         )
 
     def undecided(self, level: int, left: np.ndarray, right: np.ndarray, eps: float) -> np.ndarray:
         """Positions of the pairs of boxes that hold several components and are within eps."""
-        least, greatest = self._least[level], self._greatest[level]
-        mixed = np.nonzero(np.minimum(least[left], least[right]) != np.maximum(greatest[left], greatest[right]))[0]
+        lowest, highest = self._lowest[level], self._highest[level]
+        mixed = np.nonzero(np.minimum(lowest[left], lowest[right]) != np.maximum(highest[left], highest[right]))[0]
         left, right = left[mixed], right[mixed]
         low, high = self._low[level], self._high[level]
         total = np.zeros(len(left))
@@ -101,17 +101,17 @@ class _Pyramid:
         pair, i, j = np.nonzero(near & (first != second))
         return np.stack([first[pair, i, 0], second[pair, 0, j]])
 
-    def join(self, edges: np.ndarray) -> None:
-        """Make one what the edges connect."""
+    def merge(self, edges: np.ndarray) -> None:
+        """Merge the components that the edges connect."""
         if edges.shape[1]:
-            self.labels = joined(self.labels, edges, int(self.labels.max()) + 1)
+            self.labels = merge_labels(self.labels, edges, int(self.labels.max()) + 1)
             self._relabel()
 
 
-def _levels(values: np.ndarray, least_or_most: np.ufunc, height: int) -> list[np.ndarray]:
-    levels = [least_or_most.reduce(values.reshape(-1, BLOCK, *values.shape[1:]), axis=1)]
+def _levels(values: np.ndarray, reduce_by: np.ufunc, height: int) -> list[np.ndarray]:
+    levels = [reduce_by.reduce(values.reshape(-1, BLOCK, *values.shape[1:]), axis=1)]
     for _ in range(height):
-        levels.append(least_or_most(levels[-1][0::2], levels[-1][1::2]))
+        levels.append(reduce_by(levels[-1][0::2], levels[-1][1::2]))
     return levels
 
 

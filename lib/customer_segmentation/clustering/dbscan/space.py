@@ -1,10 +1,10 @@
-"""Cuts space into boxes that are clustered apart, and makes one of what they found.
+"""Partitions space into regions that are clustered apart, and merges what was clustered in them.
 
-A box is a product of half-open intervals; together the boxes are the whole space, and each point is at home in one. A
-box is clustered with its points and a halo of all points within 2 eps. Then everything within eps of the box has its
-true neighbourhood, so core points there are told exactly, and so is every pair of them of which one is at home in the
-box. Core points that several boxes see within eps tell which of their components are one. The result is that of all
-points at once, wherever the cuts are.
+A region is a product of half-open intervals; together the regions are the whole space, and each point is at home in
+one. A region is clustered with its points and a halo of all points within 2 eps. Then everything within eps of the
+region has its true neighbourhood, so core points there are exact, and so is every pair of them of which one is at home
+in the region. Core points that lie within eps of several regions say which of their components are the same. The
+result is that of all points at once, wherever the cuts are.
 """
 
 import itertools
@@ -17,22 +17,22 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from customer_segmentation.clustering.dbscan.distances import SLACK
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, places
+from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, inverse_permutation
 
-MOST_BOXES = 4096
-WORTH = 0.7
-"""A box is cut when the larger of its halves has at most this part of its points, halos counted."""
+MAX_REGIONS = 4096
+MAX_HALF_SHARE = 0.7
+"""A region is cut when the larger of its halves has at most this share of its points, halos counted."""
 
 _WINDOWS = np.linspace(0.25, 0.75, 11)
-"""Between these parts of a box's own points it may be cut, at the widest gap of each."""
+"""Between these shares of a region's own points it may be cut, at the widest gap of each."""
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """A tree of cuts.
+class SpacePartition:
+    """A partition of space into regions, by a tree of cuts.
 
     Node i parts its points by coordinate `axis[i]`: those below `cut[i]` go to `below[i]`, the others to `above[i]`. A
-    child that is not negative is a node, -1 - b is box b. Without nodes there is one box, 0.
+    child that is not negative is a node, -1 - r is region r. Without nodes there is one region, 0.
     """
 
     axis: tuple[int, ...] = ()
@@ -52,93 +52,95 @@ class Boxes:
 
     @property
     def count(self) -> int:
-        """Number of boxes."""
+        """Number of regions."""
         return len(self.axis) + 1
 
-    def reached(self, points: np.ndarray, halo: float) -> tuple[np.ndarray, np.ndarray]:
-        """The boxes within `halo` of the points along each coordinate: positions of points, and a box for each.
+    def regions_within(self, points: np.ndarray, halo: float) -> tuple[np.ndarray, np.ndarray]:
+        """The regions within `halo` of the points along each coordinate: positions of points, and a region for each.
 
         With a halo of 0, each point and its home.
         """
-        found: list[tuple[np.ndarray, int]] = []
+        leaves: list[tuple[np.ndarray, int]] = []
         stack = [(0 if self.axis else -1, np.arange(len(points)))]
         while stack:
             node, at = stack.pop()
             if node < 0:
-                found.append((at, -1 - node))
+                leaves.append((at, -1 - node))
                 continue
             beyond = points[at, self.axis[node]] - self.cut[node]
             stack.append((self.below[node], at[(beyond < 0) | (beyond < halo)]))
             stack.append((self.above[node], at[-beyond <= halo]))
-        rows = np.concatenate([at for at, _ in found])
-        return rows, np.repeat([box for _, box in found], [len(at) for at, _ in found])
+        rows = np.concatenate([at for at, _ in leaves])
+        return rows, np.repeat([region for _, region in leaves], [len(at) for at, _ in leaves])
 
-    def homes(self, points: np.ndarray) -> np.ndarray:
-        """The box of each point."""
-        rows, boxes = self.reached(points, 0.0)
+    def region_of(self, points: np.ndarray) -> np.ndarray:
+        """The region of each point."""
+        rows, regions = self.regions_within(points, 0.0)
         home = np.empty(len(points), dtype=np.int64)
-        home[rows] = boxes
+        home[rows] = regions
         return home
 
     def to_dict(self) -> dict[str, Any]:
-        """The boxes as JSON-able data."""
+        """The partition as JSON-able data."""
         return {"axis": list(self.axis), "cut": list(self.cut), "below": list(self.below), "above": list(self.above)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Boxes":
-        """The boxes that `to_dict` told; raises TypeError, KeyError or ValueError where they are none."""
-        whole = {key: tuple(int(value) for value in data[key]) for key in ("axis", "below", "above")}
-        return cls(cut=tuple(float(value) for value in data["cut"]), **whole)
+    def from_dict(cls, data: Mapping[str, Any]) -> "SpacePartition":
+        """The partition that `to_dict` made data of; raises TypeError, KeyError or ValueError where it is none."""
+        nodes = {key: tuple(int(value) for value in data[key]) for key in ("axis", "below", "above")}
+        return cls(cut=tuple(float(value) for value in data["cut"]), **nodes)
 
     @classmethod
-    def cut_evenly(cls, sample: np.ndarray, *, halo: float, most: float) -> "Boxes":
-        """Boxes with at most `most` of the sample's points, halos counted, as far as cuts can do that.
+    def cut_evenly(cls, sample: np.ndarray, *, halo: float, max_points: float) -> "SpacePartition":
+        """Regions with at most `max_points` of the sample's points, halos counted, as far as cuts can do that.
 
-        The box with most points is cut first, where the larger half has fewest points: through gaps rather than
-        through crowds.
+        The region with most points is cut first, where the larger half has fewest points: through gaps rather than
+        through dense places.
         """
         nodes: list[tuple[int, float, int, int]] = []
-        parents: list[tuple[int, bool]] = []  # by box: the node above it, and on which side
-        crowds = [np.arange(len(sample))]
-        homes = [np.arange(len(sample))]
-        whole: set[int] = set()
+        parents: list[tuple[int, bool]] = []  # by region: the node above it, and on which side
+        members = [np.arange(len(sample))]
+        own = [np.arange(len(sample))]
+        uncut: set[int] = set()
         parents.append((-1, True))
-        while len(crowds) < MOST_BOXES:
-            open_ = [b for b in range(len(crowds)) if b not in whole and len(crowds[b]) > most]
+        while len(members) < MAX_REGIONS:
+            open_ = [
+                region for region in range(len(members)) if region not in uncut and len(members[region]) > max_points
+            ]
             if not open_:
                 break
-            b = max(open_, key=lambda b: (len(crowds[b]), -b))
-            best = _best_cut(sample[homes[b]], sample[crowds[b]], halo)
+            region = max(open_, key=lambda region: (len(members[region]), -region))
+            best = _best_cut(sample[own[region]], sample[members[region]], halo)
             if best is None:
-                whole.add(b)
+                uncut.add(region)
                 continue
             axis, cut = best
-            parent, is_below = parents[b]
+            parent, is_below = parents[region]
             if parent >= 0:
                 i, value, below, above = nodes[parent]
                 nodes[parent] = (i, value, len(nodes), above) if is_below else (i, value, below, len(nodes))
-            new = len(crowds)
-            parents[b] = (len(nodes), True)
+            new = len(members)
+            parents[region] = (len(nodes), True)
             parents.append((len(nodes), False))
-            nodes.append((axis, cut, -1 - b, -1 - new))
-            beyond_crowd = sample[crowds[b], axis] - cut
-            beyond_home = sample[homes[b], axis] - cut
-            crowds.append(crowds[b][-beyond_crowd <= halo])
-            homes.append(homes[b][beyond_home >= 0])
-            crowds[b] = crowds[b][beyond_crowd < halo]
-            homes[b] = homes[b][beyond_home < 0]
+            nodes.append((axis, cut, -1 - region, -1 - new))
+            beyond_members = sample[members[region], axis] - cut
+            beyond_own = sample[own[region], axis] - cut
+            members.append(members[region][-beyond_members <= halo])
+            own.append(own[region][beyond_own >= 0])
+            members[region] = members[region][beyond_members < halo]
+            own[region] = own[region][beyond_own < 0]
         if not nodes:
             return cls()
         return cls(*zip(*nodes, strict=True))
 
 
-def _best_cut(home: np.ndarray, crowd: np.ndarray, halo: float) -> tuple[int, float] | None:
+def _best_cut(own: np.ndarray, members: np.ndarray, halo: float) -> tuple[int, float] | None:
     """The cut whose larger half has fewest points; None where no cut is worth it."""
-    if len(home) < 2:
+    if len(own) < 2:
         return None
     tried = []
-    for axis in range(home.shape[1]):
-        along, lying = np.sort(home[:, axis]), np.sort(crowd[:, axis])
+    for axis in range(own.shape[1]):
+        along, lying = np.sort(own[:, axis]), np.sort(members[:, axis])
         gaps = np.diff(along)
         ends = (_WINDOWS * len(gaps)).astype(int)
         for first, last in itertools.pairwise(ends.tolist()):
@@ -150,34 +152,36 @@ def _best_cut(home: np.ndarray, crowd: np.ndarray, halo: float) -> tuple[int, fl
             below = int(np.searchsorted(lying, value + halo))
             above = len(lying) - int(np.searchsorted(lying, value - halo))
             tried.append((max(below, above), below + above, axis, value))
-    if not tried or min(tried)[0] > WORTH * len(crowd):
+    if not tried or min(tried)[0] > MAX_HALF_SHARE * len(members):
         return None
     return min(tried)[2:]
 
 
-def crowd_halo(eps: float) -> float:
-    """How far around a box points are needed."""
+def clustering_halo(eps: float) -> float:
+    """How far around a region points are needed."""
     return 2 * eps * (1 + SLACK)
 
 
 def shared_halo(eps: float) -> float:
-    """How far around a box core points tell which components of different boxes are one."""
+    """How far around a region core points say which components of different regions are the same."""
     return eps * (1 + SLACK)
 
 
-def routed(boxes: Boxes, points: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Which point goes to which box.
+def routed(
+    regions: SpacePartition, points: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Which point goes to which region.
 
     Returns:
-        Positions of points, by it the box, whether the point is at home there, and whether several boxes see it
-        within eps.
+        Positions of points, by it the region, whether the point is at home there, and whether it lies within eps of
+        several regions.
     """
-    rows, box = boxes.reached(points, crowd_halo(eps))
-    seen_by = np.bincount(boxes.reached(points, shared_halo(eps))[0], minlength=len(points))
-    return rows, box, boxes.homes(points)[rows] == box, seen_by[rows] > 1
+    rows, region = regions.regions_within(points, clustering_halo(eps))
+    regions_near = np.bincount(regions.regions_within(points, shared_halo(eps))[0], minlength=len(points))
+    return rows, region, regions.region_of(points)[rows] == region, regions_near[rows] > 1
 
 
-def united(components: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def component_roots(components: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """For each component a number that those connected by the pairs share.
 
     Args:
@@ -187,36 +191,36 @@ def united(components: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     ends = np.searchsorted(components, pairs)
     n = len(components)
     graph = coo_array((np.ones(ends.shape[1], dtype=np.int8), (ends[0], ends[1])), shape=(n, n))
-    one: np.ndarray = connected_components(graph, directed=False)[1]
-    return one
+    roots: np.ndarray = connected_components(graph, directed=False)[1]
+    return roots
 
 
-def clusters_by_box(
-    boxes: Boxes, points: np.ndarray, *, weights: np.ndarray, order: np.ndarray, eps: float, min_samples: int
+def clusters_by_region(
+    regions: SpacePartition, points: np.ndarray, *, weights: np.ndarray, order: np.ndarray, eps: float, min_samples: int
 ) -> Clusters:
-    """The clusters of all points, found box by box: what the distributed fit does, in memory."""
-    rows, box, home, shared = routed(boxes, points, eps)
+    """The clusters of all points, region by region: what the distributed fit does, in memory."""
+    rows, region, home, shared = routed(regions, points, eps)
     core = np.zeros(len(points), dtype=bool)
     labels = np.full(len(points), -1, dtype=np.int64)
-    seen: list[np.ndarray] = []
+    pairs: list[np.ndarray] = []
     first = 0
-    for b in np.unique(box):
-        here = np.nonzero(box == b)[0]
+    for current in np.unique(region):
+        here = np.nonzero(region == current)[0]
         at = rows[here]
-        found = clusters(points[at], weights=weights[at], order=order[at], eps=eps, min_samples=min_samples)
-        numbered = np.where(found.labels >= 0, found.labels + first, -1)
-        core[at[home[here]]], labels[at[home[here]]] = found.core[home[here]], numbered[home[here]]
-        tells = found.core & shared[here]
-        seen.append(np.stack([at[tells], numbered[tells]]))
-        first += int(found.labels.max(initial=-1)) + 1
-    point, component = np.concatenate(seen, axis=1)
+        fitted = clusters(points[at], weights=weights[at], order=order[at], eps=eps, min_samples=min_samples)
+        numbered = np.where(fitted.labels >= 0, fitted.labels + first, -1)
+        core[at[home[here]]], labels[at[home[here]]] = fitted.core[home[here]], numbered[home[here]]
+        decides = fitted.core & shared[here]
+        pairs.append(np.stack([at[decides], numbered[decides]]))
+        first += int(fitted.labels.max(initial=-1)) + 1
+    point, component = np.concatenate(pairs, axis=1)
     by_point = np.argsort(point, kind="stable")
     point, component = point[by_point], component[by_point]
     same = point[1:] == point[:-1]
-    one = united(np.arange(first), np.stack([component[1:][same], component[:-1][same]]))
-    labels[labels >= 0] = one[labels[labels >= 0]]
-    least = np.full(first, np.iinfo(np.int64).max)
-    np.minimum.at(least, labels[core], order[core])
-    number = places(np.argsort(least))
+    root = component_roots(np.arange(first), np.stack([component[1:][same], component[:-1][same]]))
+    labels[labels >= 0] = root[labels[labels >= 0]]
+    smallest = np.full(first, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, labels[core], order[core])
+    number = inverse_permutation(np.argsort(smallest))
     labels[labels >= 0] = number[labels[labels >= 0]]
     return Clusters(core, labels)

@@ -11,6 +11,7 @@ from scipy.special import gammaincinv
 
 from customer_segmentation.clustering.model.base import SegmentationModel, finite
 from customer_segmentation.clustering.model.scoring import Scorer, with_scores
+from customer_segmentation.clustering.selection.metrics import Partition
 
 
 class Densities(NamedTuple):
@@ -47,8 +48,6 @@ class MixtureModel(SegmentationModel):
     log_likelihood_: of all customers, at the fit.
     """
 
-    ALGORITHMS = ("gaussian_mixture",)
-
     weights_: np.ndarray
     means_: np.ndarray
     covariances_: np.ndarray
@@ -57,7 +56,7 @@ class MixtureModel(SegmentationModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        k, d = self.k, len(self.preparation.features)
+        k, d = self.k, len(self.preparation.features_)
         weights = finite("weights", self.weights_, (k,))
         if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
             raise ValueError("weights must be above 0 and add up to 1")
@@ -82,6 +81,17 @@ class MixtureModel(SegmentationModel):
         """The weighted densities in the form that points are scored by."""
         return densities(self.weights_, self.means_, self.covariances_)
 
+    @property
+    def partition(self) -> Partition:
+        """The segments as a partition of any point, in the order of the segment ids."""
+        factors, offsets, constants = self.densities_
+        normalisation = self.means_.shape[1] * np.log(2 * np.pi)
+        return Partition(offsets, factors.transpose(0, 2, 1), -2 * constants - normalisation)
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each prepared point's segment in `segment_ids`."""
+        return self.partition.labels(points)
+
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
 
@@ -93,15 +103,15 @@ class MixtureModel(SegmentationModel):
             deviations; see `scoring.with_scores`.
 
         Args:
-            features: any frame with the features' columns, in natural units.
+            features: any frame with the features' columns, in original units.
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
         deviations = np.sqrt(np.diagonal(self.covariances_, axis1=1, axis2=2))
         # The chi-square distribution's quantile; scipy.stats, which has it by name, takes workers long to import.
-        limit = float(2 * gammaincinv(len(self.preparation.features) / 2, self.outlier_quantile))
-        return with_scores(features, self, _by_density(self.densities_, limit), deviations=deviations)
+        limit = float(2 * gammaincinv(len(self.preparation.features_) / 2, self.outlier_quantile))
+        return with_scores(features, self, density_scorer(self.densities_, limit), deviations=deviations)
 
     def to_dict(self) -> dict[str, Any]:
         """Weights, means, covariances, the quantile of outliers and the log-likelihood."""
@@ -115,7 +125,7 @@ class MixtureModel(SegmentationModel):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that `to_dict` told."""
+        """The constructor's arguments for data of `to_dict`."""
         return {
             "weights_": np.array(data["weights"], dtype=float),
             "means_": np.array(data["means"], dtype=float),
@@ -125,7 +135,8 @@ class MixtureModel(SegmentationModel):
         }
 
 
-def _by_density(densities: Densities, limit: float) -> Scorer:
+def density_scorer(densities: Densities, limit: float) -> Scorer:
+    """Scores by the highest posterior; beyond the limit of squared Mahalanobis distance a point is an outlier."""
     factors, offsets, constants = densities
 
     def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

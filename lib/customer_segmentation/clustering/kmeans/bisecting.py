@@ -6,30 +6,38 @@ from pyspark.ml import Pipeline
 from pyspark.ml.clustering import BisectingKMeans as MLlibBisectingKMeans
 from pyspark.ml.clustering import BisectingKMeansModel
 from pyspark.ml.feature import VectorAssembler
-from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.estimator.points import centroid_model, in_order, points_of
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.kmeans.centers import centroid_model
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.preparation import Preparation
-from customer_segmentation.preparation import estimator as checking
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 
-class BisectingKMeans:
+class BisectingKMeans(SegmentationEstimator[CentroidModel]):
     """Bisecting k-means clustering (Steinbach, Karypis, Kumar 2000).
 
     A customer belongs to the nearest of the k leaves' centres. MLlib's own prediction walks the tree of divisions
     from its root instead, and so can end at a leaf that is not the nearest; the nearest one has the lower cost, and
-    the model is then one of centres like that of k-means.
+    the model is then one of centres like that of k-means. Segments are numbered from 1 in the order of their centres'
+    coordinates; customers that can't be divided into k segments are rejected.
 
     Args:
         k: number of segments, at least 2.
         max_iterations: of each division; all of them are run, for every level of the tree.
         smallest_share: a segment with a smaller share of the customers is not divided further, 0 to 1.
-        seed: of the divisions' starts.
+        seed: of the divisions' initial centres.
         outlier_distance: see `CentroidModel`.
+
+    Example:
+        >>> from customer_segmentation.clustering import BisectingKMeans
+        >>> features = spark.createDataFrame([(1.0,), (2.0,), (9.0,), (9.5,)], "orders double")
+        >>> BisectingKMeans(k=2).fit(features, columns=["orders"]).centers_.tolist()
+        [[1.5], [9.25]]
     """
+
+    algorithm = "bisecting_kmeans"
 
     def __init__(
         self,
@@ -46,28 +54,16 @@ class BisectingKMeans:
         self.seed = seed
         self.outlier_distance = outlier_distance
 
-    def fit(
-        self, features: DataFrame, *, columns: list[str] | None = None, preparation: Preparation | None = None
-    ) -> CentroidModel:
-        """Find k centres.
+    def _validate(self) -> None:
+        self._require_whole("k", minimum=2)
+        self._require_whole("max_iterations", minimum=1)
+        self._require_above("outlier_distance", 0)
+        if self.smallest_share != 0:
+            self._require_above("smallest_share", 0, below=1)
 
-        Args:
-            features: a row per customer, with `customer_id` to order the rows by where there is one.
-            columns: numeric columns to cluster on as they are; a missing value or NaN counts as 0.
-            preparation: instead of columns, prepares the features first.
-
-        Returns:
-            The model; its segments are numbered from 1 in the order of their centres' coordinates.
-
-        Raises:
-            ConfigurationError: a parameter is out of range, or neither or both of columns and preparation are given.
-            DataRefusedError: fewer distinct customers than segments, fewer segments than k that can be divided off,
-                a segment without customers, no numbers.
-        """
-        self._validate()
-        found = points_of(features, columns=columns, preparation=preparation, estimator="BisectingKMeans")
-        found.require(self.k)
-        assembler = VectorAssembler(inputCols=found.inputs, outputCol="_features")
+    def _fit(self, points: Points) -> CentroidModel:
+        points.require(self.k)
+        assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
         bisecting = MLlibBisectingKMeans(
             k=self.k,
             maxIter=self.max_iterations,
@@ -76,17 +72,10 @@ class BisectingKMeans:
             featuresCol="_features",
             predictionCol="_cluster",
         )
-        with found.in_place() as points:
+        with points.in_fixed_layout() as fixed:
             with forgotten():
-                fitted = Pipeline(stages=[assembler, bisecting]).fit(points.frame).stages[-1]
+                fitted = Pipeline(stages=[assembler, bisecting]).fit(fixed.frame).stages[-1]
                 centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
                 del fitted
-            ordered = centers[in_order(centers)]
-            return centroid_model("bisecting_kmeans", points, ordered, k=self.k, outlier_distance=self.outlier_distance)
-
-    def _validate(self) -> None:
-        checking.whole("BisectingKMeans", "k", self.k, least=2)
-        checking.whole("BisectingKMeans", "max_iterations", self.max_iterations, least=1)
-        checking.above("BisectingKMeans", "outlier_distance", self.outlier_distance, limit=0)
-        if self.smallest_share != 0:
-            checking.above("BisectingKMeans", "smallest_share", self.smallest_share, limit=0, below=1)
+            centers = centers[in_order(centers)]
+            return centroid_model(self.algorithm, fixed, centers, k=self.k, outlier_distance=self.outlier_distance)

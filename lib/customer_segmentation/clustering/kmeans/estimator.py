@@ -8,86 +8,81 @@ from pyspark.ml import Pipeline
 from pyspark.ml.clustering import KMeans as MLlibKMeans
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import VectorAssembler
-from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.estimator.points import Points, centroid_model, in_order, points_of
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.kmeans.centers import centroid_model
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.preparation import Preparation
-from customer_segmentation.preparation import estimator as checking
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 
-class KMeans:
-    """K-means clustering.
+class KMeans(SegmentationEstimator[CentroidModel]):
+    """K-means clustering (Lloyd 1982), started by k-means|| (Bahmani et al. 2012).
+
+    Segments are numbered from 1 in the order of their centres' coordinates.
 
     Args:
         k: number of segments, at least 2.
-        max_iterations: of each start.
-        starts: how often to start anew; the best by cost is kept.
-        seed: of the first start.
+        max_iterations: of each restart.
+        n_init: restarts; the best by cost is kept.
+        seed: of the first restart.
         outlier_distance: see `CentroidModel`.
+
+    Example:
+        >>> from customer_segmentation.clustering import KMeans
+        >>> features = spark.createDataFrame([("a", 1.0), ("b", 2.0), ("c", 9.0)], "customer_id string, orders double")
+        >>> model = KMeans(k=2).fit(features, columns=["orders"])
+        >>> model.centers_.tolist(), model.cost_
+        ([[1.5], [9.0]], 0.5)
+        >>> [row.segment_id for row in model.assign(features).orderBy("customer_id").collect()]
+        [1, 1, 2]
     """
+
+    algorithm = "kmeans"
 
     def __init__(
         self,
         k: int = 8,
         *,
         max_iterations: int = 50,
-        starts: int = 3,
+        n_init: int = 3,
         seed: int = 42,
         outlier_distance: float = 3.0,
     ) -> None:
         self.k = k
         self.max_iterations = max_iterations
-        self.starts = starts
+        self.n_init = n_init
         self.seed = seed
         self.outlier_distance = outlier_distance
 
-    def fit(
-        self, features: DataFrame, *, columns: list[str] | None = None, preparation: Preparation | None = None
-    ) -> CentroidModel:
-        """Find k centres.
-
-        Args:
-            features: a row per customer, with `customer_id` to order the rows by where there is one.
-            columns: numeric columns to cluster on as they are; a missing value or NaN counts as 0.
-            preparation: instead of columns, prepares the features first.
-
-        Returns:
-            The model; its segments are numbered from 1 in the order of their centres' coordinates.
-
-        Raises:
-            ConfigurationError: a parameter is out of range, or neither or both of columns and preparation are given.
-            DataRefusedError: fewer distinct customers than segments, a segment without customers, no numbers.
-        """
-        self._validate()
-        found = points_of(features, columns=columns, preparation=preparation, estimator="KMeans")
-        found.require(self.k)
-        seeds = range(self.seed, self.seed + self.starts)
-        with found.in_place() as points:
-            with forgotten():
-                _, _, centers = best_start(points, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
-            return centroid_model("kmeans", points, centers, k=self.k, outlier_distance=self.outlier_distance)
-
     def _validate(self) -> None:
-        for name, least in (("k", 2), ("max_iterations", 1), ("starts", 1)):
-            checking.whole("KMeans", name, getattr(self, name), least=least)
-        checking.above("KMeans", "outlier_distance", self.outlier_distance, limit=0)
+        self._require_whole("k", minimum=2)
+        self._require_whole("max_iterations", minimum=1)
+        self._require_whole("n_init", minimum=1)
+        self._require_above("outlier_distance", 0)
+
+    def _fit(self, points: Points) -> CentroidModel:
+        points.require(self.k)
+        seeds = range(self.seed, self.seed + self.n_init)
+        with points.in_fixed_layout() as fixed:
+            with forgotten():
+                _, _, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
+            return centroid_model(self.algorithm, fixed, centers, k=self.k, outlier_distance=self.outlier_distance)
 
 
-def best_start(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
-    """The best of several starts of MLlib's k-means on points in their fixed layout.
+def best_restart(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
+    """The best of several restarts of MLlib's k-means on points in their fixed layout.
 
     Returns:
-        How many centres it lacks (MLlib can find fewer than k), its cost, and the centres in the order of their
+        How many centres it lacks (MLlib can return fewer than k), its cost, and the centres in the order of their
         coordinates.
     """
-    starts = [_start(points, k, max_iterations, seed) for seed in seeds]
-    return min(starts, key=lambda start: start[:2])
+    restarts = [_restart(points, k, max_iterations, seed) for seed in seeds]
+    return min(restarts, key=lambda restart: restart[:2])
 
 
-def _start(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:
+def _restart(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:
     assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
     kmeans = MLlibKMeans(k=k, maxIter=max_iterations, seed=seed, featuresCol="_features", predictionCol="_cluster")
     fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points.frame).stages[-1])

@@ -8,7 +8,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.model.base import SegmentationModel, finite
-from customer_segmentation.clustering.model.scoring import by_distance, with_scores
+from customer_segmentation.clustering.model.scoring import nearest_center_scorer, with_scores
+from customer_segmentation.clustering.selection.metrics import Partition
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,6 @@ class CentroidModel(SegmentationModel):
     cost_: sum of squared distances at the fit.
     """
 
-    ALGORITHMS = ("kmeans", "bisecting_kmeans")
-
     centers_: np.ndarray
     radii_: tuple[float, ...]
     outlier_distance: float
@@ -32,13 +31,22 @@ class CentroidModel(SegmentationModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        finite("centers", self.centers_, (self.k, len(self.preparation.features)))
+        finite("centers", self.centers_, (self.k, len(self.preparation.features_)))
         finite("radii", self.radii_, (self.k,))
 
     @property
     def segment_centers(self) -> np.ndarray:
         """The centres."""
         return self.centers_
+
+    @property
+    def partition(self) -> Partition:
+        """The segments as a partition of any point, in the order of the segment ids."""
+        return Partition(self.centers_)
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each prepared point's segment in `segment_ids`."""
+        return self.partition.labels(points)
 
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers; see `scoring.with_scores`.
@@ -47,13 +55,13 @@ class CentroidModel(SegmentationModel):
         second_segment_id: the second nearest; null with one segment.
 
         Args:
-            features: any frame with the features' columns, in natural units.
+            features: any frame with the features' columns, in original units.
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
         limits = self.outlier_distance * np.array(self.radii_)
-        return with_scores(features, self, by_distance(self.centers_, limits))
+        return with_scores(features, self, nearest_center_scorer(self.centers_, limits))
 
     def to_dict(self) -> dict[str, Any]:
         """Centres, radii, the distance of outliers and the cost."""
@@ -66,7 +74,7 @@ class CentroidModel(SegmentationModel):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that `to_dict` told."""
+        """The constructor's arguments for data of `to_dict`."""
         return {
             "centers_": np.array(data["centers"], dtype=float),
             "radii_": tuple(float(radius) for radius in data["radii"]),

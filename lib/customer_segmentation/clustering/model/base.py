@@ -1,4 +1,4 @@
-"""What every fitted segmentation has in common: what it says of itself, plain JSON, and a check of the features."""
+"""What every fitted segmentation has in common: its description, plain JSON, and a check of the features."""
 
 import json
 from abc import ABC, abstractmethod
@@ -11,8 +11,9 @@ import numpy as np
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.preparation import Preparation
+from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.preparation.frames import require_columns, require_distinct_columns
 
 SCHEMA_VERSION = 1
@@ -22,18 +23,17 @@ SCHEMA_VERSION = 1
 class SegmentationModel(ABC):
     """A fitted segmentation: plain, checked data that assigns customers to segments.
 
-    algorithm: one of the class's ALGORITHMS.
+    algorithm: a registered one, whose models are of this class.
     preparation: how the features are prepared; distances are in prepared units.
     segment_ids: distinct ids, in the model's own order of its segments.
-    version, trained_as_of, names, stability, cut_points: what a registered model says of itself: its version, the
-        as-of date of its training, the segments' names and bootstrap stability by id, the RFM cut points.
+    version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
+        training, the segments' names and bootstrap stability by id, the RFM cut points.
     """
 
-    ALGORITHMS: ClassVar[tuple[str, ...]]
-    FEWEST_SEGMENTS: ClassVar[int] = 1
+    MIN_SEGMENTS: ClassVar[int] = 1
 
     algorithm: str
-    preparation: Preparation
+    preparation: PreparationModel
     segment_ids: tuple[int, ...]
     version: str = field(default="", kw_only=True)
     trained_as_of: date = field(default=date.min, kw_only=True)
@@ -42,13 +42,9 @@ class SegmentationModel(ABC):
     cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.algorithm not in self.ALGORITHMS:
-            raise ValueError(
-                f"algorithm is {self.algorithm!r}, a {type(self).__name__} is {' or '.join(self.ALGORITHMS)}"
-            )
-        if len(set(self.segment_ids)) != self.k or self.k < self.FEWEST_SEGMENTS:
-            raise ValueError(f"segment ids must be distinct, at least {self.FEWEST_SEGMENTS}")
-        if not self.preparation.features:
+        if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
+            raise ValueError(f"segment ids must be distinct, at least {self.MIN_SEGMENTS}")
+        if not self.preparation.features_:
             raise ValueError("a model needs a feature at least")
 
     @property
@@ -66,8 +62,8 @@ class SegmentationModel(ABC):
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
         Args:
-            features: any frame with the features' columns, in natural units. A missing value, NaN among them,
-                counts as the preparation says; a customer with an infinite value, or one beyond 1e100, is an outlier
+            features: any frame with the features' columns, in original units. A missing value, NaN among them,
+                counts as in the preparation; a customer with an infinite value, or one beyond 1e100, is an outlier
                 with confidence 0.
 
         Raises:
@@ -82,12 +78,16 @@ class SegmentationModel(ABC):
     @classmethod
     @abstractmethod
     def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The constructor's arguments for what `to_dict` told; KeyError, TypeError or ValueError where it is none."""
+        """The constructor's arguments for data of `to_dict`; KeyError, TypeError or ValueError where it is none."""
 
-    def natural_centers(self) -> dict[int, dict[str, float]]:
-        """The centres by segment id and feature, in natural units."""
+    def transform(self, features: DataFrame) -> DataFrame:
+        """The same as `assign`, by the name that Spark ML and scikit-learn have for it."""
+        return self.assign(features)
+
+    def centers_in_original_units(self) -> dict[int, dict[str, float]]:
+        """The centres by segment id and feature, in original units."""
         return {
-            segment: self.preparation.natural(center)
+            segment: self.preparation.inverse_transform(center)
             for segment, center in zip(self.segment_ids, self.segment_centers, strict=True)
         }
 
@@ -116,11 +116,13 @@ class SegmentationModel(ABC):
         """
         try:
             data = json.loads(text)
+            if not issubclass(ALGORITHMS[data["algorithm"]].model, cls):
+                raise ValueError(f"the algorithm {data['algorithm']} has other models than {cls.__name__}")
             if data["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {data['schema_version']}, this library reads {SCHEMA_VERSION}")
             return cls(
                 algorithm=str(data["algorithm"]),
-                preparation=Preparation.from_dict(data["preparation"]),
+                preparation=PreparationModel.from_dict(data["preparation"]),
                 segment_ids=tuple(int(segment) for segment in data["segment_ids"]),
                 version=str(data["version"]),
                 trained_as_of=date.fromisoformat(data["trained_as_of"]),
@@ -150,7 +152,7 @@ class SegmentationModel(ABC):
         return cls.from_json(saved_text(spark, path))
 
 
-def require_features(features: DataFrame, preparation: Preparation) -> None:
+def require_features(features: DataFrame, preparation: PreparationModel) -> None:
     """Reject a frame that lacks what a model's preparation reads, or has something else of that name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reads a saved model of any algorithm: a table in the code says which class reads which algorithm's data."""
+"""Reads a saved model of any algorithm: the registry says which class reads its data."""
 
 import json
 from collections.abc import Callable
@@ -6,20 +6,13 @@ from collections.abc import Callable
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
-from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
-from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.clustering.model.base import SegmentationModel, saved_text
+from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.contract.errors import ConfigurationError
-
-MODELS: tuple[type[SegmentationModel], ...] = (CentroidModel, MixtureModel, HierarchyModel, DBSCANModel)
-"""Every class of fitted models."""
-
-_BY_ALGORITHM = {algorithm: model for model in MODELS for algorithm in model.ALGORITHMS}
 
 
 def model_from_json(text: str, core_points: Callable[[DBSCANModel], DataFrame] | None = None) -> SegmentationModel:
-    """The model that its `to_json` told.
+    """The model of a text that `to_json` made.
 
     Args:
         core_points: gives a DBSCAN model's core points; without them it describes its segments, but can't assign.
@@ -35,7 +28,7 @@ def model_from_json(text: str, core_points: Callable[[DBSCANModel], DataFrame] |
 
 
 def load_model(spark: SparkSession, path: str) -> SegmentationModel:
-    """The model that its `save` wrote.
+    """The model that `save` wrote.
 
     Raises:
         ConfigurationError: there is no model at the path.
@@ -45,8 +38,8 @@ def load_model(spark: SparkSession, path: str) -> SegmentationModel:
 
 def _class_of(text: str) -> type[SegmentationModel]:
     try:
-        return _BY_ALGORITHM[json.loads(text)["algorithm"]]
+        return ALGORITHMS[json.loads(text)["algorithm"]].model
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"not a segmentation model: {error!r}; its algorithm must be one of {', '.join(_BY_ALGORITHM)}"
+            f"not a segmentation model: {error!r}; its algorithm must be one of {', '.join(ALGORITHMS)}"
         ) from None

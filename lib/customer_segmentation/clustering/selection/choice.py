@@ -1,9 +1,9 @@
 """Chooses the algorithm and the number of segments by a stated rule.
 
-The rule: a candidate with a segment smaller than `smallest_share`, or one that is not found again (a bootstrap adjusted
-Rand index below `STABLE_ENOUGH`), is out as long as another is left. Of the others the one with the highest score
-wins, which is the weighted mean of its figures, each from 0 to 1 (`WEIGHTS`); of those within `CLOSE` of it the one
-with the fewest segments.
+The rule: a candidate with a segment smaller than `smallest_share`, or one that is not stable (a mean adjusted Rand
+index of bootstraps below `MIN_STABILITY`), is out as long as another is left. Of the others the one with the highest
+score wins, which is the weighted mean of its metrics, each from 0 to 1 (`WEIGHTS`); of those within `TOLERANCE` of it
+the one with the fewest segments.
 """
 
 import math
@@ -14,34 +14,33 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.hierarchy.micro import with_site
-from customer_segmentation.clustering.hierarchy.model import HierarchyModel
+from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import fit, one_thread
-from customer_segmentation.clustering.selection.metrics import Indices, Partition, judged, judged_by
-from customer_segmentation.clustering.selection.stability import Stability, stabilities, stability
+from customer_segmentation.clustering.selection.coreset_fits import one_thread
+from customer_segmentation.clustering.selection.metrics import ClusterMetrics, Partition, evaluate
+from customer_segmentation.clustering.selection.stability import Stability, stability
 from customer_segmentation.preparation.rounding import rounded
 
-STARTS = 5
-STABLE_ENOUGH = 0.6
-CLOSE = 0.01
+N_INIT = 5
+MIN_STABILITY = 0.6
+TOLERANCE = 0.01
 WEIGHTS = {"silhouette": 0.4, "stability": 0.3, "calinski_harabasz": 0.1, "davies_bouldin": 0.1, "elbow": 0.1}
-"""What counts how much: silhouette and stability as they are; Caliński-Harabasz as a share of the best candidate's,
+"""Weights of the score: silhouette and stability as they are; Caliński-Harabasz as a share of the best candidate's,
 Davies-Bouldin the best one's as a share of it; and the elbow."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A segmentation that was tried: found on the coreset, judged on all rows. None is a figure that is not defined.
+    """A segmentation that was tried: fitted to the coreset, evaluated on all rows. None is a metric that is undefined.
 
-    algorithm, k: what was tried; a key of `driver_fits.FITS`, and the number of segments.
-    silhouette, calinski_harabasz, davies_bouldin, smallest_share: see `Indices`.
+    algorithm, k: a registered algorithm, and the number of segments.
+    silhouette, calinski_harabasz, davies_bouldin, smallest_share: see `ClusterMetrics`.
     stability, segment_stability: mean adjusted Rand index, and each segment's Jaccard index, see `Stability`.
     cost: sum of squared distances to the segments' means.
-    elbow: how far the cost is below the line from the first k to the last, as a share of what was gained on it, 0 to 1
+    elbow: how far the cost is below the line from the first k to the last, as a share of the whole decrease, 0 to 1
         (Satopää et al. 2011).
     bic: Bayesian information criterion, lower is better; mixtures only.
-    score: by which it was chosen, 0 to 1.
+    score: by which it is chosen, 0 to 1.
     """
 
     algorithm: str
@@ -60,10 +59,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was tried and what was chosen.
+    """The candidates and which of them was chosen.
 
     candidates: by algorithm and k, with their scores.
-    partitions: each one's partition; none where they are cuts of a tree.
+    partitions: of each candidate; none where they are cuts of a tree.
+    chosen: position of the chosen candidate.
     """
 
     candidates: tuple[Candidate, ...]
@@ -72,159 +72,133 @@ class Choice:
 
     @property
     def candidate(self) -> Candidate:
-        """The chosen one."""
+        """The chosen candidate."""
         return self.candidates[self.chosen]
 
     @property
     def partition(self) -> Partition:
-        """The chosen one's partition."""
+        """The partition of the chosen candidate."""
         return self.partitions[self.chosen]
 
 
 def choose(
     points: DataFrame,
     columns: Sequence[str],
-    core: Coreset,
+    coreset: Coreset,
     *,
     ks: Sequence[int],
     algorithms: Sequence[str],
     smallest_share: float,
     seed: int,
 ) -> Choice | None:
-    """Try every k by every algorithm on the coreset, judge all on all rows, choose by the rule. Runs two jobs.
+    """Try every k by every algorithm on the coreset, evaluate all on all rows, choose by the rule. Runs two jobs.
 
     Args:
         points: prepared customers, read twice.
         columns: their coordinates, as in the coreset.
-        core: of them.
+        coreset: of them.
         ks: numbers of segments; those not below the coreset's number of distinct points are left out.
-        algorithms: keys of `driver_fits.FITS`.
+        algorithms: registered ones with a `fit_coreset`.
         smallest_share: see the rule.
 
     Returns:
         The choice; None where no k is left.
     """
-    distinct = len(np.unique(core.points, axis=0))
-    tried = [(algorithm, k) for algorithm in algorithms for k in ks if k < distinct]
-    if not tried:
+    distinct = len(np.unique(coreset.points, axis=0))
+    ks = [k for k in ks if k < distinct]
+    if not ks:
         return None
+    names, partitions = [], []
     with one_thread():
-        partitions = [fit(algorithm, core, k=k, starts=STARTS, seed=seed) for algorithm, k in tried]
-    found = judged(points, columns, partitions)
+        for algorithm in algorithms:
+            fit = ALGORITHMS[algorithm].fit_coreset
+            assert fit is not None, f"{algorithm} is fitted on coresets"
+            names += [algorithm] * len(ks)
+            partitions += fit(coreset, ks, N_INIT, seed)
     candidates = []
-    for (algorithm, _), partition, indices in zip(tried, partitions, found, strict=True):
-        again = stability(core, partition, algorithm=algorithm, seed=seed)
-        candidates.append(replace(_candidate(algorithm, partition.k, indices, again), bic=_bic(partition, indices)))
-    return _choice(candidates, partitions, smallest_share)
+    for name, partition, metrics in zip(names, partitions, evaluate(points, columns, partitions), strict=True):
+        measured = stability(coreset, partition, algorithm=name, seed=seed)
+        candidates.append(replace(candidate_of(name, partition.k, metrics, measured), bic=_bic(partition, metrics)))
+    return choice_of(candidates, partitions, smallest_share)
 
 
-def choose_cut(
-    points: DataFrame,
-    columns: Sequence[str],
-    core: Coreset,
-    tree: HierarchyModel,
-    *,
-    ks: Sequence[int],
-    smallest_share: float,
-    seed: int,
-) -> Choice:
-    """Judge cuts of a tree on all rows, choose by the rule. Runs two jobs.
-
-    Args:
-        points: prepared customers, read twice.
-        columns: their coordinates, as in the coreset.
-        core: of them; on it each cut is looked for again.
-        tree: of them, cut anywhere.
-        ks: numbers of segments, at least one.
-    """
-    cuts = [tree.cut(k) for k in ks]
-    judged_ = judged_cuts(points, columns, cuts)
-    again = stabilities(core, cuts, algorithm=tree.algorithm, seed=seed)
-    candidates = [_candidate(tree.algorithm, *told) for told in zip(ks, judged_, again, strict=True)]
-    return _choice(candidates, (), smallest_share)
+def candidate_of(algorithm: str, k: int, metrics: ClusterMetrics, stability: Stability) -> Candidate:
+    """The candidate with its metrics, without elbow and score."""
+    return Candidate(
+        algorithm=algorithm,
+        k=k,
+        silhouette=defined(metrics.silhouette),
+        smallest_share=metrics.smallest_share,
+        stability=stability.rand,
+        calinski_harabasz=defined(metrics.calinski_harabasz),
+        davies_bouldin=defined(metrics.davies_bouldin),
+        cost=metrics.inertia,
+        segment_stability=tuple(stability.segments.tolist()),
+    )
 
 
-def judged_cuts(points: DataFrame, columns: Sequence[str], cuts: Sequence[HierarchyModel]) -> list[Indices]:
-    """Judge cuts of one tree on all rows. Runs two jobs."""
-    sited = with_site(points, columns, cuts[0].micro.sites, name="_site")
-    return judged_by(sited, columns, "_site", [cut.labels_ for cut in cuts])
+def choice_of(candidates: Sequence[Candidate], partitions: Sequence[Partition], smallest_share: float) -> Choice:
+    """The choice among these candidates by the rule."""
+    scored = with_scores(candidates)
+    return Choice(tuple(scored), tuple(partitions), scored.index(best(scored, smallest_share=smallest_share)))
 
 
 def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates with elbow and score."""
-    bent = [
-        replace(one, elbow=_elbow(one, [c for c in candidates if c.algorithm == one.algorithm])) for one in candidates
+    with_elbows = [
+        replace(candidate, elbow=_elbow(candidate, [c for c in candidates if c.algorithm == candidate.algorithm]))
+        for candidate in candidates
     ]
-    most = max((one.calinski_harabasz or 0.0 for one in bent), default=0.0)
-    least = min((one.davies_bouldin for one in bent if one.davies_bouldin is not None), default=0.0)
+    highest = max((candidate.calinski_harabasz or 0.0 for candidate in with_elbows), default=0.0)
+    lowest = min((c.davies_bouldin for c in with_elbows if c.davies_bouldin is not None), default=0.0)
 
-    def score(one: Candidate) -> float:
-        figures = {
-            "silhouette": one.silhouette or 0.0,
-            "stability": one.stability,
-            "calinski_harabasz": (one.calinski_harabasz or 0.0) / most if most else 0.0,
-            "davies_bouldin": least / one.davies_bouldin if one.davies_bouldin else 0.0,
-            "elbow": one.elbow or 0.0,
+    def score(candidate: Candidate) -> float:
+        shares = {
+            "silhouette": candidate.silhouette or 0.0,
+            "stability": candidate.stability,
+            "calinski_harabasz": (candidate.calinski_harabasz or 0.0) / highest if highest else 0.0,
+            "davies_bouldin": lowest / candidate.davies_bouldin if candidate.davies_bouldin else 0.0,
+            "elbow": candidate.elbow or 0.0,
         }
-        return float(rounded(sum(weight * min(max(figures[name], 0.0), 1.0) for name, weight in WEIGHTS.items())))
+        return float(rounded(sum(weight * min(max(shares[name], 0.0), 1.0) for name, weight in WEIGHTS.items())))
 
-    return [replace(one, score=score(one)) for one in bent]
+    return [replace(candidate, score=score(candidate)) for candidate in with_elbows]
 
 
 def best(candidates: Sequence[Candidate], *, smallest_share: float) -> Candidate:
     """The winner by the rule. Where no candidate has segments big enough, the one whose smallest is largest."""
-    big = [one for one in candidates if one.smallest_share >= smallest_share]
+    big = [candidate for candidate in candidates if candidate.smallest_share >= smallest_share]
     if not big:
-        return max(candidates, key=lambda one: (one.smallest_share, one.score, -one.k))
-    left = [one for one in big if one.stability >= STABLE_ENOUGH] or big
-    highest = max(one.score for one in left)
-    close = [one for one in left if one.score >= highest - CLOSE]
-    return min(close, key=lambda one: (one.k, -one.score))
+        return max(candidates, key=lambda candidate: (candidate.smallest_share, candidate.score, -candidate.k))
+    left = [candidate for candidate in big if candidate.stability >= MIN_STABILITY] or big
+    highest = max(candidate.score for candidate in left)
+    close = [candidate for candidate in left if candidate.score >= highest - TOLERANCE]
+    return min(close, key=lambda candidate: (candidate.k, -candidate.score))
 
 
-def rows(choice: Choice | None) -> list[dict[str, Any]]:
-    """The candidates as rows of `model_runs.candidates`."""
-    return (
-        [{**vars(one), "segment_stability": list(one.segment_stability)} for one in choice.candidates] if choice else []
-    )
+def candidate_rows(choice: Choice | None) -> list[dict[str, Any]]:
+    """The candidates as rows of `model_runs.candidates`; none without a choice."""
+    candidates = choice.candidates if choice else ()
+    return [{**vars(candidate), "segment_stability": list(candidate.segment_stability)} for candidate in candidates]
 
 
-def _choice(candidates: Sequence[Candidate], partitions: Sequence[Partition], smallest_share: float) -> Choice:
-    scored = with_scores(candidates)
-    winner = best(scored, smallest_share=smallest_share)
-    return Choice(tuple(scored), tuple(partitions), scored.index(winner))
+def defined(metric: float) -> float | None:
+    """The metric, None where it is nan or infinite."""
+    return metric if math.isfinite(metric) else None
 
 
-def _candidate(algorithm: str, k: int, indices: Indices, again: Stability) -> Candidate:
-    return Candidate(
-        algorithm=algorithm,
-        k=k,
-        silhouette=_known(indices.silhouette),
-        smallest_share=indices.smallest_share,
-        stability=again.rand,
-        calinski_harabasz=_known(indices.calinski_harabasz),
-        davies_bouldin=_known(indices.davies_bouldin),
-        cost=indices.inertia,
-        segment_stability=tuple(again.segments.tolist()),
-    )
-
-
-def _bic(partition: Partition, indices: Indices) -> float | None:
+def _bic(partition: Partition, metrics: ClusterMetrics) -> float | None:
     """A mixture's cost is minus twice its log likelihood, but for the constant of a normal density."""
     if partition.roots is None:
         return None
-    (k, d), n = partition.centers.shape, float(indices.sizes.sum())
+    (k, d), n = partition.centers.shape, float(metrics.sizes.sum())
     parameters = k * d * (d + 1) / 2 + k * d + k - 1
-    return float(rounded(indices.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n)))
+    return float(rounded(metrics.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n)))
 
 
-def _elbow(one: Candidate, alike: Sequence[Candidate]) -> float | None:
-    first, last = min(alike, key=lambda c: c.k), max(alike, key=lambda c: c.k)
+def _elbow(candidate: Candidate, same_algorithm: Sequence[Candidate]) -> float | None:
+    first, last = min(same_algorithm, key=lambda c: c.k), max(same_algorithm, key=lambda c: c.k)
     if last.k - first.k < 2 or first.cost <= last.cost:
         return None
-    gained = (first.cost - one.cost) / (first.cost - last.cost)
-    return float(rounded(max(0.0, gained - (one.k - first.k) / (last.k - first.k))))
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    decrease = (first.cost - candidate.cost) / (first.cost - last.cost)
+    return float(rounded(max(0.0, decrease - (candidate.k - first.k) / (last.k - first.k))))

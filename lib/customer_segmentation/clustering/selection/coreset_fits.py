@@ -1,6 +1,10 @@
-"""Fits of a coreset on the driver by scikit-learn, each as a partition of any point."""
+"""Fits of a coreset on the driver by scikit-learn, each as a partition of any point.
 
-from collections.abc import Callable, Iterator, Sequence
+A fit takes a coreset, several numbers of segments (at most the number of distinct points each), the number of restarts,
+of which the best is kept, and the seed of everything drawn. Call it within `one_thread`.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,14 +16,14 @@ from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.contract.errors import DataRefusedError
 from customer_segmentation.preparation.rounding import rounded
 
-PLAIN_POINTS = 4_000
+MAX_UNWEIGHTED_POINTS = 4_000
 """Most points of a fit that takes no weights."""
-WARD_POINTS = 2_000
+MAX_WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
-ITERATIONS = 100
-FLOOR = 1e-6
+MAX_ITERATIONS = 100
+REG_COVAR = 1e-6
 """Added to the variances of a mixture."""
-LARGER_FLOORS = (1e-8, 1e-6, 1e-4)
+LARGER_REG_COVARS = (1e-8, 1e-6, 1e-4)
 """Instead of it, in parts of the largest variance, where covariances are not positive definite with the one before."""
 
 
@@ -32,54 +36,47 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def fit(algorithm: str, core: Coreset, *, k: int, starts: int, seed: int) -> Partition:
-    """Put the points of a coreset into k segments; the best of several starts. Call it within `one_thread`.
-
-    Args:
-        algorithm: a key of `FITS`.
-        k: at most the number of distinct points.
-        starts: how often to start anew.
-        seed: of everything drawn.
-    """
-    return FITS[algorithm](core, k, starts, seed)
-
-
-def fits(algorithm: str, core: Coreset, *, ks: Sequence[int], starts: int, seed: int) -> list[Partition]:
-    """The same for several numbers of segments; a tree is built once for all of them."""
-    if algorithm == "agglomerative":
-        return _cuts(core, ks, seed)
-    return [fit(algorithm, core, k=k, starts=starts, seed=seed) for k in ks]
-
-
-def _kmeans(core: Coreset, k: int, starts: int, seed: int) -> Partition:
+def kmeans(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
+    """Weighted k-means."""
     from sklearn.cluster import KMeans
 
-    fitted = KMeans(k, n_init=starts, max_iter=ITERATIONS, random_state=seed).fit(
-        core.points, sample_weight=core.weights
-    )
-    return Partition(_in_order(fitted.cluster_centers_))
+    fits = (KMeans(k, n_init=n_init, max_iter=MAX_ITERATIONS, random_state=seed) for k in ks)
+    return [_by_centers(fit.fit(coreset.points, sample_weight=coreset.weights).cluster_centers_) for fit in fits]
 
 
-def _bisecting_kmeans(core: Coreset, k: int, starts: int, seed: int) -> Partition:
-    """Nearest centres stand for the tree of halves: near a border the two can differ."""
+def bisecting_kmeans(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
+    """Weighted bisecting k-means. Nearest centres stand for the tree of halves: near a border the two can differ."""
     from sklearn.cluster import BisectingKMeans
 
-    fitted = BisectingKMeans(k, n_init=starts, random_state=seed).fit(core.points, sample_weight=core.weights)
-    return Partition(_in_order(fitted.cluster_centers_))
+    fits = (BisectingKMeans(k, n_init=n_init, random_state=seed) for k in ks)
+    return [_by_centers(fit.fit(coreset.points, sample_weight=coreset.weights).cluster_centers_) for fit in fits]
 
 
-def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partition:
-    """Full covariances, on points without weights; see `Partition` for how a mixture becomes one."""
+def gaussian_mixture(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
+    """Mixtures with full covariances, on points without weights; see `Partition` for how a mixture becomes one."""
+    points = coreset.unweighted(MAX_UNWEIGHTED_POINTS, seed=seed)
+    return [_mixture(points, k, min(n_init, 2), seed) for k in ks]
+
+
+def ward(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
+    """Cuts of one Ward tree of points without weights; the means of its segments go on as nearest centres."""
+    from scipy.cluster.hierarchy import linkage
+
+    points = coreset.unweighted(MAX_WARD_POINTS, seed=seed)
+    tree = linkage(points, "ward")
+    cuts = [labels(tree, k) for k in ks]
+    return [_by_centers(np.stack([points[cut == i].mean(axis=0) for i in range(cut.max() + 1)])) for cut in cuts]
+
+
+def _mixture(points: np.ndarray, k: int, n_init: int, seed: int) -> Partition:
     from sklearn.mixture import GaussianMixture
 
-    points = core.plain(PLAIN_POINTS, seed=seed)
     largest = float(points.var(axis=0).max())
-    for floor in (FLOOR, *(part * largest for part in LARGER_FLOORS if part * largest > FLOOR)):
+    for reg_covar in (REG_COVAR, *(part * largest for part in LARGER_REG_COVARS if part * largest > REG_COVAR)):
         try:
-            mixture = GaussianMixture(k, n_init=min(starts, 2), reg_covar=floor, random_state=seed)
-            fitted = mixture.fit(points)
+            fitted = GaussianMixture(k, n_init=n_init, reg_covar=reg_covar, random_state=seed).fit(points)
             break
-        except ValueError as error:  # scikit-learn's word for a covariance that is not positive definite
+        except ValueError as error:  # scikit-learn's error for a covariance that is not positive definite
             if "covariance" not in str(error):
                 raise
     else:
@@ -94,33 +91,7 @@ def _gaussian_mixture(core: Coreset, k: int, starts: int, seed: int) -> Partitio
     return Partition(rounded(np.einsum("kd,kde->ke", means, roots)), rounded(roots), rounded(offsets))
 
 
-def _agglomerative(core: Coreset, k: int, starts: int, seed: int) -> Partition:
-    return _cuts(core, [k], seed)[0]
-
-
-def _cuts(core: Coreset, ks: Sequence[int], seed: int) -> list[Partition]:
-    """Ward's method on points without weights; the means of its segments go on as nearest centres."""
-    from scipy.cluster.hierarchy import linkage
-
-    points = core.plain(WARD_POINTS, seed=seed)
-    tree = linkage(points, "ward")
-    found = [labels(tree, k) for k in ks]
-    return [
-        Partition(_in_order(np.stack([points[cut == i].mean(axis=0) for i in range(cut.max() + 1)]))) for cut in found
-    ]
-
-
-FITS: dict[str, Callable[[Coreset, int, int, int], Partition]] = {
-    "kmeans": _kmeans,
-    "bisecting_kmeans": _bisecting_kmeans,
-    "gaussian_mixture": _gaussian_mixture,
-    "agglomerative": _agglomerative,
-}
-"""What can be tried on a coreset, by name."""
-
-
-def _in_order(centers: np.ndarray) -> np.ndarray:
-    """Rounded, in the order of their coordinates."""
-    found = rounded(centers)
-    ordered: np.ndarray = found[in_order(found)]
-    return ordered
+def _by_centers(centers: np.ndarray) -> Partition:
+    """The partition by nearest centre, these rounded and in the order of their coordinates."""
+    centers = rounded(centers)
+    return Partition(centers[in_order(centers)])
