@@ -18,8 +18,13 @@ from sklearn import cluster
 from customer_segmentation.clustering import load_model
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
 from customer_segmentation.clustering.dbscan.eps import knee
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
-from customer_segmentation.clustering.dbscan.space import SpacePartition, clustering_halo, clusters_by_region
+from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed, inverse_permutation
+from customer_segmentation.clustering.dbscan.space import (
+    SpacePartition,
+    clustering_halo,
+    component_roots,
+    routed,
+)
 from customer_segmentation.clustering.dbscan.stability import density_stability
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
@@ -69,6 +74,37 @@ def some_regions(points: np.ndarray, seed: int, cuts: int = 5) -> SpacePartition
         below.append(-1 - node if node % 2 or last else node + 1)
         above.append(node + 1 if node % 2 and not last else (-1 - node if not node % 2 and not last else -1 - cuts))
     return SpacePartition(tuple(axis), tuple(cut), tuple(below), tuple(above))
+
+
+def clusters_by_region(
+    regions: SpacePartition, points: np.ndarray, *, weights: np.ndarray, order: np.ndarray, eps: float, min_samples: int
+) -> Clusters:
+    """The clusters of all points, region by region: what the distributed fit does, in memory."""
+    rows, region, home, shared = routed(regions, points, eps)
+    core = np.zeros(len(points), dtype=bool)
+    labels = np.full(len(points), -1, dtype=np.int64)
+    pairs: list[np.ndarray] = []
+    first = 0
+    for current in np.unique(region):
+        here = np.nonzero(region == current)[0]
+        at = rows[here]
+        fitted = clusters(points[at], weights=weights[at], order=order[at], eps=eps, min_samples=min_samples)
+        numbered = np.where(fitted.labels >= 0, fitted.labels + first, -1)
+        core[at[home[here]]], labels[at[home[here]]] = fitted.core[home[here]], numbered[home[here]]
+        decides = fitted.core & shared[here]
+        pairs.append(np.stack([at[decides], numbered[decides]]))
+        first += int(fitted.labels.max(initial=-1)) + 1
+    point, component = np.concatenate(pairs, axis=1)
+    by_point = np.argsort(point, kind="stable")
+    point, component = point[by_point], component[by_point]
+    same = point[1:] == point[:-1]
+    root = component_roots(np.arange(first), np.stack([component[1:][same], component[:-1][same]]))
+    labels[labels >= 0] = root[labels[labels >= 0]]
+    smallest = np.full(first, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, labels[core], order[core])
+    number = inverse_permutation(np.argsort(smallest))
+    labels[labels >= 0] = number[labels[labels >= 0]]
+    return Clusters(core, labels)
 
 
 def squares(points: np.ndarray, point: np.ndarray) -> np.ndarray:

@@ -25,54 +25,44 @@ def _center_parameters(settings: Clustering) -> dict[str, Any]:
     return {"max_iterations": settings.max_iterations, "outlier_distance": settings.outlier_distance}
 
 
-register(
+for _spec in (
     AlgorithmSpec(
-        estimator=KMeans,
-        model=CentroidModel,
-        parameters=_center_parameters,
+        KMeans,
+        CentroidModel,
+        _center_parameters,
         fit_coreset=coreset_fits.kmeans,
         refit=refit,
         evaluate=evaluate_partition,
-    )
-)
-register(
+    ),
     AlgorithmSpec(
-        estimator=BisectingKMeans,
-        model=CentroidModel,
-        parameters=_center_parameters,
+        BisectingKMeans,
+        CentroidModel,
+        _center_parameters,
         fit_coreset=coreset_fits.bisecting_kmeans,
         evaluate=evaluate_partition,
-    )
-)
-register(
+    ),
     AlgorithmSpec(
-        estimator=GaussianMixture,
-        model=MixtureModel,
-        parameters=lambda settings: {"max_iterations": settings.max_iterations},
+        GaussianMixture,
+        MixtureModel,
+        lambda settings: {"max_iterations": settings.max_iterations},
         fit_coreset=coreset_fits.gaussian_mixture,
         evaluate=evaluate_partition,
-    )
-)
-register(
+    ),
     AlgorithmSpec(
-        estimator=AgglomerativeClustering,
-        model=HierarchyModel,
-        parameters=lambda settings: {
-            "micro_clusters": settings.micro_clusters,
-            "outlier_distance": settings.outlier_distance,
-        },
+        AgglomerativeClustering,
+        HierarchyModel,
+        lambda settings: {"micro_clusters": settings.micro_clusters, "outlier_distance": settings.outlier_distance},
         fit_coreset=coreset_fits.ward,
         train=train_tree,
         evaluate=evaluate_cut,
-    )
-)
-register(
+    ),
     AlgorithmSpec(
-        estimator=DBSCAN,
-        model=DBSCANModel,
-        parameters=lambda settings: {"eps": settings.eps, "min_samples": settings.min_samples},
+        DBSCAN,
+        DBSCANModel,
+        lambda settings: {"eps": settings.eps, "min_samples": settings.min_samples},
         needs_k=False,
         train=train_density,
         stability=density_stability,
-    )
-)
+    ),
+):
+    register(_spec)

@@ -113,8 +113,8 @@ def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str]
     if len(set(repeated)) == len(repeated) and frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true":
         return
     raise DataRefusedError(
-        f"{caller}: the columns {', '.join(repeated)} have the same name, upper and lower case aside, so neither can "
-        "be told from the other; rename or drop all but one"
+        f"{caller}: the columns {', '.join(repeated)} have the same name, upper and lower case aside, so they "
+        "can't be distinguished; rename or drop all but one"
     )
 
 

@@ -28,6 +28,15 @@ class PreparationModel:
     features_: the prepared features in order.
     dropped_: features that are left out because they distinguish no customers, with the reason.
     components_: the principal components that the features are projected on; None: they are not.
+
+    Example:
+        >>> from customer_segmentation.preparation import Preparation
+        >>> features = spark.createDataFrame([(1.0,), (3.0,), (5.0,), (None,)], "orders double")
+        >>> preparation = Preparation(columns=["orders"]).fit(features)
+        >>> [row.z_orders for row in preparation.transform(features).collect()]
+        [-1.0, 0.0, 1.0, 0.0]
+        >>> preparation.inverse_transform([1.0]), preparation.missing()
+        ({'orders': 5.0}, {'orders': 3.0})
     """
 
     features_: tuple[Feature, ...]

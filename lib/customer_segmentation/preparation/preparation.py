@@ -1,6 +1,7 @@
 """The estimator of a preparation: what is asked for, validated before any job runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from pyspark.sql import DataFrame
@@ -14,6 +15,7 @@ TRANSFORMS = ("none", "log", "yeo_johnson")
 """What can be done about the skew of a feature."""
 
 
+@dataclass(repr=False, eq=False)
 class Preparation(Estimator):
     """Prepares features for distances: transforms, scales and weighs numbers, encodes attributes, keeps components.
 
@@ -42,28 +44,16 @@ class Preparation(Estimator):
         [-0.823, 0.0, 1.177]
     """
 
-    def __init__(
-        self,
-        columns: Sequence[str],
-        *,
-        skewed: str | Iterable[str] | Mapping[str, str] = "none",
-        scaling: Literal["robust", "standard"] = "robust",
-        winsorise: tuple[float, float] | None = None,
-        attributes: Sequence[str] = (),
-        categories: int = 10,
-        weights: Mapping[str, float] | None = None,
-        variance: float | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.columns = columns
-        self.skewed = skewed
-        self.scaling = scaling
-        self.winsorise = winsorise
-        self.attributes = attributes
-        self.categories = categories
-        self.weights = weights
-        self.variance = variance
-        self.seed = seed
+    columns: Sequence[str]
+    _: KW_ONLY
+    skewed: str | Iterable[str] | Mapping[str, str] = "none"
+    scaling: Literal["robust", "standard"] = "robust"
+    winsorise: tuple[float, float] | None = None
+    attributes: Sequence[str] = ()
+    categories: int = 10
+    weights: Mapping[str, float] | None = None
+    variance: float | None = None
+    seed: int = 0
 
     def fit(self, frame: DataFrame) -> PreparationModel:
         """Learn all numbers from all rows, whatever their order. Runs two aggregations, a few more for what is asked.

@@ -1,7 +1,7 @@
 """Exact DBSCAN of any number of customers: by the driver where they are few enough, else by DataFrames alone."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,7 @@ QUERIES = 2_000
 """Customers whose distances to their neighbours are measured to suggest eps."""
 
 
+@dataclass(repr=False, eq=False)
 class DBSCAN(SegmentationEstimator[DBSCANModel]):
     """Density-based clustering (Ester, Kriegel, Sander, Xu 1996), exact on any number of customers.
 
@@ -77,20 +78,12 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
 
     algorithm = "dbscan"
 
-    def __init__(
-        self,
-        eps: float | str = 0.3,
-        min_samples: int = 10,
-        *,
-        seed: int = 42,
-        max_driver_points: int = MAX_DRIVER_POINTS,
-        points_per_region: int = POINTS_PER_REGION,
-    ) -> None:
-        self.eps = eps
-        self.min_samples = min_samples
-        self.seed = seed
-        self.max_driver_points = max_driver_points
-        self.points_per_region = points_per_region
+    eps: float | str = 0.3
+    min_samples: int = 10
+    _: KW_ONLY
+    seed: int = 42
+    max_driver_points: int = MAX_DRIVER_POINTS
+    points_per_region: int = POINTS_PER_REGION
 
     def _validate(self) -> None:
         self._require_whole("min_samples", minimum=1)

@@ -17,7 +17,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from customer_segmentation.clustering.dbscan.distances import SLACK
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, inverse_permutation
 
 MAX_REGIONS = 4096
 MAX_HALF_SHARE = 0.7
@@ -193,34 +192,3 @@ def component_roots(components: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     graph = coo_array((np.ones(ends.shape[1], dtype=np.int8), (ends[0], ends[1])), shape=(n, n))
     roots: np.ndarray = connected_components(graph, directed=False)[1]
     return roots
-
-
-def clusters_by_region(
-    regions: SpacePartition, points: np.ndarray, *, weights: np.ndarray, order: np.ndarray, eps: float, min_samples: int
-) -> Clusters:
-    """The clusters of all points, region by region: what the distributed fit does, in memory."""
-    rows, region, home, shared = routed(regions, points, eps)
-    core = np.zeros(len(points), dtype=bool)
-    labels = np.full(len(points), -1, dtype=np.int64)
-    pairs: list[np.ndarray] = []
-    first = 0
-    for current in np.unique(region):
-        here = np.nonzero(region == current)[0]
-        at = rows[here]
-        fitted = clusters(points[at], weights=weights[at], order=order[at], eps=eps, min_samples=min_samples)
-        numbered = np.where(fitted.labels >= 0, fitted.labels + first, -1)
-        core[at[home[here]]], labels[at[home[here]]] = fitted.core[home[here]], numbered[home[here]]
-        decides = fitted.core & shared[here]
-        pairs.append(np.stack([at[decides], numbered[decides]]))
-        first += int(fitted.labels.max(initial=-1)) + 1
-    point, component = np.concatenate(pairs, axis=1)
-    by_point = np.argsort(point, kind="stable")
-    point, component = point[by_point], component[by_point]
-    same = point[1:] == point[:-1]
-    root = component_roots(np.arange(first), np.stack([component[1:][same], component[:-1][same]]))
-    labels[labels >= 0] = root[labels[labels >= 0]]
-    smallest = np.full(first, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, labels[core], order[core])
-    number = inverse_permutation(np.argsort(smallest))
-    labels[labels >= 0] = number[labels[labels >= 0]]
-    return Clusters(core, labels)

@@ -13,7 +13,7 @@ def in_fixed_order(frame: DataFrame, *, rows: int, by: list[str]) -> DataFrame:
 
     Args:
         rows: how many there are.
-        by: columns that tell the rows apart.
+        by: columns that distinguish the rows.
     """
     partitions = math.ceil(rows / ROWS_PER_PARTITION)
     return frame.repartition(max(1, partitions), *by).sortWithinPartitions(*by)

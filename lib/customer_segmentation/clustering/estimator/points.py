@@ -44,7 +44,7 @@ class Points:
     """Prepared customers.
 
     frame: the columns of `keys` and `inputs`.
-    keys: columns that tell the rows apart as well as there are: customer_id, or else the features.
+    keys: columns that distinguish the rows as well as there are: customer_id, or else the features.
     count: rows, at least 1.
     distinct: about how many different rows of inputs there are.
     minimum, maximum: of each input.

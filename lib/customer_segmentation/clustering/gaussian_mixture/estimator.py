@@ -1,5 +1,6 @@
 """Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
 import numpy as np
@@ -31,6 +32,7 @@ _SINGULAR = ("non-zero singular value", "breeze.linalg.NotConvergedException", "
 """MLlib's errors for a covariance that it can't decompose."""
 
 
+@dataclass(repr=False, eq=False)
 class GaussianMixture(SegmentationEstimator[MixtureModel]):
     """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
 
@@ -63,24 +65,14 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
 
     algorithm = "gaussian_mixture"
 
-    def __init__(
-        self,
-        k: int = 8,
-        *,
-        max_iterations: int = 100,
-        tolerance: float = 1e-4,
-        n_init: int = 1,
-        seed: int = 42,
-        reg_covar: float = 1e-6,
-        outlier_quantile: float = 0.999,
-    ) -> None:
-        self.k = k
-        self.max_iterations = max_iterations
-        self.tolerance = tolerance
-        self.n_init = n_init
-        self.seed = seed
-        self.reg_covar = reg_covar
-        self.outlier_quantile = outlier_quantile
+    k: int = 8
+    _: KW_ONLY
+    max_iterations: int = 100
+    tolerance: float = 1e-4
+    n_init: int = 1
+    seed: int = 42
+    reg_covar: float = 1e-6
+    outlier_quantile: float = 0.999
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)
@@ -102,7 +94,13 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             noisy = self._noisy(fixed, added)
             by_mllib = (self._restart(noisy, fixed, added, self.seed + i) for i in range(self.n_init))
             initial += [start for start in by_mllib if start is not None]
-            fitted = [mixture for start in initial if (mixture := self._maximised(fixed, start, added))]
+            maximised = (
+                maximise_likelihood(
+                    fixed, start, max_iterations=self.max_iterations, tolerance=self.tolerance, added=added
+                )
+                for start in initial
+            )
+            fitted = [mixture for mixture in maximised if mixture is not None]
         if not fitted:
             raise DataRefusedError(
                 f"in each of {self.n_init + 1} starts one of {self.k} segments kept too few customers to have a "
@@ -151,11 +149,6 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         if (np.linalg.eigvalsh(relative)[:, 0] < MIN_EXTENT).any() or (weights <= 0).any():
             return None
         return Mixture(weights, means, positive_definite(covariances, added))
-
-    def _maximised(self, points: Points, start: Mixture, added: np.ndarray) -> Mixture | None:
-        return maximise_likelihood(
-            points, start, max_iterations=self.max_iterations, tolerance=self.tolerance, added=added
-        )
 
     def _model(self, points: Points, mixture: Mixture, added: np.ndarray) -> MixtureModel:
         means = rounded(mixture.means)

@@ -1,5 +1,7 @@
 """Hierarchical clustering of any number of customers: Ward's method on micro-clusters."""
 
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
@@ -10,6 +12,7 @@ from customer_segmentation.clustering.hierarchy.ward import clusters_within, war
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 
 
+@dataclass(repr=False, eq=False)
 class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
     """Hierarchical clustering by Ward's method (Ward 1963).
 
@@ -38,22 +41,13 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
 
     algorithm = "agglomerative"
 
-    def __init__(
-        self,
-        k: int | None = None,
-        *,
-        distance_threshold: float | None = None,
-        macro_k: int | None = None,
-        micro_clusters: int = 2_000,
-        seed: int = 42,
-        outlier_distance: float = 3.0,
-    ) -> None:
-        self.k = k
-        self.distance_threshold = distance_threshold
-        self.macro_k = macro_k
-        self.micro_clusters = micro_clusters
-        self.seed = seed
-        self.outlier_distance = outlier_distance
+    k: int | None = None
+    _: KW_ONLY
+    distance_threshold: float | None = None
+    macro_k: int | None = None
+    micro_clusters: int = 2_000
+    seed: int = 42
+    outlier_distance: float = 3.0
 
     def _validate(self) -> None:
         name = type(self).__name__

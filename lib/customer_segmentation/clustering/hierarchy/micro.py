@@ -130,7 +130,7 @@ def _divided(points: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     while len(heap) < count:
         _, _, rows, widest, mean = heapq.heappop(heap)
         above = points[rows, widest] > mean[widest]
-        if above.all() or not above.any():  # nothing left to divide that doubles can tell apart
+        if above.all() or not above.any():  # nothing left to divide that doubles can distinguish
             above = np.arange(len(rows)) > 0
         heapq.heappush(heap, entry(rows[above]))
         heapq.heappush(heap, entry(rows[~above]))

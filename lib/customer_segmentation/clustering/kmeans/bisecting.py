@@ -1,5 +1,6 @@
 """Bisecting k-means by Spark MLlib: k-means from the top down, each step dividing one segment in two."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
 from pyspark.ml import Pipeline
@@ -15,6 +16,7 @@ from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 
+@dataclass(repr=False, eq=False)
 class BisectingKMeans(SegmentationEstimator[CentroidModel]):
     """Bisecting k-means clustering (Steinbach, Karypis, Kumar 2000).
 
@@ -39,20 +41,12 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
 
     algorithm = "bisecting_kmeans"
 
-    def __init__(
-        self,
-        k: int = 8,
-        *,
-        max_iterations: int = 10,
-        smallest_share: float = 0.0,
-        seed: int = 42,
-        outlier_distance: float = 3.0,
-    ) -> None:
-        self.k = k
-        self.max_iterations = max_iterations
-        self.smallest_share = smallest_share
-        self.seed = seed
-        self.outlier_distance = outlier_distance
+    k: int = 8
+    _: KW_ONLY
+    max_iterations: int = 10
+    smallest_share: float = 0.0
+    seed: int = 42
+    outlier_distance: float = 3.0
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)

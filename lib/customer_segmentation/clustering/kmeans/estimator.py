@@ -1,6 +1,7 @@
 """K-means by Spark MLlib, with a result that does not depend on how the rows lie."""
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.forgetting import forgotten
 
 
+@dataclass(repr=False, eq=False)
 class KMeans(SegmentationEstimator[CentroidModel]):
     """K-means clustering (Lloyd 1982), started by k-means|| (Bahmani et al. 2012).
 
@@ -41,20 +43,12 @@ class KMeans(SegmentationEstimator[CentroidModel]):
 
     algorithm = "kmeans"
 
-    def __init__(
-        self,
-        k: int = 8,
-        *,
-        max_iterations: int = 50,
-        n_init: int = 3,
-        seed: int = 42,
-        outlier_distance: float = 3.0,
-    ) -> None:
-        self.k = k
-        self.max_iterations = max_iterations
-        self.n_init = n_init
-        self.seed = seed
-        self.outlier_distance = outlier_distance
+    k: int = 8
+    _: KW_ONLY
+    max_iterations: int = 50
+    n_init: int = 3
+    seed: int = 42
+    outlier_distance: float = 3.0
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)

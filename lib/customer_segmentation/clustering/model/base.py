@@ -28,6 +28,16 @@ class SegmentationModel(ABC):
     segment_ids: distinct ids, in the model's own order of its segments.
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
+
+    Example:
+        >>> from customer_segmentation.clustering import KMeans
+        >>> features = spark.createDataFrame([("a", 1.0), ("b", 2.0), ("c", 9.0)], "customer_id string, orders double")
+        >>> model = KMeans(k=2).fit(features, columns=["orders"])
+        >>> model.centers_in_original_units()
+        {1: {'orders': 1.5}, 2: {'orders': 9.0}}
+        >>> new = spark.createDataFrame([("d", 2.0)], "customer_id string, orders double")
+        >>> model.assign(new).select("segment_id", "second_segment_id", "is_outlier").first()
+        Row(segment_id=1, second_segment_id=2, is_outlier=False)
     """
 
     MIN_SEGMENTS: ClassVar[int] = 1

@@ -32,6 +32,16 @@ def load_model(spark: SparkSession, path: str) -> SegmentationModel:
 
     Raises:
         ConfigurationError: there is no model at the path.
+
+    Example:
+        >>> import tempfile
+        >>> from customer_segmentation.clustering import BisectingKMeans, load_model
+        >>> features = spark.createDataFrame([(1.0,), (2.0,), (9.0,)], "orders double")
+        >>> model = BisectingKMeans(k=2).fit(features, columns=["orders"])
+        >>> path = tempfile.mkdtemp() + "/model"
+        >>> model.save(spark, path)
+        >>> load_model(spark, path).to_json() == model.to_json()
+        True
     """
     return _class_of(saved_text(spark, path)).load(spark, path)
 

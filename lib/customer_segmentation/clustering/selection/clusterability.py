@@ -52,7 +52,7 @@ class Clusterability:
         if np.isnan(self.silhouette):
             return "no structure: all customers that are in a segment are in one"
         if self.level == 0:
-            why = f"a single cloud is told apart as well (silhouette {self.silhouette:.2f})"
+            why = f"a single cloud is separated as well (silhouette {self.silhouette:.2f})"
             return f"no structure: {why}; the segments are cuts through a continuum"
         stability = "stability not measured" if np.isnan(self.rand) else f"stability {self.rand:.2f}"
         figures = f"silhouette {self.silhouette:.2f}, {stability}, Hopkins {self.hopkins:.2f}"
