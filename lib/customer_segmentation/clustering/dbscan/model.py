@@ -26,7 +26,7 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.model.base import SegmentationModel, finite, require_features, saved_text
+from customer_segmentation.clustering.model.base import SegmentationModel, finite, require_features
 from customer_segmentation.clustering.model.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -230,19 +230,12 @@ class DBSCANModel(SegmentationModel):
         self.core_points.write.mode("overwrite").parquet(f"{path}/core_points")
         super().save(spark, path)
 
-    @classmethod
-    def load(cls, spark: SparkSession, path: str) -> "DBSCANModel":
-        """Read a model that `save` wrote.
-
-        Raises:
-            ConfigurationError: there is no such model at the path, or its parts don't belong together.
-        """
-        model = cls.from_json(saved_text(spark, path))
+    def _with_parts(self, spark: SparkSession, path: str) -> "DBSCANModel":
         try:
             core_points = spark.read.parquet(f"{path}/core_points")
         except AnalysisException as error:
             raise ConfigurationError(f"{path} holds no core points of a DBSCAN model: {error}") from None
-        return model.with_core_points(core_points)
+        return self.with_core_points(core_points)
 
 
 def fingerprint(core_points: DataFrame) -> tuple[int, int]:

@@ -119,18 +119,22 @@ class SegmentationModel(ABC):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a model from JSON text, checking it.
+        """Read a model of this class, or of one below it, from JSON text, checking it.
 
         Raises:
-            ConfigurationError: the text is not a model of this class and schema version.
+            ConfigurationError: the text is no such model, of an algorithm that is not registered, or of another schema
+                version.
         """
         try:
             data = json.loads(text)
-            if not issubclass(ALGORITHMS[data["algorithm"]].model, cls):
-                raise ValueError(f"the algorithm {data['algorithm']} has other models than {cls.__name__}")
+            if data["algorithm"] not in ALGORITHMS:
+                raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}; found {data['algorithm']!r}")
+            model = ALGORITHMS[data["algorithm"]].model
+            if not issubclass(model, cls):
+                raise ValueError(f"a model of {data['algorithm']} is no {cls.__name__}")
             if data["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {data['schema_version']}, this library reads {SCHEMA_VERSION}")
-            return cls(
+            return model(
                 algorithm=str(data["algorithm"]),
                 preparation=PreparationModel.from_dict(data["preparation"]),
                 segment_ids=tuple(int(segment) for segment in data["segment_ids"]),
@@ -139,7 +143,7 @@ class SegmentationModel(ABC):
                 names={int(segment): str(name) for segment, name in data["names"].items()},
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
-                **cls.from_dict(data),
+                **model.from_dict(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigurationError(f"not a segmentation model: {error!r}") from None
@@ -157,9 +161,13 @@ class SegmentationModel(ABC):
         """Read a model that `save` wrote.
 
         Raises:
-            ConfigurationError: there is no model of this class at the path.
+            ConfigurationError: there is no model of this class at the path, or its parts don't belong together.
         """
-        return cls.from_json(saved_text(spark, path))
+        return cls.from_json(_saved_text(spark, path))._with_parts(spark, path)
+
+    def _with_parts(self, spark: SparkSession, path: str) -> Self:
+        """The model with what `save` wrote of it besides the JSON text."""
+        return self
 
 
 def require_features(features: DataFrame, preparation: PreparationModel) -> None:
@@ -174,7 +182,7 @@ def require_features(features: DataFrame, preparation: PreparationModel) -> None
     require_distinct_columns("assign", features)
 
 
-def saved_text(spark: SparkSession, path: str) -> str:
+def _saved_text(spark: SparkSession, path: str) -> str:
     """The JSON text that `save` wrote; a ConfigurationError where there is none."""
     try:
         row = spark.read.text(f"{path}/model").first()

@@ -1,14 +1,11 @@
-"""Reads a saved model of any algorithm: the registry says which class reads its data."""
+"""Reads a saved model of any algorithm, a DBSCAN model with its core points."""
 
-import json
 from collections.abc import Callable
 
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
-from customer_segmentation.clustering.model.base import SegmentationModel, saved_text
-from customer_segmentation.clustering.registry import ALGORITHMS
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.clustering.model.base import SegmentationModel
 
 
 def model_from_json(text: str, core_points: Callable[[DBSCANModel], DataFrame] | None = None) -> SegmentationModel:
@@ -21,7 +18,7 @@ def model_from_json(text: str, core_points: Callable[[DBSCANModel], DataFrame] |
         ConfigurationError: the text is no model, of an algorithm that this library lacks, or of another schema version;
             the core points are not the model's.
     """
-    model = _class_of(text).from_json(text)
+    model = SegmentationModel.from_json(text)
     if isinstance(model, DBSCANModel) and core_points is not None:
         return model.with_core_points(core_points(model))
     return model
@@ -43,13 +40,4 @@ def load_model(spark: SparkSession, path: str) -> SegmentationModel:
         >>> load_model(spark, path).to_json() == model.to_json()
         True
     """
-    return _class_of(saved_text(spark, path)).load(spark, path)
-
-
-def _class_of(text: str) -> type[SegmentationModel]:
-    try:
-        return ALGORITHMS[json.loads(text)["algorithm"]].model
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"not a segmentation model: {error!r}; its algorithm must be one of {', '.join(ALGORITHMS)}"
-        ) from None
+    return SegmentationModel.load(spark, path)
