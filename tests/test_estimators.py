@@ -254,6 +254,11 @@ def test_a_saved_model_is_read_by_what_it_says(spark: SparkSession, tmp_path: Pa
         loaded.assign(spark.range(2))
 
 
+@pytest.mark.parametrize("text", (ROOT / "tests" / "models" / "release_0_1.jsonl").read_text().splitlines())
+def test_models_that_an_earlier_release_saved_are_read_and_written_as_they_were(text: str) -> None:
+    assert model_from_json(text).to_json() == text
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"algorithm": "os.system"}', '{"algorithm": []}', '{"algorithm": "kmeans"}']
 )

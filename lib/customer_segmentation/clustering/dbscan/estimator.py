@@ -202,10 +202,10 @@ def _clustered(points: DataFrame, regions: SpacePartition, names: list[str], eps
     Rows that are not `_home` are core points that their own region has too.
     """
     columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in points.schema.fields)
-    seen = f"{HOME} boolean, {SHARED} boolean, {columns}"
-    sent = points.mapInArrow(routing(regions, names, eps), f"{REGION} int, {seen}")
+    schema = f"{HOME} boolean, {SHARED} boolean, {columns}"
+    sent = points.mapInArrow(routing(regions, names, eps), f"{REGION} int, {schema}")
     by_region = sent.repartition(regions.count, REGION).groupBy(REGION)
-    return by_region.applyInArrow(clustering(names, eps, min_samples), f"{seen}, {CORE} boolean, {COMPONENT} bigint")
+    return by_region.applyInArrow(clustering(names, eps, min_samples), f"{schema}, {CORE} boolean, {COMPONENT} bigint")
 
 
 def _merge_components(clustered: DataFrame, names: list[str]) -> tuple[np.ndarray, _Segments]:

@@ -42,12 +42,12 @@ class SpacePartition:
     def __post_init__(self) -> None:
         n = len(self.axis)
         if not len(self.cut) == len(self.below) == len(self.above) == n or not np.isfinite(self.cut).all():
-            raise ValueError("boxes need an axis, a finite cut and two children at each node")
+            raise ValueError("regions need an axis, a finite cut and two children at each node")
         reached = sorted(self.below + self.above)
         if n and reached != [*range(-1 - n, 0), *range(1, n)]:
-            raise ValueError("boxes must be a tree")
+            raise ValueError("regions must be a tree")
         if any(0 <= child <= i for i, pair in enumerate(zip(self.below, self.above, strict=True)) for child in pair):
-            raise ValueError("boxes must be numbered from the top")
+            raise ValueError("regions must be numbered from the top")
 
     @property
     def count(self) -> int:
@@ -57,7 +57,7 @@ class SpacePartition:
     def regions_within(self, points: np.ndarray, halo: float) -> tuple[np.ndarray, np.ndarray]:
         """The regions within `halo` of the points along each coordinate: positions of points, and a region for each.
 
-        With a halo of 0, each point and its home.
+        With a halo of 0, each point and its own region.
         """
         leaves: list[tuple[np.ndarray, int]] = []
         stack = [(0 if self.axis else -1, np.arange(len(points)))]
@@ -103,12 +103,10 @@ class SpacePartition:
         uncut: set[int] = set()
         parents.append((-1, True))
         while len(members) < MAX_REGIONS:
-            open_ = [
-                region for region in range(len(members)) if region not in uncut and len(members[region]) > max_points
-            ]
-            if not open_:
+            large = [i for i, points in enumerate(members) if i not in uncut and len(points) > max_points]
+            if not large:
                 break
-            region = max(open_, key=lambda region: (len(members[region]), -region))
+            region = max(large, key=lambda i: (len(members[i]), -i))
             best = _best_cut(sample[own[region]], sample[members[region]], halo)
             if best is None:
                 uncut.add(region)
