@@ -47,7 +47,7 @@ def framed(spark: SparkSession, points: np.ndarray) -> DataFrame:
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge points on the driver; that it is the same on all rows is shown elsewhere."""
+    """Evaluate points on the driver; that it is the same on all rows is shown elsewhere."""
 
     def evaluate(points, columns, partitions):
         return evaluate_in_memory(points, np.ones(len(points)), partitions)
@@ -343,7 +343,7 @@ def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
     assert training.quality["silhouette"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_customers_too_alike_are_refused_with_what_they_have(spark: SparkSession) -> None:
+def test_customers_too_similar_are_rejected_with_what_they_have(spark: SparkSession) -> None:
     frame = framed(spark, np.repeat([[0.0, 1, 1], [1, 0, 5]], 30, axis=0)).toDF("customer_id", *FEATURES)
 
     with pytest.raises(DataRefusedError, match="only 2 different values"):

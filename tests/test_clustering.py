@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import CentroidModel, KMeans, Preparation
-from customer_segmentation.clustering.estimator.layout import hashed_sample
+from customer_segmentation.clustering.estimator.layout import hashed_share
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
 
@@ -132,7 +132,7 @@ def test_a_model_saves_and_loads_as_it_is(spark: SparkSession, tmp_path) -> None
         lambda data: data.update(segment_ids=[1, 1]),
     ],
 )
-def test_a_damaged_model_is_refused(damage: Callable[[dict], None]) -> None:
+def test_a_damaged_model_is_rejected(damage: Callable[[dict], None]) -> None:
     preparation = PreparationModel((PreparedFeature("x", False, 0.0, 1.0, 1.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2), np.array([[0.0], [1.0]]), (1.0, 1.0), 3.0, 0.0)
     data = json.loads(model.to_json())
@@ -161,23 +161,23 @@ def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
         (KMeans(3), {}, "either columns or a preparation"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: KMeans, arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: KMeans, arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, **arguments)  # no frame is touched
 
 
-def test_too_few_customers_are_refused(spark: SparkSession) -> None:
+def test_too_few_customers_are_rejected(spark: SparkSession) -> None:
     with pytest.raises(DataRefusedError, match="3 customers"):
         KMeans(4).fit(as_frame(spark, np.eye(3)), columns=["x0"])
 
 
-def test_a_hashed_sample_is_the_same_whatever_the_partitions(spark: SparkSession) -> None:
+def test_a_hashed_share_is_the_same_whatever_the_partitions(spark: SparkSession) -> None:
     frame = as_frame(spark, np.zeros((200, 1)))
 
-    first = hashed_sample(frame, size=50, seed=7, by="customer_id").collect()
-    again = hashed_sample(frame.repartition(6), size=50, seed=7, by="customer_id").collect()
-    other = hashed_sample(frame, size=50, seed=8, by="customer_id").collect()
+    first = hashed_share(frame, share=0.25, seed=7, by=["customer_id"]).orderBy("customer_id").collect()
+    again = hashed_share(frame.repartition(6), share=0.25, seed=7, by=["customer_id"]).orderBy("customer_id").collect()
+    other = hashed_share(frame, share=0.25, seed=8, by=["customer_id"]).collect()
 
-    assert len(first) == 50
+    assert 25 <= len(first) <= 75
     assert first == again
     assert set(first) != set(other)

@@ -228,7 +228,7 @@ def test_the_knee_is_where_the_distances_turn_upwards() -> None:
         (DBSCAN(), {"columns": []}, "at least one feature"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: DBSCAN, arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: DBSCAN, arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, **arguments)  # no frame is touched
 
@@ -284,7 +284,7 @@ def test_a_fit_in_boxes_gives_all_customers_what_scikit_learn_does(
     assert (segments[segments > 0] == segments[nearest][segments > 0]).all()
 
 
-def test_reasons_are_told_between_the_centres_and_noise_has_none(
+def test_reasons_are_given_between_the_centres_and_noise_has_none(
     frame_: DataFrame, table: pd.DataFrame, fitted: DBSCANModel
 ) -> None:
     core = fitted.core_points_.toPandas()
@@ -402,7 +402,7 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
     assert by_task.segment_id.nunique() > 2
 
 
-def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_refused(
+def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_rejected(
     spark: SparkSession, frame_: DataFrame, fitted: DBSCANModel, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "model")
@@ -438,7 +438,7 @@ def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_refused(
         lambda data: data["boxes"].update(axis=[9] * len(data["boxes"]["axis"])),
     ],
 )
-def test_a_damaged_text_is_refused(fitted: DBSCANModel, damage: Callable[[dict], None]) -> None:
+def test_a_damaged_text_is_rejected(fitted: DBSCANModel, damage: Callable[[dict], None]) -> None:
     data = json.loads(fitted.to_json())
     damage(data)
 
@@ -456,7 +456,7 @@ def test_eps_is_the_knee_of_the_distances_to_the_kth_neighbour(frame_: DataFrame
     assert fitted.eps_ == pytest.approx(knee(kth[kth > 0]), rel=1e-8)
 
 
-def test_customers_that_cannot_be_clustered_are_refused(frame: Callable[..., DataFrame]) -> None:
+def test_customers_that_cannot_be_clustered_are_rejected(frame: Callable[..., DataFrame]) -> None:
     with pytest.raises(DataRefusedError, match="no customers"):
         DBSCAN().fit(frame([], "x double"), columns=["x"])
     with pytest.raises(DataRefusedError, match="x has 2 values that can't be measured"):

@@ -215,7 +215,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("names", [NAMES[i : i + 8] for i in range(0, len(NAMES), 8)], ids=repr)
-def test_columns_of_any_name_work_and_are_told_as_they_are(spark: SparkSession, names: list[str]) -> None:
+def test_columns_of_any_name_work_and_are_given_as_they_are(spark: SparkSession, names: list[str]) -> None:
     frame = framed(spark, **{name: two_kinds(i) for i, name in enumerate(names)}, **{"Caf.é": ["x"] * N})
     preparation = Preparation(columns=names, skewed=names[:3]).fit(frame)
 
@@ -240,7 +240,7 @@ def test_mllib_takes_columns_of_any_name(spark: SparkSession) -> None:
         assert sizes(model.assign(frame)) == [N // 2, N // 2]
 
 
-def test_names_that_can_not_be_told_apart_or_are_not_there_are_rejected(spark: SparkSession) -> None:
+def test_names_that_can_not_be_distinguished_or_are_not_there_are_rejected(spark: SparkSession) -> None:
     frame = framed(spark, Monetary=two_kinds(1), b=two_kinds(2))
     repeated = frame.selectExpr("customer_id", "Monetary", "b", "b AS B")
     model = KMeans(2, n_init=1).fit(frame, columns=["Monetary"])

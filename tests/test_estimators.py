@@ -158,7 +158,7 @@ def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: Sp
     assert 0 < model.covariances_[of_shared, 2, 2] < 1e-3
 
 
-def test_a_mixture_of_single_customers_is_refused_with_a_word(spark: SparkSession) -> None:
+def test_a_mixture_of_single_customers_is_rejected(spark: SparkSession) -> None:
     points = np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]])
 
     with pytest.raises(DataRefusedError, match="too few customers to have a covariance"):
@@ -166,7 +166,7 @@ def test_a_mixture_of_single_customers_is_refused_with_a_word(spark: SparkSessio
 
 
 @pytest.mark.parametrize("estimator", [KMeans(4, n_init=1), BisectingKMeans(4), GaussianMixture(4, n_init=1)])
-def test_fewer_different_customers_than_segments_are_refused(spark: SparkSession, estimator: KMeans) -> None:
+def test_fewer_different_customers_than_segments_are_rejected(spark: SparkSession, estimator: KMeans) -> None:
     frame = as_frame(spark, np.repeat(np.eye(3), 20, axis=0))
 
     with pytest.raises(DataRefusedError, match="60 customers can't make 4 segments: they have only 3 different"):
@@ -195,12 +195,12 @@ def test_as_many_different_customers_as_segments_are_a_segment_each(spark: Spark
         (GaussianMixture(3, outlier_quantile=1), "outlier_quantile"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: BisectingKMeans, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: BisectingKMeans, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, columns=["x0"])  # type: ignore[arg-type] # no frame is touched
 
 
-def test_columns_and_values_that_can_not_be_clustered_are_told(frame: Callable[..., DataFrame]) -> None:
+def test_columns_and_values_that_can_not_be_clustered_are_rejected(frame: Callable[..., DataFrame]) -> None:
     data = frame(
         [("a", 1.0, 2.0), ("b", float("nan"), 3.0), ("c", 4.0, float("inf"))], "customer_id string, x double, y double"
     )
@@ -262,7 +262,7 @@ def test_models_that_an_earlier_release_saved_are_read_and_written_as_they_were(
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"algorithm": "os.system"}', '{"algorithm": []}', '{"algorithm": "kmeans"}']
 )
-def test_what_is_no_model_is_refused(text: str) -> None:
+def test_what_is_no_model_is_rejected(text: str) -> None:
     with pytest.raises(ConfigurationError, match="not a segmentation model"):
         model_from_json(text)
 
@@ -281,7 +281,7 @@ def test_what_is_no_model_is_refused(text: str) -> None:
         lambda data: data.update(schema_version=2),
     ],
 )
-def test_a_damaged_mixture_is_refused(damage: Callable[[dict], None]) -> None:
+def test_a_damaged_mixture_is_rejected(damage: Callable[[dict], None]) -> None:
     data = json.loads(mixture(5).to_json())
     assert model_from_json(json.dumps(data)).k == 3
     damage(data)

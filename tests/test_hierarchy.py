@@ -176,7 +176,7 @@ def test_cuts_of_a_tree_are_nested() -> None:
 @pytest.mark.parametrize(
     "arguments", [{}, {"k": 2, "distance": 1.0}, {"k": 0}, {"k": 51}, {"k": 3, "macro_k": 4}, {"k": 3, "macro_k": 0}]
 )
-def test_a_cut_that_there_is_not_is_refused(arguments: dict) -> None:
+def test_a_cut_that_there_is_not_is_rejected(arguments: dict) -> None:
     with pytest.raises(ConfigurationError, match="cut"):
         fitted(np.random.default_rng(9).normal(size=(50, 2)), 4).cut(**arguments)
 
@@ -194,12 +194,12 @@ def test_a_cut_that_there_is_not_is_refused(arguments: dict) -> None:
         ({"k": 3, "outlier_distance": 0}, "outlier_distance must be"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         AgglomerativeClustering(**arguments).fit(None, columns=["x0"])  # type: ignore[arg-type] # no frame is touched
 
 
-def test_fewer_different_customers_than_segments_are_refused(frame: Callable[..., DataFrame]) -> None:
+def test_fewer_different_customers_than_segments_are_rejected(frame: Callable[..., DataFrame]) -> None:
     data = frame([(f"C{i}", float(i % 3)) for i in range(30)], "customer_id string, x double")
 
     with pytest.raises(DataRefusedError, match="only 3 different values in x"):
@@ -225,7 +225,7 @@ def test_fewer_different_customers_than_segments_are_refused(frame: Callable[...
         lambda data: data.update(outlier_distance=None),
     ],
 )
-def test_a_damaged_model_is_refused(damage: Callable[[dict], None]) -> None:
+def test_a_damaged_model_is_rejected(damage: Callable[[dict], None]) -> None:
     model = fitted(np.random.default_rng(2).normal(size=(20, 2)), 4, macro_k=2)
     data = json.loads(model.to_json())
     assert HierarchyModel.from_json(json.dumps(data)).to_json() == model.to_json()

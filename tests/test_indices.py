@@ -55,7 +55,7 @@ def framed(spark: SparkSession, points: np.ndarray) -> DataFrame:
     return spark.createDataFrame(pd.DataFrame(points, columns=[f"x{j}" for j in range(points.shape[1])]))
 
 
-def assert_judged(points: np.ndarray, partition: Partition, found: ClusterMetrics) -> None:
+def assert_metrics(points: np.ndarray, partition: Partition, found: ClusterMetrics) -> None:
     labels = partition.labels(points)
     assert found.sizes.tolist() == np.bincount(labels, minlength=partition.k).tolist()
     if 1 < len(np.unique(labels)) < len(points):
@@ -73,7 +73,7 @@ def test_indices_equal_scikit_learns(seed: int) -> None:
     found = evaluate_in_memory(points, np.ones(len(points)), partitions)
 
     for partition, one in zip(partitions, found, strict=True):
-        assert_judged(points, partition, one)
+        assert_metrics(points, partition, one)
 
 
 @pytest.mark.parametrize("seed", [101, 102, 103])
@@ -85,12 +85,12 @@ def test_indices_on_all_rows_equal_scikit_learns_whatever_the_partitions(spark: 
     again = evaluate(frame.repartition(5).orderBy(frame.columns[0]), frame.columns, partitions)
 
     for partition, one, other in zip(partitions, found, again, strict=True):
-        assert_judged(points, partition, one)
+        assert_metrics(points, partition, one)
         assert three(other) == three(one)
         assert (other.means == one.means).all()
 
 
-def test_segments_that_a_column_tells_are_judged_as_scikit_learn_does(spark: SparkSession) -> None:
+def test_segments_that_a_column_defines_are_evaluated_as_scikit_learn_does(spark: SparkSession) -> None:
     print("seed 31")
     generator = np.random.default_rng(31)
     points, groups = generator.normal(size=(240, 3)), generator.integers(8, size=240)
@@ -121,7 +121,7 @@ def test_weights_stand_for_repeated_points() -> None:
 
     (weighted,) = evaluate_in_memory(points, weights.astype(float), [partition])
 
-    assert_judged(np.repeat(points, weights, axis=0), partition, weighted)
+    assert_metrics(np.repeat(points, weights, axis=0), partition, weighted)
 
 
 def test_an_empty_segment_keeps_its_centre_and_counts_for_nothing() -> None:
@@ -142,7 +142,7 @@ def test_figures_that_are_not_defined_are_nan() -> None:
     assert np.isnan(three(one)).all()
 
 
-def test_a_pass_over_no_rows_is_refused(spark: SparkSession) -> None:
+def test_a_pass_over_no_rows_is_rejected(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="no points"):
         summed(framed(spark, np.eye(2)).where("x0 > 9"), ["x0", "x1"], [Partition(np.eye(2))])
 

@@ -80,7 +80,7 @@ def test_each_lambda_gives_the_value_of_the_definition_and_back(frame: Callable[
     assert [feature.inverse_transform(z) for z in prepared] == pytest.approx(known, rel=1e-6, abs=1e-8)
 
 
-def test_what_no_value_gives_is_told_as_a_finite_one() -> None:
+def test_what_no_value_gives_has_a_finite_inverse() -> None:
     for power in (-1.0, 0.0, 3.0):
         feature = PreparedFeature("a", False, 0.0, 1.0, 1.0, yeo_johnson_lambda=power)
         assert np.isfinite([feature.inverse_transform(1e6), feature.inverse_transform(-1e6)]).all()
@@ -167,7 +167,7 @@ def test_winsorised_values_are_moved_to_the_quantiles(spark: SparkSession) -> No
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust"])
-def test_a_missing_value_counts_as_the_median_and_is_told(frame: Callable[..., DataFrame], scaling: str) -> None:
+def test_a_missing_value_counts_as_the_median(frame: Callable[..., DataFrame], scaling: str) -> None:
     known = [0.0, 1.0, 2.0, 50.0, 900.0]
     data = frame([(x,) for x in [*known, None]], "a double")
 
@@ -294,7 +294,7 @@ def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
         ({"skewed": {"a": "both"}}, "skewed: a must be one of none, log, yeo_johnson; found 'both'"),
     ],
 )
-def test_wrong_arguments_are_told_before_any_job_runs(arguments: dict, said: str) -> None:
+def test_wrong_arguments_are_rejected_before_any_job_runs(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Preparation(columns=["a"], **arguments).fit(None)  # no frame is touched
 

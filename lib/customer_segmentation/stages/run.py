@@ -15,9 +15,8 @@ from functools import cached_property
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import SegmentationModel, model_from_json
 from customer_segmentation.clustering.dbscan import DBSCANModel, core_points_of
-from customer_segmentation.clustering.model.base import SegmentationModel
-from customer_segmentation.clustering.model.loading import model_from_json
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t

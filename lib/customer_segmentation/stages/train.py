@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from customer_segmentation import __version__
+from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows
-from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t

@@ -19,12 +19,6 @@ def in_fixed_order(frame: DataFrame, *, rows: int, by: list[str]) -> DataFrame:
     return frame.repartition(max(1, partitions), *by).sortWithinPartitions(*by)
 
 
-def hashed_sample(frame: DataFrame, *, size: int, seed: int, by: str) -> DataFrame:
-    """At most `size` rows, the same ones for a seed whatever the partitions."""
-    order = F.xxhash64(F.lit(seed), F.col(by))
-    return frame.orderBy(order, F.col(by)).limit(size)
-
-
 def hashed_share(frame: DataFrame, *, share: float, seed: int, by: list[str]) -> DataFrame:
     """About this share of the rows, 0 to 1, the same ones for a seed whatever the partitions. Nothing is sorted."""
     steps = 1 << 30
