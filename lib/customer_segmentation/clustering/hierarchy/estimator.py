@@ -36,7 +36,7 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
         >>> model.centers_.tolist(), model.sizes_.tolist()
         ([[1.5], [8.75]], [2.0, 2.0])
         >>> model.cut(3).centers_.tolist()
-        [[1.0], [2.0], [8.75]]
+        [[1.5], [8.0], [9.5]]
     """
 
     algorithm = "agglomerative"
