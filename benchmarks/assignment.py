@@ -7,10 +7,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.measuring import Comparison, compared
-from customer_segmentation.clustering import CentroidModel, Preparation
-from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.columns import DRIVERS
+from customer_segmentation.preparation import PreparationModel, PreparedFeature
 from customer_segmentation.spark.session import get_session
 
 LIMIT = 2.0
@@ -63,4 +63,4 @@ def _model() -> CentroidModel:
     prepared = tuple(PreparedFeature(f"x{j}", j % 2 == 0, 2.0, 2.0, 1.0) for j in range(FEATURES))
     centers = np.random.default_rng(1).normal(size=(SEGMENTS, FEATURES))
     ids = tuple(range(1, SEGMENTS + 1))
-    return CentroidModel("kmeans", Preparation(prepared, {}), ids, centers, (2.0,) * SEGMENTS, 3.0, 0.0)
+    return CentroidModel("kmeans", PreparationModel(prepared, {}), ids, centers, (2.0,) * SEGMENTS, 3.0, 0.0)

@@ -12,11 +12,12 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.measuring import Comparison
-from customer_segmentation.clustering.choose import Choice, choose
-from customer_segmentation.clustering.coreset import coreset
-from customer_segmentation.clustering.fitting import refitted
-from customer_segmentation.clustering.preparation import Preparation, PreparedFeature, prepared_name
+from customer_segmentation.clustering.fitting import TrainingData
+from customer_segmentation.clustering.kmeans.refinement import refit
+from customer_segmentation.clustering.selection.choice import Choice, choose
+from customer_segmentation.clustering.selection.coreset import coreset
 from customer_segmentation.config.schema import Clustering, Spark
+from customer_segmentation.preparation import identity_preparation
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.spark.session import get_session
 
@@ -47,18 +48,20 @@ def measure(*, lines: int, runs: int, ks: range = KS) -> list[Comparison]:
         _write(spark, Path(folder), customers)
         frame = spark.read.parquet(folder)
         names = [f"x{j}" for j in range(DIMENSIONS)]
-        preparation = Preparation(tuple(PreparedFeature(name, False, 0.0, 1.0, 1.0) for name in names), {})
-        points = preparation.transform(frame).select("customer_id", *map(prepared_name, names))
+        preparation = identity_preparation(names)
+        inputs = preparation.outputs
+        points = preparation.transform(frame).select("customer_id", *inputs)
         with persisted(points) as kept:
             kept.count()
-            inputs = [prepared_name(name) for name in names]
             settings = Clustering(k_min=ks[0], k_max=ks[-1])
             choosing, refitting, costs = [], [], []
             for run in range(runs + 1):  # the first is not measured
                 started = time.perf_counter()
-                choice = _choose(kept, inputs, settings)
+                drawn = coreset(kept, inputs, size=settings.sample_size, seed=SEED, by="customer_id")
+                data = TrainingData(frame, kept, preparation, drawn)
+                choice = _choose(data, settings)
                 chosen = time.perf_counter()
-                model = refitted(frame, kept, preparation, choice, settings, seed=SEED)
+                model = refit(data, choice, settings, SEED)
                 if run:
                     choosing.append(chosen - started)
                     refitting.append(time.perf_counter() - started)
@@ -76,12 +79,11 @@ def measure(*, lines: int, runs: int, ks: range = KS) -> list[Comparison]:
     ]
 
 
-def _choose(points: DataFrame, inputs: list[str], settings: Clustering) -> Choice:
-    core = coreset(points, inputs, size=settings.sample_size, seed=SEED, by="customer_id")
+def _choose(data: TrainingData, settings: Clustering) -> Choice:
     choice = choose(
-        points,
-        inputs,
-        core,
+        data.points,
+        data.inputs,
+        data.coreset,
         ks=range(settings.k_min, settings.k_max + 1),
         algorithms=["kmeans"],
         smallest_share=settings.smallest_share,
@@ -92,7 +94,7 @@ def _choose(points: DataFrame, inputs: list[str], settings: Clustering) -> Choic
 
 
 def _loop(points: DataFrame, inputs: list[str], ks: range) -> Loop:
-    """MLlib as its guide shows it: default iterations and tolerance, on held vectors."""
+    """MLlib as its guide shows it: default iterations and tolerance, on persisted vectors."""
     assembled = VectorAssembler(inputCols=inputs, outputCol="features").transform(points).select("features")
     loop = Loop({}, {})
     with persisted(assembled) as vectors:

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from benchmarks.measuring import Comparison, compared, timed
 from customer_segmentation.clustering.dbscan import DBSCAN
+from customer_segmentation.clustering.dbscan.eps import knee
 from customer_segmentation.clustering.dbscan.kernel import clusters, collapsed
-from customer_segmentation.clustering.dbscan.knee import knee
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.spark.session import get_session
 
@@ -167,7 +167,7 @@ def _one(way: str, master: str, folder: Path, customers: int) -> None:
             table["segment_id"] = _scikit_learn(table[COLUMNS].to_numpy(), eps)
             labels = spark.createDataFrame(table[["customer_id", "segment_id"]])
         else:
-            estimator = DBSCAN(eps, MIN_SAMPLES, at_once=0) if way == "tasks" else DBSCAN(eps, MIN_SAMPLES)
+            estimator = DBSCAN(eps, MIN_SAMPLES, max_driver_points=0) if way == "tasks" else DBSCAN(eps, MIN_SAMPLES)
             labels = estimator.fit(features, columns=COLUMNS).assign(features).select("customer_id", "segment_id")
         labels.write.format("delta").mode("overwrite").save(target)
 

@@ -8,14 +8,14 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from customer_segmentation.clustering import choose as choosing
-from customer_segmentation.clustering.choose import Candidate, best, choose, with_scores
-from customer_segmentation.clustering.coreset import Coreset, coreset
-from customer_segmentation.clustering.driver_fits import FITS, fit
-from customer_segmentation.clustering.indices import Partition, judged_in_memory
-from customer_segmentation.clustering.refining import refined
-from customer_segmentation.clustering.stability import adjusted_rand, stability
-from customer_segmentation.clustering.structure import Structure, hopkins, structure
+from customer_segmentation.clustering.kmeans.refinement import refine_centers
+from customer_segmentation.clustering.registry import ALGORITHMS
+from customer_segmentation.clustering.selection import choice as choosing
+from customer_segmentation.clustering.selection.choice import Candidate, best, choose, with_scores
+from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability, hopkins
+from customer_segmentation.clustering.selection.coreset import Coreset, coreset
+from customer_segmentation.clustering.selection.metrics import Partition, evaluate_in_memory
+from customer_segmentation.clustering.selection.stability import adjusted_rand, stability
 from customer_segmentation.clustering.training import train
 from customer_segmentation.config.schema import Clustering, Preparing
 from customer_segmentation.contract.errors import DataRefusedError
@@ -47,12 +47,19 @@ def framed(spark: SparkSession, points: np.ndarray) -> DataFrame:
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge points on the driver; that it is the same on all rows is shown elsewhere."""
+    """Evaluate points on the driver; that it is the same on all rows is shown elsewhere."""
 
-    def judged(points, columns, partitions):
-        return judged_in_memory(points, np.ones(len(points)), partitions)
+    def evaluate(points, columns, partitions):
+        return evaluate_in_memory(points, np.ones(len(points)), partitions)
 
-    monkeypatch.setattr(choosing, "judged", judged)
+    monkeypatch.setattr(choosing, "evaluate", evaluate)
+
+
+ON_CORESETS = [name for name, spec in ALGORITHMS.items() if spec.fit_coreset]
+
+
+def fit(algorithm: str, coreset: Coreset, *, k: int, n_init: int, seed: int) -> Partition:
+    return ALGORITHMS[algorithm].fit_coreset(coreset, [k], n_init, seed)[0]
 
 
 CASES = [(1, 2, 2), (2, 3, 4), (3, 4, 8), (4, 5, 3), (5, 7, 5), (6, 10, 4)]
@@ -67,8 +74,8 @@ def test_separated_segments_are_found_with_their_number(in_memory: None, seed: i
     assert choice is not None
     assert choice.candidate.k == k
     assert adjusted_rand_score(truth, choice.partition.labels(points)) >= 0.9
-    seen = structure(whole(points), k=k, rand=choice.candidate.stability, seed=seed)
-    assert seen.word.startswith("clear structure")
+    seen = clusterability(whole(points), k=k, rand=choice.candidate.stability, seed=seed)
+    assert seen.description.startswith("clear structure")
 
 
 @pytest.mark.slow
@@ -77,11 +84,11 @@ def test_separated_segments_are_found_in_any_number_of_dimensions(in_memory: Non
     test_separated_segments_are_found_with_their_number(None, seed, k, d)
 
 
-@pytest.mark.parametrize("algorithm", sorted(FITS))
+@pytest.mark.parametrize("algorithm", sorted(ON_CORESETS))
 def test_every_algorithm_finds_separated_segments(algorithm: str) -> None:
     points, truth = separated(21, 4, 3)
 
-    partition = fit(algorithm, whole(points), k=4, starts=5, seed=1)
+    partition = fit(algorithm, whole(points), k=4, n_init=5, seed=1)
 
     assert adjusted_rand_score(truth, partition.labels(points)) >= 0.98
     assert stability(whole(points), partition, algorithm=algorithm, seed=1).rand >= 0.95
@@ -93,7 +100,7 @@ def test_a_mixture_is_chosen_where_shapes_differ(in_memory: None) -> None:
     long, small = generator.normal(size=(700, 2)) * [12, 0.4], generator.normal(size=(300, 2)) * 0.4 + [0, 5]
     points, truth = np.concatenate([long, small]), np.repeat([0, 1], [700, 300])
 
-    partition = fit("gaussian_mixture", whole(points), k=2, starts=2, seed=1)
+    partition = fit("gaussian_mixture", whole(points), k=2, n_init=2, seed=1)
 
     assert adjusted_rand_score(truth, partition.labels(points)) >= 0.95
     choice = choose(
@@ -119,30 +126,32 @@ def test_no_structure_is_said(d: int) -> None:
     print("seed", 30 + d)
     generator = np.random.default_rng(30 + d)
 
-    uniform = structure(whole(generator.uniform(size=(2000, d))), k=4, rand=0.9, seed=1)
-    cloud = structure(whole(generator.normal(size=(2000, d)) @ generator.normal(size=(d, d))), k=4, rand=0.9, seed=1)
+    uniform = clusterability(whole(generator.uniform(size=(2000, d))), k=4, rand=0.9, seed=1)
+    cloud = clusterability(
+        whole(generator.normal(size=(2000, d)) @ generator.normal(size=(d, d))), k=4, rand=0.9, seed=1
+    )
 
     assert uniform.hopkins == pytest.approx(0.5, abs=0.1)
-    assert uniform.word.startswith("no structure: customers are spread about evenly")
-    assert cloud.word.startswith("no structure: a single cloud")
+    assert uniform.description.startswith("no structure: customers are spread about evenly")
+    assert cloud.description.startswith("no structure: a single cloud")
 
 
 def test_structure_is_clear_only_where_it_is_separated_and_stable() -> None:
-    clear = Structure(0.95, 0.8, 0.3, 0.9)
-    assert clear.word.startswith("clear structure")
-    assert replace(clear, rand=0.5).word.startswith("weak structure")
-    assert replace(clear, silhouette=0.4).word.startswith("weak structure")
-    assert "not looked for again" in replace(clear, rand=float("nan")).word
-    assert replace(clear, rand=float("nan")).grade == 1
+    clear = Clusterability(0.95, 0.8, 0.3, 0.9)
+    assert clear.description.startswith("clear structure")
+    assert replace(clear, rand=0.5).description.startswith("weak structure")
+    assert replace(clear, silhouette=0.4).description.startswith("weak structure")
+    assert "stability not measured" in replace(clear, rand=float("nan")).description
+    assert replace(clear, rand=float("nan")).level == 1
     assert hopkins(np.zeros((30, 2)), seed=1) == 1.0
 
 
 def test_one_segment_is_no_structure() -> None:
     points, _ = separated(21, 3, 2, rows=200)
 
-    found = structure(whole(points), k=1, rand=1.0, seed=1)
+    found = clusterability(whole(points), k=1, rand=1.0, seed=1)
 
-    assert (found.grade, found.word) == (0, "no structure: all customers that are in a segment are in one")
+    assert (found.level, found.description) == (0, "no structure: all customers that are in a segment are in one")
 
 
 def candidate(k: int, silhouette: float, share: float = 0.1, **more: float) -> Candidate:
@@ -202,7 +211,7 @@ def test_stability_is_one_for_separated_segments_and_low_for_none() -> None:
     points, _ = separated(6, 3, 3)
     shapeless = np.random.default_rng(6).uniform(size=(400, 6))
 
-    clear = stability(whole(points), fit("kmeans", whole(points), k=3, starts=5, seed=1), algorithm="kmeans", seed=1)
+    clear = stability(whole(points), fit("kmeans", whole(points), k=3, n_init=5, seed=1), algorithm="kmeans", seed=1)
     none = stability(whole(shapeless), Partition(shapeless[:8]), algorithm="kmeans", seed=1)
 
     assert clear.rand == pytest.approx(1.0)
@@ -231,7 +240,7 @@ def test_a_coreset_gives_the_cost_of_all_customers_and_is_the_same_however_they_
         exact = ((points[:, None] - centers[None]) ** 2).sum(axis=2).min(axis=1).sum()
         estimate = core.weights @ ((core.points[:, None] - centers[None]) ** 2).sum(axis=2).min(axis=1)
         assert estimate == pytest.approx(exact, rel=0.1)
-    plain = core.plain(500, seed=1)
+    plain = core.unweighted(500, seed=1)
     assert len(plain) == 500
     assert plain.mean(axis=0) == pytest.approx(points.mean(axis=0), abs=4 * points.std(axis=0).max() / 500**0.5)
 
@@ -254,7 +263,7 @@ def test_refining_ends_at_the_best_of_its_starts_as_scikit_learn_does(spark: Spa
     points = np.random.default_rng(9).normal(size=(400, 3))
     starts = [points[:4], points[100:104]]
 
-    centers, radii, cost = refined(framed(spark, points), ["x0", "x1", "x2"], starts, passes=300)
+    centers, radii, cost = refine_centers(framed(spark, points), ["x0", "x1", "x2"], starts, passes=300)
 
     peers = [KMeans(4, init=start, n_init=1, tol=0).fit(points).inertia_ for start in starts]
     squared = ((points[:, None] - centers[None]) ** 2).sum(axis=2)
@@ -290,7 +299,7 @@ def test_a_training_chooses_fits_and_judges_whatever_the_partitions(spark: Spark
     inputs = [f"z_{name}" for name in training.model.preparation.names]
     labels = Partition(training.model.centers_).labels(prepared.select(*inputs).toPandas().to_numpy())
     assert adjusted_rand_score(truth, labels) >= 0.95
-    assert training.structure.word.startswith("clear structure")
+    assert training.clusterability.description.startswith("clear structure")
     assert training.quality["structure"] == 2
     assert {"silhouette", "calinski_harabasz", "davies_bouldin", "cost", "hopkins", "stability"} <= set(
         training.quality
@@ -334,7 +343,7 @@ def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
     assert training.quality["silhouette"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_customers_too_alike_are_refused_with_what_they_have(spark: SparkSession) -> None:
+def test_customers_too_similar_are_rejected_with_what_they_have(spark: SparkSession) -> None:
     frame = framed(spark, np.repeat([[0.0, 1, 1], [1, 0, 5]], 30, axis=0)).toDF("customer_id", *FEATURES)
 
     with pytest.raises(DataRefusedError, match="only 2 different values"):

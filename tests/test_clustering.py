@@ -11,9 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import CentroidModel, KMeans, Preparation
-from customer_segmentation.clustering.layout import hashed_sample
-from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.clustering.estimator.layout import hashed_share
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import PreparationModel, PreparedFeature
 
 
 def blobs(seed: int, k: int = 4, per: int = 60, d: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -39,24 +39,26 @@ def test_a_preparation_equals_numpy_and_its_inverse_gives_the_value_back(frame: 
     rows = [(value, 7.0, None, 2.0 if i == 3 else 1.0) for i, value in enumerate(values)]
     data = frame(rows, "skewed double, constant double, empty double, mostly double")
 
-    preparation = Preparation.fit(data, columns=["skewed", "constant", "empty", "mostly"], skewed=["skewed"])
+    preparation = Preparation(columns=["skewed", "constant", "empty", "mostly"], skewed=["skewed"]).fit(data)
     prepared = preparation.transform(data).toPandas()
 
     known = np.array(values[:-1], dtype=float)
     shaped = np.sign(known) * np.log1p(np.abs(known))
     low, median, high = np.percentile(shaped, [25, 50, 75])
     assert preparation.names == ["skewed", "mostly"]
-    assert set(preparation.dropped) == {"constant", "empty"}
+    assert set(preparation.dropped_) == {"constant", "empty"}
     assert prepared.z_skewed[:-1].to_numpy() == pytest.approx((shaped - median) / (high - low), rel=1e-7, abs=1e-8)
     assert prepared.z_skewed.iloc[-1] == 0.0  # a missing value counts as the centre
     assert prepared.z_mostly.abs().max() > 0.5  # no interquartile range: scaled by the standard deviation
-    assert [preparation.features[0].natural(z) for z in prepared.z_skewed[:-1]] == pytest.approx(known, abs=1e-6)
-    assert Preparation.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
+    assert [preparation.features_[0].inverse_transform(z) for z in prepared.z_skewed[:-1]] == pytest.approx(
+        known, abs=1e-6
+    )
+    assert PreparationModel.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
 
 
 def test_the_ml_stage_prepares_as_the_plain_expressions_do(spark: SparkSession) -> None:
     frame = as_frame(spark, blobs(1)[0])
-    preparation = Preparation.fit(frame, columns=["x0", "x2"], skewed=["x2"])
+    preparation = Preparation(columns=["x0", "x2"], skewed=["x2"]).fit(frame)
 
     by_stage = preparation.stage().transform(frame).toPandas()
 
@@ -78,7 +80,7 @@ def test_kmeans_finds_separated_clusters(spark: SparkSession, seed: int) -> None
 
 def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession) -> None:
     frame = as_frame(spark, np.random.default_rng(5).normal(size=(300, 3)))
-    estimator = KMeans(5, seed=3, starts=1)
+    estimator = KMeans(5, seed=3, n_init=1)
 
     models = [estimator.fit(f, columns=["x0", "x1", "x2"]) for f in (frame, frame.repartition(5), frame.orderBy("x1"))]
 
@@ -88,7 +90,7 @@ def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession) -> None:
 def test_an_assignment_equals_numpy_and_its_drivers_add_up(spark: SparkSession) -> None:
     generator = np.random.default_rng(11)
     points, centers = generator.normal(size=(80, 4)), generator.normal(size=(5, 4))
-    preparation = Preparation(tuple(PreparedFeature(f"x{j}", False, 0.0, 1.0, 1.0) for j in range(4)), {})
+    preparation = PreparationModel(tuple(PreparedFeature(f"x{j}", False, 0.0, 1.0, 1.0) for j in range(4)), {})
     model = CentroidModel("kmeans", preparation, (4, 9, 2, 7, 5), centers, (0.8,) * 5, 2.0, 0.0)
 
     rows = model.assign(as_frame(spark, points)).toPandas().sort_values("customer_id")
@@ -110,7 +112,7 @@ def test_an_assignment_equals_numpy_and_its_drivers_add_up(spark: SparkSession) 
 
 
 def test_a_model_saves_and_loads_as_it_is(spark: SparkSession, tmp_path) -> None:
-    model = KMeans(3, starts=1).fit(as_frame(spark, blobs(2)[0]), columns=["x0", "x1"])
+    model = KMeans(3, n_init=1).fit(as_frame(spark, blobs(2)[0]), columns=["x0", "x1"])
     model = replace(model, names={1: "Ä", 2: "b", 3: "c"}, stability={1: 0.5}, cut_points={"recency": [1.0]})
 
     model.save(spark, str(tmp_path / "model"))
@@ -130,8 +132,8 @@ def test_a_model_saves_and_loads_as_it_is(spark: SparkSession, tmp_path) -> None
         lambda data: data.update(segment_ids=[1, 1]),
     ],
 )
-def test_a_damaged_model_is_refused(damage: Callable[[dict], None]) -> None:
-    preparation = Preparation((PreparedFeature("x", False, 0.0, 1.0, 1.0),), {})
+def test_a_damaged_model_is_rejected(damage: Callable[[dict], None]) -> None:
+    preparation = PreparationModel((PreparedFeature("x", False, 0.0, 1.0, 1.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2), np.array([[0.0], [1.0]]), (1.0, 1.0), 3.0, 0.0)
     data = json.loads(model.to_json())
     assert CentroidModel.from_json(json.dumps(data)).k == 2
@@ -142,7 +144,7 @@ def test_a_damaged_model_is_refused(damage: Callable[[dict], None]) -> None:
 
 
 def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
-    preparation = Preparation((PreparedFeature("spend", False, 0.0, 1.0, 1.0),), {})
+    preparation = PreparationModel((PreparedFeature("spend", False, 0.0, 1.0, 1.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2), np.array([[0.0], [1.0]]), (1.0, 1.0), 3.0, 0.0)
 
     with pytest.raises(ConfigurationError, match="spend"):
@@ -154,28 +156,28 @@ def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
     [
         (KMeans(1), {"columns": ["x0"]}, "k must be"),
         (KMeans(2.5), {"columns": ["x0"]}, "k must be"),
-        (KMeans(3, starts=0), {"columns": ["x0"]}, "starts"),
+        (KMeans(3, n_init=0), {"columns": ["x0"]}, "n_init"),
         (KMeans(3, outlier_distance=0), {"columns": ["x0"]}, "outlier_distance"),
         (KMeans(3), {}, "either columns or a preparation"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: KMeans, arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: KMeans, arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, **arguments)  # no frame is touched
 
 
-def test_too_few_customers_are_refused(spark: SparkSession) -> None:
+def test_too_few_customers_are_rejected(spark: SparkSession) -> None:
     with pytest.raises(DataRefusedError, match="3 customers"):
         KMeans(4).fit(as_frame(spark, np.eye(3)), columns=["x0"])
 
 
-def test_a_hashed_sample_is_the_same_whatever_the_partitions(spark: SparkSession) -> None:
+def test_a_hashed_share_is_the_same_whatever_the_partitions(spark: SparkSession) -> None:
     frame = as_frame(spark, np.zeros((200, 1)))
 
-    first = hashed_sample(frame, size=50, seed=7, by="customer_id").collect()
-    again = hashed_sample(frame.repartition(6), size=50, seed=7, by="customer_id").collect()
-    other = hashed_sample(frame, size=50, seed=8, by="customer_id").collect()
+    first = hashed_share(frame, share=0.25, seed=7, by=["customer_id"]).orderBy("customer_id").collect()
+    again = hashed_share(frame.repartition(6), share=0.25, seed=7, by=["customer_id"]).orderBy("customer_id").collect()
+    other = hashed_share(frame, share=0.25, seed=8, by=["customer_id"]).collect()
 
-    assert len(first) == 50
+    assert 25 <= len(first) <= 75
     assert first == again
     assert set(first) != set(other)

@@ -96,7 +96,7 @@ def test_dense_places_are_the_true_segments_and_the_customers_between_them_noise
     assert model.quality["noise_share"] == pytest.approx(len(noise) / len(segments))
 
 
-def test_noise_has_a_profile_without_a_centre_and_moves_are_told_with_it(dense: Path) -> None:
+def test_noise_has_a_profile_without_a_centre_and_moves_are_counted_with_it(dense: Path) -> None:
     profiles, moves = of_the_run(dense, "segment_profiles"), of_the_run(dense, "segment_transitions")
     noise = profiles[profiles.segment_id == -1].iloc[0]
     others = profiles[profiles.segment_id > 0]
@@ -110,7 +110,7 @@ def test_noise_has_a_profile_without_a_centre_and_moves_are_told_with_it(dense: 
     assert moves.customers.sum() == len(published(dense))
 
 
-def test_the_page_tells_noise_and_how_the_segments_were_found(dense: Path) -> None:
+def test_the_page_shows_noise_and_how_the_segments_were_found(dense: Path) -> None:
     page = (dense / "report.html").read_text()
 
     for words in ("Unclassified", "within eps 0.5, as set", "share of the customers in no segment", " structure"):
@@ -138,7 +138,7 @@ def test_the_same_run_by_density_again_leaves_the_same_tables(spark: SparkSessio
         assert contents(dense, name) == rows, name
 
 
-def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: SparkSession, dense: Path) -> None:
+def test_all_noise_is_rejected_with_what_to_do_and_nothing_is_registered(spark: SparkSession, dense: Path) -> None:
     before = contents(dense, "model_runs")
     run = quiet(spark, configured(dense.parent, dense.name, *DENSE[:-1], "clustering.eps=0.000001"))
     run.run_id = published(dense).run_id.iloc[0]  # whose features are there
@@ -149,7 +149,7 @@ def test_all_noise_is_refused_with_what_to_do_and_nothing_is_registered(spark: S
     assert contents(dense, "model_runs") == before
 
 
-def test_a_registered_model_without_its_core_points_is_told(spark: SparkSession, dense: Path) -> None:
+def test_a_registered_model_without_its_core_points_is_rejected(spark: SparkSession, dense: Path) -> None:
     shutil.copytree(dense / "model_runs", dense.parent / "bare" / "model_runs")
     run = quiet(spark, configured(dense.parent, "bare", *DENSE, "as_of=2024-12-31"))
 

@@ -1,4 +1,4 @@
-"""DBSCAN against scikit-learn: the kernel, boxes and merging in memory, and the whole on Spark."""
+"""DBSCAN against scikit-learn: the kernel, regions and merging in memory, and the whole on Spark."""
 
 import json
 import os
@@ -16,13 +16,18 @@ from scipy.spatial import cKDTree
 from sklearn import cluster
 
 from customer_segmentation.clustering import load_model
-from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
-from customer_segmentation.clustering.dbscan.boxes import Boxes, clusters_by_box, crowd_halo
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed
-from customer_segmentation.clustering.dbscan.knee import knee
+from customer_segmentation.clustering.dbscan.eps import knee
+from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed, inverse_permutation
+from customer_segmentation.clustering.dbscan.space import (
+    SpacePartition,
+    clustering_halo,
+    component_roots,
+    routed,
+)
 from customer_segmentation.clustering.dbscan.stability import density_stability
-from customer_segmentation.clustering.stability import BOOTSTRAPS
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from tests.generated import ROOT
 from tests.test_choice import whole
@@ -57,8 +62,8 @@ def trial(seed: int) -> tuple[np.ndarray, np.ndarray, float, int]:
     return points * scale, g.integers(1, 4, size=n), float(eps * scale), int(g.choice([1, 2, 3, 5, 10, 20]))
 
 
-def some_boxes(points: np.ndarray, seed: int, cuts: int = 5) -> Boxes:
-    """Boxes cut anywhere, through crowds and at points too."""
+def some_regions(points: np.ndarray, seed: int, cuts: int = 5) -> SpacePartition:
+    """A partition of space cut anywhere, through crowds and at points too."""
     g = np.random.default_rng(seed)
     axis, cut, below, above = [], [], [], []
     for node in range(cuts):
@@ -68,7 +73,38 @@ def some_boxes(points: np.ndarray, seed: int, cuts: int = 5) -> Boxes:
         last = node == cuts - 1
         below.append(-1 - node if node % 2 or last else node + 1)
         above.append(node + 1 if node % 2 and not last else (-1 - node if not node % 2 and not last else -1 - cuts))
-    return Boxes(tuple(axis), tuple(cut), tuple(below), tuple(above))
+    return SpacePartition(tuple(axis), tuple(cut), tuple(below), tuple(above))
+
+
+def clusters_by_region(
+    regions: SpacePartition, points: np.ndarray, *, weights: np.ndarray, order: np.ndarray, eps: float, min_samples: int
+) -> Clusters:
+    """The clusters of all points, region by region: what the distributed fit does, in memory."""
+    rows, region, home, shared = routed(regions, points, eps)
+    core = np.zeros(len(points), dtype=bool)
+    labels = np.full(len(points), -1, dtype=np.int64)
+    pairs: list[np.ndarray] = []
+    first = 0
+    for current in np.unique(region):
+        here = np.nonzero(region == current)[0]
+        at = rows[here]
+        fitted = clusters(points[at], weights=weights[at], order=order[at], eps=eps, min_samples=min_samples)
+        numbered = np.where(fitted.labels >= 0, fitted.labels + first, -1)
+        core[at[home[here]]], labels[at[home[here]]] = fitted.core[home[here]], numbered[home[here]]
+        decides = fitted.core & shared[here]
+        pairs.append(np.stack([at[decides], numbered[decides]]))
+        first += int(fitted.labels.max(initial=-1)) + 1
+    point, component = np.concatenate(pairs, axis=1)
+    by_point = np.argsort(point, kind="stable")
+    point, component = point[by_point], component[by_point]
+    same = point[1:] == point[:-1]
+    root = component_roots(np.arange(first), np.stack([component[1:][same], component[:-1][same]]))
+    labels[labels >= 0] = root[labels[labels >= 0]]
+    smallest = np.full(first, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, labels[core], order[core])
+    number = inverse_permutation(np.argsort(smallest))
+    labels[labels >= 0] = number[labels[labels >= 0]]
+    return Clusters(core, labels)
 
 
 def squares(points: np.ndarray, point: np.ndarray) -> np.ndarray:
@@ -108,13 +144,13 @@ def test_the_kernel_and_boxes_equal_scikit_learn_in_random_trials(part: int) -> 
         position, first, weight = collapsed(points, weights, np.arange(len(points)))
         parameters = {"weights": weight, "order": first, "eps": eps, "min_samples": min_samples}
         at_once = clusters(points[first], **parameters)
-        boxes = some_boxes(points, seed)
-        by_box = clusters_by_box(boxes, points[first], **parameters)
-        several += len(np.unique(boxes.homes(points[first]))) > 1
+        regions = some_regions(points, seed)
+        by_region = clusters_by_region(regions, points[first], **parameters)
+        several += len(np.unique(regions.region_of(points[first]))) > 1
         whole = Clusters(at_once.core[position], at_once.labels[position])
         told = differs(points, weights, eps, min_samples, whole)
         if not told and not (
-            np.array_equal(at_once.core, by_box.core) and np.array_equal(at_once.labels, by_box.labels)
+            np.array_equal(at_once.core, by_region.core) and np.array_equal(at_once.labels, by_region.labels)
         ):
             told = "boxes"
         if told:
@@ -160,12 +196,14 @@ def test_boxes_are_even_and_cut_through_gaps() -> None:
     g = np.random.default_rng(3)
     points = np.concatenate([g.uniform(0, 1, (1000, 2)) + np.array([3 * i, 0]) for i in range(4)])
 
-    boxes = Boxes.cut_evenly(points, halo=crowd_halo(0.2), most=1000)
+    regions = SpacePartition.cut_evenly(points, halo=clustering_halo(0.2), max_points=1000)
 
-    assert np.bincount(boxes.homes(points)).tolist() == [1000] * 4
-    assert len(boxes.reached(points, crowd_halo(0.2))[0]) == len(points)  # no point is in two boxes
-    assert Boxes.from_dict(json.loads(json.dumps(boxes.to_dict()))) == boxes
-    assert Boxes.cut_evenly(points, halo=crowd_halo(20.0), most=10).count == 1  # cuts can't make it less
+    assert np.bincount(regions.region_of(points)).tolist() == [1000] * 4
+    assert len(regions.regions_within(points, clustering_halo(0.2))[0]) == len(points)  # no point is in two regions
+    assert SpacePartition.from_dict(json.loads(json.dumps(regions.to_dict()))) == regions
+    assert (
+        SpacePartition.cut_evenly(points, halo=clustering_halo(20.0), max_points=10).count == 1
+    )  # cuts can't make it less
 
 
 def test_the_knee_is_where_the_distances_turn_upwards() -> None:
@@ -184,13 +222,13 @@ def test_the_knee_is_where_the_distances_turn_upwards() -> None:
         (DBSCAN(eps="knee"), {"columns": ["x"]}, "'knee'"),
         (DBSCAN(min_samples=0), {"columns": ["x"]}, "min_samples"),
         (DBSCAN(min_samples=2.0), {"columns": ["x"]}, "min_samples"),
-        (DBSCAN(at_once=-1), {"columns": ["x"]}, "at_once"),
-        (DBSCAN(points_per_box=0), {"columns": ["x"]}, "points_per_box"),
+        (DBSCAN(max_driver_points=-1), {"columns": ["x"]}, "max_driver_points"),
+        (DBSCAN(points_per_region=0), {"columns": ["x"]}, "points_per_region"),
         (DBSCAN(), {}, "either columns or a preparation"),
         (DBSCAN(), {"columns": []}, "at least one feature"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: DBSCAN, arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: DBSCAN, arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, **arguments)  # no frame is touched
 
@@ -221,7 +259,7 @@ def frame_(spark: SparkSession, table: pd.DataFrame) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def fitted(frame_: DataFrame) -> DBSCANModel:
-    return DBSCAN(EPS, MIN_SAMPLES, at_once=0, points_per_box=900).fit(frame_, columns=COLUMNS)
+    return DBSCAN(EPS, MIN_SAMPLES, max_driver_points=0, points_per_region=900).fit(frame_, columns=COLUMNS)
 
 
 def test_a_fit_in_boxes_gives_all_customers_what_scikit_learn_does(
@@ -234,7 +272,7 @@ def test_a_fit_in_boxes_gives_all_customers_what_scikit_learn_does(
     rows = fitted.assign(frame_).toPandas().sort_values("customer_id")
 
     segments = rows.segment_id.to_numpy()
-    assert fitted.boxes_.count > 1
+    assert fitted.regions_.count > 1
     assert ((segments < 0) == (reference.labels_ < 0)).all()
     assert same_partition(segments[core], reference.labels_[core])
     assert fitted.segment_ids == tuple(range(1, reference.labels_.max() + 2))
@@ -246,7 +284,7 @@ def test_a_fit_in_boxes_gives_all_customers_what_scikit_learn_does(
     assert (segments[segments > 0] == segments[nearest][segments > 0]).all()
 
 
-def test_reasons_are_told_between_the_centres_and_noise_has_none(
+def test_reasons_are_given_between_the_centres_and_noise_has_none(
     frame_: DataFrame, table: pd.DataFrame, fitted: DBSCANModel
 ) -> None:
     core = fitted.core_points_.toPandas()
@@ -302,7 +340,7 @@ def test_stability_is_that_of_scikit_learns_clusters_of_customers_drawn_anew(
             ]
         )
 
-    found = density_stability(whole(points), fitted, seed=3)
+    found = density_stability(whole(points), fitted, 3)
 
     assert found is not None
     assert found.segments == pytest.approx(np.mean(overlaps, axis=0), abs=0.01)  # equally near core points
@@ -312,7 +350,7 @@ def test_stability_is_that_of_scikit_learns_clusters_of_customers_drawn_anew(
 def test_a_sample_of_the_customers_tells_nothing_of_how_dense_they_are(fitted: DBSCANModel) -> None:
     sample = Coreset(np.zeros((10, 3)), np.full(10, 5.0), 50)
 
-    assert density_stability(sample, fitted, seed=1) is None
+    assert density_stability(sample, fitted, 1) is None
 
 
 def test_segments_that_are_numbered_anew_stay_the_same_segments(frame_: DataFrame, fitted: DBSCANModel) -> None:
@@ -325,16 +363,16 @@ def test_segments_that_are_numbered_anew_stay_the_same_segments(frame_: DataFram
     assert after.second_segment_id.tolist() == before.second_segment_id.map(number).tolist()
 
 
-@pytest.mark.parametrize("at_once", [0, 1_000_000])
+@pytest.mark.parametrize("max_driver_points", [0, 1_000_000])
 @pytest.mark.parametrize("columns", [["customer_id", *COLUMNS], COLUMNS])
 def test_a_fit_does_not_depend_on_who_clusters_boxes_partitions_or_order(
-    frame_: DataFrame, fitted: DBSCANModel, at_once: int, columns: list[str]
+    frame_: DataFrame, fitted: DBSCANModel, max_driver_points: int, columns: list[str]
 ) -> None:
     frame = frame_.select(columns).repartition(3, "b").sortWithinPartitions("a")
 
-    other = DBSCAN(EPS, MIN_SAMPLES, at_once=at_once).fit(frame, columns=COLUMNS)
+    other = DBSCAN(EPS, MIN_SAMPLES, max_driver_points=max_driver_points).fit(frame, columns=COLUMNS)
 
-    assert other.boxes_.count == 1
+    assert other.regions_.count == 1
     assert other.sizes_ == fitted.sizes_
     assert (other.centers_ == fitted.centers_).all()
     if "customer_id" in columns:
@@ -353,7 +391,7 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
     points = core[["_x0", "_x1", "_x2"]].to_numpy()
 
     by_task = fitted.assign(frame).toPandas().sort_values(COLUMNS)
-    monkeypatch.setattr(model, "BYTES_TO_EACH_TASK", 0)
+    monkeypatch.setattr(model, "BROADCAST_LIMIT_BYTES", 0)
     by_box = fitted.assign(frame).toPandas().sort_values(COLUMNS)
 
     pd.testing.assert_frame_equal(by_task.reset_index(drop=True), by_box.reset_index(drop=True))
@@ -364,7 +402,7 @@ def test_new_customers_are_assigned_alike_by_task_and_by_box(
     assert by_task.segment_id.nunique() > 2
 
 
-def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_refused(
+def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_rejected(
     spark: SparkSession, frame_: DataFrame, fitted: DBSCANModel, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "model")
@@ -400,7 +438,7 @@ def test_a_model_saves_and_loads_as_it_is_and_a_damaged_one_is_refused(
         lambda data: data["boxes"].update(axis=[9] * len(data["boxes"]["axis"])),
     ],
 )
-def test_a_damaged_text_is_refused(fitted: DBSCANModel, damage: Callable[[dict], None]) -> None:
+def test_a_damaged_text_is_rejected(fitted: DBSCANModel, damage: Callable[[dict], None]) -> None:
     data = json.loads(fitted.to_json())
     damage(data)
 
@@ -418,7 +456,7 @@ def test_eps_is_the_knee_of_the_distances_to_the_kth_neighbour(frame_: DataFrame
     assert fitted.eps_ == pytest.approx(knee(kth[kth > 0]), rel=1e-8)
 
 
-def test_customers_that_cannot_be_clustered_are_refused(frame: Callable[..., DataFrame]) -> None:
+def test_customers_that_cannot_be_clustered_are_rejected(frame: Callable[..., DataFrame]) -> None:
     with pytest.raises(DataRefusedError, match="no customers"):
         DBSCAN().fit(frame([], "x double"), columns=["x"])
     with pytest.raises(DataRefusedError, match="x has 2 values that can't be measured"):
@@ -445,7 +483,8 @@ from tests.test_dbscan import COLUMNS, EPS, MIN_SAMPLES, customers
 
 spark = get_session(Spark(shuffle_partitions=2))
 frame = spark.createDataFrame(customers())
-DBSCAN(EPS, MIN_SAMPLES, at_once=0, points_per_box=900).fit(frame, columns=COLUMNS).save(spark, sys.argv[1])
+estimator = DBSCAN(EPS, MIN_SAMPLES, max_driver_points=0, points_per_region=900)
+estimator.fit(frame, columns=COLUMNS).save(spark, sys.argv[1])
 DBSCANModel.load(spark, sys.argv[1]).assign(frame).write.parquet(sys.argv[2])
 """
 

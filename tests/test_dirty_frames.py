@@ -20,9 +20,9 @@ from customer_segmentation.clustering import (
     SegmentationModel,
     load_model,
 )
-from customer_segmentation.clustering.coreset import Coreset
-from customer_segmentation.clustering.driver_fits import fit, one_thread
-from customer_segmentation.clustering.expectation import positive_definite
+from customer_segmentation.clustering.gaussian_mixture.expectation import positive_definite
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import gaussian_mixture, one_thread
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError, DataRefusedError
 
 N = 40
@@ -31,9 +31,9 @@ IDS = [f"C{i:02}" for i in range(N)]
 
 Estimator = KMeans | BisectingKMeans | GaussianMixture | DBSCAN | AgglomerativeClustering
 ESTIMATORS: dict[str, Estimator] = {
-    "KMeans": KMeans(2, starts=1),
+    "KMeans": KMeans(2, n_init=1),
     "BisectingKMeans": BisectingKMeans(2, max_iterations=4),
-    "GaussianMixture": GaussianMixture(2, starts=0),
+    "GaussianMixture": GaussianMixture(2, n_init=0),
     "DBSCAN": DBSCAN(eps=0.9, min_samples=4),
     "AgglomerativeClustering": AgglomerativeClustering(2),
 }
@@ -73,18 +73,18 @@ def assigned(model: SegmentationModel, frame: DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("scaling", ["robust", "standard"])
-@pytest.mark.parametrize("more", [{"winsorise": (0.1, 0.9), "skewed": ["orders"]}, {"powered": ["gap"]}])
+@pytest.mark.parametrize("more", [{"winsorise": (0.1, 0.9), "skewed": ["orders"]}, {"skewed": {"gap": "yeo_johnson"}}])
 def test_a_preparation_takes_nan_for_a_missing_value(spark: SparkSession, scaling: str, more: dict) -> None:
     frame = framed(spark, orders=two_kinds(1), gap=np.abs(two_kinds(2))).selectExpr(
         "customer_id", "orders", "if(orders < 10, null, gap) AS gap", "CAST(null AS DOUBLE) AS nothing"
     )
     columns = ["orders", "gap", "nothing"]
 
-    found = Preparation.fit(with_nan(frame, "gap", "nothing"), columns=columns, scaling=scaling, **more)
+    found = Preparation(columns=columns, scaling=scaling, **more).fit(with_nan(frame, "gap", "nothing"))
 
-    assert found == Preparation.fit(frame, columns=columns, scaling=scaling, **more)
+    assert found == Preparation(columns=columns, scaling=scaling, **more).fit(frame)
     assert found.names == ["orders", "gap"]
-    assert found.dropped == {"nothing": "has no values"}
+    assert found.dropped_ == {"nothing": "has no values"}
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -94,7 +94,7 @@ def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
     frame = framed(spark, orders=two_kinds(1), gap=two_kinds(2)).selectExpr(
         "customer_id", "orders", "if(orders < 10, null, gap) AS gap"
     )
-    preparation = Preparation.fit(frame, columns=["orders", "gap"], scaling="standard")
+    preparation = Preparation(columns=["orders", "gap"], scaling="standard").fit(frame)
     odd = frame.selectExpr(
         "customer_id",
         "CASE customer_id WHEN 'C01' THEN double('Infinity') WHEN 'C02' THEN -1e300D ELSE orders END AS orders",
@@ -120,7 +120,7 @@ def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
             ESTIMATORS[name].fit(odd, **bad)
 
 
-@pytest.mark.parametrize("more", [{}, {"winsorise": (0.1, 0.9)}, {"skewed": ["a"]}, {"powered": ["a"]}])
+@pytest.mark.parametrize("more", [{}, {"winsorise": (0.1, 0.9)}, {"skewed": ["a"]}, {"skewed": {"a": "yeo_johnson"}}])
 @pytest.mark.parametrize("value", ["double('Infinity')", "-1e300D"])
 def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
     spark: SparkSession, more: dict, value: str
@@ -129,8 +129,8 @@ def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
     odd = frame.selectExpr("customer_id", f"if(customer_id = 'C07', {value}, a) AS a", "b")
 
     with pytest.raises(DataRefusedError, match=r"Preparation.fit: a has 1 value that can't be measured"):
-        Preparation.fit(odd, columns=["b", "a"], **more)
-    model = AgglomerativeClustering(2).fit(frame, preparation=Preparation.fit(frame, columns=["b", "a"], **more))
+        Preparation(columns=["b", "a"], **more).fit(odd)
+    model = AgglomerativeClustering(2).fit(frame, preparation=Preparation(columns=["b", "a"], **more).fit(frame))
     row = assigned(model, odd).loc["C07"]
     assert row.is_outlier
     assert row.confidence == 0
@@ -140,7 +140,7 @@ def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
 def test_infinity_in_a_feature_that_was_left_out_makes_an_outlier_too(spark: SparkSession, name: str) -> None:
     frame = framed(spark, a=two_kinds(1), twin=2 * two_kinds(1), word=["x"] * N)
     odd = frame.selectExpr("customer_id", "a", "if(customer_id = 'C07', double('Infinity'), twin) AS twin", "word")
-    preparation = Preparation.fit(frame, columns=["a", "twin"], attributes=["word"], scaling="standard")
+    preparation = Preparation(columns=["a", "twin"], attributes=["word"], scaling="standard").fit(frame)
     model = ESTIMATORS[name].fit(frame, preparation=preparation)
 
     rows = assigned(model, odd)
@@ -155,11 +155,11 @@ def test_infinity_in_a_feature_that_was_left_out_makes_an_outlier_too(spark: Spa
 def test_infinity_makes_an_outlier_of_one_customer_behind_components_too(spark: SparkSession) -> None:
     frame = framed(spark, a=two_kinds(1), b=two_kinds(2), c=two_kinds(3))
     odd = frame.selectExpr("customer_id", "if(customer_id = 'C07', double('-Infinity'), a) AS a", "b", "c")
-    preparation = Preparation.fit(frame, columns=["a", "b", "c"], variance=0.9)
+    preparation = Preparation(columns=["a", "b", "c"], variance=0.9).fit(frame)
 
     with pytest.raises(DataRefusedError, match=r"fit: a has 1 value that"):
         KMeans(2).fit(odd, preparation=preparation)
-    rows = assigned(KMeans(2, starts=1).fit(frame, preparation=preparation), odd)
+    rows = assigned(KMeans(2, n_init=1).fit(frame, preparation=preparation), odd)
     assert rows.is_outlier["C07"]
     assert rows.drop("C07").groupby("segment_id").size().tolist() in ([19, 20], [20, 19])
 
@@ -179,12 +179,12 @@ NO_NUMBERS = {
 
 def test_what_is_no_number_is_rejected_with_its_name_its_type_and_what_to_do(spark: SparkSession) -> None:
     clean = framed(spark, a=two_kinds(1)).selectExpr("customer_id", "a", "a AS `my.tier`")
-    preparation = Preparation.fit(clean, columns=["my.tier"])
-    models = [DBSCAN(3.0, 4).fit(clean, columns=["my.tier"]), KMeans(2, starts=1).fit(clean, columns=["my.tier"])]
+    preparation = Preparation(columns=["my.tier"]).fit(clean)
+    models = [DBSCAN(3.0, 4).fit(clean, columns=["my.tier"]), KMeans(2, n_init=1).fit(clean, columns=["my.tier"])]
 
     for expression, (kind, remedy) in NO_NUMBERS.items():
         frame = clean.selectExpr("customer_id", "a", f"{expression} AS `my.tier`")
-        attempts: list[Callable[[], object]] = [partial(Preparation.fit, frame, columns=["a", "my.tier"])]
+        attempts: list[Callable[[], object]] = [partial(Preparation(columns=["a", "my.tier"]).fit, frame)]
         attempts += [partial(model.assign, frame) for model in models]
         attempts += [partial(one.fit, frame, columns=["a", "my.tier"]) for one in ESTIMATORS.values()]
         attempts += [partial(one.fit, frame, preparation=preparation) for one in ESTIMATORS.values()]
@@ -202,7 +202,7 @@ def test_every_kind_of_number_is_one(spark: SparkSession, kind: str) -> None:
 
     for estimator in (AgglomerativeClustering(2), DBSCAN(3.0 if kind != "boolean" else 0.5, 4)):
         assert sizes(estimator.fit(frame, columns=["good"]).assign(frame)) == [N // 2, N // 2]
-        preparation = Preparation.fit(frame, columns=["good"], scaling="standard")
+        preparation = Preparation(columns=["good"], scaling="standard").fit(frame)
         assert preparation.names == ["good"]
 
 
@@ -215,9 +215,9 @@ NAMES = [
 
 
 @pytest.mark.parametrize("names", [NAMES[i : i + 8] for i in range(0, len(NAMES), 8)], ids=repr)
-def test_columns_of_any_name_work_and_are_told_as_they_are(spark: SparkSession, names: list[str]) -> None:
+def test_columns_of_any_name_work_and_are_given_as_they_are(spark: SparkSession, names: list[str]) -> None:
     frame = framed(spark, **{name: two_kinds(i) for i, name in enumerate(names)}, **{"Caf.é": ["x"] * N})
-    preparation = Preparation.fit(frame, columns=names, skewed=names[:3])
+    preparation = Preparation(columns=names, skewed=names[:3]).fit(frame)
 
     for model in (
         AgglomerativeClustering(2).fit(frame, columns=names),
@@ -240,38 +240,38 @@ def test_mllib_takes_columns_of_any_name(spark: SparkSession) -> None:
         assert sizes(model.assign(frame)) == [N // 2, N // 2]
 
 
-def test_names_that_can_not_be_told_apart_or_are_not_there_are_rejected(spark: SparkSession) -> None:
+def test_names_that_can_not_be_distinguished_or_are_not_there_are_rejected(spark: SparkSession) -> None:
     frame = framed(spark, Monetary=two_kinds(1), b=two_kinds(2))
     repeated = frame.selectExpr("customer_id", "Monetary", "b", "b AS B")
-    model = KMeans(2, starts=1).fit(frame, columns=["Monetary"])
+    model = KMeans(2, n_init=1).fit(frame, columns=["Monetary"])
 
     for attempt in (
         lambda: KMeans(2).fit(frame, columns=["monetery"]),
-        lambda: Preparation.fit(frame, columns=["monetary"]),
-        lambda: Preparation.fit(frame, columns=[], attributes=["MONETARY"]),
+        lambda: Preparation(columns=["monetary"]).fit(frame),
+        lambda: Preparation(columns=[], attributes=["MONETARY"]).fit(frame),
         lambda: model.assign(frame.withColumnRenamed("Monetary", "monetery")),
     ):
         with pytest.raises(ConfigurationError, match=r"not among the columns .*; did you mean [Mm]onet.ry\?"):
             attempt()
     for attempt in (
         lambda: DBSCAN().fit(repeated, columns=["b"]),
-        lambda: Preparation.fit(repeated, columns=["b"]),
+        lambda: Preparation(columns=["b"]).fit(repeated),
         lambda: model.assign(repeated),
     ):
         with pytest.raises(DataRefusedError, match="the columns b, B have the same name"):
             attempt()
-    assert KMeans(2, starts=1).fit(repeated, columns=["Monetary"]).k == 2
+    assert KMeans(2, n_init=1).fit(repeated, columns=["Monetary"]).k == 2
     for name in ("segment_id", "Confidence", "drivers", " ", "a${b}"):
         renamed = frame.withColumnRenamed("b", name)
         for estimator in (KMeans(2), DBSCAN()):
             with pytest.raises(ConfigurationError, match="rename the column"):
                 estimator.fit(renamed, columns=["Monetary", name])
         with pytest.raises(ConfigurationError, match="rename the column"):
-            Preparation.fit(renamed, columns=[name])
+            Preparation(columns=[name]).fit(renamed)
     with pytest.raises(ConfigurationError, match="must be a list of column names; found 'b'"):
         KMeans(2).fit(frame, columns="b")  # type: ignore[arg-type] # what a person may write
     with pytest.raises(ConfigurationError, match="skewed has c"):
-        Preparation.fit(frame, columns=["b"], skewed=["c"])
+        Preparation(columns=["b"], skewed=["c"]).fit(frame)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS)
@@ -304,7 +304,7 @@ def test_a_preparation_of_values_far_from_zero_keeps_their_differences(spark: Sp
     near, far = framed(spark, a=whole), framed(spark, a=whole + 1e15)
 
     found, expected = (
-        Preparation.fit(frame, columns=["a"], **more).transform(frame).toPandas()["z_a"].to_numpy()
+        Preparation(columns=["a"], **more).fit(frame).transform(frame).toPandas()["z_a"].to_numpy()
         for frame in (far, near)
     )
 
@@ -324,18 +324,18 @@ def test_transforms_and_scales_that_leave_no_difference_drop_the_feature_and_say
         rounding=np.where(np.arange(N) == 3, 100.0, noise),
     )
 
-    preparation = Preparation.fit(frame, columns=["far", "tiny", "b", "rounding"], skewed=["far"])
+    preparation = Preparation(columns=["far", "tiny", "b", "rounding"], skewed=["far"]).fit(frame)
 
     assert preparation.names == ["b", "rounding"]
-    assert "once transformed" in preparation.dropped["far"]
-    assert "differ by less than 1e-100" in preparation.dropped["tiny"]
+    assert "once transformed" in preparation.dropped_["far"]
+    assert "differ by less than 1e-100" in preparation.dropped_["tiny"]
     assert abs(preparation.transform(frame).toPandas()["z_rounding"]).max() < 100
     with pytest.raises(DataRefusedError, match="no feature tells the customers apart: tiny has values that differ"):
-        KMeans(2).fit(frame, preparation=Preparation.fit(frame, columns=["tiny"]))
+        KMeans(2).fit(frame, preparation=Preparation(columns=["tiny"]).fit(frame))
     with pytest.raises(DataRefusedError, match="tiny has values that differ by less than 1e-100"):
         KMeans(2).fit(frame, columns=["tiny", "b"])
     with pytest.raises(DataRefusedError, match=r"Preparation.fit: there are no customers"):
-        Preparation.fit(frame.limit(0), columns=["b"])
+        Preparation(columns=["b"]).fit(frame.limit(0))
 
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, int(os.environ.get("DIRT_SEEDS", "5"))))]
@@ -369,14 +369,14 @@ def test_any_mixture_of_dirt_gives_a_sound_result_or_the_librarys_own_error(spar
     frame = with_nan(framed(spark, **columns), "a", "b", "d").withColumnRenamed("b", "b.c")
 
     for name, estimator in ESTIMATORS.items():
-        how = generator.choice([None, {}, {"scaling": "standard"}, {"skewed": names}, {"powered": names}])
+        how = generator.choice([None, {}, {"scaling": "standard"}, {"skewed": names}, {"skewed": "yeo_johnson"}])
         print(name, how)
         message = ""
         try:
             if how is None:
                 model = estimator.fit(frame, columns=names)
             else:
-                model = estimator.fit(frame, preparation=Preparation.fit(frame, columns=names, **how))
+                model = estimator.fit(frame, preparation=Preparation(columns=names, **how).fit(frame))
         except CustomerSegmentationError as error:
             message = str(error)
         if message:
@@ -390,7 +390,7 @@ def test_categories_in_any_case_missing_and_odd_ones_are_each_one(spark: SparkSe
     frame = spark.createDataFrame(
         list(zip(IDS, two_kinds(1).tolist(), cities, strict=True)), "customer_id string, a double, `home.city` string"
     )
-    preparation = Preparation.fit(frame, columns=["a"], attributes=["home.city"], weights={"home.city": 0.1})
+    preparation = Preparation(columns=["a"], attributes=["home.city"], weights={"home.city": 0.1}).fit(frame)
 
     model = DBSCAN(1.0, 4).fit(frame, preparation=preparation)
 
@@ -432,7 +432,7 @@ def test_a_mixture_on_the_driver_is_found_where_covariances_are_singular(seed: i
     core = Coreset(np.hstack([x, 2 * x, x + generator.integers(0, 2, (40, 1))]), np.ones(40), 40)
 
     with one_thread():
-        partition = fit("gaussian_mixture", core, k=3, starts=1, seed=seed)
+        (partition,) = gaussian_mixture(core, [3], 1, seed)
 
     assert np.isfinite(partition.scores(core.points)).all()
 
@@ -443,9 +443,9 @@ def test_a_mixture_of_twins_and_one_extreme_customer_keeps_its_shape_or_says_wha
     outlier = np.where(np.arange(N) == 3, 1e9, x)
     frame = framed(spark, a=outlier, twin=2 * x + 1, b=x)
 
-    model = GaussianMixture(2, starts=1).fit(frame, columns=["b", "twin"])
+    model = GaussianMixture(2, n_init=1).fit(frame, columns=["b", "twin"])
 
     assert np.linalg.eigvalsh(model.covariances_).min() > 0
     assigned(model, frame)
     with pytest.raises(DataRefusedError, match=r"lower clustering.k"):
-        GaussianMixture(2, starts=1).fit(frame, columns=["a", "b"])
+        GaussianMixture(2, n_init=1).fit(frame, columns=["a", "b"])

@@ -27,11 +27,11 @@ from customer_segmentation.clustering import (
     load_model,
     model_from_json,
 )
-from customer_segmentation.clustering.hierarchy.model import _by_site
-from customer_segmentation.clustering.mixture import _by_density
-from customer_segmentation.clustering.points import as_they_are
-from customer_segmentation.clustering.scoring import _driving, _scoring, by_distance
+from customer_segmentation.clustering.gaussian_mixture.model import density_scorer
+from customer_segmentation.clustering.hierarchy.model import nearest_prototype_scorer
+from customer_segmentation.clustering.model.scoring import batch_scorer, driver_scorer, nearest_center_scorer
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import identity_preparation
 from tests.generated import ROOT
 from tests.test_clustering import as_frame, blobs
 from tests.test_hierarchy import fitted
@@ -46,7 +46,7 @@ def mixture(seed: int, k: int = 3, d: int = 2) -> MixtureModel:
     weights = generator.uniform(1, 3, size=k)
     return MixtureModel(
         "gaussian_mixture",
-        as_they_are([f"x{j}" for j in range(d)]),
+        identity_preparation([f"x{j}" for j in range(d)]),
         tuple(range(1, k + 1)),
         weights / weights.sum(),
         generator.normal(size=(k, d)) * 2,
@@ -72,7 +72,7 @@ def test_separated_clusters_are_found(spark: SparkSession, estimator: BisectingK
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", [BisectingKMeans(3), GaussianMixture(3, starts=1, max_iterations=5)])
+@pytest.mark.parametrize("estimator", [BisectingKMeans(3), GaussianMixture(3, n_init=1, max_iterations=5)])
 def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession, estimator: BisectingKMeans) -> None:
     frame = as_frame(spark, np.random.default_rng(5).normal(size=(300, 3)))
 
@@ -151,22 +151,22 @@ def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: Sp
     points, truth = blobs(3, k=2)
     points[truth == 0, 2] = 7.0
 
-    model = GaussianMixture(2, starts=0).fit(as_frame(spark, points), columns=COLUMNS)
+    model = GaussianMixture(2, n_init=0).fit(as_frame(spark, points), columns=COLUMNS)
 
     of_shared = np.argmin(model.covariances_[:, 2, 2])
     assert model.means_[of_shared, 2] == pytest.approx(7.0, abs=1e-3)
     assert 0 < model.covariances_[of_shared, 2, 2] < 1e-3
 
 
-def test_a_mixture_of_single_customers_is_refused_with_a_word(spark: SparkSession) -> None:
+def test_a_mixture_of_single_customers_is_rejected(spark: SparkSession) -> None:
     points = np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]])
 
     with pytest.raises(DataRefusedError, match="too few customers to have a covariance"):
         GaussianMixture(4).fit(as_frame(spark, points), columns=COLUMNS)
 
 
-@pytest.mark.parametrize("estimator", [KMeans(4, starts=1), BisectingKMeans(4), GaussianMixture(4, starts=1)])
-def test_fewer_different_customers_than_segments_are_refused(spark: SparkSession, estimator: KMeans) -> None:
+@pytest.mark.parametrize("estimator", [KMeans(4, n_init=1), BisectingKMeans(4), GaussianMixture(4, n_init=1)])
+def test_fewer_different_customers_than_segments_are_rejected(spark: SparkSession, estimator: KMeans) -> None:
     frame = as_frame(spark, np.repeat(np.eye(3), 20, axis=0))
 
     with pytest.raises(DataRefusedError, match="60 customers can't make 4 segments: they have only 3 different"):
@@ -189,18 +189,18 @@ def test_as_many_different_customers_as_segments_are_a_segment_each(spark: Spark
         (BisectingKMeans(3, smallest_share=1.0), "smallest_share"),
         (BisectingKMeans(3, outlier_distance=-1), "outlier_distance"),
         (GaussianMixture(True), "k must be"),
-        (GaussianMixture(3, starts=-1), "starts"),
+        (GaussianMixture(3, n_init=-1), "n_init"),
         (GaussianMixture(3, tolerance=0), "tolerance"),
-        (GaussianMixture(3, floor=0), "floor"),
+        (GaussianMixture(3, reg_covar=0), "reg_covar"),
         (GaussianMixture(3, outlier_quantile=1), "outlier_quantile"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(estimator: BisectingKMeans, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: BisectingKMeans, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, columns=["x0"])  # type: ignore[arg-type] # no frame is touched
 
 
-def test_columns_and_values_that_can_not_be_clustered_are_told(frame: Callable[..., DataFrame]) -> None:
+def test_columns_and_values_that_can_not_be_clustered_are_rejected(frame: Callable[..., DataFrame]) -> None:
     data = frame(
         [("a", 1.0, 2.0), ("b", float("nan"), 3.0), ("c", 4.0, float("inf"))], "customer_id string, x double, y double"
     )
@@ -219,11 +219,11 @@ def test_columns_and_values_that_can_not_be_clustered_are_told(frame: Callable[.
 def test_what_goes_to_the_workers_needs_no_library_there(model: str) -> None:
     """The scoring functions and their data, unpickled where the library can't be imported."""
     scorers = {
-        "centroids": by_distance(np.eye(3), np.ones(3)),
-        "mixture": _by_density(mixture(1, k=3, d=3).densities_, 9.0),
-        "hierarchy": _by_site(np.eye(3), np.arange(3), np.eye(3), np.ones(3)),
+        "centroids": nearest_center_scorer(np.eye(3), np.ones(3)),
+        "mixture": density_scorer(mixture(1, k=3, d=3).densities_, 9.0),
+        "hierarchy": nearest_prototype_scorer(np.eye(3), np.arange(3), np.eye(3), np.ones(3)),
     }
-    sent = cloudpickle.dumps(_scoring(scorers[model], _driving(np.eye(3), np.ones((3, 3)))))
+    sent = cloudpickle.dumps(batch_scorer(scorers[model], driver_scorer(np.eye(3), np.ones((3, 3)))))
     script = (
         "import sys, pickle, pyarrow as pa; sys.modules['customer_segmentation'] = None; "
         "score = pickle.loads(bytes.fromhex(sys.stdin.read())); "
@@ -234,7 +234,9 @@ def test_what_goes_to_the_workers_needs_no_library_there(model: str) -> None:
 
 
 def centroids() -> CentroidModel:
-    return CentroidModel("bisecting_kmeans", as_they_are(["x0"]), (1, 2), np.array([[0.0], [1]]), (1.0, 1.0), 3.0, 0.5)
+    return CentroidModel(
+        "bisecting_kmeans", identity_preparation(["x0"]), (1, 2), np.array([[0.0], [1]]), (1.0, 1.0), 3.0, 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,10 +254,15 @@ def test_a_saved_model_is_read_by_what_it_says(spark: SparkSession, tmp_path: Pa
         loaded.assign(spark.range(2))
 
 
+@pytest.mark.parametrize("text", (ROOT / "tests" / "models" / "release_0_1.jsonl").read_text().splitlines())
+def test_models_that_an_earlier_release_saved_are_read_and_written_as_they_were(text: str) -> None:
+    assert model_from_json(text).to_json() == text
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"algorithm": "os.system"}', '{"algorithm": []}', '{"algorithm": "kmeans"}']
 )
-def test_what_is_no_model_is_refused(text: str) -> None:
+def test_what_is_no_model_is_rejected(text: str) -> None:
     with pytest.raises(ConfigurationError, match="not a segmentation model"):
         model_from_json(text)
 
@@ -274,7 +281,7 @@ def test_what_is_no_model_is_refused(text: str) -> None:
         lambda data: data.update(schema_version=2),
     ],
 )
-def test_a_damaged_mixture_is_refused(damage: Callable[[dict], None]) -> None:
+def test_a_damaged_mixture_is_rejected(damage: Callable[[dict], None]) -> None:
     data = json.loads(mixture(5).to_json())
     assert model_from_json(json.dumps(data)).k == 3
     damage(data)

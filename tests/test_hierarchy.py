@@ -10,10 +10,10 @@ from scipy.cluster.hierarchy import fcluster, is_valid_linkage, linkage
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import AgglomerativeClustering, HierarchyModel
-from customer_segmentation.clustering.hierarchy.micro import MicroClusters, sites_of
+from customer_segmentation.clustering.hierarchy.micro import MicroClusters, place_prototypes
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels, ward
-from customer_segmentation.clustering.points import as_they_are
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.preparation import identity_preparation
 from tests.test_clustering import as_frame, blobs
 
 
@@ -35,7 +35,7 @@ def fitted(points: np.ndarray, k: int, **more: object) -> HierarchyModel:
     names = [f"x{j}" for j in range(points.shape[1])]
     ids = tuple(range(1, k + 1))
     tree = ward(points, np.ones(len(points)))
-    return HierarchyModel("agglomerative", as_they_are(names), ids, micro, tree, 3.0, **more)  # type: ignore[arg-type]
+    return HierarchyModel("agglomerative", identity_preparation(names), ids, micro, tree, 3.0, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -81,9 +81,9 @@ def test_equal_points_merge_first_at_distance_zero() -> None:
     assert same_partition(labels(tree, 3), np.array([0, 1, 0, 1, 2]))
 
 
-def quantised(points: np.ndarray, sites: np.ndarray) -> float:
+def quantised(points: np.ndarray, prototypes: np.ndarray) -> float:
     """Mean squared distance of the points to the nearest site."""
-    return float(((points[:, None] - sites[None]) ** 2).sum(axis=2).min(axis=1).mean())
+    return float(((points[:, None] - prototypes[None]) ** 2).sum(axis=2).min(axis=1).mean())
 
 
 def test_sites_are_the_different_points_where_these_are_few_and_else_as_many_as_asked() -> None:
@@ -91,12 +91,12 @@ def test_sites_are_the_different_points_where_these_are_few_and_else_as_many_as_
     few = generator.integers(0, 3, size=(500, 2)).astype(float)
     many = generator.normal(size=(3000, 3))
 
-    assert sites_of(few, 20).tolist() == np.unique(few, axis=0).tolist()
-    sites = sites_of(many, 200)
-    assert 190 <= len(sites) <= 200
-    assert sites.tolist() == sites_of(generator.permutation(many), 200).tolist()
+    assert place_prototypes(few, 20).tolist() == np.unique(few, axis=0).tolist()
+    prototypes = place_prototypes(many, 200)
+    assert 190 <= len(prototypes) <= 200
+    assert prototypes.tolist() == place_prototypes(generator.permutation(many), 200).tolist()
     by_chance = generator.choice(many, 200, replace=False)
-    assert quantised(many, sites) < 0.8 * quantised(many, by_chance)
+    assert quantised(many, prototypes) < 0.8 * quantised(many, by_chance)
 
 
 def test_with_few_customers_the_fit_is_scipys_ward(spark: SparkSession) -> None:
@@ -109,7 +109,7 @@ def test_with_few_customers_the_fit_is_scipys_ward(spark: SparkSession) -> None:
 
     theirs = linkage(points, "ward")
     assert model.linkage_[:, 2] == pytest.approx(theirs[-99:, 2], rel=1e-9)
-    assert model.lost_variance_ == 0.0
+    assert model.compression_loss_ == 0.0
     assert same_partition(assigned.segment_id.to_numpy(), fcluster(theirs, 5, "maxclust"))
     assert model.sizes_.tolist() == np.bincount(assigned.segment_id)[1:].tolist()
     centers = np.stack([points[assigned.segment_id == i].mean(axis=0) for i in model.segment_ids])
@@ -126,15 +126,15 @@ def test_micro_clusters_count_all_rows_and_an_assignment_equals_numpy(spark: Spa
     rows = model.assign(frame).toPandas().sort_values("customer_id")
 
     micro, position = model.micro, model.labels_
-    distance = np.sqrt(((points[:, None] - micro.sites[None]) ** 2).sum(axis=2))
+    distance = np.sqrt(((points[:, None] - micro.prototypes[None]) ** 2).sum(axis=2))
     site = distance.argmin(axis=1)
-    count = len(micro.sites)
+    count = len(micro.prototypes)
     means = np.stack([points[site == i].mean(axis=0) for i in range(count)])
     assert micro.weights.tolist() == np.bincount(site, minlength=count).tolist()
     assert micro.means == pytest.approx(means, abs=1e-9)
     within = np.bincount(site, ((points - means[site]) ** 2).sum(axis=1))
     assert micro.squares == pytest.approx(within, abs=1e-5)
-    assert model.lost_variance_ == pytest.approx(within.sum() / ((points - points.mean(axis=0)) ** 2).sum())
+    assert model.compression_loss_ == pytest.approx(within.sum() / ((points - points.mean(axis=0)) ** 2).sum())
 
     assert adjusted_rand_score(truth, rows.segment_id) == 1.0
     best = position[site]
@@ -176,7 +176,7 @@ def test_cuts_of_a_tree_are_nested() -> None:
 @pytest.mark.parametrize(
     "arguments", [{}, {"k": 2, "distance": 1.0}, {"k": 0}, {"k": 51}, {"k": 3, "macro_k": 4}, {"k": 3, "macro_k": 0}]
 )
-def test_a_cut_that_there_is_not_is_refused(arguments: dict) -> None:
+def test_a_cut_that_there_is_not_is_rejected(arguments: dict) -> None:
     with pytest.raises(ConfigurationError, match="cut"):
         fitted(np.random.default_rng(9).normal(size=(50, 2)), 4).cut(**arguments)
 
@@ -194,12 +194,12 @@ def test_a_cut_that_there_is_not_is_refused(arguments: dict) -> None:
         ({"k": 3, "outlier_distance": 0}, "outlier_distance must be"),
     ],
 )
-def test_wrong_parameters_are_told_before_any_job_runs(arguments: dict, said: str) -> None:
+def test_wrong_parameters_are_rejected_before_any_job_runs(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         AgglomerativeClustering(**arguments).fit(None, columns=["x0"])  # type: ignore[arg-type] # no frame is touched
 
 
-def test_fewer_different_customers_than_segments_are_refused(frame: Callable[..., DataFrame]) -> None:
+def test_fewer_different_customers_than_segments_are_rejected(frame: Callable[..., DataFrame]) -> None:
     data = frame([(f"C{i}", float(i % 3)) for i in range(30)], "customer_id string, x double")
 
     with pytest.raises(DataRefusedError, match="only 3 different values in x"):
@@ -225,7 +225,7 @@ def test_fewer_different_customers_than_segments_are_refused(frame: Callable[...
         lambda data: data.update(outlier_distance=None),
     ],
 )
-def test_a_damaged_model_is_refused(damage: Callable[[dict], None]) -> None:
+def test_a_damaged_model_is_rejected(damage: Callable[[dict], None]) -> None:
     model = fitted(np.random.default_rng(2).normal(size=(20, 2)), 4, macro_k=2)
     data = json.loads(model.to_json())
     assert HierarchyModel.from_json(json.dumps(data)).to_json() == model.to_json()

@@ -1,4 +1,4 @@
-"""Indices of partitions against scikit-learn, on the driver and on all rows."""
+"""Metrics of partitions against scikit-learn, on the driver and on all rows."""
 
 import subprocess
 import sys
@@ -10,8 +10,15 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
-from customer_segmentation.clustering import indices
-from customer_segmentation.clustering.indices import Indices, Partition, judged, judged_by, judged_in_memory, summed
+from customer_segmentation.clustering.selection.metrics import (
+    ClusterMetrics,
+    Partition,
+    evaluate,
+    evaluate_groups,
+    evaluate_in_memory,
+    summed,
+    sums_pass,
+)
 
 SEEDS = range(20)
 
@@ -40,7 +47,7 @@ def by_scikit_learn(points: np.ndarray, labels: np.ndarray) -> list[float]:
     ]
 
 
-def three(found: Indices) -> list[float]:
+def three(found: ClusterMetrics) -> list[float]:
     return [found.silhouette, found.calinski_harabasz, found.davies_bouldin]
 
 
@@ -48,7 +55,7 @@ def framed(spark: SparkSession, points: np.ndarray) -> DataFrame:
     return spark.createDataFrame(pd.DataFrame(points, columns=[f"x{j}" for j in range(points.shape[1])]))
 
 
-def assert_judged(points: np.ndarray, partition: Partition, found: Indices) -> None:
+def assert_metrics(points: np.ndarray, partition: Partition, found: ClusterMetrics) -> None:
     labels = partition.labels(points)
     assert found.sizes.tolist() == np.bincount(labels, minlength=partition.k).tolist()
     if 1 < len(np.unique(labels)) < len(points):
@@ -63,10 +70,10 @@ def assert_judged(points: np.ndarray, partition: Partition, found: Indices) -> N
 def test_indices_equal_scikit_learns(seed: int) -> None:
     points, partitions = drawn(seed)
 
-    found = judged_in_memory(points, np.ones(len(points)), partitions)
+    found = evaluate_in_memory(points, np.ones(len(points)), partitions)
 
     for partition, one in zip(partitions, found, strict=True):
-        assert_judged(points, partition, one)
+        assert_metrics(points, partition, one)
 
 
 @pytest.mark.parametrize("seed", [101, 102, 103])
@@ -74,16 +81,16 @@ def test_indices_on_all_rows_equal_scikit_learns_whatever_the_partitions(spark: 
     points, partitions = drawn(seed)
     frame = framed(spark, points)
 
-    found = judged(frame, frame.columns, partitions)
-    again = judged(frame.repartition(5).orderBy(frame.columns[0]), frame.columns, partitions)
+    found = evaluate(frame, frame.columns, partitions)
+    again = evaluate(frame.repartition(5).orderBy(frame.columns[0]), frame.columns, partitions)
 
     for partition, one, other in zip(partitions, found, again, strict=True):
-        assert_judged(points, partition, one)
+        assert_metrics(points, partition, one)
         assert three(other) == three(one)
         assert (other.means == one.means).all()
 
 
-def test_segments_that_a_column_tells_are_judged_as_scikit_learn_does(spark: SparkSession) -> None:
+def test_segments_that_a_column_defines_are_evaluated_as_scikit_learn_does(spark: SparkSession) -> None:
     print("seed 31")
     generator = np.random.default_rng(31)
     points, groups = generator.normal(size=(240, 3)), generator.integers(8, size=240)
@@ -91,8 +98,8 @@ def test_segments_that_a_column_tells_are_judged_as_scikit_learn_does(spark: Spa
     segmentations = [np.array([0, 1, 0, 1, 2, 2, 2, 1]), np.arange(8), np.zeros(8, dtype=int)]
     frame = spark.createDataFrame(pd.DataFrame(points, columns=["a", "b c", "d"]).assign(g=groups))
 
-    found = judged_by(frame, ["a", "b c", "d"], "g", segmentations)
-    again = judged_by(frame.repartition(5), ["a", "b c", "d"], "g", segmentations)
+    found = evaluate_groups(frame, ["a", "b c", "d"], "g", segmentations)
+    again = evaluate_groups(frame.repartition(5), ["a", "b c", "d"], "g", segmentations)
 
     for segments, one, other in zip(segmentations, found, again, strict=True):
         labels = segments[groups]
@@ -112,16 +119,16 @@ def test_weights_stand_for_repeated_points() -> None:
     points, weights = generator.normal(size=(60, 3)), generator.integers(1, 5, size=60)
     partition = Partition(points[:4])
 
-    (weighted,) = judged_in_memory(points, weights.astype(float), [partition])
+    (weighted,) = evaluate_in_memory(points, weights.astype(float), [partition])
 
-    assert_judged(np.repeat(points, weights, axis=0), partition, weighted)
+    assert_metrics(np.repeat(points, weights, axis=0), partition, weighted)
 
 
 def test_an_empty_segment_keeps_its_centre_and_counts_for_nothing() -> None:
     points = np.array([[0.0], [1.0], [10.0], [11.0]])
     partition = Partition(np.array([[0.5], [1e6], [10.5]]))
 
-    (found,) = judged_in_memory(points, np.ones(4), [partition])
+    (found,) = evaluate_in_memory(points, np.ones(4), [partition])
 
     assert found.sizes.tolist() == [2, 0, 2]
     assert found.means[1, 0] == 1e6
@@ -130,12 +137,12 @@ def test_an_empty_segment_keeps_its_centre_and_counts_for_nothing() -> None:
 
 
 def test_figures_that_are_not_defined_are_nan() -> None:
-    (one,) = judged_in_memory(np.eye(3), np.ones(3), [Partition(np.array([[0.0] * 3, [99.0] * 3]))])
+    (one,) = evaluate_in_memory(np.eye(3), np.ones(3), [Partition(np.array([[0.0] * 3, [99.0] * 3]))])
 
     assert np.isnan(three(one)).all()
 
 
-def test_a_pass_over_no_rows_is_refused(spark: SparkSession) -> None:
+def test_a_pass_over_no_rows_is_rejected(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="no points"):
         summed(framed(spark, np.eye(2)).where("x0 > 9"), ["x0", "x1"], [Partition(np.eye(2))])
 
@@ -155,8 +162,8 @@ def test_the_means_of_a_pass_are_a_step_of_k_means(spark: SparkSession) -> None:
 
 def test_the_work_of_a_pass_needs_no_library_in_the_workers() -> None:
     points, partitions = drawn(10)
-    sums = judged_in_memory(points, np.ones(len(points)), partitions)
-    work = indices._sum(partitions)
+    sums = evaluate_in_memory(points, np.ones(len(points)), partitions)
+    work = sums_pass(partitions)
     program = (
         "import pickle, sys; sys.modules['customer_segmentation'] = None; "
         "work, points = pickle.load(sys.stdin.buffer); "

@@ -10,8 +10,7 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import CentroidModel, Preparation
-from customer_segmentation.clustering.preparation import PreparedFeature
+from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm_scores import RFM_GRID
@@ -19,6 +18,7 @@ from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, 
 from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.preparation import PreparationModel, PreparedFeature
 
 
 def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100", **effects: float) -> Profile:
@@ -89,7 +89,7 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
         ["segment_id int", *(f"{feature.name} double" for feature in FEATURES), "r_score int, f_score int, m_score int"]
     )
     assigned = frame(rows, schema).withColumn("monetary", F.col("monetary").cast("decimal(18,2)"))
-    preparation = Preparation((PreparedFeature("frequency", False, 10.0, 5.0, 2.0),), {})
+    preparation = PreparationModel((PreparedFeature("frequency", False, 10.0, 5.0, 2.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2, 3), np.zeros((3, 1)), (1.0,) * 3, 3.0, 0.0)
 
     found = profiles(assigned, model)

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import OneHotEncoder, PowerTransformer, RobustScaler, StandardScaler
 
 from customer_segmentation.clustering import Preparation
-from customer_segmentation.clustering.preparation import Indicator, PreparedFeature
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import OneHotFeature, PreparationModel, PreparedFeature
 
 NAMES = ["a", "b", "c"]
 
@@ -29,15 +29,15 @@ def framed(spark: SparkSession, points: np.ndarray) -> DataFrame:
     return spark.createDataFrame(pd.DataFrame(points, columns=NAMES))
 
 
-def values(frame: DataFrame, preparation: Preparation) -> np.ndarray:
+def values(frame: DataFrame, preparation: PreparationModel) -> np.ndarray:
     rows = preparation.transform(frame).select(*(f"`z_{name}`" for name in preparation.names)).toPandas()
     return rows.to_numpy(dtype=float)
 
 
-def assert_comes_back(preparation: Preparation, prepared: np.ndarray, points: np.ndarray) -> None:
-    natural = [list(preparation.natural(row).values()) for row in prepared]
+def assert_comes_back(preparation: PreparationModel, prepared: np.ndarray, points: np.ndarray) -> None:
+    natural = [list(preparation.inverse_transform(row).values()) for row in prepared]
     assert np.array(natural) == pytest.approx(points, rel=1e-6, abs=1e-6)
-    assert Preparation.from_dict(json.loads(json.dumps(preparation.to_dict()))).to_dict() == preparation.to_dict()
+    assert PreparationModel.from_dict(json.loads(json.dumps(preparation.to_dict()))).to_dict() == preparation.to_dict()
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -46,10 +46,10 @@ def test_standard_and_robust_scaling_equal_scikit_learns(spark: SparkSession, se
     frame = framed(spark, points)
 
     for scaling, peer in (("standard", StandardScaler()), ("robust", RobustScaler())):
-        preparation = Preparation.fit(frame, columns=NAMES, scaling=scaling)
+        preparation = Preparation(columns=NAMES, scaling=scaling).fit(frame)
         prepared = values(frame, preparation)
         assert prepared == pytest.approx(peer.fit_transform(points), rel=1e-6, abs=1e-7)
-        assert [f.spread for f in preparation.features] == pytest.approx(prepared.std(axis=0))
+        assert [f.spread for f in preparation.features_] == pytest.approx(prepared.std(axis=0))
         assert_comes_back(preparation, prepared, points)
 
 
@@ -58,10 +58,10 @@ def test_yeo_johnson_equals_scikit_learns_power_transformer(spark: SparkSession,
     points = drawn(seed)
     frame = framed(spark, points)
 
-    preparation = Preparation.fit(frame, columns=NAMES, powered=NAMES, scaling="standard")
+    preparation = Preparation(columns=NAMES, skewed="yeo_johnson", scaling="standard").fit(frame)
 
     peer = PowerTransformer(method="yeo-johnson").fit(points)
-    assert [f.power for f in preparation.features] == pytest.approx(peer.lambdas_, abs=1e-4)
+    assert [f.yeo_johnson_lambda for f in preparation.features_] == pytest.approx(peer.lambdas_, abs=1e-4)
     prepared = values(frame, preparation)
     assert prepared == pytest.approx(peer.transform(points), rel=1e-3, abs=1e-3)
     assert_comes_back(preparation, prepared, points)
@@ -72,18 +72,18 @@ def test_each_lambda_gives_the_value_of_the_definition_and_back(frame: Callable[
     from scipy.stats import yeojohnson
 
     known = np.array([-30.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 8.0])
-    feature = PreparedFeature("a", False, 0.2, 1.5, 1.0, power=power)
+    feature = PreparedFeature("a", False, 0.2, 1.5, 1.0, yeo_johnson_lambda=power)
 
-    prepared = values(frame([(x,) for x in known.tolist()], "a double"), Preparation((feature,), {}))[:, 0]
+    prepared = values(frame([(x,) for x in known.tolist()], "a double"), PreparationModel((feature,), {}))[:, 0]
 
     assert prepared == pytest.approx((yeojohnson(known, power) - 0.2) / 1.5, rel=1e-7, abs=1e-9)
-    assert [feature.natural(z) for z in prepared] == pytest.approx(known, rel=1e-6, abs=1e-8)
+    assert [feature.inverse_transform(z) for z in prepared] == pytest.approx(known, rel=1e-6, abs=1e-8)
 
 
-def test_what_no_value_gives_is_told_as_a_finite_one() -> None:
+def test_what_no_value_gives_has_a_finite_inverse() -> None:
     for power in (-1.0, 0.0, 3.0):
-        feature = PreparedFeature("a", False, 0.0, 1.0, 1.0, power=power)
-        assert np.isfinite([feature.natural(1e6), feature.natural(-1e6)]).all()
+        feature = PreparedFeature("a", False, 0.0, 1.0, 1.0, yeo_johnson_lambda=power)
+        assert np.isfinite([feature.inverse_transform(1e6), feature.inverse_transform(-1e6)]).all()
 
 
 @pytest.mark.parametrize("variance", [0.6, 0.95, 1.0])
@@ -91,13 +91,13 @@ def test_components_equal_scikit_learns_and_keep_its_distances(spark: SparkSessi
     points = drawn(5)
     frame = framed(spark, points)
 
-    plain = Preparation.fit(frame, columns=NAMES, scaling="standard")
-    preparation = Preparation.fit(frame, columns=NAMES, scaling="standard", variance=variance)
+    plain = Preparation(columns=NAMES, scaling="standard").fit(frame)
+    preparation = Preparation(columns=NAMES, scaling="standard", variance=variance).fit(frame)
 
     scaled, prepared = values(frame, plain), values(frame, preparation)
     peer = PCA().fit(scaled)
     kept = int(np.searchsorted(np.cumsum(peer.explained_variance_ratio_), variance - 1e-9)) + 1
-    components = preparation.components
+    components = preparation.components_
     assert components is not None
     assert len(components.axes) == kept
     assert np.abs(components.axes @ peer.components_[:kept].T) == pytest.approx(np.eye(kept), abs=1e-6)
@@ -107,17 +107,17 @@ def test_components_equal_scikit_learns_and_keep_its_distances(spark: SparkSessi
     assert np.abs(components.scores(scaled)) == pytest.approx(np.abs(scores), abs=1e-6)
     apart = np.linalg.norm(scores[:40, None] - scores[None, :40], axis=2)
     assert np.linalg.norm(prepared[:40, None] - prepared[None, :40], axis=2) == pytest.approx(apart, abs=1e-6)
-    assert [f.spread for f in preparation.features] == pytest.approx(prepared.std(axis=0))
+    assert [f.spread for f in preparation.features_] == pytest.approx(prepared.std(axis=0))
     turned_back = PCA(kept).fit(scaled).inverse_transform(scores)
     assert_comes_back(preparation, prepared, turned_back * points.std(axis=0) + points.mean(axis=0))
-    assert preparation.subset(["b"]).features == plain.subset(["b"]).features
+    assert preparation.subset(["b"]).features_ == plain.subset(["b"]).features_
 
 
 def test_one_hot_equals_scikit_learns_with_the_rare_together(frame: Callable[..., DataFrame]) -> None:
     cities = ["Bonn"] * 5 + ["Ulm's"] * 3 + ["St. Gallen"] * 3 + ["Rom"] * 2 + [None] + ["a\\b"]
     data = frame([(city,) for city in cities], "city string")
 
-    preparation = Preparation.fit(data, columns=[], attributes=["city"], categories=4)
+    preparation = Preparation(columns=[], attributes=["city"], categories=4).fit(data)
 
     prepared = values(data, preparation) * 2**0.5
     texts = np.array([[city or ""] for city in cities])
@@ -130,18 +130,18 @@ def test_one_hot_equals_scikit_learns_with_the_rare_together(frame: Callable[...
     assert prepared == pytest.approx(np.column_stack([expected[:, wanted], expected[:, -1]]))
     assert preparation.names == ["city=Bonn", "city=St  Gallen", "city=Ulm's", "city=(other)"]
     assert preparation.inputs == ["city"]
-    shares = preparation.natural(values(data, preparation).mean(axis=0))
+    shares = preparation.inverse_transform(values(data, preparation).mean(axis=0))
     assert list(shares.values()) == pytest.approx([5 / 15, 3 / 15, 3 / 15, 4 / 15])
-    assert Preparation.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
+    assert PreparationModel.from_dict(json.loads(json.dumps(preparation.to_dict()))) == preparation
 
 
 def test_customers_of_two_categories_are_one_apart(frame: Callable[..., DataFrame]) -> None:
     data = frame([("x", 1.0), ("y", 2.0), (None, 2.0)], "city string, a double")
 
-    preparation = Preparation.fit(data, columns=["a"], attributes=["city"], weights={"city": 3.0, "a": 2.0})
+    preparation = Preparation(columns=["a"], attributes=["city"], weights={"city": 3.0, "a": 2.0}).fit(data)
 
     prepared = values(data, preparation)
-    plain = values(data, Preparation.fit(data, columns=["a"]))
+    plain = values(data, Preparation(columns=["a"]).fit(data))
     assert preparation.names == ["a", "city=(none)", "city=x", "city=y"]
     assert np.linalg.norm(prepared[0, 1:] - prepared[1, 1:]) == pytest.approx(3.0)
     assert prepared[:, 0] == pytest.approx(2 * plain[:, 0])
@@ -151,9 +151,12 @@ def test_winsorised_values_are_moved_to_the_quantiles(spark: SparkSession) -> No
     points = drawn(6)
     frame = framed(spark, points)
 
-    preparation = Preparation.fit(
-        frame, columns=NAMES, skewed=["a"], powered=["b"], scaling="standard", winsorise=(0.05, 0.9)
-    )
+    preparation = Preparation(
+        columns=NAMES,
+        skewed={"a": "log", "b": "yeo_johnson"},
+        scaling="standard",
+        winsorise=(0.05, 0.9),
+    ).fit(frame)
 
     held = np.clip(points, *np.percentile(points, [5, 90], axis=0))
     power = PowerTransformer(method="yeo-johnson", standardize=False).fit(held[:, 1:2])
@@ -164,13 +167,17 @@ def test_winsorised_values_are_moved_to_the_quantiles(spark: SparkSession) -> No
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust"])
-def test_a_missing_value_counts_as_the_median_and_is_told(frame: Callable[..., DataFrame], scaling: str) -> None:
+def test_a_missing_value_counts_as_the_median(frame: Callable[..., DataFrame], scaling: str) -> None:
     known = [0.0, 1.0, 2.0, 50.0, 900.0]
     data = frame([(x,) for x in [*known, None]], "a double")
 
-    preparation = Preparation.fit(
-        data, columns=["a"], skewed=["a"], scaling=scaling, winsorise=(0.0, 0.8), weights={"a": 2}
-    )
+    preparation = Preparation(
+        columns=["a"],
+        skewed=["a"],
+        scaling=scaling,
+        winsorise=(0.0, 0.8),
+        weights={"a": 2},
+    ).fit(data)
 
     assert preparation.missing() == pytest.approx({"a": 2.0})
     prepared = values(data, preparation)[:, 0]
@@ -183,12 +190,14 @@ def test_columns_that_tell_nothing_new_are_dropped_and_said(frame: Callable[...,
     rows = [(a, 3 * a + 7, -a, b, 4.0, None, "same") for a, b in zip(x.tolist(), y.tolist(), strict=True)]
     data = frame(rows, "a double, twin double, mirror double, b double, one double, none double, text string")
 
-    preparation = Preparation.fit(
-        data, columns=["a", "twin", "b", "mirror", "one", "none"], scaling="standard", attributes=["text"]
-    )
+    preparation = Preparation(
+        columns=["a", "twin", "b", "mirror", "one", "none"],
+        scaling="standard",
+        attributes=["text"],
+    ).fit(data)
 
     assert preparation.names == ["a", "b"]
-    assert preparation.dropped == {
+    assert preparation.dropped_ == {
         "twin": "says the same as a (correlation +1)",
         "mirror": "says the same as a (correlation -1)",
         "one": "has the same value for every customer",
@@ -202,16 +211,14 @@ def test_a_preparation_does_not_depend_on_how_the_rows_lie(spark: SparkSession) 
     frame = framed(spark, points).selectExpr("*", "CAST(CAST(c AS INT) AS STRING) AS text")
 
     def fitted(data: DataFrame) -> str:
-        preparation = Preparation.fit(
-            data,
+        preparation = Preparation(
             columns=NAMES,
-            skewed=["a"],
-            powered=["b"],
+            skewed={"a": "log", "b": "yeo_johnson"},
             winsorise=(0.01, 0.99),
             attributes=["text"],
             categories=3,
             variance=0.9,
-        )
+        ).fit(data)
         return json.dumps(preparation.to_dict())
 
     assert fitted(frame) == fitted(frame.repartition(7)) == fitted(frame.orderBy("b").coalesce(1))
@@ -219,9 +226,13 @@ def test_a_preparation_does_not_depend_on_how_the_rows_lie(spark: SparkSession) 
 
 def test_the_ml_stage_prepares_as_the_plain_expressions_do(spark: SparkSession) -> None:
     frame = framed(spark, drawn(10)).selectExpr("*", "CAST(CAST(c AS INT) AS STRING) AS text")
-    preparation = Preparation.fit(
-        frame, columns=NAMES, powered=["a"], winsorise=(0.1, 1.0), attributes=["text"], variance=0.8
-    )
+    preparation = Preparation(
+        columns=NAMES,
+        skewed={"a": "yeo_johnson"},
+        winsorise=(0.1, 1.0),
+        attributes=["text"],
+        variance=0.8,
+    ).fit(frame)
 
     by_stage = preparation.stage().transform(frame).toPandas()
 
@@ -264,11 +275,11 @@ GOOD = {
 )
 def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
     data = json.loads(json.dumps(GOOD))
-    assert Preparation.from_dict(data).names == ["a", "t=x"]
+    assert PreparationModel.from_dict(data).names == ["a", "t=x"]
     damage(data)
 
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Preparation.from_dict(data)
+        PreparationModel.from_dict(data)
 
 
 @pytest.mark.parametrize(
@@ -280,13 +291,13 @@ def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
         ({"variance": 0}, "variance"),
         ({"weights": {"z": 1}}, "weights has 'z'"),
         ({"weights": {"a": 0}}, "weights.a"),
-        ({"skewed": ["a"], "powered": ["a"]}, "both"),
+        ({"skewed": {"a": "both"}}, "skewed: a must be one of none, log, yeo_johnson; found 'both'"),
     ],
 )
-def test_wrong_arguments_are_told_before_any_job_runs(arguments: dict, said: str) -> None:
+def test_wrong_arguments_are_rejected_before_any_job_runs(arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        Preparation.fit(None, columns=["a"], **arguments)  # no frame is touched
+        Preparation(columns=["a"], **arguments).fit(None)  # no frame is touched
 
 
 def test_an_indicator_is_made_of_its_attribute() -> None:
-    assert Indicator("city=Bonn", "city", ("Bonn",), False, 1.0, 0.5).column == "city"
+    assert OneHotFeature("city=Bonn", "city", ("Bonn",), False, 1.0, 0.5).column == "city"

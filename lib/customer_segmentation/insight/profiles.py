@@ -9,10 +9,10 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.base import SegmentationModel
-from customer_segmentation.clustering.preparation import prepared_name
+from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.preparation import prepared_name
 
 _SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
 
@@ -21,7 +21,7 @@ _SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
 class Differentiator:
     """A feature that sets a segment apart.
 
-    value, overall: centre of the segment and of all customers, in natural units.
+    value, overall: centre of the segment and of all customers, in original units.
     effect: difference of the means in standard deviations of the prepared feature.
     """
 
@@ -35,7 +35,7 @@ class Differentiator:
 class Profile:
     """A segment as its customers are.
 
-    averages: mean of each feature in natural units; None where no customer has a value.
+    averages: mean of each feature in original units; None where no customer has a value.
     rfm: mean R, F and M score.
     differentiators: strongest first.
     """
@@ -84,14 +84,14 @@ def _profile(
     row: dict[str, Any], overall: dict[str, float], model: SegmentationModel, averaged: Sequence[str]
 ) -> Profile:
     differentiators = []
-    for feature in model.preparation.features:
+    for feature in model.preparation.features_:
         name = prepared_name(feature.name)
         effect = (row[name] - overall[name]) / feature.spread if feature.spread else 0.0
         differentiators.append(
             Differentiator(
                 feature.name,
-                rounded(feature.natural(row[name])),
-                rounded(feature.natural(overall[name])),
+                rounded(feature.inverse_transform(row[name])),
+                rounded(feature.inverse_transform(overall[name])),
                 rounded(effect),
             )
         )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from customer_segmentation.clustering.structure import STABLE
+from customer_segmentation.clustering.selection.clusterability import STABLE
 from customer_segmentation.report import wording as w
 from customer_segmentation.report.content import ReportContent, Row
 

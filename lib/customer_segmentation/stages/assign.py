@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
@@ -74,7 +74,7 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
 def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[Profile], segmented: DataFrame) -> None:
     customers = run.inputs.customers()
     traits_by_segment = traits(segmented, customers) if customers is not None else {}
-    centers, names = model.natural_centers(), with_noise(model.names)
+    centers, names = model.centers_in_original_units(), with_noise(model.names)
     everybody = sum(profile.customers for profile in segment_profiles)
     revenue = sum(profile.revenue for profile in segment_profiles)
     rows = [

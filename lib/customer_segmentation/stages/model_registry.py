@@ -8,9 +8,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering import SegmentationModel, model_from_json
 from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows, core_points_of
-from customer_segmentation.clustering.saved import model_from_json
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.storage import Warehouse

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering.base import SegmentationModel
+from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm_scores import cut_points
@@ -41,16 +41,16 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             cut_points=cuts.as_dict(),
         )
         _register(run, named, training)
-        stage.result = f"{named.version}: {named.k} segments, {training.structure.word}"
-        for name, why in named.preparation.dropped.items():
+        stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
+        for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
-    determined = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.found.items()}}
+    used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
     row = {
-        "parameters": {name: json.dumps(value) for name, value in (settings | determined).items()},
+        "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
         "quality": training.quality,
         "candidates": training.candidate_rows(),
         "code_version": __version__,

@@ -11,7 +11,7 @@ SLACK = 1e-9
 """By how much of eps a tree is asked to look further."""
 
 UNSURE = 1e-12
-"""Distances of a tree that are this close to eps, as a part of it, are computed anew."""
+"""Distances of a tree that are this close to eps, as a part of it, are computed exactly."""
 
 
 def squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ on the border and belongs to its nearest core point's cluster; what is left is n
 together, and noise are those of scikit-learn, which gives a border point to any cluster that it is next to.
 
 What makes it quick: a cell no wider than eps that holds enough weight is all core; for other points the nearest
-`min_samples` neighbours tell; and neighbours found on the way join most of what belongs together, so that only where
+`min_samples` neighbours decide; and these neighbours connect most of what belongs together, so that only where
 different components meet is anything left to compare. Memory grows with the points, not with their neighbours.
 """
 
@@ -18,13 +18,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.distances import SLACK, squared, within
-from customer_segmentation.clustering.dbscan.touching import merged_where_touching
+from customer_segmentation.clustering.dbscan.merging import merge_within_eps
 
 NOISE = -1
 LINKS = 8
-"""Neighbours of a core point that are joined with it outright, if they are core."""
+"""Neighbours of a core point that are connected with it outright, if they are core."""
 
-NEIGHBOURS_AT_ONCE = 1 << 20
+MAX_NEIGHBOURS_PER_QUERY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def collapsed(points: np.ndarray, weights: np.ndarray, order: np.ndarray) -> tup
     Args:
         points: a row per point.
         weights: how often each counts.
-        order: numbers that tell the points apart.
+        order: a different number for each point.
 
     Returns:
         For each point its position among the distinct ones; and by distinct point the position of its point with the
@@ -71,7 +71,7 @@ def clusters(
     Args:
         points: n x d finite doubles. Equal rows are allowed, but cost time.
         weights: how many customers each point stands for, at least 1.
-        order: numbers that tell the points apart; ties in distance go to the smaller.
+        order: a different number for each point; ties in distance go to the smaller.
         eps: the distance within which points are neighbours, above 0.
         min_samples: the weight that makes a point core, at least 1.
         workers: threads to search neighbours with; -1 is one per core.
@@ -93,22 +93,22 @@ def clusters(
     at = np.nonzero(core)[0]
     components = _components(np.concatenate(links, axis=1), n)[at]
     components = np.unique(components, return_inverse=True)[1]
-    components = merged_where_touching(points[at], components, eps)
+    components = merge_within_eps(points[at], components, eps)
 
     labels = np.full(n, NOISE, dtype=np.int64)
     labels[at] = _numbered(components, order[at])
     border, of = _nearest_core(points, core, order, eps, workers)
     labels[border] = labels[of]
-    found = Clusters(np.empty(n, dtype=bool), np.empty(n, dtype=np.int64))
-    found.core[along], found.labels[along] = core, labels
-    return found
+    result = Clusters(np.empty(n, dtype=bool), np.empty(n, dtype=np.int64))
+    result.core[along], result.labels[along] = core, labels
+    return result
 
 
-def places(by: np.ndarray) -> np.ndarray:
-    """The place of each position in an order, which is given as the positions in it."""
-    found = np.empty(len(by), dtype=np.int64)
-    found[by] = np.arange(len(by))
-    return found
+def inverse_permutation(order: np.ndarray) -> np.ndarray:
+    """The rank of each position in an order, which is given as the positions in it."""
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks
 
 
 def nearest(
@@ -120,17 +120,17 @@ def nearest(
         tree: of the known points.
         order: of the known points; ties in distance go to the smaller.
     """
-    found = np.full(len(queried), -1, dtype=np.int64)
+    position = np.full(len(queried), -1, dtype=np.int64)
     distances, indices = tree.query(queried, k=[1, 2], distance_upper_bound=eps * (1 + SLACK), workers=workers)
     near = within(distances, indices, queried, known, eps)
-    found[near[:, 0]] = indices[near[:, 0], 0]
+    position[near[:, 0]] = indices[near[:, 0], 0]
     close = np.nonzero(np.isfinite(distances[:, 1]) & (distances[:, 1] <= distances[:, 0] * (1 + SLACK)))[0]
-    for row in close:  # the tree can't tell which is nearer: all about as near are compared
+    for row in close:  # the tree can't decide which is nearer: all about as near are compared
         near_by = np.array(tree.query_ball_point(queried[row], distances[row, 1] * (1 + SLACK)))
         exact = squared(known[near_by], queried[row])
         first = np.lexsort((order[near_by], exact))[0]
-        found[row] = near_by[first] if exact[first] <= eps * eps else -1
-    return found
+        position[row] = near_by[first] if exact[first] <= eps * eps else -1
+    return position
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _neighbourhoods(
     core = np.zeros(len(at), dtype=bool)
     neighbours = np.empty((len(at), kept), dtype=np.int64)
     padded = np.append(weights, 0)
-    size = max(1, NEIGHBOURS_AT_ONCE // k)
+    size = max(1, MAX_NEIGHBOURS_PER_QUERY // k)
     for i in range(0, len(at), size):
         rows = at[i : i + size]
         queried = points[rows]
@@ -230,9 +230,9 @@ def _numbered(components: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Components numbered from 0 in the order of their smallest point."""
     if len(components) == 0:
         return components
-    least = np.full(components.max() + 1, np.iinfo(np.int64).max)
-    np.minimum.at(least, components, order)
-    numbered: np.ndarray = places(np.argsort(least))[components]
+    smallest = np.full(components.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, components, order)
+    numbered: np.ndarray = inverse_permutation(np.argsort(smallest))[components]
     return numbered
 
 
@@ -245,8 +245,8 @@ def _nearest_core(
         return others[:0], others[:0]
     known = points[at]
     tree = cKDTree(known, balanced_tree=False, compact_nodes=False)
-    found = nearest(tree, known, order[at], points[others], eps, workers)
-    return others[found >= 0], at[found[found >= 0]]
+    position = nearest(tree, known, order[at], points[others], eps, workers)
+    return others[position >= 0], at[position[position >= 0]]
 
 
 def _hash(words: np.ndarray) -> np.ndarray:

@@ -13,29 +13,28 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import SegmentationModel, finite, require_features, saved_text
-from customer_segmentation.clustering.dbscan.boxes import Boxes
+from customer_segmentation.clustering.dbscan.space import SpacePartition
 from customer_segmentation.clustering.dbscan.workers import (
-    BOX,
     RANK,
+    REGION,
     SEGMENT,
     assigned,
     assigning,
-    assigning_in_box,
+    assigning_in_region,
     coordinates,
     order_of,
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.frames import free_name
-from customer_segmentation.clustering.preparation import coordinate_names
-from customer_segmentation.clustering.scoring import with_reasons
+from customer_segmentation.clustering.model.base import SegmentationModel, finite, require_features
+from customer_segmentation.clustering.model.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import coordinate_names, sql
+from customer_segmentation.preparation.frames import free_name
 
-BYTES_TO_EACH_TASK = 64 << 20
-"""Core points up to this size go to every task; with more, customers go to the boxes that have their core points."""
+BROADCAST_LIMIT_BYTES = 64 << 20
+"""Core points up to this size go to every task; with more, customers go to the regions that have their core points."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class DBSCANModel(SegmentationModel):
     min_samples: customers that made a place dense at the fit.
     sizes_: core customers of each segment at the fit.
     centers_: the means of each segment's core customers.
-    boxes_: the parts of space that are worked on apart.
+    regions_: the parts of space that are worked on apart.
     fingerprint_: of the core points: how many there are, and a checksum.
     core_points_: a row per distinct core point: its prepared features `_x0`, `_x1` and so on; `_rank`, its place in the
         order of the smallest customer_id there (of the coordinates where the fit had no ids), by which ties are
@@ -56,14 +55,13 @@ class DBSCANModel(SegmentationModel):
         at hand: such a model describes its segments, but can't assign.
     """
 
-    ALGORITHMS = ("dbscan",)
-    FEWEST_SEGMENTS = 0
+    MIN_SEGMENTS = 0
 
     eps_: float
     min_samples: int
     sizes_: tuple[int, ...]
     centers_: np.ndarray
-    boxes_: Boxes
+    regions_: SpacePartition
     fingerprint_: tuple[int, int]
     core_points_: DataFrame | None = None
 
@@ -73,9 +71,9 @@ class DBSCANModel(SegmentationModel):
             raise ValueError("eps must be finite and above 0, min_samples at least 1")
         if len(self.sizes_) != self.k or any(size < 1 for size in self.sizes_):
             raise ValueError("each segment needs core customers")
-        finite("centers", self.centers_, (self.k, len(self.preparation.features)))
-        if any(not 0 <= axis < len(self.preparation.features) for axis in self.boxes_.axis):
-            raise ValueError("the boxes are cut along features that the model has not")
+        finite("centers", self.centers_, (self.k, len(self.preparation.features_)))
+        if any(not 0 <= axis < len(self.preparation.features_) for axis in self.regions_.axis):
+            raise ValueError("the regions are cut along features that the model has not")
 
     @property
     def segment_centers(self) -> np.ndarray:
@@ -85,7 +83,7 @@ class DBSCANModel(SegmentationModel):
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
-        Customers of the fit get what the fit found.
+        Customers of the fit get their segment of the fit.
 
         segment_id: the segment of the nearest core point within eps, in a tie that of the lowest rank; -1 for noise.
         confidence: 1 - distance / eps to that core point: 1 where it is, towards 0 at eps, 0 for noise.
@@ -95,10 +93,10 @@ class DBSCANModel(SegmentationModel):
         drivers: between the centres of the two segments, see `scoring.with_reasons`; none for noise.
 
         With few core points the first call collects them, and the result is one pass without a shuffle. With many,
-        the different points of the frame are sent to boxes and joined back.
+        the different points of the frame are sent to regions and joined back.
 
         Args:
-            features: any frame with the features' columns, in natural units. A customer with a value that is
+            features: any frame with the features' columns, in original units. A customer with a value that is
                 infinite, or beyond 1e100, is noise.
 
         Raises:
@@ -109,22 +107,22 @@ class DBSCANModel(SegmentationModel):
         added = (c.SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER, c.SECOND_SEGMENT_ID, c.DRIVERS)
         present = features.columns
         own = [sql.column(name) for name in present if name.lower() not in added]
-        point, found = free_name("_point", present), free_name("_found", present)
-        named = zip(self.preparation.measured(features), self._names, strict=True)
+        point, match = free_name("_point", present), free_name("_match", present)
+        named = zip(self.preparation.measurable(features), self._names, strict=True)
         coordinates = F.struct(*(F.expr(value).alias(name) for value, name in named))
         prepared = features.withColumn(point, coordinates)
-        small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BYTES_TO_EACH_TASK
-        by = self._assigned_by_task if small else self._assigned_by_box
+        small = self.fingerprint_[0] * 8 * (len(self._names) + 2) <= BROADCAST_LIMIT_BYTES
+        by = self._assigned_by_task if small else self._assigned_by_region
         ids = sql.integers(self.segment_ids) if self.k else "CAST(array() AS ARRAY<INT>)"
-        told = {
-            c.SEGMENT_ID: f"coalesce(get({ids}, {found}.segment - 1), {c.NOISE_ID})",
-            c.CONFIDENCE: f"{found}.confidence",
-            c.IS_OUTLIER: f"{found}.segment < 0",
+        values = {
+            c.SEGMENT_ID: f"coalesce(get({ids}, {match}.segment - 1), {c.NOISE_ID})",
+            c.CONFIDENCE: f"{match}.confidence",
+            c.IS_OUTLIER: f"{match}.segment < 0",
         }
-        position = f"if({found}.segment < 0, -1, {found}.segment - 1)"
-        explained = with_reasons(by(prepared, point, found), self, position=position)
+        position = f"if({match}.segment < 0, -1, {match}.segment - 1)"
+        explained = with_reasons(by(prepared, point, match), self, position=position)
         return explained.select(
-            *own, *(F.expr(told[name]).alias(name) if name in told else F.col(name) for name in added)
+            *own, *(F.expr(values[name]).alias(name) if name in values else F.col(name) for name in added)
         )
 
     def labels(self, points: np.ndarray) -> np.ndarray:
@@ -144,10 +142,10 @@ class DBSCANModel(SegmentationModel):
         expected = {**dict.fromkeys(self._names, "double"), RANK: "bigint", SEGMENT: "int"}
         if types != expected:
             raise ConfigurationError(f"core points need the columns {expected}; found {types}")
-        found = fingerprint(core_points)
-        if found != self.fingerprint_:
+        given = fingerprint(core_points)
+        if given != self.fingerprint_:
             raise ConfigurationError(
-                f"the core points are not the model's: count and checksum {found}, expected {self.fingerprint_}"
+                f"the core points are not the model's: count and checksum {given}, expected {self.fingerprint_}"
             )
         return replace(self, core_points_=core_points)
 
@@ -162,35 +160,37 @@ class DBSCANModel(SegmentationModel):
     def _names(self) -> list[str]:
         return coordinate_names(self.preparation)
 
-    def _assigned_by_task(self, prepared: DataFrame, point: str, found: str) -> DataFrame:
+    def _assigned_by_task(self, prepared: DataFrame, point: str, match: str) -> DataFrame:
         points, order, segments = self._collected
         by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
         assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
-        return prepared.withColumn(found, assign(F.col(point)))
+        return prepared.withColumn(match, assign(F.col(point)))
 
     @cached_property
     def _collected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The core points in a fixed order: their coordinates, ranks and segments."""
         table: pa.Table = self.core_points.toArrow()
         points = coordinates(table, self._names)
-        by = np.lexsort(points.T[::-1])
-        return points[by], order_of(table, self._names)[by], np.asarray(table.column(SEGMENT))[by]
+        order = np.lexsort(points.T[::-1])
+        return points[order], order_of(table, self._names)[order], np.asarray(table.column(SEGMENT))[order]
 
-    def _assigned_by_box(self, prepared: DataFrame, point: str, found: str) -> DataFrame:
-        names, boxes = self._names, self.boxes_
+    def _assigned_by_region(self, prepared: DataFrame, point: str, match: str) -> DataFrame:
+        names, regions = self._names, self.regions_
         types = ", ".join(f"`{name}` double" for name in names)
         core = self.core_points
         columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in core.schema.fields)
-        different = prepared.select(f"{point}.*").distinct()
-        asked = different.mapInArrow(routing_home(boxes, names), f"{types}, {BOX} int")
-        known = core.mapInArrow(routing_known(boxes, names, self.eps_), f"{columns}, {BOX} int")
-        parts = boxes.count
-        together = asked.repartition(parts, BOX).groupBy(BOX).cogroup(known.repartition(parts, BOX).groupBy(BOX))
+        distinct = prepared.select(f"{point}.*").distinct()
+        queried = distinct.mapInArrow(routing_home(regions, names), f"{types}, {REGION} int")
+        known = core.mapInArrow(routing_known(regions, names, self.eps_), f"{columns}, {REGION} int")
+        parts = regions.count
+        together = (
+            queried.repartition(parts, REGION).groupBy(REGION).cogroup(known.repartition(parts, REGION).groupBy(REGION))
+        )
         assigned = together.applyInArrow(
-            assigning_in_box(names, self.eps_), f"{types}, {SEGMENT} int, _confidence double"
+            assigning_in_region(names, self.eps_), f"{types}, {SEGMENT} int, _confidence double"
         ).select(
             F.struct(*names).alias(point),
-            F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias(found),
+            F.struct(F.col(SEGMENT).alias("segment"), F.col("_confidence").alias("confidence")).alias(match),
         )
         return prepared.join(assigned, point, "left")
 
@@ -201,13 +201,13 @@ class DBSCANModel(SegmentationModel):
             "min_samples": self.min_samples,
             "sizes": list(self.sizes_),
             "centers": self.centers_.tolist(),
-            "boxes": self.boxes_.to_dict(),
+            "boxes": self.regions_.to_dict(),
             "fingerprint": list(self.fingerprint_),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that `to_dict` told."""
+        """The constructor's arguments for data of `to_dict`."""
         points, checksum = data["fingerprint"]
         sizes = tuple(int(size) for size in data["sizes"])
         return {
@@ -217,7 +217,7 @@ class DBSCANModel(SegmentationModel):
             "centers_": np.array(data["centers"], dtype=float).reshape(
                 len(sizes), len(data["preparation"]["features"])
             ),
-            "boxes_": Boxes.from_dict(data["boxes"]),
+            "regions_": SpacePartition.from_dict(data["boxes"]),
             "fingerprint_": (int(points), int(checksum)),
         }
 
@@ -230,19 +230,12 @@ class DBSCANModel(SegmentationModel):
         self.core_points.write.mode("overwrite").parquet(f"{path}/core_points")
         super().save(spark, path)
 
-    @classmethod
-    def load(cls, spark: SparkSession, path: str) -> "DBSCANModel":
-        """Read a model that `save` wrote.
-
-        Raises:
-            ConfigurationError: there is no such model at the path, or its parts don't belong together.
-        """
-        model = cls.from_json(saved_text(spark, path))
+    def _with_parts(self, spark: SparkSession, path: str) -> "DBSCANModel":
         try:
             core_points = spark.read.parquet(f"{path}/core_points")
         except AnalysisException as error:
             raise ConfigurationError(f"{path} holds no core points of a DBSCAN model: {error}") from None
-        return model.with_core_points(core_points)
+        return self.with_core_points(core_points)
 
 
 def fingerprint(core_points: DataFrame) -> tuple[int, int]:

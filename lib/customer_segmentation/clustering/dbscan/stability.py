@@ -1,43 +1,43 @@
-"""How well a density-based segmentation is found again when the customers are drawn anew."""
+"""How well a density-based segmentation is recovered from bootstraps of the customers."""
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering.coreset import Coreset
 from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import assigned
-from customer_segmentation.clustering.stability import BOOTSTRAPS, Stability, compared
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import BOOTSTRAPS, Stability, compare_bootstraps
 
 
-def density_stability(core: Coreset, model: DBSCANModel, *, seed: int) -> Stability | None:
-    """Draw the customers anew with replacement, find their dense places, and compare on all of them.
+def density_stability(coreset: Coreset, model: DBSCANModel, seed: int) -> Stability | None:
+    """Draw bootstraps of the customers, cluster each by density, and compare on all customers.
 
     A customer that was drawn twice counts twice, one that was not drawn is assigned to what the others made.
 
     Args:
-        core: all customers. In a sample of them places are less dense than among all, so it tells nothing.
+        coreset: all customers. A sample of them is less dense, so it says nothing of all.
 
     Returns:
         The stability; None where the coreset is a sample of the customers.
     """
-    if len(core.points) < core.rows:
+    if len(coreset.points) < coreset.rows:
         return None
     generator = np.random.default_rng(seed)
-    n = len(core.points)
-    found = []
+    n = len(coreset.points)
+    labels = []
     for _ in range(BOOTSTRAPS):
         drawn = np.bincount(generator.integers(n, size=n), minlength=n)
-        found.append(_found_again(core.points, drawn, eps=model.eps_, min_samples=model.min_samples))
-    return compared(core, model, found)
+        labels.append(_bootstrap(coreset.points, drawn, eps=model.eps_, min_samples=model.min_samples))
+    return compare_bootstraps(coreset, model, labels)
 
 
-def _found_again(points: np.ndarray, drawn: np.ndarray, *, eps: float, min_samples: int) -> np.ndarray:
+def _bootstrap(points: np.ndarray, drawn: np.ndarray, *, eps: float, min_samples: int) -> np.ndarray:
     """The cluster of each point, -1 for noise, where each was drawn so many times."""
     here = np.flatnonzero(drawn)
     order = np.arange(len(here))
-    found = clusters(points[here], weights=drawn[here], order=order, eps=eps, min_samples=min_samples)
-    core = np.flatnonzero(found.core)
+    fitted = clusters(points[here], weights=drawn[here], order=order, eps=eps, min_samples=min_samples)
+    core = np.flatnonzero(fitted.core)
     tree = cKDTree(points[here][core])
-    segment, _ = assigned(tree, points[here][core], order[core], found.labels[core].astype(np.int32), points, eps)
+    segment, _ = assigned(tree, points[here][core], order[core], fitted.labels[core].astype(np.int32), points, eps)
     return segment

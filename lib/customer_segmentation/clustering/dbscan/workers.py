@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering.dbscan.boxes import Boxes, routed, shared_halo
-from customer_segmentation.clustering.dbscan.kernel import clusters, nearest, places
-from customer_segmentation.clustering.frames import MAX_MAGNITUDE
+from customer_segmentation.clustering.dbscan.kernel import clusters, inverse_permutation, nearest
+from customer_segmentation.clustering.dbscan.space import SpacePartition, routed, shared_halo
+from customer_segmentation.preparation.frames import MAX_MAGNITUDE
 
-ID, RANK, WEIGHT, BOX, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
+ID, RANK, WEIGHT, REGION, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",
     "_rank",
     "_weight",
-    "_box",
+    "_region",
     "_home",
     "_shared",
     "_core",
@@ -35,42 +35,42 @@ def coordinates(table: pa.Table | pa.RecordBatch, names: list[str]) -> np.ndarra
 
 
 def order_of(table: pa.Table, names: list[str]) -> np.ndarray:
-    """The rank of each row by id, or by coordinates where there are no ids; where it is told, as it is told."""
+    """The rank of each row by id, or by coordinates where there are no ids; a rank column where there is one."""
     if RANK in table.column_names:
         return np.asarray(table.column(RANK))
     if ID in table.column_names:
-        by = np.asarray(pa.compute.sort_indices(table.column(ID)))
+        order = np.asarray(pa.compute.sort_indices(table.column(ID)))
     else:
-        by = np.lexsort(coordinates(table, names).T[::-1])
-    return places(by)
+        order = np.lexsort(coordinates(table, names).T[::-1])
+    return inverse_permutation(order)
 
 
-def routing(boxes: Boxes, names: list[str], eps: float) -> Callable[[Batches], Batches]:
-    """Sends each point to its home and to the boxes whose halo it is in."""
+def routing(regions: SpacePartition, names: list[str], eps: float) -> Callable[[Batches], Batches]:
+    """Sends each point to its own region and to the regions whose halo it is in."""
 
     def route(batches: Batches) -> Batches:
         for batch in batches:
-            rows, box, home, shared = routed(boxes, coordinates(batch, names), eps)
+            rows, region, home, shared = routed(regions, coordinates(batch, names), eps)
             sent = batch.take(pa.array(rows))
-            told = [pa.array(box, pa.int32()), pa.array(home), pa.array(shared)]
-            yield pa.RecordBatch.from_arrays([*told, *sent.columns], names=[BOX, HOME, SHARED, *sent.schema.names])
+            added = [pa.array(region, pa.int32()), pa.array(home), pa.array(shared)]
+            yield pa.RecordBatch.from_arrays([*added, *sent.columns], names=[REGION, HOME, SHARED, *sent.schema.names])
 
     return route
 
 
 def clustering(names: list[str], eps: float, min_samples: int) -> Callable[[pa.Table], pa.Table]:
-    """Clusters a box: its own points, and core points of its halo that other boxes see too."""
+    """Clusters a region: its own points, and core points of its halo that other regions share."""
 
     def cluster(table: pa.Table) -> pa.Table:
         home = np.asarray(table.column(HOME))
         weights = np.asarray(table.column(WEIGHT))
         points = coordinates(table, names)
-        found = clusters(points, weights=weights, order=order_of(table, names), eps=eps, min_samples=min_samples)
-        box = int(table.column(BOX)[0].as_py())
-        component = pa.array((np.int64(box) << 32) + found.labels, mask=found.labels < 0)
-        told = table.drop_columns([BOX]).append_column(CORE, pa.array(found.core))
-        told = told.append_column(COMPONENT, component)
-        return told.filter(pa.array(home | (found.core & np.asarray(table.column(SHARED)))))
+        fitted = clusters(points, weights=weights, order=order_of(table, names), eps=eps, min_samples=min_samples)
+        region = int(table.column(REGION)[0].as_py())
+        component = pa.array((np.int64(region) << 32) + fitted.labels, mask=fitted.labels < 0)
+        labelled = table.drop_columns([REGION]).append_column(CORE, pa.array(fitted.core))
+        labelled = labelled.append_column(COMPONENT, component)
+        return labelled.filter(pa.array(home | (fitted.core & np.asarray(table.column(SHARED)))))
 
     return cluster
 
@@ -83,13 +83,12 @@ def neighbour_distances(queries: np.ndarray, names: list[str], k: int) -> Callab
         if not sum(len(weights) for _, weights in table):
             return
         points, weights = (np.concatenate(parts) for parts in zip(*table, strict=True))
-        most = min(k, len(points))
-        distances, indices = cKDTree(points).query(queries, k=np.arange(1, most + 1))
-        found = weights[indices]
-        needed = np.cumsum(found, axis=1) - found < k
+        distances, indices = cKDTree(points).query(queries, k=np.arange(1, min(k, len(points)) + 1))
+        near = weights[indices]
+        needed = np.cumsum(near, axis=1) - near < k
         query = np.broadcast_to(np.arange(len(queries))[:, None], needed.shape)
-        told = [pa.array(query[needed], pa.int32()), pa.array(distances[needed]), pa.array(found[needed], pa.int64())]
-        yield pa.RecordBatch.from_arrays(told, names=[QUERY, DISTANCE, WEIGHT])
+        columns = [pa.array(query[needed], pa.int32()), pa.array(distances[needed]), pa.array(near[needed], pa.int64())]
+        yield pa.RecordBatch.from_arrays(columns, names=[QUERY, DISTANCE, WEIGHT])
 
     return measure
 
@@ -103,14 +102,14 @@ def assigning(
         tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
         for batch in batches:
             queried = np.column_stack([values.to_numpy(zero_copy_only=False) for values in batch.flatten()])
-            told = assigned(tree, points, order, segments, queried, eps)
-            yield pa.StructArray.from_arrays([pa.array(values) for values in told], names=["segment", "confidence"])
+            columns = assigned(tree, points, order, segments, queried, eps)
+            yield pa.StructArray.from_arrays([pa.array(values) for values in columns], names=["segment", "confidence"])
 
     return assign
 
 
-def assigning_in_box(names: list[str], eps: float) -> Callable[[pa.Table, pa.Table], pa.Table]:
-    """The same for the points at home in a box, by the core points within eps of the box."""
+def assigning_in_region(names: list[str], eps: float) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    """Gives the points of a region segments and confidences, by the core points within eps of the region."""
 
     def assign(rows: pa.Table, known: pa.Table) -> pa.Table:
         points = coordinates(known, names)
@@ -118,29 +117,29 @@ def assigning_in_box(names: list[str], eps: float) -> Callable[[pa.Table, pa.Tab
         tree = cKDTree(points.reshape(-1, len(names)), balanced_tree=False, compact_nodes=False)
         queried = coordinates(rows, names)
         segment, confidence = assigned(tree, points, order_of(known, names), segments, queried, eps)
-        told = rows.select(names).append_column(SEGMENT, pa.array(segment, pa.int32()))
-        return told.append_column("_confidence", pa.array(confidence))
+        points_with_segment = rows.select(names).append_column(SEGMENT, pa.array(segment, pa.int32()))
+        return points_with_segment.append_column("_confidence", pa.array(confidence))
 
     return assign
 
 
-def routing_home(boxes: Boxes, names: list[str]) -> Callable[[Batches], Batches]:
-    """Sends each point to its home."""
+def routing_home(regions: SpacePartition, names: list[str]) -> Callable[[Batches], Batches]:
+    """Sends each point to its own region."""
 
     def route(batches: Batches) -> Batches:
         for batch in batches:
-            yield batch.append_column(BOX, pa.array(boxes.homes(coordinates(batch, names)), pa.int32()))
+            yield batch.append_column(REGION, pa.array(regions.region_of(coordinates(batch, names)), pa.int32()))
 
     return route
 
 
-def routing_known(boxes: Boxes, names: list[str], eps: float) -> Callable[[Batches], Batches]:
-    """Sends each core point to the boxes within eps of it."""
+def routing_known(regions: SpacePartition, names: list[str], eps: float) -> Callable[[Batches], Batches]:
+    """Sends each core point to the regions within eps of it."""
 
     def route(batches: Batches) -> Batches:
         for batch in batches:
-            rows, box = boxes.reached(coordinates(batch, names), shared_halo(eps))
-            yield batch.take(pa.array(rows)).append_column(BOX, pa.array(box, pa.int32()))
+            rows, region = regions.regions_within(coordinates(batch, names), shared_halo(eps))
+            yield batch.take(pa.array(rows)).append_column(REGION, pa.array(region, pa.int32()))
 
     return route
 
@@ -151,11 +150,11 @@ def assigned(
     """The segment of each queried point, -1 where no core point is within eps, and the confidence."""
     finite = (np.abs(queried) <= MAX_MAGNITUDE).all(axis=1)
     segment, confidence = np.full(len(queried), -1, dtype=np.int32), np.zeros(len(queried))
-    asked = queried[finite]
-    found = nearest(tree, points, order, asked, eps) if len(points) else np.full(len(asked), -1)
-    near = found >= 0
+    measurable = queried[finite]
+    position = nearest(tree, points, order, measurable, eps) if len(points) else np.full(len(measurable), -1)
+    near = position >= 0
     at = np.nonzero(finite)[0][near]
-    segment[at] = segments[found[near]]
-    apart = np.sqrt(((asked[near] - points[found[near]]) ** 2).sum(axis=1))
+    segment[at] = segments[position[near]]
+    apart = np.sqrt(((measurable[near] - points[position[near]]) ** 2).sum(axis=1))
     confidence[at] = np.clip(1 - apart / eps, 0.0, 1.0)
     return segment, confidence

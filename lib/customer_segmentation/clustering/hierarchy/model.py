@@ -9,30 +9,28 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy.spatial import cKDTree
 
-from customer_segmentation.clustering import sql
-from customer_segmentation.clustering.base import SegmentationModel, finite
-from customer_segmentation.clustering.hierarchy.micro import LEAF, MicroClusters
+from customer_segmentation.clustering.estimator.points import in_order
+from customer_segmentation.clustering.hierarchy.micro import LEAF_SIZE, MicroClusters
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels
-from customer_segmentation.clustering.points import in_order
-from customer_segmentation.clustering.scoring import Scorer, with_scores
+from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import Scorer, with_scores
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import sql
 
 
 @dataclass(frozen=True)
 class HierarchyModel(SegmentationModel):
-    """Segments that are a cut of a Ward tree over micro-clusters; a customer belongs to its nearest site's segment.
+    """A cut of a Ward tree over micro-clusters; a customer belongs to the segment of the nearest prototype.
 
     segment_ids: in the order of the segments' centres by coordinates.
     micro: the micro-clusters.
-    linkage_: the whole tree as SciPy's `linkage` tells it, over the micro-clusters in their order, with customers for
+    linkage_: the whole tree as SciPy's `linkage` gives it, over the micro-clusters in their order, with customers for
         observations: (micro-clusters - 1) x 4.
     outlier_distance: a customer is an outlier when it is further from its segment's centre than this many root mean
         square distances of the segment's customers.
     macro_k: number of macro-segments, a coarser cut of the same tree, at most k; or None.
     """
-
-    ALGORITHMS = ("agglomerative",)
 
     micro: MicroClusters
     linkage_: np.ndarray
@@ -41,15 +39,15 @@ class HierarchyModel(SegmentationModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        sites, d = len(self.micro.sites), len(self.preparation.features)
-        finite("sites", self.micro.sites, (sites, d))
-        finite("means", self.micro.means, (sites, d))
-        finite("squares", self.micro.squares, (sites,))
-        if sites < 2 or not (finite("weights", self.micro.weights, (sites,)) > 0).all():
+        count, d = len(self.micro.prototypes), len(self.preparation.features_)
+        finite("sites", self.micro.prototypes, (count, d))
+        finite("means", self.micro.means, (count, d))
+        finite("squares", self.micro.squares, (count,))
+        if count < 2 or not (finite("weights", self.micro.weights, (count,)) > 0).all():
             raise ValueError("a tree needs two micro-clusters or more, each with customers")
-        _check_tree(finite("linkage", self.linkage_, (sites - 1, 4)))
-        if self.k > sites:
-            raise ValueError(f"{sites} micro-clusters can't make {self.k} segments")
+        _check_tree(finite("linkage", self.linkage_, (count - 1, 4)))
+        if self.k > count:
+            raise ValueError(f"{count} micro-clusters can't make {self.k} segments")
         if self.macro_k is not None and not 1 <= self.macro_k <= self.k:
             raise ValueError(f"macro_k must be from 1 to {self.k}; found {self.macro_k}")
 
@@ -59,16 +57,16 @@ class HierarchyModel(SegmentationModel):
         return self.centers_
 
     @property
-    def lost_variance_(self) -> float:
-        """Share of the customers' variance within the micro-clusters, 0 to 1: what the tree does not see."""
-        return self.micro.lost_variance
+    def compression_loss_(self) -> float:
+        """Share of the customers' variance within the micro-clusters, 0 to 1: what the tree can't use."""
+        return self.micro.compression_loss
 
     @cached_property
     def labels_(self) -> np.ndarray:
         """The position of each micro-cluster's segment in `segment_ids`."""
-        found = labels(self.linkage_, self.k)
-        order = in_order(_centers(self.micro, found))
-        position: np.ndarray = np.argsort(order)[found]
+        numbers = labels(self.linkage_, self.k)
+        order = in_order(_centers(self.micro, numbers))
+        position: np.ndarray = np.argsort(order)[numbers]
         return position
 
     @cached_property
@@ -125,9 +123,9 @@ class HierarchyModel(SegmentationModel):
             raise ConfigurationError("cut needs either k or distance")
         if k is None:
             k = clusters_within(self.linkage_, float(distance or 0.0))
-        most = len(self.micro.sites)
-        if not 1 <= k <= most:
-            raise ConfigurationError(f"cut: k must be from 1 to {most}, the number of micro-clusters; found {k}")
+        limit = len(self.micro.prototypes)
+        if not 1 <= k <= limit:
+            raise ConfigurationError(f"cut: k must be from 1 to {limit}, the number of micro-clusters; found {k}")
         if macro_k is not None and not 1 <= macro_k <= k:
             raise ConfigurationError(f"cut: macro_k must be from 1 to k = {k}; found {macro_k}")
         ids = tuple(range(1, k + 1))
@@ -135,22 +133,22 @@ class HierarchyModel(SegmentationModel):
 
     def labels(self, points: np.ndarray) -> np.ndarray:
         """The position of each prepared point's segment in `segment_ids`."""
-        found: np.ndarray = self.labels_[cKDTree(self.micro.sites, leafsize=LEAF).query(points)[1]]
-        return found
+        position: np.ndarray = self.labels_[cKDTree(self.micro.prototypes, leafsize=LEAF_SIZE).query(points)[1]]
+        return position
 
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id, drivers, and if asked macro_segment_id.
 
-        segment_id: of the nearest micro-cluster's site; ties go to the first site.
-        second_segment_id: the other segment with the nearest site; null with one segment.
-        confidence: 1 - distance to the nearest site / distance to the nearest site of another segment, 0 to 1; 0 with
-            one segment.
+        segment_id: of the nearest prototype; ties go to the first.
+        second_segment_id: the other segment with the nearest prototype; null with one segment.
+        confidence: 1 - distance to the nearest prototype / distance to the nearest one of another segment, 0 to 1; 0
+            with one segment.
         is_outlier: see `outlier_distance`.
         drivers: between the centres of the two segments, see `scoring.with_scores`.
         macro_segment_id: where the model has macro-segments.
 
         Args:
-            features: any frame with the features' columns, in natural units.
+            features: any frame with the features' columns, in original units.
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
@@ -159,13 +157,13 @@ class HierarchyModel(SegmentationModel):
         macro = {}
         if self.macro_k is not None:
             macro[c.MACRO_SEGMENT_ID] = f"{sql.integers(self.macro_segments_.values())}[{{best}}]"
-        scorer = _by_site(self.micro.sites, self.labels_, self.centers_, limits)
+        scorer = nearest_prototype_scorer(self.micro.prototypes, self.labels_, self.centers_, limits)
         return with_scores(features, self, scorer, more=macro)
 
     def to_dict(self) -> dict[str, Any]:
         """Micro-clusters, tree and cut."""
         return {
-            "sites": self.micro.sites.tolist(),
+            "sites": self.micro.prototypes.tolist(),
             "means": self.micro.means.tolist(),
             "weights": self.micro.weights.tolist(),
             "squares": self.micro.squares.tolist(),
@@ -176,7 +174,7 @@ class HierarchyModel(SegmentationModel):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments that `to_dict` told."""
+        """The constructor's arguments for data of `to_dict`."""
         numbers = (np.array(data[name], dtype=float) for name in ("sites", "means", "weights", "squares"))
         return {
             "micro": MicroClusters(*numbers),
@@ -186,14 +184,14 @@ class HierarchyModel(SegmentationModel):
         }
 
 
-def _centers(micro: MicroClusters, found: np.ndarray) -> np.ndarray:
-    sums = [np.bincount(found, micro.weights * x) for x in micro.means.T]
-    centers: np.ndarray = np.stack(sums, axis=1) / np.bincount(found, micro.weights)[:, None]
+def _centers(micro: MicroClusters, segments: np.ndarray) -> np.ndarray:
+    sums = [np.bincount(segments, micro.weights * x) for x in micro.means.T]
+    centers: np.ndarray = np.stack(sums, axis=1) / np.bincount(segments, micro.weights)[:, None]
     return centers
 
 
 def _check_tree(linkage: np.ndarray) -> None:
-    """Refuse with a ValueError what does not merge each cluster once, after it was made, in the order of distances."""
+    """Reject with a ValueError what does not merge each cluster once, after it was made, in the order of distances."""
     points = len(linkage) + 1
     merged = linkage[:, :2]
     made = points + np.arange(len(linkage))
@@ -203,19 +201,21 @@ def _check_tree(linkage: np.ndarray) -> None:
         raise ValueError("linkage must be in the order of the distances, from 0 up")
 
 
-def _by_site(sites: np.ndarray, labels: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> Scorer:
-    """Scores by the segments of the nearest sites; a point beyond the limit of its segment's centre is an outlier."""
-    leaf = LEAF
+def nearest_prototype_scorer(
+    prototypes: np.ndarray, labels: np.ndarray, centers: np.ndarray, limits: np.ndarray
+) -> Scorer:
+    """Scores by the segment of the nearest prototype; beyond the limit of its centre a point is an outlier."""
+    leaf_size = LEAF_SIZE
     searches: dict[int, tuple[cKDTree, np.ndarray]] = {}
 
-    def search(but: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distances to the nearest sites that are not of this segment, and the segments of these."""
-        if but not in searches:
-            kept = np.flatnonzero(labels != but)
-            searches[but] = cKDTree(sites[kept], leafsize=leaf), labels[kept]
-        tree, found = searches[but]
-        distance, site = tree.query(rows)
-        return distance, found[site]
+    def search(excluded: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances to the nearest prototypes that are not of this segment, and the segments of these."""
+        if excluded not in searches:
+            kept = np.flatnonzero(labels != excluded)
+            searches[excluded] = cKDTree(prototypes[kept], leafsize=leaf_size), labels[kept]
+        tree, segments = searches[excluded]
+        distance, position = tree.query(rows)
+        return distance, segments[position]
 
     def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         rows = np.ascontiguousarray(points.T)

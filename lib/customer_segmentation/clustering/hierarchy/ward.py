@@ -41,8 +41,8 @@ def labels(linkage: np.ndarray, k: int) -> np.ndarray:
     parent[linkage[:merged, :2].astype(int)] = (points + np.arange(merged))[:, None]
     for node in range(points + merged - 1, -1, -1):  # a parent has a higher number than its children
         parent[node] = parent[parent[node]]
-    found: np.ndarray = np.unique(parent[:points], return_inverse=True)[1].ravel()
-    return found
+    numbers: np.ndarray = np.unique(parent[:points], return_inverse=True)[1].ravel()
+    return numbers
 
 
 def clusters_within(linkage: np.ndarray, distance: float) -> int:
@@ -72,18 +72,20 @@ def _chained(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
         total = weights[first] + weights[second]
         means[first] += (means[second] - means[first]) * (weights[second] / total)
         weights[first] = total
-        last = len(weights) - 1  # the last cluster moves to the place that came free
+        last = len(weights) - 1  # the last cluster moves to the free position
         means[second], weights[second], active[second] = means[last], weights[last], active[last]
         means, weights, active = means[:last], weights[:last], active[:last]
-        chain = [second if place == last else place for place in chain]
+        chain = [second if position == last else position for position in chain]
     return merges
 
 
-def _squared_distances(means: np.ndarray, weights: np.ndarray, one: int) -> np.ndarray:
+def _squared_distances(means: np.ndarray, weights: np.ndarray, cluster: int) -> np.ndarray:
     """The squared Ward distance of one cluster to all; infinite to itself."""
-    away = means - means[one]
-    squared: np.ndarray = np.einsum("ij,ij->i", away, away) * (2 * weights * weights[one] / (weights + weights[one]))
-    squared[one] = np.inf
+    away = means - means[cluster]
+    squared: np.ndarray = np.einsum("ij,ij->i", away, away) * (
+        2 * weights * weights[cluster] / (weights + weights[cluster])
+    )
+    squared[cluster] = np.inf
     return squared
 
 
@@ -92,8 +94,8 @@ def _numbered(merges: np.ndarray, weights: np.ndarray) -> np.ndarray:
     cluster = np.arange(2 * points - 1)
     sizes = np.concatenate([weights.astype(float), np.zeros(len(merges))])
     linkage = np.empty((len(merges), 4))
-    for i, (one, other, distance) in enumerate(merges):
-        first, second = sorted((_root(cluster, int(one)), _root(cluster, int(other))))
+    for i, (left, right, distance) in enumerate(merges):
+        first, second = sorted((_root(cluster, int(left)), _root(cluster, int(right))))
         cluster[first] = cluster[second] = points + i
         sizes[points + i] = sizes[first] + sizes[second]
         linkage[i] = first, second, distance, sizes[points + i]

@@ -1,0 +1,68 @@
+"""The algorithms of the library: the only place that lists them."""
+
+from typing import Any
+
+from customer_segmentation.clustering.dbscan.estimator import DBSCAN
+from customer_segmentation.clustering.dbscan.model import DBSCANModel
+from customer_segmentation.clustering.dbscan.stability import density_stability
+from customer_segmentation.clustering.dbscan.training import train_density
+from customer_segmentation.clustering.fitting import evaluate_partition
+from customer_segmentation.clustering.gaussian_mixture.estimator import GaussianMixture
+from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
+from customer_segmentation.clustering.hierarchy.estimator import AgglomerativeClustering
+from customer_segmentation.clustering.hierarchy.model import HierarchyModel
+from customer_segmentation.clustering.hierarchy.training import evaluate_cut, train_tree
+from customer_segmentation.clustering.kmeans.bisecting import BisectingKMeans
+from customer_segmentation.clustering.kmeans.estimator import KMeans
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.kmeans.refinement import refit
+from customer_segmentation.clustering.registry import AlgorithmSpec, register
+from customer_segmentation.clustering.selection import coreset_fits
+from customer_segmentation.config.schema import Clustering
+
+
+def _center_parameters(settings: Clustering) -> dict[str, Any]:
+    return {"max_iterations": settings.max_iterations, "outlier_distance": settings.outlier_distance}
+
+
+for _spec in (
+    AlgorithmSpec(
+        KMeans,
+        CentroidModel,
+        _center_parameters,
+        fit_coreset=coreset_fits.kmeans,
+        refit=refit,
+        evaluate=evaluate_partition,
+    ),
+    AlgorithmSpec(
+        BisectingKMeans,
+        CentroidModel,
+        _center_parameters,
+        fit_coreset=coreset_fits.bisecting_kmeans,
+        evaluate=evaluate_partition,
+    ),
+    AlgorithmSpec(
+        GaussianMixture,
+        MixtureModel,
+        lambda settings: {"max_iterations": settings.max_iterations},
+        fit_coreset=coreset_fits.gaussian_mixture,
+        evaluate=evaluate_partition,
+    ),
+    AlgorithmSpec(
+        AgglomerativeClustering,
+        HierarchyModel,
+        lambda settings: {"micro_clusters": settings.micro_clusters, "outlier_distance": settings.outlier_distance},
+        fit_coreset=coreset_fits.ward,
+        train=train_tree,
+        evaluate=evaluate_cut,
+    ),
+    AlgorithmSpec(
+        DBSCAN,
+        DBSCANModel,
+        lambda settings: {"eps": settings.eps, "min_samples": settings.min_samples},
+        needs_k=False,
+        train=train_density,
+        stability=density_stability,
+    ),
+):
+    register(_spec)

@@ -1,0 +1,1 @@
+"""Gaussian mixtures: the estimator, expectation maximisation from a given start, the model."""

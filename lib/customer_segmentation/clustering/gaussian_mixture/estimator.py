@@ -1,0 +1,173 @@
+"""Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import cast
+
+import numpy as np
+from pyspark.ml import Pipeline
+from pyspark.ml.clustering import GaussianMixture as MLlibGaussianMixture
+from pyspark.ml.clustering import GaussianMixtureModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.gaussian_mixture.expectation import (
+    MIN_EXTENT,
+    Mixture,
+    diagonal_mixture,
+    maximise_likelihood,
+    positive_definite,
+)
+from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
+from customer_segmentation.clustering.kmeans.estimator import best_restart
+from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.preparation.rounding import rounded
+from customer_segmentation.spark.garbage import collect_garbage_after
+
+KMEANS_RESTARTS = 3
+"""Restarts of k-means, of which the best gives the mixture initial means."""
+_SINGULAR = ("non-zero singular value", "breeze.linalg.NotConvergedException", "breeze.linalg.MatrixNotSymmetric")
+"""MLlib's errors for a covariance that it can't decompose."""
+
+
+@dataclass(repr=False, eq=False)
+class GaussianMixture(SegmentationEstimator[MixtureModel]):
+    """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
+
+    Initial mixtures are MLlib's Gaussian mixture from random customers, and one from the centres of MLlib's k-means;
+    each is iterated until its log-likelihood converges, and the likeliest is kept. Segments are numbered from 1 in the
+    order of their means' coordinates; a segment with too few customers to have a covariance is rejected.
+
+    Values that many customers share, or features that depend on each other, would leave a distribution without
+    extent in some direction: a small share of each feature's variance, `reg_covar`, is added to that of every
+    segment. MLlib, which can't add it, gets the customers with noise of that variance, the same for a customer every
+    time.
+
+    Args:
+        k: number of segments, at least 2.
+        max_iterations: of each restart, and of expectation maximisation after it.
+        tolerance: an iteration that raises the log-likelihood per customer by less is the last.
+        n_init: restarts of MLlib's Gaussian mixture; 0 for the initial means of k-means alone.
+        seed: of the first restart.
+        reg_covar: share of each feature's variance, above 0 and below 1.
+        outlier_quantile: see `MixtureModel`.
+
+    Example:
+        >>> from customer_segmentation.clustering import GaussianMixture
+        >>> rows = [(x,) for x in (1.0, 1.5, 2.0, 8.0, 9.0, 10.0)]
+        >>> features = spark.createDataFrame(rows, "orders double")
+        >>> model = GaussianMixture(k=2).fit(features, columns=["orders"])
+        >>> model.means_.round(3).tolist(), model.weights_.round(3).tolist()
+        ([[1.5], [9.0]], [0.5, 0.5])
+    """
+
+    algorithm = "gaussian_mixture"
+
+    k: int = 8
+    _: KW_ONLY
+    max_iterations: int = 100
+    tolerance: float = 1e-4
+    n_init: int = 1
+    seed: int = 42
+    reg_covar: float = 1e-6
+    outlier_quantile: float = 0.999
+
+    def _validate(self) -> None:
+        self._require_whole("k", minimum=2)
+        self._require_whole("max_iterations", minimum=1)
+        self._require_whole("n_init", minimum=0)
+        self._require_above("tolerance", 0)
+        self._require_above("reg_covar", 0, below=1)
+        self._require_above("outlier_quantile", 0, below=1)
+
+    def _fit(self, points: Points) -> MixtureModel:
+        points.require(self.k)
+        with points.in_fixed_layout() as fixed, collect_garbage_after():
+            variances = _variances(fixed)
+            added = self.reg_covar * np.where(variances > 0, variances, 1.0)
+            seeds = range(self.seed, self.seed + KMEANS_RESTARTS)
+            _, cost, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
+            within = variances * cost / (fixed.count * max(variances.sum(), added.sum())) + added
+            initial = [diagonal_mixture(centers, within)] if len(centers) == self.k else []
+            noisy = self._noisy(fixed, added)
+            by_mllib = (self._restart(noisy, fixed, added, self.seed + i) for i in range(self.n_init))
+            initial += [start for start in by_mllib if start is not None]
+            maximised = (
+                maximise_likelihood(
+                    fixed, start, max_iterations=self.max_iterations, tolerance=self.tolerance, added=added
+                )
+                for start in initial
+            )
+            fitted = [mixture for mixture in maximised if mixture is not None]
+        if not fitted:
+            raise DataRefusedError(
+                f"in each of {self.n_init + 1} starts one of {self.k} segments kept too few customers to have a "
+                f"covariance of {len(points.inputs)} features; lower clustering.k or use fewer features"
+            )
+        return self._model(points, max(fitted, key=lambda mixture: mixture.log_likelihood), added)
+
+    def _noisy(self, points: Points, added: np.ndarray) -> DataFrame:
+        """The customers with their noise, which follows from the seed, the customer and the feature."""
+        steps = 1 << 32
+        halves = np.sqrt(3 * added).tolist()  # of the range of a uniform distribution with this variance
+        noise = (
+            (F.pmod(F.xxhash64(F.lit(self.seed), F.lit(j), *points.keys), F.lit(steps)) / steps - 0.5) * (2 * half)
+            for j, half in enumerate(halves)
+        )
+        return points.frame.select(*(F.col(name) + value for name, value in zip(points.inputs, noise, strict=True)))
+
+    def _restart(self, noisy: DataFrame, points: Points, added: np.ndarray, seed: int) -> Mixture | None:
+        """MLlib's mixture; None where a segment lost its customers or its extent."""
+        names = [f"_{j}" for j in range(len(points.inputs))]
+        assembler = VectorAssembler(inputCols=names, outputCol="_features")
+        mixture = MLlibGaussianMixture(
+            k=self.k,
+            maxIter=self.max_iterations,
+            tol=self.tolerance * points.count,
+            seed=seed,
+            featuresCol="_features",
+            predictionCol="_cluster",
+            probabilityCol="_probability",
+        )
+        try:
+            fitted = cast(
+                GaussianMixtureModel, Pipeline(stages=[assembler, mixture]).fit(noisy.toDF(*names)).stages[-1]
+            )
+        except Exception as error:  # a failed task's is of another class than the driver's, and Connect's of a third
+            if any(text in str(error) for text in _SINGULAR):
+                return None
+            raise
+        rows = fitted.gaussiansDF.collect()
+        weights = np.array(fitted.weights)
+        means = np.stack([row["mean"].toArray() for row in rows])
+        covariances = np.stack([row["cov"].toArray() for row in rows])
+        if not all(np.isfinite(values).all() for values in (weights, means, covariances)):
+            return None
+        relative = covariances / (np.sqrt(added)[:, None] * np.sqrt(added))
+        if (np.linalg.eigvalsh(relative)[:, 0] < MIN_EXTENT).any() or (weights <= 0).any():
+            return None
+        return Mixture(weights, means, positive_definite(covariances, added))
+
+    def _model(self, points: Points, mixture: Mixture, added: np.ndarray) -> MixtureModel:
+        means = rounded(mixture.means)
+        order = in_order(means)
+        symmetric = (mixture.covariances + mixture.covariances.transpose(0, 2, 1)) / 2
+        covariances = rounded(positive_definite(symmetric, added))
+        return MixtureModel(
+            algorithm=self.algorithm,
+            preparation=points.preparation,
+            segment_ids=tuple(range(1, self.k + 1)),
+            weights_=rounded(mixture.weights)[order],
+            means_=means[order],
+            covariances_=covariances[order],
+            outlier_quantile=self.outlier_quantile,
+            log_likelihood_=float(rounded(mixture.log_likelihood)),
+        )
+
+
+def _variances(points: Points) -> np.ndarray:
+    row = points.frame.agg(*(F.var_pop(name) for name in points.inputs)).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return rounded(list(row))

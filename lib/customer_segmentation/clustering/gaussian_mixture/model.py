@@ -1,0 +1,158 @@
+"""A fitted Gaussian mixture: plain, checked data that assigns customers to the likeliest."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from pyspark.sql import DataFrame
+from scipy.special import gammaincinv
+
+from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import Scorer, with_scores
+from customer_segmentation.clustering.selection.metrics import Partition
+
+
+class Densities(NamedTuple):
+    """Logarithms of weighted normal densities: constants - |factors x - offsets|^2 / 2 for a point x.
+
+    factors: for each segment the inverse of its covariance's lower Cholesky factor.
+    offsets: the factors times the means.
+    constants: log of the weight over the density's normalisation.
+    """
+
+    factors: np.ndarray
+    offsets: np.ndarray
+    constants: np.ndarray
+
+
+def densities(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> Densities:
+    """The densities of normal distributions; LinAlgError where a covariance is not positive definite."""
+    k, d = means.shape
+    factors = np.stack([np.linalg.inv(factor) for factor in np.linalg.cholesky(covariances)])
+    offsets = np.stack([factors[i] @ means[i] for i in range(k)])
+    volumes = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    return Densities(factors, offsets, np.log(weights) - d / 2 * math.log(2 * math.pi) + volumes)
+
+
+@dataclass(frozen=True)
+class MixtureModel(SegmentationModel):
+    """Segments as normal distributions; a customer belongs to the one with the highest posterior probability.
+
+    weights_: share of each segment, above 0, adding up to 1.
+    means_: one row per segment, one column per prepared feature.
+    covariances_: segments x features x features, symmetric and positive definite, in prepared units.
+    outlier_quantile: a customer is an outlier when its squared Mahalanobis distance to its segment's mean is above
+        this quantile of the chi-squared distribution with as many degrees of freedom as features.
+    log_likelihood_: of all customers, at the fit.
+    """
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    outlier_quantile: float
+    log_likelihood_: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        k, d = self.k, len(self.preparation.features_)
+        weights = finite("weights", self.weights_, (k,))
+        if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError("weights must be above 0 and add up to 1")
+        finite("means", self.means_, (k, d))
+        covariances = finite("covariances", self.covariances_, (k, d, d))
+        if not np.allclose(covariances, covariances.transpose(0, 2, 1), rtol=1e-6, atol=0):
+            raise ValueError("covariances must be symmetric")
+        try:
+            np.linalg.cholesky(covariances)
+        except np.linalg.LinAlgError:
+            raise ValueError("covariances must be positive definite") from None
+        if not 0 < self.outlier_quantile < 1:
+            raise ValueError(f"outlier_quantile must be above 0 and below 1; found {self.outlier_quantile}")
+
+    @property
+    def segment_centers(self) -> np.ndarray:
+        """The means."""
+        return self.means_
+
+    @property
+    def densities_(self) -> Densities:
+        """The weighted densities in the form that points are scored by."""
+        return densities(self.weights_, self.means_, self.covariances_)
+
+    @property
+    def partition(self) -> Partition:
+        """The segments as a partition of any point, in the order of the segment ids."""
+        factors, offsets, constants = self.densities_
+        normalisation = self.means_.shape[1] * np.log(2 * np.pi)
+        return Partition(offsets, factors.transpose(0, 2, 1), -2 * constants - normalisation)
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each prepared point's segment in `segment_ids`."""
+        return self.partition.labels(points)
+
+    def assign(self, features: DataFrame) -> DataFrame:
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
+
+        segment_id: of the highest posterior; ties go to the first.
+        confidence: the posterior probability of that segment, 0 to 1.
+        second_segment_id: of the second highest posterior; null with one segment.
+        is_outlier: see `outlier_quantile`.
+        drivers: each feature by itself, without the covariances: distances are in the segments' own standard
+            deviations; see `scoring.with_scores`.
+
+        Args:
+            features: any frame with the features' columns, in original units.
+
+        Raises:
+            ConfigurationError: features of the model are not among the columns.
+        """
+        deviations = np.sqrt(np.diagonal(self.covariances_, axis1=1, axis2=2))
+        # The chi-square distribution's quantile; scipy.stats, which has it by name, takes workers long to import.
+        limit = float(2 * gammaincinv(len(self.preparation.features_) / 2, self.outlier_quantile))
+        return with_scores(features, self, density_scorer(self.densities_, limit), deviations=deviations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Weights, means, covariances, the quantile of outliers and the log-likelihood."""
+        return {
+            "weights": self.weights_.tolist(),
+            "means": self.means_.tolist(),
+            "covariances": self.covariances_.tolist(),
+            "outlier_quantile": self.outlier_quantile,
+            "log_likelihood": self.log_likelihood_,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments for data of `to_dict`."""
+        return {
+            "weights_": np.array(data["weights"], dtype=float),
+            "means_": np.array(data["means"], dtype=float),
+            "covariances_": np.array(data["covariances"], dtype=float),
+            "outlier_quantile": float(data["outlier_quantile"]),
+            "log_likelihood_": float(data["log_likelihood"]),
+        }
+
+
+def density_scorer(densities: Densities, limit: float) -> Scorer:
+    """Scores by the highest posterior; beyond the limit of squared Mahalanobis distance a point is an outlier."""
+    factors, offsets, constants = densities
+
+    def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        squared = np.zeros((len(factors), points.shape[1]))
+        for segment, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+            for i in range(len(points)):
+                away = np.full(points.shape[1], -offset[i])
+                for j in range(i + 1):
+                    away += factor[i, j] * points[j]
+                squared[segment] += away * away
+        np.minimum(squared, 1e300, out=squared)  # two infinite ones would have no difference
+        logs = constants[:, None] - squared / 2
+        rows = np.arange(points.shape[1])
+        best = logs.argmax(axis=0)
+        confidence = 1 / np.exp(logs - logs[best, rows]).sum(axis=0)
+        logs[best, rows] = -np.inf
+        return best, logs.argmax(axis=0), confidence, squared[best, rows] > limit
+
+    return score

@@ -1,0 +1,84 @@
+"""K-means by Spark MLlib, with a result that does not depend on how the rows lie."""
+
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import cast
+
+import numpy as np
+from pyspark.ml import Pipeline
+from pyspark.ml.clustering import KMeans as MLlibKMeans
+from pyspark.ml.clustering import KMeansModel
+from pyspark.ml.feature import VectorAssembler
+
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.kmeans.centers import centroid_model
+from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.preparation.rounding import rounded
+from customer_segmentation.spark.garbage import collect_garbage_after
+
+
+@dataclass(repr=False, eq=False)
+class KMeans(SegmentationEstimator[CentroidModel]):
+    """K-means clustering (Lloyd 1982), started by k-means|| (Bahmani et al. 2012).
+
+    Segments are numbered from 1 in the order of their centres' coordinates.
+
+    Args:
+        k: number of segments, at least 2.
+        max_iterations: of each restart.
+        n_init: restarts; the best by cost is kept.
+        seed: of the first restart.
+        outlier_distance: see `CentroidModel`.
+
+    Example:
+        >>> from customer_segmentation.clustering import KMeans
+        >>> features = spark.createDataFrame([("a", 1.0), ("b", 2.0), ("c", 9.0)], "customer_id string, orders double")
+        >>> model = KMeans(k=2).fit(features, columns=["orders"])
+        >>> model.centers_.tolist(), model.cost_
+        ([[1.5], [9.0]], 0.5)
+        >>> [row.segment_id for row in model.assign(features).orderBy("customer_id").collect()]
+        [1, 1, 2]
+    """
+
+    algorithm = "kmeans"
+
+    k: int = 8
+    _: KW_ONLY
+    max_iterations: int = 50
+    n_init: int = 3
+    seed: int = 42
+    outlier_distance: float = 3.0
+
+    def _validate(self) -> None:
+        self._require_whole("k", minimum=2)
+        self._require_whole("max_iterations", minimum=1)
+        self._require_whole("n_init", minimum=1)
+        self._require_above("outlier_distance", 0)
+
+    def _fit(self, points: Points) -> CentroidModel:
+        points.require(self.k)
+        seeds = range(self.seed, self.seed + self.n_init)
+        with points.in_fixed_layout() as fixed:
+            with collect_garbage_after():
+                _, _, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
+            return centroid_model(self.algorithm, fixed, centers, k=self.k, outlier_distance=self.outlier_distance)
+
+
+def best_restart(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
+    """The best of several restarts of MLlib's k-means on points in their fixed layout.
+
+    Returns:
+        How many centres it lacks (MLlib can return fewer than k), its cost, and the centres in the order of their
+        coordinates.
+    """
+    restarts = [_restart(points, k, max_iterations, seed) for seed in seeds]
+    return min(restarts, key=lambda restart: restart[:2])
+
+
+def _restart(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:
+    assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
+    kmeans = MLlibKMeans(k=k, maxIter=max_iterations, seed=seed, featuresCol="_features", predictionCol="_cluster")
+    fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points.frame).stages[-1])
+    centers = rounded(fitted.clusterCenters())
+    return k - len(centers), float(rounded(fitted.summary.trainingCost)), centers[in_order(centers)]

@@ -1,0 +1,201 @@
+"""What every fitted segmentation has in common: its description, plain JSON, and a check of the features."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from customer_segmentation.clustering.registry import ALGORITHMS
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import PreparationModel
+from customer_segmentation.preparation.frames import require_columns, require_distinct_columns
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SegmentationModel(ABC):
+    """A fitted segmentation: plain, checked data that assigns customers to segments.
+
+    algorithm: a registered one, whose models are of this class.
+    preparation: how the features are prepared; distances are in prepared units.
+    segment_ids: distinct ids, in the model's own order of its segments.
+    version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
+        training, the segments' names and bootstrap stability by id, the RFM cut points.
+
+    Example:
+        >>> from customer_segmentation.clustering import KMeans
+        >>> features = spark.createDataFrame([("a", 1.0), ("b", 2.0), ("c", 9.0)], "customer_id string, orders double")
+        >>> model = KMeans(k=2).fit(features, columns=["orders"])
+        >>> model.centers_in_original_units()
+        {1: {'orders': 1.5}, 2: {'orders': 9.0}}
+        >>> new = spark.createDataFrame([("d", 2.0)], "customer_id string, orders double")
+        >>> model.assign(new).select("segment_id", "second_segment_id", "is_outlier").first()
+        Row(segment_id=1, second_segment_id=2, is_outlier=False)
+    """
+
+    MIN_SEGMENTS: ClassVar[int] = 1
+
+    algorithm: str
+    preparation: PreparationModel
+    segment_ids: tuple[int, ...]
+    version: str = field(default="", kw_only=True)
+    trained_as_of: date = field(default=date.min, kw_only=True)
+    names: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    stability: Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
+            raise ValueError(f"segment ids must be distinct, at least {self.MIN_SEGMENTS}")
+        if not self.preparation.features_:
+            raise ValueError("a model needs a feature at least")
+
+    @property
+    def k(self) -> int:
+        """Number of segments."""
+        return len(self.segment_ids)
+
+    @property
+    @abstractmethod
+    def segment_centers(self) -> np.ndarray:
+        """The segments' centres in prepared units, a row for each of `segment_ids`."""
+
+    @abstractmethod
+    def assign(self, features: DataFrame) -> DataFrame:
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
+
+        Args:
+            features: any frame with the features' columns, in original units. A missing value, NaN among them,
+                counts as in the preparation; a customer with an infinite value, or one beyond 1e100, is an outlier
+                with confidence 0.
+
+        Raises:
+            ConfigurationError: features of the model are not among the columns.
+            DataRefusedError: a feature is no number, or a name stands for several columns.
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What was fitted, as JSON-able data, without what all models have."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments for data of `to_dict`; KeyError, TypeError or ValueError where it is none."""
+
+    def transform(self, features: DataFrame) -> DataFrame:
+        """The same as `assign`, by the name that Spark ML and scikit-learn have for it."""
+        return self.assign(features)
+
+    def centers_in_original_units(self) -> dict[int, dict[str, float]]:
+        """The centres by segment id and feature, in original units."""
+        return {
+            segment: self.preparation.inverse_transform(center)
+            for segment, center in zip(self.segment_ids, self.segment_centers, strict=True)
+        }
+
+    def to_json(self) -> str:
+        """The model as JSON text, keys sorted: the same model is the same text."""
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "algorithm": self.algorithm,
+            "preparation": self.preparation.to_dict(),
+            "segment_ids": list(self.segment_ids),
+            "version": self.version,
+            "trained_as_of": self.trained_as_of.isoformat(),
+            "names": {str(segment): name for segment, name in self.names.items()},
+            "stability": {str(segment): index for segment, index in self.stability.items()},
+            "cut_points": dict(self.cut_points),
+            **self.to_dict(),
+        }
+        return json.dumps(data, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a model of this class, or of one below it, from JSON text, checking it.
+
+        Raises:
+            ConfigurationError: the text is no such model, of an algorithm that is not registered, or of another schema
+                version.
+        """
+        try:
+            data = json.loads(text)
+            if data["algorithm"] not in ALGORITHMS:
+                raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}; found {data['algorithm']!r}")
+            model = ALGORITHMS[data["algorithm"]].model
+            if not issubclass(model, cls):
+                raise ValueError(f"a model of {data['algorithm']} is no {cls.__name__}")
+            if data["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {data['schema_version']}, this library reads {SCHEMA_VERSION}")
+            return model(
+                algorithm=str(data["algorithm"]),
+                preparation=PreparationModel.from_dict(data["preparation"]),
+                segment_ids=tuple(int(segment) for segment in data["segment_ids"]),
+                version=str(data["version"]),
+                trained_as_of=date.fromisoformat(data["trained_as_of"]),
+                names={int(segment): str(name) for segment, name in data["names"].items()},
+                stability={int(segment): float(index) for segment, index in data["stability"].items()},
+                cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
+                **model.from_dict(data),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigurationError(f"not a segmentation model: {error!r}") from None
+
+    def save(self, spark: SparkSession, path: str) -> None:
+        """Write the model to a path that Spark can write; replaces what is there.
+
+        Under the path: `model`, one JSON line.
+        """
+        line = spark.createDataFrame([(self.to_json(),)], "value string").coalesce(1)
+        line.write.mode("overwrite").text(f"{path}/model")
+
+    @classmethod
+    def load(cls, spark: SparkSession, path: str) -> Self:
+        """Read a model that `save` wrote.
+
+        Raises:
+            ConfigurationError: there is no model of this class at the path, or its parts don't belong together.
+        """
+        return cls.from_json(_saved_text(spark, path))._with_parts(spark, path)
+
+    def _with_parts(self, spark: SparkSession, path: str) -> Self:
+        """The model with what `save` wrote of it besides the JSON text."""
+        return self
+
+
+def require_features(features: DataFrame, preparation: PreparationModel) -> None:
+    """Reject a frame that lacks what a model's preparation reads, or has something else of that name.
+
+    Raises:
+        ConfigurationError: a feature of the model is not there.
+        DataRefusedError: a feature is no number; a name stands for several columns.
+    """
+    lead = "the model needs the features "
+    require_columns("assign", features, numbers=preparation.numbers, others=preparation.inputs, lead=lead)
+    require_distinct_columns("assign", features)
+
+
+def _saved_text(spark: SparkSession, path: str) -> str:
+    """The JSON text that `save` wrote; a ConfigurationError where there is none."""
+    try:
+        row = spark.read.text(f"{path}/model").first()
+    except AnalysisException as error:
+        raise ConfigurationError(f"{path} holds no model: {error}") from None
+    if row is None:
+        raise ConfigurationError(f"{path} holds no model")
+    return str(row["value"])
+
+
+def finite(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The values as an array of this shape; a ValueError where they are not numbers, not finite or not that many."""
+    array = np.array(values, dtype=float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be {' x '.join(map(str, shape))} finite numbers; found shape {array.shape}")
+    return array

@@ -1,0 +1,82 @@
+"""Compares estimators on the same customers: sizes, metrics over all of them, stability, seconds."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.preparation import Preparation, PreparationModel
+
+METRICS = ("silhouette", "calinski_harabasz", "davies_bouldin")
+
+
+def compare(
+    features: DataFrame,
+    estimators: Sequence[SegmentationEstimator[Any]],
+    *,
+    preparation: PreparationModel | Preparation,
+    sample_size: int = 10_000,
+    seed: int = 42,
+) -> pd.DataFrame:
+    """Fit each estimator to all customers and evaluate its segments.
+
+    Args:
+        features: a row per customer, with `customer_id`.
+        estimators: of any algorithm, each with its parameters.
+        preparation: how the features are prepared for all of them; one that is not fitted yet is fitted here.
+        sample_size: the most weighted customers that stability is measured on.
+        seed: of that sample and of the bootstraps.
+
+    Returns:
+        A row per estimator, in their order: estimator (with the parameters that are not defaults); segments;
+        smallest_share and largest_share of all customers, and noise_share, of those in no segment, 0 to 1; silhouette
+        (-1 to 1, higher is better), calinski_harabasz (higher is better) and davies_bouldin (lower is better), exact
+        over the customers in segments, see `ClusterMetrics`; stability, the mean adjusted Rand index of bootstraps,
+        up to 1; seconds of the fit. NaN is a metric that is not defined or can't be measured.
+
+    Raises:
+        ConfigurationError: there are no estimators, a parameter is out of range, or a column is not there.
+        DataRefusedError: the customers can't make the segments asked for.
+
+    Example:
+        >>> from customer_segmentation.clustering import AgglomerativeClustering, DBSCAN, Preparation, compare
+        >>> rows = [(str(i), float(x)) for i, x in enumerate([1, 2, 3, 21, 22, 23])]
+        >>> features = spark.createDataFrame(rows, "customer_id string, orders double")
+        >>> preparation = Preparation(columns=["orders"]).fit(features)
+        >>> table = compare(features, [AgglomerativeClustering(k=2), DBSCAN(eps=0.1)], preparation=preparation)
+        >>> table[["estimator", "segments", "largest_share", "noise_share"]].to_dict("records")[0]
+        {'estimator': 'AgglomerativeClustering(k=2)', 'segments': 2, 'largest_share': 0.5, 'noise_share': 0.0}
+    """
+    if not estimators:
+        raise ConfigurationError("compare needs at least one estimator; found none")
+    if isinstance(preparation, Preparation):
+        preparation = preparation.fit(features)
+    with training_data(features, preparation, size=sample_size, seed=seed) as data:
+        return pd.DataFrame([_row(data, estimator, seed) for estimator in estimators])
+
+
+def _row(data: TrainingData, estimator: SegmentationEstimator[Any], seed: int) -> dict[str, Any]:
+    started = time.perf_counter()
+    model = estimator.fit(data.features, preparation=data.preparation)
+    seconds = time.perf_counter() - started
+    row: dict[str, Any] = {"estimator": repr(estimator), "segments": model.k}
+    if not model.k:
+        undefined = dict.fromkeys(("smallest_share", "largest_share"), math.nan) | {"noise_share": 1.0}
+        return row | undefined | dict.fromkeys((*METRICS, "stability"), math.nan) | {"seconds": seconds}
+    metrics, stability = metrics_of(data, model), stability_of(data.coreset, model, seed=seed)
+    shares = metrics.sizes / data.coreset.rows
+    return {
+        **row,
+        "smallest_share": float(shares.min()),
+        "largest_share": float(shares.max()),
+        "noise_share": 1.0 - float(metrics.sizes.sum()) / data.coreset.rows,
+        **{name: getattr(metrics, name) for name in METRICS},
+        "stability": stability.rand if stability else math.nan,
+        "seconds": seconds,
+    }

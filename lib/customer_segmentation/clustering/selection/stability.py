@@ -1,0 +1,120 @@
+"""Stability: how well a segmentation is recovered from bootstraps of the customers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from customer_segmentation.clustering.registry import ALGORITHMS
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.coreset_fits import one_thread
+from customer_segmentation.preparation.rounding import rounded
+
+BOOTSTRAPS = 10
+MAX_POINTS = 2_000
+"""Most customers of a bootstrap."""
+N_INIT = 2
+
+
+@runtime_checkable
+class Labelling(Protocol):
+    """A segmentation that puts any point into one of k segments."""
+
+    @property
+    def k(self) -> int:
+        """Number of segments."""
+
+    def labels(self, points: np.ndarray) -> np.ndarray:
+        """The position of each point's segment."""
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How a segmentation compares with those of its bootstraps.
+
+    rand: mean adjusted Rand index of pairs of bootstraps, 1 for the same segmentation, 0 for what chance gives
+        (Dolnicar & Leisch 2010).
+    segments: (k,) mean Jaccard index of each segment with the most similar one, 0 to 1: under .60 unstable, .60 to
+        .75 doubtful, above stable (Hennig 2007).
+    """
+
+    rand: float
+    segments: np.ndarray
+
+
+def stability(coreset: Coreset, segmentation: Labelling, *, algorithm: str, seed: int) -> Stability:
+    """Draw bootstraps of the coreset by its weights, cluster each, and compare on the whole coreset.
+
+    Args:
+        segmentation: what to compare the bootstraps with.
+        algorithm: that clusters them: a registered one with a `fit_coreset`.
+    """
+    return stabilities(coreset, [segmentation], algorithm=algorithm, seed=seed)[0]
+
+
+def stabilities(coreset: Coreset, segmentations: Sequence[Labelling], *, algorithm: str, seed: int) -> list[Stability]:
+    """The stability of several segmentations by the same bootstraps, on each of which a tree is built once."""
+    fit = ALGORITHMS[algorithm].fit_coreset
+    assert fit is not None, f"{algorithm} is fitted on coresets"
+    generator = np.random.default_rng(seed)
+    size = min(MAX_POINTS, len(coreset.points))
+    chances = coreset.weights / coreset.weights.sum()
+    labels = []
+    with one_thread():
+        for b in range(BOOTSTRAPS):
+            points = coreset.points[generator.choice(len(coreset.points), size, p=chances)]
+            ks = [_possible_k(points, segmentation.k) for segmentation in segmentations]
+            partitions = fit(Coreset(points, np.ones(size), size), ks, N_INIT, seed + b)
+            labels.append([partition.labels(coreset.points) for partition in partitions])
+    by_segmentation = zip(segmentations, zip(*labels, strict=True), strict=True)
+    return [compare_bootstraps(coreset, segmentation, own) for segmentation, own in by_segmentation]
+
+
+def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequence[np.ndarray]) -> Stability:
+    """A segmentation compared with the labels that its bootstraps give the points of the coreset.
+
+    Labels are positions, -1 for noise. Noise is a group of its own in the Rand index, and no segment that another is
+    compared with.
+    """
+    own = segmentation.labels(coreset.points)
+    groups = max(segmentation.k, *(int(bootstrap.max()) + 1 for bootstrap in labels)) + 1  # and the last one for noise
+    own, *bootstraps = (positions % groups for positions in (own, *labels))
+    overlaps = [jaccard(_contingency(own, bootstrap, coreset.weights, groups)) for bootstrap in bootstraps]
+    segments = np.mean([overlap[: segmentation.k, :-1].max(axis=1) for overlap in overlaps], axis=0)
+    pairs = zip(bootstraps, [*bootstraps[1:], bootstraps[0]], strict=True)
+    rands = [adjusted_rand(_contingency(left, right, coreset.weights, groups)) for left, right in pairs]
+    return Stability(float(rounded(float(np.mean(rands)))), rounded(segments))
+
+
+def adjusted_rand(counts: np.ndarray) -> float:
+    """The adjusted Rand index of two labellings (Hubert & Arabie 1985), 1 where both are the same.
+
+    Args:
+        counts: customers, or their weights, by the segments of both.
+    """
+
+    def pairs(of: np.ndarray) -> float:
+        return float((of * (of - 1)).sum() / 2)
+
+    both, left, right = pairs(counts), pairs(counts.sum(axis=1)), pairs(counts.sum(axis=0))
+    expected = left * right / max(pairs(counts.sum()), 1e-300)
+    highest = (left + right) / 2
+    return 1.0 if highest == expected else (both - expected) / (highest - expected)
+
+
+def jaccard(counts: np.ndarray) -> np.ndarray:
+    """The Jaccard index of each segment of the first labelling (rows) with each of the second, 0 to 1."""
+    union = counts.sum(axis=1, keepdims=True) + counts.sum(axis=0, keepdims=True) - counts
+    overlap: np.ndarray = np.divide(counts, union, out=np.zeros_like(counts), where=union > 0)
+    return overlap
+
+
+def _possible_k(points: np.ndarray, k: int) -> int:
+    """k, or the number of distinct points where it is lower; some of them decide most often."""
+    return k if len(np.unique(points[: 20 * k], axis=0)) >= k else min(k, len(np.unique(points, axis=0)))
+
+
+def _contingency(left: np.ndarray, right: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
+    """(k, k) weights by the labels of both, each from 0 to below k."""
+    return np.bincount(left * k + right, weights, minlength=k * k).reshape(k, k)

@@ -1,0 +1,59 @@
+"""What estimators have in common: parameters that a constructor stores and a fit validates, and their text."""
+
+import inspect
+from typing import Any, Self
+
+from customer_segmentation.contract.errors import ConfigurationError
+
+
+class Estimator:
+    """Base of all estimators, with scikit-learn's protocol for parameters.
+
+    A constructor only stores its arguments, each as an attribute of its name; `fit` validates them.
+    """
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        signature = inspect.signature(cls.__init__)
+        return {name: parameter.default for name, parameter in signature.parameters.items() if name != "self"}
+
+    def get_params(self) -> dict[str, Any]:
+        """The parameters by name, in the constructor's order."""
+        return {name: getattr(self, name) for name in self._defaults()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set some of the parameters.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            ConfigurationError: the estimator has no parameter of such a name.
+        """
+        unknown = sorted(params.keys() - self._defaults().keys())
+        if unknown:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no parameter {', '.join(unknown)}; it has {', '.join(self._defaults())}"
+            )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = self._defaults()
+        changed = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _require_whole(self, name: str, *, minimum: int | None = None) -> None:
+        """Reject a parameter that is no whole number of at least `minimum`, with a ConfigurationError."""
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or (minimum is not None and value < minimum):
+            wanted = "a whole number" + ("" if minimum is None else f" of at least {minimum}")
+            raise ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")
+
+    def _require_above(self, name: str, limit: float, *, below: float = float("inf")) -> None:
+        """Reject a parameter that is no number above `limit` and below `below`, with a ConfigurationError."""
+        value = getattr(self, name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not limit < value < below:
+            wanted = f"above {limit:g}" + (f" and below {below:g}" if below < float("inf") else "")
+            raise ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")
