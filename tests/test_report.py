@@ -21,11 +21,12 @@ from rich.console import Console
 import customer_segmentation
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
-from customer_segmentation.report import ReportContent, palette, render_page, summary
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display import palette
+from customer_segmentation.report import ReportContent, render_page, summary
 from customer_segmentation.report.effects import profile_effects
+from customer_segmentation.report.model_quality import search, structure
 from customer_segmentation.report.movement import movement
-from customer_segmentation.report.trust import search, structure
 
 CLUSTERED = ["recency_days", "frequency", "monetary", "discount_rate"]
 OVERALL = {"recency_days": 25.0, "frequency": 46.0, "monetary": 1204.5, "discount_rate": 0.142}
@@ -498,9 +499,9 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
             if file.suffix in (".py", ".j2", ".css"):
                 archive.write(file, str(file.relative_to(library)))
     script = (
-        "import customer_segmentation.report.template as template\n"
+        "import customer_segmentation.display.template as template\n"
         "assert 'library.zip' in template.__file__\n"
-        "template.environment().get_template('page.html.j2')\n"
+        "template.environment('customer_segmentation.report').get_template('page.html.j2')\n"
         "print(len(template.environment().get_template('page.css').render()))"
     )
     done = subprocess.run(
@@ -519,8 +520,12 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
 def test_without_the_extra_the_page_says_what_to_install(
     module: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("customer_segmentation.report.")]:
-        if name.rsplit(".", 1)[1] in ("figures", "charts", "rfm_charts", "bars", "chart_style", "drawing"):
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith(("customer_segmentation.report.", "customer_segmentation.display."))
+    ]:
+        if name.rsplit(".", 1)[1] in ("drawings", "charts", "rfm_charts", "bars", "chart_style", "drawing"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
@@ -744,7 +749,7 @@ def test_colours_can_be_told_from_the_ground_and_from_each_other(theme: str) -> 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_on_the_strongest_cell_stays_readable(theme: str) -> None:
-    from customer_segmentation.report.chart_style import strength
+    from customer_segmentation.display.chart_style import strength
 
     def channels(tone: palette.Tone) -> Any:
         colour = getattr(tone, theme)

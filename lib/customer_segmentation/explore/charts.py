@@ -7,12 +7,12 @@ from typing import Any
 
 import altair as alt
 
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display.bars import named_bars
+from customer_segmentation.display.chart_style import AS_GIVEN, NARROW, SMALL, data, drawing, plain_axis
+from customer_segmentation.display.palette import ACCENT, INK, SOFT
 from customer_segmentation.explore.buckets import shortly
 from customer_segmentation.explore.panels import Chart, LorenzCurve, NamedBars, UprightBars
-from customer_segmentation.report import wording as w
-from customer_segmentation.report.bars import named_bars
-from customer_segmentation.report.chart_style import AS_GIVEN, NARROW, SMALL, data, drawing, plain_axis
-from customer_segmentation.report.palette import ACCENT, INK, SOFT
 
 _PALE = 0.4
 _HEIGHT = 230

@@ -6,10 +6,10 @@ from datetime import date
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.display import formatting as w
 from customer_segmentation.explore.activity import SPIKE_AROUND_DAYS, SPIKE_LEAST, SPIKE_TIMES, Stretch
 from customer_segmentation.explore.columns import ColumnProfile
 from customer_segmentation.explore.exploration import Exploration
-from customer_segmentation.report import wording as w
 
 REFUSED_FROM = 0.01
 MISSING_FROM = 0.05

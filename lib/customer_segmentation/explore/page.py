@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from customer_segmentation.display import formatting, palette
+from customer_segmentation.display.summary import rejection_reasons
+from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.explore import view
 from customer_segmentation.explore.exploration import Exploration
 from customer_segmentation.explore.findings import Finding, findings
-from customer_segmentation.report import palette, wording
-from customer_segmentation.report.template import environment, needs_extra
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def render_page(content: PageContent) -> str:
     the charts, isn't installed.
     """
     with needs_extra():
-        from customer_segmentation.explore.figures import draw
+        from customer_segmentation.explore.drawings import draw
     found, currency = content.found, content.currency
     returns = view.returns(found, currency)
     return (
@@ -44,7 +45,7 @@ def render_page(content: PageContent) -> str:
             content=content,
             found=found,
             headlines=view.headlines(found, currency),
-            reasons=view.reasons(found),
+            reasons=rejection_reasons(found.intake.by_reason, found.intake.refused) if found.intake.refused else [],
             months=view.months(found, currency),
             weekdays_and_hours=view.weekdays_and_hours(found, currency),
             stretches=view.stretch_rows(found),
@@ -57,6 +58,6 @@ def render_page(content: PageContent) -> str:
             quantiles=view.QUANTILES_SHOWN,
             draw=draw,
             palette=palette,
-            w=wording,
+            w=formatting,
         )
     )

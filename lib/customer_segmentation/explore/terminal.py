@@ -4,10 +4,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display.terminal import as_text
 from customer_segmentation.explore.page import PageContent
 from customer_segmentation.explore.view import headlines
-from customer_segmentation.report import wording as w
-from customer_segmentation.report.terminal import as_text
 
 
 def summary(content: PageContent, console: Console) -> None:

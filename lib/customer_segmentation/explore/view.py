@@ -6,14 +6,14 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
 from customer_segmentation.contract import tables as t
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display.summary import Headline
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import Period
 from customer_segmentation.explore.buckets import Buckets, shortly
 from customer_segmentation.explore.columns import HIDDEN, ColumnProfile
 from customer_segmentation.explore.exploration import Exploration
 from customer_segmentation.explore.panels import LorenzCurve, NamedBars, Panel, UprightBars
-from customer_segmentation.report import wording as w
-from customer_segmentation.report.view import Headline
 
 CATEGORIES_SHOWN = 12
 STRETCHES_SHOWN = 8
@@ -250,16 +250,6 @@ def returns(found: Exploration, currency: str) -> Panel | None:
         ],
         is_wide=True,
     )
-
-
-def reasons(found: Exploration) -> list[tuple[str, str, str, float]]:
-    """Refused lines by reason, most frequent first: reason, lines, their share of the refused, as a number too."""
-    refused = found.intake.refused
-    return [
-        (w.sentence(w.words(reason)), w.count(lines), w.share(lines / refused), min(lines / refused, 1.0))
-        for reason, lines in sorted(found.intake.by_reason.items(), key=lambda item: (-item[1], item[0]))
-        if refused
-    ]
 
 
 def tables(found: Exploration) -> list[TableView]:

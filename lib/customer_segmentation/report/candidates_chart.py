@@ -4,11 +4,11 @@ from typing import Any
 
 import altair as alt
 
-from customer_segmentation.report.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, plain_axis
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, plain_axis
+from customer_segmentation.display.formatting import known
+from customer_segmentation.display.palette import ACCENT, INK, SOFT, SURFACE
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.palette import ACCENT, INK, SOFT, SURFACE
-from customer_segmentation.report.trust import candidates
-from customer_segmentation.report.wording import known
+from customer_segmentation.report.model_quality import candidates
 
 _NAMES = 66
 """Pixels for the lines' names at their ends."""

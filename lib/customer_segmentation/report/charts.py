@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from customer_segmentation.report.chart_style import (
+from customer_segmentation.display.chart_style import (
     AS_GIVEN,
     NARROW,
     SMALL,
@@ -20,10 +20,10 @@ from customer_segmentation.report.chart_style import (
     names_axis,
     strength,
 )
+from customer_segmentation.display.formatting import effect, feature_name, known, share
+from customer_segmentation.display.palette import ABOVE, BELOW, INK, SOFT, SURFACE, segment_tone
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.effects import profile_effects, profile_features
-from customer_segmentation.report.palette import ABOVE, BELOW, INK, SOFT, SURFACE, segment_tone
-from customer_segmentation.report.wording import effect, feature_name, known, share
 
 _PALE = 0.3
 _FULL_COLOUR_AT = 2.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from customer_segmentation.contract.columns import CUSTOMER_ID, NOISE_ID
 from customer_segmentation.contract.errors import CustomerSegmentationError
-from customer_segmentation.report.wording import plain
+from customer_segmentation.display.formatting import plain
 
 Row = Mapping[str, Any]
 """A row as `pyspark.sql.Row.asDict(recursive=True)` gives it."""

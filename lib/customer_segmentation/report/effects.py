@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
+from customer_segmentation.display.formatting import Number, known
 from customer_segmentation.report.content import ReportContent, Row
-from customer_segmentation.report.wording import Number, known
 
 _TOO_SMALL = 1e-6
 """Effects under this say nothing of a feature's standard deviation."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
+from customer_segmentation.display.palette import segment_tone
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.palette import segment_tone
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The report as one HTML page that needs nothing beside itself: no network, no scripts, no fonts."""
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import effects, palette, rfm, trust, view, wording
+from customer_segmentation.display import formatting, palette
+from customer_segmentation.display.summary import rejection_reasons
+from customer_segmentation.display.template import environment, needs_extra
+from customer_segmentation.report import effects, model_quality, rfm, view
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
-from customer_segmentation.report.template import environment, needs_extra
 
 MOVES_SHOWN = 6
 
@@ -16,9 +18,9 @@ def render_page(content: ReportContent) -> str:
     the charts, isn't installed.
     """
     with needs_extra():
-        from customer_segmentation.report.figures import draw
+        from customer_segmentation.report.drawings import draw
     return (
-        environment()
+        environment("customer_segmentation.report")
         .get_template("page.html.j2")
         .render(
             content=content,
@@ -33,15 +35,15 @@ def render_page(content: ReportContent) -> str:
             rfm_rows=rfm.rfm_rows(content),
             movement=movement(content) if content.has_previous_run else None,
             moves_shown=MOVES_SHOWN,
-            structure=trust.structure(content),
-            structures=trust.STRUCTURES,
-            algorithm=trust.algorithm(content),
-            search=trust.search(content),
-            tried=trust.tried(content),
-            quality=trust.quality(content),
-            reasons=view.reasons(content),
+            structure=model_quality.structure(content),
+            structures=model_quality.STRUCTURES,
+            algorithm=model_quality.algorithm(content),
+            search=model_quality.search(content),
+            tried=model_quality.tried(content),
+            quality=model_quality.quality(content),
+            reasons=rejection_reasons(content.run["rejected_by_reason"], content.run["rows_rejected"]),
             noise_id=NOISE_ID,
             palette=palette,
-            w=wording,
+            w=formatting,
         )
     )

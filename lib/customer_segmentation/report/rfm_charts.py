@@ -2,8 +2,8 @@
 
 import altair as alt
 
-from customer_segmentation.report.bars import named_bars
-from customer_segmentation.report.chart_style import (
+from customer_segmentation.display.bars import named_bars
+from customer_segmentation.display.chart_style import (
     AS_GIVEN,
     TEXT,
     data,
@@ -11,10 +11,10 @@ from customer_segmentation.report.chart_style import (
     plain_axis,
     strength,
 )
+from customer_segmentation.display.formatting import count, plain, share, short_money
+from customer_segmentation.display.palette import ACCENT, INK, SURFACE
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.palette import ACCENT, INK, SURFACE
 from customer_segmentation.report.rfm import SCORES, rfm_rows
-from customer_segmentation.report.wording import count, plain, share, short_money
 
 _NAMES = 136
 """Pixels for the names of the RFM segments."""

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import trust
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display.terminal import as_text
+from customer_segmentation.report import model_quality
 from customer_segmentation.report.content import ReportContent, Row
 
 STACKED_UNDER = 130
@@ -18,8 +19,6 @@ FIGURES_FROM = 160
 _APART = 3
 _SCORES = 4
 """Numbers of segments whose scores are told."""
-
-_WITHOUT_UNICODE = str.maketrans({"–": "-", "…": "..."})
 
 
 def summary(content: ReportContent, console: Console) -> None:
@@ -83,13 +82,13 @@ def headline(content: ReportContent) -> str:
 
 def verdict(content: ReportContent) -> list[str]:
     """How far to trust the segments: the structure, the quality figures, and what was tried; a line each."""
-    found = trust.structure(content)
-    figures = "; ".join(f"{figure.name} {figure.value}" for figure in trust.quality(content))
-    scores = trust.best_scores(content, _SCORES)
+    found = model_quality.structure(content)
+    figures = "; ".join(f"{figure.name} {figure.value}" for figure in model_quality.quality(content))
+    scores = model_quality.best_scores(content, _SCORES)
     return [
         *([f"{w.sentence(found.word)}. {found.sentence}"] if found else []),
         *([f"Quality: {figures}"] if figures else []),
-        trust.search(content) + (f" Scores: {scores}" if scores else ""),
+        model_quality.search(content) + (f" Scores: {scores}" if scores else ""),
     ]
 
 
@@ -103,10 +102,3 @@ def _stability(row: Row) -> str:
 def _apart(row: Row, currency: str, *, figures: bool) -> str:
     told = w.telling(row, _APART)
     return ", ".join(w.apart(each, currency) if figures else w.apart_words(each) for each in told)
-
-
-def as_text(console: Console, words: str, style: str = "") -> Text:
-    """The words as they are, never as markup, in letters that the console can write."""
-    if not console.encoding.startswith("utf"):
-        words = words.translate(_WITHOUT_UNICODE).encode(console.encoding, "replace").decode(console.encoding)
-    return Text(words, style=style)

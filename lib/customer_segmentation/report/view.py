@@ -1,25 +1,16 @@
 """The parts of the page as its template shows them: every figure in words already."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as w
+from customer_segmentation.display.palette import segment_tone
+from customer_segmentation.display.summary import Headline
 from customer_segmentation.report.content import ReportContent, Row
-from customer_segmentation.report.palette import segment_tone
 
 _DIFFERENTIATORS = 4
 _TRAITS = 3
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A figure at the top of the page, with a line that places it."""
-
-    name: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -100,19 +91,4 @@ def cards(content: ReportContent) -> list[Card]:
             action=w.plain(row["action"]),
         )
         for row in content.by_value
-    ]
-
-
-def reasons(content: ReportContent) -> list[tuple[str, str, str, float]]:
-    """Refused lines by reason, most frequent first: reason, lines, their share of the refused, as a number too."""
-    refused = content.run["rows_rejected"] or 0
-    found: Mapping[str, int] = content.run["rejected_by_reason"] or {}
-    return [
-        (
-            w.sentence(w.words(reason)),
-            w.count(lines),
-            w.share(lines / refused if refused else None),
-            min(lines / refused, 1.0) if refused else 0.0,
-        )
-        for reason, lines in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     ]

@@ -5,11 +5,11 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import with_has_attributes
 from customer_segmentation.features.build import features_of
 from customer_segmentation.features.rfm import CutPoints, cut_points, with_rfm
 from customer_segmentation.features.sums import sums_that_fit
-from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.history import bring_up_to_date
 from customer_segmentation.stages.run import Run

@@ -9,11 +9,11 @@ from pyspark.sql import DataFrame
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.reasons import RowReason
+from customer_segmentation.display.formatting import accounted, count, share
 from customer_segmentation.ingest import refusals
 from customer_segmentation.ingest.customers import describe_renamed, judged_customers
 from customer_segmentation.ingest.engagement import judged_events
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import accounted, count, share
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed

@@ -13,7 +13,7 @@ from customer_segmentation import __version__
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, WarehouseBusyError
-from customer_segmentation.report.wording import accounted
+from customer_segmentation.display.formatting import accounted
 from customer_segmentation.stages.run import Run
 
 RULES_VERSION = 2

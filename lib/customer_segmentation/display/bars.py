@@ -4,8 +4,8 @@ from typing import Any
 
 import altair as alt
 
-from customer_segmentation.report.chart_style import SMALL, data, drawing, names_axis
-from customer_segmentation.report.palette import ACCENT, INK
+from customer_segmentation.display.chart_style import SMALL, data, drawing, names_axis
+from customer_segmentation.display.palette import ACCENT, INK
 
 _LABEL = 100
 """Pixels for the figures at the end of a bar."""

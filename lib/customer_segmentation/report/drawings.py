@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import altair as alt
 
+from customer_segmentation.display.drawing import HALF, PHONE, WIDE, Figure, figure, svg
+from customer_segmentation.display.formatting import known
 from customer_segmentation.report import charts, rfm_charts
 from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.drawing import HALF, PHONE, WIDE, Figure, figure, svg
 from customer_segmentation.report.effects import profile_features
-from customer_segmentation.report.wording import known
 
 
 def draw(content: ReportContent) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from customer_segmentation.contract.errors import CustomerSegmentationError
 
-_OWN = "customer_segmentation.report"
+_OWN = "customer_segmentation.display"
 _EXTRA = ("altair", "vl_convert")
 
 

@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from customer_segmentation.display.drawing import HALF, WIDE, Figure, figure
 from customer_segmentation.explore.charts import chart
 from customer_segmentation.explore.panels import Panel
-from customer_segmentation.report.drawing import HALF, WIDE, Figure, figure
 
 
 def draw(panel: Panel) -> Figure | None:

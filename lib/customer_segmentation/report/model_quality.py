@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from customer_segmentation.clustering.structure import STABLE
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as w
 from customer_segmentation.report.content import ReportContent, Row
 
 STRUCTURES = ("no structure", "weak structure", "clear structure")

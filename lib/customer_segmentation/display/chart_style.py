@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from customer_segmentation.report.palette import INK, RULE, SOFT
+from customer_segmentation.display.palette import INK, RULE, SOFT
 
 TEXT = 13
 SMALL = 12
