@@ -1,4 +1,4 @@
-"""Bars with a name before each and its figures after it, as a Vega-Lite specification: data in, no drawing."""
+"""Horizontal bars, each between its name and its figures, as a Vega-Lite specification: data in, no drawing."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ def named_bars(rows: list[dict[str, Any]], *, width: int, room: int) -> alt.Laye
     """A bar a row, in the rows' order.
 
     Args:
-        rows: `name`, no two alike; `value`, 0 or more; `label`, what stands at the end of the bar.
+        rows: `name`, distinct; `value`, 0 or more; `label`, what stands at the end of the bar.
         width: of the whole drawing, in pixels.
         room: pixels for the names.
     """
-    most = max((row["value"] for row in rows), default=0) or 1
+    largest = max((row["value"] for row in rows), default=0) or 1
     across = width - room
     base = alt.Chart(data(rows)).encode(
         y=alt.Y(
@@ -30,7 +30,7 @@ def named_bars(rows: list[dict[str, Any]], *, width: int, room: int) -> alt.Laye
             axis=names_axis(room),
             scale=alt.Scale(paddingInner=0.42, paddingOuter=0.1),
         ),
-        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, most * across / (across - _LABEL)], nice=False)),
+        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, largest * across / (across - _LABEL)], nice=False)),
     )
     return drawing(
         [

@@ -1,4 +1,4 @@
-"""What every chart of the report has in common: sizes, axes, ground."""
+"""What all charts have in common: sizes, axes, background."""
 
 from typing import Any, Literal
 

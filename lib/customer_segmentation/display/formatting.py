@@ -1,11 +1,10 @@
-"""Figures in the words and digits of people, the same on the page and on the terminal.
+"""Numbers, amounts, dates and texts formatted for people, the same on a page, on the terminal and in a log line.
 
 Whatever can be missing may be None or NaN and reads as a dash.
 """
 
 import math
 import unicodedata
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeGuard
@@ -16,23 +15,12 @@ Number = int | float | Decimal
 
 NOTHING = "–"
 CENTS_BELOW = 100
-"""Amounts from here on are told without cents."""
-
-# Hennig (2007), Cluster-wise assessment of cluster stability: bounds of the mean Jaccard index.
-UNSTABLE_BELOW = 0.60
-DOUBTFUL_BELOW = 0.75
-STABLE_UP_TO = 0.85
-STABILITY = ("not measured", "unstable", "doubtful", "stable", "highly stable")
-"""The words of `stability`, from none to the best."""
-
-SMALL_EFFECT = 0.2
-"""Standard deviations under which a difference is too small for words (Cohen 1988)."""
+"""Amounts from here on are shown without cents."""
 
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MOST_DIGITS = 3
 
 
-def plain(value: object) -> str:
+def plain_text(value: object) -> str:
     """The value as one line of text: no control characters, no overrides of the writing direction."""
     text = "" if value is None else str(value)
     kept = (
@@ -43,12 +31,12 @@ def plain(value: object) -> str:
     return " ".join("".join(kept).split())
 
 
-def words(code: object) -> str:
+def humanized(code: object) -> str:
     """A name from the data or the code, such as `missing_customer`, as words."""
-    return plain(str(code).replace("_", " "))
+    return plain_text(str(code).replace("_", " "))
 
 
-def sentence(text: str) -> str:
+def capitalized(text: str) -> str:
     """The text with its first letter in upper case, the others as they are."""
     return text[:1].upper() + text[1:]
 
@@ -58,33 +46,27 @@ def known(value: Any) -> TypeGuard[Number]:
     return value is not None and math.isfinite(value)
 
 
-def telling(row: Mapping[str, Any], most: int) -> list[Mapping[str, Any]]:
-    """The differentiators of a segment that are worth words, at most so many, strongest first."""
-    found = (told for told in row["differentiators"] or () if known(told["effect"]))
-    return [told for told in found if abs(told["effect"]) >= SMALL_EFFECT][:most]
-
-
 def count(value: Number | None) -> str:
     """12345 as 12,345."""
     return f"{value:,.0f}" if known(value) else NOTHING
 
 
-def accounted(lines: Number, accepted: Number, refused: Number, left_out: Number, *, of: str = "lines") -> str:
-    """What became of the lines (or rows) read, as a sum; what a filter leaves out only where something is left out."""
-    policy = f" + {count(left_out)} filtered out (left out by `where`)" if left_out else ""
-    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(refused)} rejected{policy}"
+def accounted(lines: Number, accepted: Number, rejected: Number, filtered_out: Number, *, of: str = "lines") -> str:
+    """Lines (or rows) read as the sum of those accepted, rejected and, if there are any, filtered out."""
+    policy = f" + {count(filtered_out)} filtered out (left out by `where`)" if filtered_out else ""
+    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(rejected)} rejected{policy}"
 
 
 def share(value: Number | None, digits: int = 1) -> str:
-    """A share of 1 in percent: .4521 as 45.2%. What isn't nothing or all is never told as 0% or 100%."""
+    """A share of 1 in percent: .4521 as 45.2%. What isn't nothing or all never reads as 0% or 100%."""
     if value is None or not known(value):
         return NOTHING
     percent = 100 * float(value)
-    least = 10.0**-digits
-    if 0 < abs(percent) < least / 2:
-        return f"{'-' if percent < 0 else ''}<{least:g}%"
+    smallest = 10.0**-digits
+    if 0 < abs(percent) < smallest / 2:
+        return f"{'-' if percent < 0 else ''}<{smallest:g}%"
     if percent < 100 and f"{percent:.{digits}f}" == f"{100:.{digits}f}":
-        return f">{100 - least:g}%"
+        return f">{100 - smallest:g}%"
     return f"{percent:.{digits}f}%" if percent not in (0, 100) else f"{percent:.0f}%"
 
 
@@ -116,12 +98,12 @@ def _size(value: Number) -> Number:
 def signed(negative: bool, currency: str, digits: str) -> str:
     """Digits after their sign and currency; one that is a code stands apart."""
     gap = " " if currency[-1:].isalpha() else ""
-    return f"{'-' if negative else ''}{plain(currency)}{gap}{digits}"
+    return f"{'-' if negative else ''}{plain_text(currency)}{gap}{digits}"
 
 
 def day(value: object) -> str:
     """A date as 31 December 2017; what is no date as it comes."""
-    return f"{value.day} {value:%B} {value.year}" if isinstance(value, date) else plain(value) or NOTHING
+    return f"{value.day} {value:%B} {value.year}" if isinstance(value, date) else plain_text(value) or NOTHING
 
 
 def effect(value: Number | None) -> str:
@@ -140,11 +122,11 @@ def figure(value: Number | None, digits: int = 3) -> str:
 
 def feature_name(feature: str) -> str:
     """A feature as a heading: average_order_value as Average order value."""
-    return sentence(words(feature))
+    return capitalized(humanized(feature))
 
 
 def feature_value(feature: str, value: Number | None, currency: str = "", *, digits: int = 1, unit: bool = True) -> str:
-    """A feature's value in its natural unit: `3 days`, `45.2%`, `€1,235`; without the unit's word on request."""
+    """A feature's value in its unit: `3 days`, `45.2%`, `€1,235`; without the unit's word on request."""
     if value is None or not known(value):
         return NOTHING
     kind = FEATURE_BY_NAME[feature].unit if feature in FEATURE_BY_NAME else ""
@@ -153,60 +135,11 @@ def feature_value(feature: str, value: Number | None, currency: str = "", *, dig
     if kind == "share":
         return share(value, digits)
     precise = f"{value:,.{digits}f}" if _size(value) < 10 or digits > 1 else f"{value:,.0f}"
-    told = precise.rstrip("0").rstrip(".") if "." in precise else precise
-    return f"{told} {_of_number(kind, told)}" if unit and kind else told
+    number = precise.rstrip("0").rstrip(".") if "." in precise else precise
+    return f"{number} {_inflected(kind, number)}" if unit and kind else number
 
 
-def _of_number(unit: str, told: str) -> str:
-    if told != "1":
+def _inflected(unit: str, number: str) -> str:
+    if number != "1":
         return unit
     return f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
-
-
-def apart_words(row: Mapping[str, Any]) -> str:
-    """What a differentiator says of its segment, in words: `recently active`."""
-    name = row["feature"]
-    size = row["effect"] if known(row["effect"]) else (row["value"] or 0) - (row["overall"] or 0)
-    if name not in FEATURE_BY_NAME:
-        return f"{'high' if size > 0 else 'low'} {words(name)}"
-    return FEATURE_BY_NAME[name].high if size > 0 else FEATURE_BY_NAME[name].low
-
-
-def apart_figures(row: Mapping[str, Any], currency: str = "") -> str:
-    """The figures behind a differentiator: `3 days vs 25 overall`, in as many digits as tell the two apart.
-
-    The unit is left out where the differentiator's words have it already.
-    """
-    name, here, overall = row["feature"], row["value"], row["overall"]
-    unit = name in FEATURE_BY_NAME and FEATURE_BY_NAME[name].unit not in apart_words(row)
-    for digits in range(1, _MOST_DIGITS + 1):
-        left = feature_value(name, here, currency, digits=digits, unit=unit)
-        right = feature_value(name, overall, currency, digits=digits, unit=False)
-        if left.split(" ")[0] != right:
-            break
-    return f"{left} vs {right} overall"
-
-
-def apart(row: Mapping[str, Any], currency: str = "") -> str:
-    """A differentiator in words and figures: `recently active (3 days vs 25 overall)`."""
-    return f"{apart_words(row)} ({apart_figures(row, currency)})"
-
-
-def trait(row: Mapping[str, Any]) -> str:
-    """A trait in words: `age 35-44: 31% vs 24% overall`."""
-    for digits in range(_MOST_DIGITS + 1):
-        here, overall = share(row["share"], digits), share(row["overall"], digits)
-        if here != overall:
-            break
-    return f"{words(row['attribute'])} {plain(row['value'])}: {here} vs {overall} overall"
-
-
-def stability(value: float | None) -> str:
-    """How far a segment can be found again, in words by Hennig's bounds on its mean Jaccard index, 0 to 1."""
-    if value is None or not known(value):
-        return STABILITY[0]
-    if value < UNSTABLE_BELOW:
-        return STABILITY[1]
-    if value < DOUBTFUL_BELOW:
-        return STABILITY[2]
-    return STABILITY[3] if value <= STABLE_UP_TO else STABILITY[4]

@@ -35,7 +35,7 @@ def rejection_reasons(by_reason: Mapping[str, int] | None, rejected: int | None)
     ranked = sorted((by_reason or {}).items(), key=lambda item: (-item[1], item[0]))
     return [
         RejectionReason(
-            formatting.sentence(formatting.words(code)),
+            formatting.capitalized(formatting.humanized(code)),
             formatting.count(lines),
             formatting.share(lines / rejected if rejected else None),
             min(lines / rejected, 1.0) if rejected else 0.0,

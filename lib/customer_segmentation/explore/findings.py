@@ -58,7 +58,7 @@ def _intake(found: Exploration, currency: str) -> Iterator[Finding]:
         reason, lines = max(intake.by_reason.items(), key=lambda item: (item[1], item[0]), default=("", 0))
         yield Finding(
             True,
-            f"{w.share(refused)} of the lines read were refused, most often for {w.words(reason)} "
+            f"{w.share(refused)} of the lines read were refused, most often for {w.humanized(reason)} "
             f"({_many(lines, 'line')}).",
             f"{w.share(REFUSED_FROM, 0)} of the lines or more are refused",
         )
@@ -249,7 +249,7 @@ def _coverage(found: Exploration, currency: str) -> Iterator[Finding]:
 
 
 def _named(profile: ColumnProfile) -> str:
-    return f"{profile.table}.{w.plain(profile.column)}"
+    return f"{profile.table}.{w.plain_text(profile.column)}"
 
 
 def _stretch(stretch: Stretch) -> str:

@@ -61,7 +61,9 @@ def headlines(found: Exploration, currency: str) -> list[Headline]:
         Headline("Orders", w.count(total.orders), f"{w.figure(_ratio(total.orders, found.buyers), 1)} a customer"),
         Headline("Customers", w.count(customers), f"{w.count(found.buyers)} with a purchase"),
         Headline(
-            "Net spend", w.money(total.net, currency), f"{w.money(_each(total.net, customers), currency)} a customer"
+            "Net spend",
+            w.money(total.net, currency),
+            f"{w.money(_each(total.net, customers), currency)} a customer",
         ),
         Headline("Days", w.count(days), _range(calendar.first, calendar.last)),
     ]
@@ -284,7 +286,7 @@ def _categories(found: Exploration, currency: str) -> Panel:
     shown = groups[:CATEGORIES_SHOWN]
     rest = groups[CATEGORIES_SHOWN:]
     total = found.calendar.total.net
-    parts = [(w.plain(group.value) or "Unknown", group.rows, group.amount or Decimal(0)) for group in shown]
+    parts = [(w.plain_text(group.value) or "Unknown", group.rows, group.amount or Decimal(0)) for group in shown]
     if rest:
         lines, amount = (
             sum(group.rows for group in rest),
@@ -325,7 +327,7 @@ def _histogram(one: d.Distribution, currency: str) -> Panel:
     if one.scale.logarithmic and buckets:
         notes.append("Logarithmic: ranges widen to the right.")
     total = sum(bucket.count for bucket in buckets)
-    head = (_unit(measure, currency), w.sentence(measure.of), "Share")
+    head = (_unit(measure, currency), w.capitalized(measure.of), "Share")
     has_amount = measure.unit == "money" and any(bucket.amount is not None for bucket in buckets)
     return Panel(
         measure.title,
@@ -339,11 +341,11 @@ def _histogram(one: d.Distribution, currency: str) -> Panel:
         if buckets
         else None,
         f"Histogram: {measure.of} by {measure.title.lower()}.",
-        f"{w.sentence(measure.of)} by {measure.title.lower()}",
+        f"{w.capitalized(measure.of)} by {measure.title.lower()}",
         (*head, "Amount") if has_amount else head,
         [
             (
-                w.sentence(bucket.label),
+                w.capitalized(bucket.label),
                 w.count(bucket.count),
                 w.share(_ratio(bucket.count, total)),
                 *((w.money(bucket.amount, currency) if bucket.count else "–",) if has_amount else ()),
@@ -361,8 +363,8 @@ def _edges(scale: Buckets, buckets: list[d.Bucket]) -> list[str]:
 
 def _unit(measure: d.Measure, currency: str) -> str:
     if measure.unit != "money":
-        return w.sentence(measure.unit)
-    return f"Amount, {w.plain(currency)}" if currency else "Amount"
+        return w.capitalized(measure.unit)
+    return f"Amount, {w.plain_text(currency)}" if currency else "Amount"
 
 
 def _over(periods: list[Period], value: Callable[[Period], float], *, is_money: bool, currency: str) -> UprightBars:
@@ -392,9 +394,11 @@ def _column(profile: ColumnProfile) -> ColumnView:
     if profile.summary is not None and profile.summary.known:
         quantiles = [w.figure(profile.summary.quantiles[at], 2) for at in QUANTILES_SHOWN]
         figures = [_end(profile.least), *quantiles, _end(profile.most), w.figure(profile.summary.mean, 2)]
-    values = [(w.plain(group.value), w.share(group.rows / profile.rows)) for group in profile.values[:VALUES_SHOWN]]
+    values = [
+        (w.plain_text(group.value), w.share(group.rows / profile.rows)) for group in profile.values[:VALUES_SHOWN]
+    ]
     return ColumnView(
-        w.plain(profile.column),
+        w.plain_text(profile.column),
         _type(profile.type),
         "0" if not profile.missing else f"{w.count(profile.missing)} · {w.share(profile.missing_share)}",
         profile.missing_share or 0.0,
@@ -431,7 +435,7 @@ def _moment(text: str | None) -> str:
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
-        return w.plain(text)
+        return w.plain_text(text)
     at = "" if len(text or "") <= len("2024-01-31") else f", {moment:%H:%M}"
     return f"{w.day(moment.date())}{at}"
 
@@ -440,7 +444,7 @@ def _end(text: str | None) -> str:
     try:
         return w.figure(Decimal(text), 2) if text is not None else w.NOTHING
     except InvalidOperation:
-        return w.plain(text)
+        return w.plain_text(text)
 
 
 def _type(kind: str) -> str:

@@ -1,6 +1,6 @@
 """The charts of the segments, as Vega-Lite specifications: data in, no drawing.
 
-Widths are those of the whole drawing in pixels. Every figure is worded before it gets here, so that a chart
+Widths are those of the whole drawing in pixels. Every figure is formatted before it gets here, so that a chart
 and the table beside it say the same.
 """
 

@@ -1,15 +1,23 @@
-"""How far to trust the segments, in words: structure, quality, and how their number came about."""
+"""Quality of the model in words: clusterability, stability, metrics, and how the number of segments was chosen."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from customer_segmentation.clustering.structure import STABLE
-from customer_segmentation.display import formatting as w
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
 
-STRUCTURES = ("no structure", "weak structure", "clear structure")
+CLUSTERABILITY = ("no structure", "weak structure", "clear structure")
 """The words for `model_runs.quality.structure`, 0 to 2."""
+
+# Hennig (2007), Cluster-wise assessment of cluster stability: bounds of the mean Jaccard index.
+UNSTABLE_BELOW = 0.60
+DOUBTFUL_BELOW = 0.75
+STABLE_UP_TO = 0.85
+_STABILITY = ("not measured", "unstable", "doubtful", "stable", "highly stable")
+"""The words of `stability`, from none to the best."""
 
 _ALGORITHMS = {
     "kmeans": "k-means",
@@ -19,21 +27,23 @@ _ALGORITHMS = {
     "dbscan": "DBSCAN",
 }
 
-_CLEAR = "The customers form groups that stand apart, and that are found again when customers are drawn anew."
+_CLEAR = "The customers form groups that stand apart, and that reappear when customers are resampled."
 _BLURRED = "The customers form groups, but these pass into one another: one near a border could be in either."
-_UNTESTED = "The customers form groups; how well these are found again could not be measured."
-_NOT_FOUND_AGAIN = "There are groups, but other ones are found when customers are drawn anew: do not rest much on one."
+_UNTESTED = "The customers form groups; how well these reappear could not be measured."
+_UNSTABLE = "There are groups, but other ones are found when customers are resampled: do not rest much on one."
 _NONE = (
     "The customers form no groups: the segments are cuts through a continuum. They serve to address customers alike, "
     "but where they end is a choice."
 )
-_ONE = "All customers that are in a segment are in one: the customers form a single crowd, with nothing to tell apart."
-_FIGURES = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
-"""What the word for the structure rests on."""
+_ONE_SEGMENT = (
+    "All customers that are in a segment are in one: the customers form a single crowd, with nothing to separate."
+)
+_BASIS = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
+"""What the word for the clusterability rests on."""
 
-_QUALITY: dict[str, tuple[str, str]] = {
+_METRICS: dict[str, tuple[str, str]] = {
     "silhouette": ("Silhouette", "-1 to 1: how much nearer to the own segment than to the next"),
-    "stability": ("Stability", "1: customers drawn anew are segmented alike; 0: as by chance"),
+    "stability": ("Stability", "1: resampled customers are segmented alike; 0: as by chance"),
     "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
     "smallest_share": ("Smallest segment", "share of the customers in segments"),
     "noise_share": ("Unclassified", "share of the customers in no segment"),
@@ -47,18 +57,8 @@ _SHARES = {"smallest_share", "noise_share", "lost_variance"}
 
 
 @dataclass(frozen=True)
-class Structure:
-    """Whether there are segments to be found: a grade from 0 to 2, its word, a sentence, and what it rests on."""
-
-    grade: int
-    word: str
-    sentence: str
-    figures: str
-
-
-@dataclass(frozen=True)
-class Quality:
-    """A quality figure: its heading, its value, and how to read it."""
+class Metric:
+    """A metric: its heading, its value, and how to read it."""
 
     name: str
     value: str
@@ -66,8 +66,8 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A number of segments that was tried, with its figures in words."""
+class Candidate:
+    """A number of segments that was tried, with its metrics formatted."""
 
     k: int
     chosen: bool
@@ -77,39 +77,49 @@ class Tried:
     smallest: str
 
 
-def structure(content: ReportContent) -> Structure | None:
-    """What the training found of structure; None where it did not say."""
-    found = _quality(content)
-    if not w.known(found.get("structure")):
+def clusterability(content: ReportContent) -> Verdict | None:
+    """Whether the customers form clusters at all; None where the training did not measure it."""
+    metrics = _metrics(content)
+    if not fmt.known(metrics.get("structure")):
         return None
-    grade = int(found["structure"])
-    stability = found.get("stability")
+    level = int(metrics["structure"])
+    stability = metrics.get("stability")
     if content.model["k"] == 1:
-        sentence = _ONE
-    elif grade == 2:
+        sentence = _ONE_SEGMENT
+    elif level == 2:
         sentence = _CLEAR
-    elif grade == 0:
+    elif level == 0:
         sentence = _NONE
-    elif stability is None or not w.known(stability):
+    elif stability is None or not fmt.known(stability):
         sentence = _UNTESTED
     else:
-        sentence = _BLURRED if stability >= STABLE else _NOT_FOUND_AGAIN
-    told = (f"{words} {found[name]:.2f}" for name, words in _FIGURES.items() if w.known(found.get(name)))
-    return Structure(grade, STRUCTURES[grade], sentence, ", ".join(told))
+        sentence = _BLURRED if stability >= STABLE else _UNSTABLE
+    figures = (f"{name} {metrics[key]:.2f}" for key, name in _BASIS.items() if fmt.known(metrics.get(key)))
+    return Verdict(CLUSTERABILITY[level], level + 1, len(CLUSTERABILITY), sentence, ", ".join(figures))
+
+
+def stability(value: float | None) -> Verdict:
+    """How far a segment reappears in refits, by Hennig's bounds on its mean Jaccard index, 0 to 1."""
+    steps = len(_STABILITY) - 1
+    if value is None or not fmt.known(value):
+        return Verdict(_STABILITY[0], 0, steps)
+    bounds = (value >= UNSTABLE_BELOW, value >= DOUBTFUL_BELOW, value > STABLE_UP_TO)
+    reached = 1 + sum(bounds)
+    return Verdict(_STABILITY[reached], reached, steps, figures=f"{value:.2f}")
 
 
 def algorithm(content: ReportContent) -> str:
     """What the algorithm is called."""
     name = content.model["algorithm"]
-    return _ALGORITHMS.get(name) or w.plain(name)
+    return _ALGORITHMS.get(name) or fmt.plain_text(name)
 
 
-def quality(content: ReportContent) -> list[Quality]:
-    """The model's quality figures, those without a heading of their own last."""
-    found = {name: value for name, value in _quality(content).items() if name != "structure"}
-    order = [name for name in _QUALITY if name in found] + sorted(set(found) - set(_QUALITY))
+def metrics(content: ReportContent) -> list[Metric]:
+    """The model's metrics, those without a heading of their own last."""
+    values = {name: value for name, value in _metrics(content).items() if name != "structure"}
+    order = [name for name in _METRICS if name in values] + sorted(set(values) - set(_METRICS))
     return [
-        Quality(heading, w.share(found[name]) if name in _SHARES else w.figure(found[name]), note)
+        Metric(heading, fmt.share(values[name]) if name in _SHARES else fmt.figure(values[name]), note)
         for name in order
         for heading, note in (_heading(name),)
     ]
@@ -118,11 +128,11 @@ def quality(content: ReportContent) -> list[Quality]:
 def search(content: ReportContent) -> str:
     """One sentence on how the number of segments came about."""
     ks = [row["k"] for row in candidates(content)]
-    chosen = w.count(content.model["k"])
+    chosen = fmt.count(content.model["k"])
     if ks:
         return (
-            f"{w.count(ks[0])} to {w.count(ks[-1])} segments were tried on a sample of the customers and judged on "
-            f"all; {chosen} were chosen."
+            f"{fmt.count(ks[0])} to {fmt.count(ks[-1])} segments were tried on a sample of the customers and evaluated "
+            f"on all; {chosen} were chosen."
         )
     if content.model["algorithm"] != "dbscan":
         return f"The number of segments, {chosen}, was set and not searched for."
@@ -132,44 +142,44 @@ def search(content: ReportContent) -> str:
         return f"The number of segments, {chosen}, follows from where customers are dense."
     how = "measured from the data" if "found_eps" in settings else "as set"
     return (
-        f"The number of segments, {chosen}, follows from where customers are dense: {w.count(json.loads(samples))} or "
-        f"more within eps {json.loads(eps):.3g}, {how}. Customers away from such places are in no segment."
+        f"The number of segments, {chosen}, follows from where customers are dense: {fmt.count(json.loads(samples))} "
+        f"or more within eps {json.loads(eps):.3g}, {how}. Customers away from such places are in no segment."
     )
 
 
 def candidates(content: ReportContent) -> list[Row]:
-    """What was tried, fewest segments first."""
+    """The numbers of segments that were tried, fewest first."""
     return sorted(content.model["candidates"] or (), key=lambda row: row["k"])
 
 
-def tried(content: ReportContent) -> list[Tried]:
-    """What was tried, in words."""
+def formatted_candidates(content: ReportContent) -> list[Candidate]:
+    """The candidates with their metrics formatted."""
     return [
-        Tried(
+        Candidate(
             row["k"],
             row["k"] == content.model["k"],
-            w.figure(row.get("score")),
-            w.figure(row["silhouette"]),
-            w.figure(row.get("stability")),
-            w.share(row["smallest_share"]),
+            fmt.figure(row.get("score")),
+            fmt.figure(row["silhouette"]),
+            fmt.figure(row.get("stability")),
+            fmt.share(row["smallest_share"]),
         )
         for row in candidates(content)
     ]
 
 
-def best_scores(content: ReportContent, most: int) -> str:
+def best_scores(content: ReportContent, limit: int) -> str:
     """The numbers of segments with the highest scores, the chosen one first; empty where nothing was tried."""
-    scored = [row for row in candidates(content) if w.known(row.get("score"))]
-    ranked = sorted(scored, key=lambda row: (row["k"] != content.model["k"], -row["score"], row["k"]))[:most]
+    scored = [row for row in candidates(content) if fmt.known(row.get("score"))]
+    ranked = sorted(scored, key=lambda row: (row["k"] != content.model["k"], -row["score"], row["k"]))[:limit]
     return ", ".join(
-        f"{w.count(row['k'])} ({row['score']:.2f}{', chosen' if row['k'] == content.model['k'] else ''})"
+        f"{fmt.count(row['k'])} ({row['score']:.2f}{', chosen' if row['k'] == content.model['k'] else ''})"
         for row in ranked
     )
 
 
-def _quality(content: ReportContent) -> Mapping[str, float]:
+def _metrics(content: ReportContent) -> Mapping[str, float]:
     return content.model["quality"] or {}
 
 
 def _heading(name: str) -> tuple[str, str]:
-    return _QUALITY.get(name) or (w.feature_name(name), "")
+    return _METRICS.get(name) or (fmt.feature_name(name), "")

@@ -4,11 +4,12 @@ from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
 from customer_segmentation.display.summary import rejection_reasons
 from customer_segmentation.display.template import environment, needs_extra
-from customer_segmentation.report import effects, model_quality, rfm, view
+from customer_segmentation.features.rfm import GRID_SCORES
+from customer_segmentation.report import effects, model_quality, view
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
 
-MOVES_SHOWN = 6
+MAX_MOVES = 6
 
 
 def render_page(content: ReportContent) -> str:
@@ -30,20 +31,20 @@ def render_page(content: ReportContent) -> str:
             cards=view.cards(content),
             features=effects.profile_features(content),
             effects=effects.profile_effects(content),
-            scores=rfm.SCORES,
+            scores=range(1, GRID_SCORES + 1),
             rfm_cells={(row["r_score"], row["f_score"]): row for row in content.rfm_cells},
-            rfm_rows=rfm.rfm_rows(content),
+            rfm_rows=content.ranked_rfm_segments,
             movement=movement(content) if content.has_previous_run else None,
-            moves_shown=MOVES_SHOWN,
-            structure=model_quality.structure(content),
-            structures=model_quality.STRUCTURES,
+            max_moves=MAX_MOVES,
+            clusterability=model_quality.clusterability(content),
             algorithm=model_quality.algorithm(content),
             search=model_quality.search(content),
-            tried=model_quality.tried(content),
-            quality=model_quality.quality(content),
+            candidates=model_quality.formatted_candidates(content),
+            metrics=model_quality.metrics(content),
+            model_quality=model_quality,
             reasons=rejection_reasons(content.run["rejected_by_reason"], content.run["rows_rejected"]),
             noise_id=NOISE_ID,
             palette=palette,
-            w=formatting,
+            fmt=formatting,
         )
     )

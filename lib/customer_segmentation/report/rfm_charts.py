@@ -11,11 +11,12 @@ from customer_segmentation.display.chart_style import (
     plain_axis,
     strength,
 )
-from customer_segmentation.display.formatting import count, plain, share, short_money
+from customer_segmentation.display.formatting import count, plain_text, share, short_money
 from customer_segmentation.display.palette import ACCENT, INK, SURFACE
+from customer_segmentation.features.rfm import GRID_SCORES
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.rfm import SCORES, rfm_rows
 
+SCORES = range(1, GRID_SCORES + 1)
 _NAMES = 136
 """Pixels for the names of the RFM segments."""
 
@@ -23,7 +24,7 @@ _NAMES = 136
 def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
     """Customers by recency and frequency score; under their number, their net revenue."""
     cells = {(row["r_score"], row["f_score"]): row for row in content.rfm_cells}
-    most = max((row["customers"] for row in content.rfm_cells), default=0) or 1
+    largest = max((row["customers"] for row in content.rfm_cells), default=0) or 1
     rows = [
         {
             "r": r,
@@ -31,7 +32,7 @@ def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
             "customers": count(cell["customers"]) if cell else "0",
             "revenue": short_money(cell["revenue"], content.currency) if cell else "",
             "colour": ACCENT.light,
-            "strength": strength(cell["customers"] / most if cell else 0.0),
+            "strength": strength(cell["customers"] / largest if cell else 0.0),
         }
         for r in SCORES
         for f in SCORES
@@ -57,14 +58,14 @@ def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
 
 def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
     """Customers in each RFM segment, in number and share."""
-    ordered = rfm_rows(content)
-    total = sum(row["customers"] for row in ordered)
+    ranked = content.ranked_rfm_segments
+    total = sum(row["customers"] for row in ranked)
     rows = [
         {
-            "name": plain(row["rfm_segment"]) or "None",
+            "name": plain_text(row["rfm_segment"]) or "None",
             "value": row["customers"],
             "label": f"{count(row['customers'])} · {share(row['customers'] / total if total else None)}",
         }
-        for row in ordered
+        for row in ranked
     ]
     return named_bars(rows, width=width, room=_NAMES)
