@@ -15,7 +15,7 @@ from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm import RFM_GRID
-from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, names, with_noise
+from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
@@ -27,13 +27,13 @@ def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100",
 
 
 def test_a_name_is_the_grids_for_the_mean_scores() -> None:
-    found = names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
+    names = segment_names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
 
-    assert found == {1: "Champions", 2: "Lost", 3: "New"}
+    assert names == {1: "Champions", 2: "Lost", 3: "New"}
 
 
 def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
-    found = names(
+    names = segment_names(
         [
             profile(1, (5, 5, 5), discount_rate=1.5, monetary=2.0),
             profile(2, (5, 5, 5), discount_rate=-1.5, monetary=-2.0),
@@ -41,7 +41,7 @@ def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
         ]
     )
 
-    assert found == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
+    assert names == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
 
 
 def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
@@ -60,17 +60,17 @@ def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
         renumbered = [replace(p, segment_id=n) for p, n in zip(found, numbers, strict=True)]
         draw.shuffle(renumbered)
 
-        told, told_again = names(found), names(renumbered)
+        before, after = segment_names(found), segment_names(renumbered)
 
-        assert len(set(told.values())) == 12
-        assert [told[p.segment_id] for p in found] == [told_again[number] for number in numbers]
+        assert len(set(before.values())) == 12
+        assert [before[p.segment_id] for p in found] == [after[number] for number in numbers]
 
 
 def test_noise_is_not_named_by_its_scores_and_has_an_action_of_its_own() -> None:
     noise, best = profile(-1, (5, 5, 5)), profile(1, (5, 5, 5))
 
-    assert names([noise, best]) == {1: "Champions"}
-    assert with_noise(names([best])) == {-1: NOISE_NAME, 1: "Champions"}
+    assert segment_names([noise, best]) == {1: "Champions"}
+    assert with_noise(segment_names([best])) == {-1: NOISE_NAME, 1: "Champions"}
     assert action(noise) == NOISE_ACTION
 
 

@@ -14,17 +14,17 @@ def check_sources(run: Run) -> list[str]:
     """
     spark, sources = run.spark, run.sources
     OrderLines(run)
-    told = ["sources.transactions: the mapping fits"]
+    lines = ["sources.transactions: the mapping fits"]
     if sources.customers:
         customers = sources.customers
         frame = analysed("customers", lambda: mapped_customers(spark, customers))
         renamed = describe_renamed(frame)
-        told.append(
+        lines.append(
             f"sources.customers: the mapping fits; attributes {', '.join(attributes(frame))}"
             + (f"; {renamed}" if renamed else "")
         )
     if sources.engagement:
         engagement = sources.engagement
         analysed("engagement", lambda: judged_events(spark, engagement))
-        told.append("sources.engagement: the mapping fits")
-    return told
+        lines.append("sources.engagement: the mapping fits")
+    return lines

@@ -10,7 +10,7 @@ from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm import cut_points
-from customer_segmentation.insight.naming import names
+from customer_segmentation.insight.naming import segment_names
 from customer_segmentation.insight.profiles import profiles
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
@@ -36,7 +36,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             training.model,
             version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.model_settings}",
             trained_as_of=run.as_of,
-            names=names(found),
+            names=segment_names(found),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
