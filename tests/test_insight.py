@@ -16,7 +16,7 @@ from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm import RFM_GRID
 from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
-from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
+from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 
@@ -92,7 +92,7 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
     preparation = Preparation((PreparedFeature("frequency", False, 10.0, 5.0, 2.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2, 3), np.zeros((3, 1)), (1.0,) * 3, 3.0, 0.0)
 
-    found = profiles(assigned, model)
+    found = segment_profiles(assigned, model)
 
     assert [p.segment_id for p in found] == [1, 2, 3]
     where = 1 + [feature.name for feature in FEATURES].index("frequency")

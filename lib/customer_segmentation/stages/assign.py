@@ -12,7 +12,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
 from customer_segmentation.insight.naming import action, with_noise
-from customer_segmentation.insight.profiles import Profile, profiles
+from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 from customer_segmentation.stages.ingest import committed_batch
@@ -38,7 +38,7 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        found = profiles(assigned, model)
+        found = segment_profiles(assigned, model)
         _write_profiles(run, model, found, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)

@@ -11,7 +11,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm import cut_points
 from customer_segmentation.insight.naming import segment_names
-from customer_segmentation.insight.profiles import profiles
+from customer_segmentation.insight.profiles import segment_profiles
 from customer_segmentation.spark.holding import held
 from customer_segmentation.stages.run import Run
 
@@ -29,7 +29,7 @@ def train_segments(run: Run, *, anew: bool = False) -> None:
             return
         with held(run.features()) as features:
             training = train(features, run.config.clustering, seed=run.config.seed)
-            found = profiles(training.model.assign(features), training.model)
+            found = segment_profiles(training.model.assign(features), training.model)
             cuts = cut_points(features)
         settings = run.config.clustering
         named = replace(
