@@ -91,6 +91,20 @@ def short_money(value: Number | None, currency: str = "") -> str:
     return signed(value < 0, currency, f"{size:,.0f}")
 
 
+def plain_number(number: Decimal) -> str:
+    """A number without exponent or needless zeros, with separators: 1500 as 1,500."""
+    text = f"{number:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def short_number(number: Decimal) -> str:
+    """A round number for where there is little room: 1500 as 1.5k, 2000000 as 2M."""
+    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if abs(number) >= unit:
+            return f"{plain_number(number / unit)}{letter}"
+    return plain_number(number)
+
+
 def _size(value: Number) -> Number:
     return -value if value < 0 else value
 
@@ -104,6 +118,11 @@ def signed(negative: bool, currency: str, digits: str) -> str:
 def day(value: object) -> str:
     """A date as 31 December 2017; what is no date as it comes."""
     return f"{value.day} {value:%B} {value.year}" if isinstance(value, date) else plain_text(value) or NOTHING
+
+
+def day_range(first: date, last: date) -> str:
+    """Two dates as 1 May 2024 to 3 May 2024; a single one where they are equal."""
+    return day(first) if first == last else f"{day(first)} to {day(last)}"
 
 
 def effect(value: Number | None) -> str:

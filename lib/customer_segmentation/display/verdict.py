@@ -27,7 +27,7 @@ class Severity(Enum):
     """How much a finding on the data matters: its label, its class in the style sheet, its colour on the terminal."""
 
     WARNING = ("Look at this", "warning", "yellow")
-    NOTE = ("Good to know", "note-worthy", "cyan")
+    NOTE = ("Good to know", "remark", "cyan")
 
     def __init__(self, label: str, css_class: str, colour: str) -> None:
         self.label, self.css_class, self.colour = label, css_class, colour

@@ -1,4 +1,4 @@
-"""Order lines to orders, and orders to customers: the two frames that most of an exploration counts over."""
+"""Orders, customers and the gaps between their order days: the frames over which most of an exploration counts."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

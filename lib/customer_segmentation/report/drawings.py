@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import altair as alt
 
+from customer_segmentation.display import rfm_charts
 from customer_segmentation.display.drawing import HALF, PHONE, WIDE, Figure, figure, svg
 from customer_segmentation.display.formatting import known
-from customer_segmentation.report import charts, rfm_charts
+from customer_segmentation.report import charts
 from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.effects import profile_features
@@ -27,9 +28,15 @@ def draw(content: ReportContent) -> dict[str, Figure]:
         )
     if content.rfm_cells:
         label = "Heat map: customers and their net revenue by recency score and frequency score."
-        drawn["rfm_grid"] = _pair(rfm_charts.rfm_grid, content, label, HALF)
+        drawn["rfm_grid"] = figure(
+            lambda width: rfm_charts.rfm_grid(content.rfm_cells, currency=content.currency, width=width), label, HALF
+        )
     if content.rfm_segments:
-        drawn["rfm_bars"] = _pair(rfm_charts.rfm_bars, content, "Bars: customers in each RFM segment.", HALF)
+        drawn["rfm_bars"] = figure(
+            lambda width: rfm_charts.rfm_bars(content.ranked_rfm_segments, width=width),
+            "Bars: customers in each RFM segment.",
+            HALF,
+        )
     if any(known(row["silhouette"]) for row in content.model["candidates"] or ()):
         label = f"Lines: score, silhouette and stability by number of segments; {content.model['k']} were chosen."
         drawn["candidates"] = _pair(candidates_chart, content, label, HALF)

@@ -1,4 +1,4 @@
-"""The canonical tables as a page to open, tables to keep and a summary on the terminal, before anything is modelled."""
+"""Explores the canonical tables before anything is modelled: a page, two tables and a summary on the terminal."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from rich.console import Console
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
+from customer_segmentation.explore import Exploration, LineCounts, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.stages.ingest import committed_batch, ingest_sources
 from customer_segmentation.stages.page import write_page
@@ -14,25 +14,25 @@ from customer_segmentation.stages.run import Run
 
 
 def explore_data(run: Run, console: Console) -> Path:
-    """Read the sources where they changed, write the profile's tables and page, and print what stands out.
+    """Read the sources where they changed, write the profile's tables and page, and print the findings.
 
     Returns:
         Where the page is: `explore.path`, by default `explore.html` in the tables' root.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, or too many lines are refused.
+        DataRefusedError: a mapping does not fit its source, or too many lines are rejected.
     """
     ingest_sources(run)
     with run.progress.stage("explore", "counting what is there") as stage:
-        found = _explored(run)
+        exploration = _explored(run)
         run.warehouse.replace_rows(
-            t.DATA_PROFILE, profile_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+            t.DATA_PROFILE, profile_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
         )
         run.warehouse.replace_rows(
-            t.DATA_DISTRIBUTIONS, distribution_rows(found, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+            t.DATA_DISTRIBUTIONS, distribution_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
         )
-        stage.result = f"{len(found.columns)} columns, {len(found.distributions)} distributions"
-    content = PageContent(found, title=run.config.explore.title, currency=run.config.report.currency)
+        stage.result = f"{len(exploration.columns)} columns, {len(exploration.distributions)} distributions"
+    content = PageContent(exploration, title=run.config.explore.title, currency=run.config.report.currency)
     with run.progress.stage("page", "drawing the page") as stage:
         path = write_page(run, run.config.explore.path, "explore.html", render_page(content))
         stage.result = str(path)
@@ -44,11 +44,13 @@ def _explored(run: Run) -> Exploration:
     counts = committed_batch(run).counts
     return explore(
         lines=run.transactions(),
-        # As they came: the columns read from them are those of the line itself.
-        refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
+        # Only the lines as they came, without the columns parsed from them.
+        rejected=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
         customers=run.customers(),
         engagement=run.engagement(),
-        intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
+        line_counts=LineCounts(
+            counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out
+        ),
         as_of=run.as_of,
         timezone=run.config.timezone,
     )

@@ -1,5 +1,8 @@
 """The charts of the RFM grid, as Vega-Lite specifications: data in, no drawing."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import altair as alt
 
 from customer_segmentation.display.bars import named_bars
@@ -14,23 +17,25 @@ from customer_segmentation.display.chart_style import (
 from customer_segmentation.display.formatting import count, plain_text, share, short_money
 from customer_segmentation.display.palette import ACCENT, INK, SURFACE
 from customer_segmentation.features.rfm import GRID_SCORES
-from customer_segmentation.report.content import ReportContent
 
 SCORES = range(1, GRID_SCORES + 1)
 _NAMES = 136
 """Pixels for the names of the RFM segments."""
 
 
-def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
-    """Customers by recency and frequency score; under their number, their net revenue."""
-    cells = {(row["r_score"], row["f_score"]): row for row in content.rfm_cells}
-    largest = max((row["customers"] for row in content.rfm_cells), default=0) or 1
-    rows = [
+def rfm_grid(rows: Sequence[Mapping[str, Any]], *, currency: str = "", width: int) -> alt.LayerChart:
+    """Customers by recency and frequency score; under their number, their net revenue.
+
+    rows: r_score, f_score, customers and revenue (None where it is unknown), a row per cell; others are empty.
+    """
+    cells = {(row["r_score"], row["f_score"]): row for row in rows}
+    largest = max((row["customers"] for row in rows), default=0) or 1
+    values = [
         {
             "r": r,
             "f": f,
             "customers": count(cell["customers"]) if cell else "0",
-            "revenue": short_money(cell["revenue"], content.currency) if cell else "",
+            "revenue": short_money(cell["revenue"], currency) if cell else "",
             "colour": ACCENT.light,
             "strength": strength(cell["customers"] / largest if cell else 0.0),
         }
@@ -39,7 +44,7 @@ def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
         for cell in (cells.get((r, f)),)
     ]
     scale = alt.Scale(padding=0)
-    base = alt.Chart(data(rows)).encode(
+    base = alt.Chart(data(values)).encode(
         x=alt.X("r:O", title="Recency score: 5 bought most recently", scale=scale, axis=plain_axis(labelAngle=0)),
         y=alt.Y("f:O", title="Frequency score: 5 orders most often", sort="descending", scale=scale, axis=plain_axis()),
     )
@@ -56,16 +61,18 @@ def rfm_grid(content: ReportContent, *, width: int) -> alt.LayerChart:
     )
 
 
-def rfm_bars(content: ReportContent, *, width: int) -> alt.LayerChart:
-    """Customers in each RFM segment, in number and share."""
-    ranked = content.ranked_rfm_segments
-    total = sum(row["customers"] for row in ranked)
-    rows = [
+def rfm_bars(rows: Sequence[Mapping[str, Any]], *, width: int) -> alt.LayerChart:
+    """Customers in each RFM segment, in number and share.
+
+    rows: rfm_segment and customers, in the order to show.
+    """
+    total = sum(row["customers"] for row in rows)
+    bars = [
         {
             "name": plain_text(row["rfm_segment"]) or "None",
             "value": row["customers"],
             "label": f"{count(row['customers'])} · {share(row['customers'] / total if total else None)}",
         }
-        for row in ranked
+        for row in rows
     ]
-    return named_bars(rows, width=width, room=_NAMES)
+    return named_bars(bars, width=width, room=_NAMES)
