@@ -6,15 +6,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import CentroidModel, Preparation
 from customer_segmentation.clustering.preparation import PreparedFeature
 from customer_segmentation.contract.columns import NOISE_NAME
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm import RFM_GRID
+from customer_segmentation.insight import profiles
 from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
@@ -106,6 +109,103 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
         effect = (np.mean([(row[where] - 10) / 5 for row in mine]) - overall) / 2
         assert p.differentiators[0].effect == pytest.approx(effect, rel=1e-5, abs=1e-9)
         assert p.differentiators[0].value == pytest.approx(np.mean([row[where] for row in mine]), rel=1e-5)
+
+
+def test_a_profile_describes_the_segments_of_any_frame(frame: Callable[..., DataFrame]) -> None:
+    segments = frame(
+        [
+            (1, "Loyal", 10.0, Decimal("30.00")),
+            (1, "Loyal", 20.0, Decimal("10.00")),
+            (2, "New", 90.0, Decimal("60.00")),
+        ],
+        "segment_id int, segment_name string, `visits.web` double, monetary decimal(18,2)",
+    )
+
+    rows = profiles.profile(segments)
+
+    assert list(rows.columns) == [
+        "segment_id",
+        "segment_name",
+        "customers",
+        "customer_share",
+        "revenue",
+        "revenue_share",
+        "mean_visits.web",
+        "median_visits.web",
+        "mean_monetary",
+        "median_monetary",
+        "differentiators",
+    ]
+    assert list(rows.segment_name) == ["Loyal", "New"]
+    assert list(rows.customers) == [2, 1]
+    assert list(rows.customer_share) == pytest.approx([2 / 3, 1 / 3])
+    assert list(rows.revenue) == [Decimal("40.00"), Decimal("60.00")]
+    assert list(rows.revenue_share) == [0.4, 0.6]
+    assert list(rows["mean_visits.web"]) == [15.0, 90.0]
+    visits = np.array([10.0, 20.0, 90.0])
+    assert rows.differentiators[1][0] == {
+        "feature": "visits.web",
+        "value": 90.0,
+        "overall": 40.0,
+        "effect": pytest.approx((90 - visits.mean()) / visits.std(), rel=1e-5),
+    }
+
+
+def test_a_profile_needs_no_revenue_and_counts_only_known_values(frame: Callable[..., DataFrame]) -> None:
+    nan = float("nan")
+    segments = frame(
+        [(1, 1.0, None), (1, None, None), (1, nan, None), (-1, 5.0, None), (None, 9.0, None)],
+        "segment_id int, visits double, unknown double",
+    )
+
+    rows = profiles.profile(segments)
+
+    assert list(rows.segment_id) == [-1, 1]
+    assert list(rows.customers) == [1, 3]
+    assert "revenue" not in rows
+    assert list(rows.mean_visits) == list(rows.median_visits) == [5.0, 1.0]
+    assert rows.mean_unknown.isna().all()
+    assert [each["feature"] for each in rows.differentiators[1]] == ["visits"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_profile_is_that_of_pandas(seed: int, spark: SparkSession) -> None:
+    draw = np.random.default_rng(seed)
+    customers = pd.DataFrame(
+        {
+            "segment_id": draw.integers(-1, 4, 200),
+            "visits": draw.poisson(3, 200),
+            "spend": np.where(draw.random(200) < 0.2, np.nan, draw.lognormal(size=200)),
+        }
+    )
+
+    rows = profiles.profile(spark.createDataFrame(customers), ["visits", "spend"]).set_index("segment_id")
+
+    grouped = customers.groupby("segment_id")
+    assert rows.customers.to_dict() == grouped.size().to_dict()
+    for name in ("visits", "spend"):
+        assert rows[f"mean_{name}"].to_dict() == pytest.approx(grouped[name].mean().to_dict())
+        effects = (grouped[name].mean() - customers[name].mean()) / customers[name].std(ddof=0)
+        found = {key: {e["feature"]: e["effect"] for e in row}[name] for key, row in rows.differentiators.items()}
+        assert found == pytest.approx(effects.to_dict(), rel=1e-4, abs=1e-6)
+
+
+def test_a_profile_without_customers_has_no_rows(frame: Callable[..., DataFrame]) -> None:
+    rows = profiles.profile(frame([], "segment_id int, visits double, monetary decimal(18,2)"))
+
+    assert rows.empty
+    assert "mean_visits" in rows
+
+
+def test_a_profile_names_the_column_that_is_missing(frame: Callable[..., DataFrame]) -> None:
+    segments = frame([(1, "a")], "segment_id int, city string")
+
+    with pytest.raises(ConfigurationError, match="visits not among the columns"):
+        profiles.profile(segments, ["visits"])
+    with pytest.raises(DataRefusedError, match="city is of type string"):
+        profiles.profile(segments, ["city"])
+    with pytest.raises(ConfigurationError, match="segment_id not among the columns"):
+        profiles.profile(segments.drop("segment_id"))
 
 
 def test_traits_tell_what_is_clearly_more_common(frame: Callable[..., DataFrame]) -> None:
