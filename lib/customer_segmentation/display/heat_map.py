@@ -84,13 +84,7 @@ def heat_map(
     slots = ["name", "cell"] if narrow else ["cell"]
     base = alt.Chart(data(values)).encode(
         x=alt.X("column:N", sort=list(headings.values()), axis=axis, scale=alt.Scale(padding=0)),
-        y=alt.Y(
-            "name:N",
-            sort=rows,
-            title=None,
-            axis=None if narrow else names_axis(room),
-            scale=alt.Scale(padding=0),
-        ),
+        y=alt.Y("name:N", sort=rows, title=None, axis=None if narrow else names_axis(room), scale=alt.Scale(padding=0)),
         yOffset=alt.YOffset("slot:N", sort=slots, scale=alt.Scale(domain=slots, padding=0)),
     )
     rectangles = base.mark_rect(stroke=SURFACE.light, strokeWidth=2, cornerRadius=4).encode(

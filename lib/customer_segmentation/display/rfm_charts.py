@@ -6,14 +6,7 @@ from typing import Any
 import altair as alt
 
 from customer_segmentation.display.bars import named_bars
-from customer_segmentation.display.chart_style import (
-    AS_GIVEN,
-    TEXT,
-    data,
-    drawing,
-    plain_axis,
-    strength,
-)
+from customer_segmentation.display.chart_style import AS_GIVEN, TEXT, data, drawing, plain_axis, strength
 from customer_segmentation.display.formatting import count, plain_text, share, short_money
 from customer_segmentation.display.palette import ACCENT, INK, SURFACE
 from customer_segmentation.features.rfm import GRID_SCORES

@@ -79,6 +79,7 @@ class Figure:
     columns: heading and cell of each column of the table; the first names the row.
     chart: kind of the chart; None for a table alone.
     value: attribute of a row that the chart shows.
+    shows: the chart in words, where the title does not say it.
     tick: label of a row in the chart; without it the first column of the table.
     bar_label: what stands at the end of a horizontal bar.
     is_shown: whether there is a panel at all.
@@ -93,7 +94,7 @@ class Figure:
     caption: Text
     chart: Literal["columns", "histogram", "bars", "lorenz"] | None = None
     value: str = "count"
-    alternative: str = ""
+    shows: str = ""
     note: Text = ""
     tick: Cell | None = None
     bar_label: Cell | None = None
@@ -115,17 +116,10 @@ class Figure:
             shown.append(d.Bucket(f"{fmt.count(len(rest))} others", sum(each.count for each in rest), amount))
         (_, first), *others = self.columns
         names = _distinct([first(row, context) for row in shown])
-        return Panel(
-            title=self.title,
-            note=_text(self.note, context),
-            chart=self._chart(shown, names, context) if shown else None,
-            alternative=self.alternative,
-            caption=_text(self.caption, context),
-            head=[_text(heading, context) for heading, _ in self.columns],
-            rows=[(name, *(cell(row, context) for _, cell in others)) for name, row in zip(names, shown, strict=True)],
-            is_wide=self.is_wide,
-            is_open=self.is_open,
-        )
+        head = [_text(heading, context) for heading, _ in self.columns]
+        cells = [(name, *(cell(row, context) for _, cell in others)) for name, row in zip(names, shown, strict=True)]
+        chart = self._chart(shown, names, context) if shown else None
+        return Panel(self, _text(self.note, context), _text(self.caption, context), chart, head, cells)
 
     def _chart(self, rows: list[Any], names: list[str], context: Context) -> Chart | None:
         if self.chart is None:
@@ -148,29 +142,18 @@ class Figure:
 class Panel:
     """A figure ready to be shown: a chart, None where there is nothing to draw, and a table of formatted values."""
 
-    title: str
+    figure: Figure
     note: str
-    chart: Chart | None
-    alternative: str
     caption: str
+    chart: Chart | None
     head: list[str]
     rows: list[tuple[str, ...]]
-    is_wide: bool
-    is_open: bool
 
-
-@dataclass(frozen=True)
-class Section:
-    """Figures under one heading of the page."""
-
-    anchor: str
-    label: str
-    heading: str
-    figures: Sequence[Figure]
-
-    def panels(self, data: Exploration, currency: str) -> list[Panel]:
-        """The panels of the figures that apply to the data."""
-        return [figure.panel(data, currency) for figure in self.figures if figure.is_shown(data)]
+    @property
+    def alternative(self) -> str:
+        """The chart in words, for who can't see it."""
+        kinds = {"columns": "Bars", "bars": "Bars", "histogram": "Histogram", "lorenz": "Line"}
+        return f"{kinds[self.figure.chart or 'columns']}: {self.figure.shows or self.figure.title.lower()}."
 
 
 def _histogram(measure: d.Measure) -> Figure:
@@ -200,7 +183,7 @@ def _histogram(measure: d.Measure) -> Figure:
         [*columns, ("Amount", _amount)] if is_money else columns,
         f"{of} by {measure.title.lower()}",
         chart="histogram",
-        alternative=f"Histogram: {measure.of} by {measure.title.lower()}.",
+        shows=f"{measure.of} by {measure.title.lower()}",
         note=note,
     )
 
@@ -219,7 +202,6 @@ ORDERS_BY_MONTH = Figure(
     "Orders, net spend and the share of the value bought that was returned, by month",
     chart="columns",
     value="activity.orders",
-    alternative="Bars: orders by month.",
     note=lambda context: (
         ""
         if all(month.is_complete for month in context.rows)
@@ -236,22 +218,16 @@ TIME = [
         ORDERS_BY_MONTH,
         title="Net spend by month",
         value="activity.net",
-        alternative="Bars: net spend by month.",
         is_money=True,
     ),
     Figure(
         "Orders by weekday",
         lambda data: data.calendar.weekdays,
-        [
-            ("Weekday", _label),
-            _ORDERS,
-            ("A day", lambda row, context: fmt.figure(row.orders_per_day, 1)),
-            _NET_SPEND,
-        ],
+        [("Weekday", _label), _ORDERS, ("A day", lambda row, context: fmt.figure(row.orders_per_day, 1)), _NET_SPEND],
         "Orders and net spend by weekday; the mean is over all days of the data's time, with orders or not",
         chart="columns",
         value="orders_per_day",
-        alternative="Bars: mean orders by weekday.",
+        shows="mean orders by weekday",
         note="On such a day, on average.",
         tick=lambda row, context: row.label[:3],
         is_shown=lambda data: data.calendar.total.orders,
@@ -263,7 +239,6 @@ TIME = [
         lambda context: f"Orders and net spend by hour of the day, {context.data.timezone}",
         chart="columns",
         value="activity.orders",
-        alternative="Bars: orders by hour of the day.",
         note=lambda context: f"In that hour of the day ({context.data.timezone}), all days together.",
         tick=lambda row, context: str(row.label),
         is_shown=lambda data: data.calendar.total.orders and data.calendar.has_hours,
@@ -315,7 +290,6 @@ CUSTOMERS = [
         ],
         "Customers and their net spend by number of orders",
         chart="bars",
-        alternative="Bars: customers by number of orders.",
         note=lambda context: (
             "An order has a purchase; 0 is for returns alone."
             if context.rows and context.rows[0].label == "under 1"
@@ -330,7 +304,7 @@ CUSTOMERS = [
         [("Month", _month), ("New customers", _count("count")), ("Net spend since", _money("amount"))],
         "Customers by the month of their first purchase, and all they spent since",
         chart="columns",
-        alternative="Bars: customers by the month of their first purchase.",
+        shows="customers by the month of their first purchase",
         note="By the first purchase in the data: in the first months old customers look new.",
         tick=_short_month,
         is_wide=True,
@@ -345,7 +319,7 @@ MONEY = [
         [("Customers", _label), ("How many", _count("count")), ("Spend", _money("amount")), ("Share", _share("share"))],
         "Spend of the customers who spend most",
         chart="lorenz",
-        alternative="Line: share of spend by share of customers, from those who spend least.",
+        shows="share of spend by share of customers, from those who spend least",
         note=lambda context: (
             f"Gini coefficient {fmt.figure(context.data.concentration.gini, 2)}: 0 if all spent the same, near 1 if "
             "one spent all."
@@ -365,7 +339,6 @@ MONEY = [
         "Lines and net spend by category",
         chart="bars",
         value="amount",
-        alternative="Bars: net spend by category.",
         note=lambda context: f"{fmt.count(sum(bool(row.label) for row in context.rows))} categories.",
         bar_label=lambda row, context: (
             f"{fmt.short_money(row.amount, context.currency)} · {fmt.share(context.share(row, 'amount'))}"
@@ -387,7 +360,6 @@ MONEY = [
         "Returns by month: lines, their share of all lines, value, and its share of the value bought",
         chart="columns",
         value="activity.returned",
-        alternative="Bars: value returned by month.",
         note=lambda context: _returned(context.data),
         tick=_short_month,
         is_money=True,
@@ -396,11 +368,17 @@ MONEY = [
     ),
 ]
 
-SECTIONS = [
-    Section("time", "Time", "When people order", TIME),
-    Section("customers", "Customers", "How often they order", CUSTOMERS),
-    Section("money", "Money", "What they spend", MONEY),
-]
+SECTIONS = {
+    ("time", "When people order"): TIME,
+    ("customers", "How often they order"): CUSTOMERS,
+    ("money", "What they spend"): MONEY,
+}
+"""By anchor and heading."""
+
+
+def panels(figures: Sequence[Figure], data: Exploration, currency: str) -> list[Panel]:
+    """The panels of the figures that apply to the data."""
+    return [figure.panel(data, currency) for figure in figures if figure.is_shown(data)]
 
 
 def _returned(data: Exploration) -> str:

@@ -12,16 +12,7 @@ from customer_segmentation.explore.distributions import (
     SPEND_PER_CUSTOMER,
 )
 
-_LINE = (
-    c.ORDERED_AT,
-    c.PRODUCT_ID,
-    c.CATEGORY,
-    c.QUANTITY,
-    c.AMOUNT,
-    c.DISCOUNT,
-    c.CHANNEL,
-    c.IS_RETURN,
-)
+_LINE = (c.ORDERED_AT, c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.CHANNEL, c.IS_RETURN)
 
 
 def customer_orders(lines: DataFrame) -> DataFrame:

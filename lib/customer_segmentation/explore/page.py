@@ -8,7 +8,7 @@ from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.display.verdict import Finding
 from customer_segmentation.explore import view
 from customer_segmentation.explore.exploration import Exploration
-from customer_segmentation.explore.figures import SECTIONS
+from customer_segmentation.explore.figures import SECTIONS, panels
 from customer_segmentation.explore.findings import findings
 
 
@@ -48,9 +48,9 @@ def render_page(content: PageContent) -> str:
             data=data,
             headlines=view.headlines(data, content.currency),
             reasons=rejection_reasons(counts.by_reason, counts.rejected) if counts.rejected else [],
-            sections=[(section, section.panels(data, content.currency)) for section in SECTIONS],
+            sections={key: panels(figures, data, content.currency) for key, figures in SECTIONS.items()},
             tables=view.tables(data),
-            quantiles=view.QUANTILES,
+            view=view,
             draw=draw,
             palette=palette,
             fmt=formatting,

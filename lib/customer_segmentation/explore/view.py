@@ -1,6 +1,5 @@
 """Headlines and column tables of the page, every figure formatted."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
@@ -14,35 +13,6 @@ MAX_VALUES = 8
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MIN_ESTIMATED = 100
 _TABLES = (t.TRANSACTIONS, t.CUSTOMERS, t.ENGAGEMENT, t.REJECTED_TRANSACTIONS)
-
-
-@dataclass(frozen=True)
-class ColumnView:
-    """A column of a table.
-
-    figures: minimum, the shown quantiles, maximum and mean; empty where there are values instead.
-    values: a value with its share.
-    remark: after the values, or why there are none.
-    """
-
-    name: str
-    type: str
-    missing: str
-    missing_part: float
-    distinct: str
-    figures: list[str]
-    values: list[tuple[str, str]]
-    remark: str
-
-
-@dataclass(frozen=True)
-class TableView:
-    """A canonical table with its columns."""
-
-    name: str
-    row: str
-    rows: str
-    columns: list[ColumnView]
 
 
 def headlines(data: Exploration, currency: str) -> list[Headline]:
@@ -60,43 +30,51 @@ def headlines(data: Exploration, currency: str) -> list[Headline]:
     ]
 
 
-def tables(data: Exploration) -> list[TableView]:
-    """The canonical tables that there are, column by column."""
+def tables(data: Exploration) -> dict[t.Table, list[ColumnProfile]]:
+    """The canonical tables that there are, with the profiles of their columns."""
     by_table = {table: [each for each in data.columns if each.table == table.name] for table in _TABLES}
-    return [
-        TableView(table.name, table.row, fmt.count(profiles[0].rows), [_column(profile) for profile in profiles])
-        for table, profiles in by_table.items()
-        if profiles
-    ]
+    return {table: profiles for table, profiles in by_table.items() if profiles}
 
 
-def _column(profile: ColumnProfile) -> ColumnView:
-    figures: list[str] = []
-    if profile.summary is not None and profile.summary.known:
-        quantiles = [fmt.figure(profile.summary.quantiles[at], 2) for at in QUANTILES]
-        mean = fmt.figure(profile.summary.mean, 2)
-        figures = [_number(profile.minimum), *quantiles, _number(profile.maximum), mean]
-    values = [(fmt.plain_text(each.value), fmt.share(each.rows / profile.rows)) for each in profile.values[:MAX_VALUES]]
+def type_name(profile: ColumnProfile) -> str:
+    """The type of a column, long ones cut."""
+    return profile.type if len(profile.type) <= 24 else f"{profile.type.split('<')[0]}<…>"
+
+
+def missing(profile: ColumnProfile) -> str:
+    """Rows without a value, and their share."""
+    return f"{fmt.count(profile.missing)} · {fmt.share(profile.missing_share)}" if profile.missing else "0"
+
+
+def distinct(profile: ColumnProfile) -> str:
+    """Distinct values; an estimate reads so, unless it is so small that it is exact."""
     is_exact = profile.is_counted or profile.distinct is None or profile.distinct < _MIN_ESTIMATED
-    return ColumnView(
-        fmt.plain_text(profile.column),
-        profile.type if len(profile.type) <= 24 else f"{profile.type.split('<')[0]}<…>",
-        "0" if not profile.missing else f"{fmt.count(profile.missing)} · {fmt.share(profile.missing_share)}",
-        profile.missing_share or 0.0,
-        fmt.count(profile.distinct) if is_exact else f"≈ {fmt.count(profile.distinct)}",
-        figures,
-        values,
-        "" if figures else _remark(profile, len(values)),
-    )
+    return fmt.count(profile.distinct) if is_exact else f"≈ {fmt.count(profile.distinct)}"
 
 
-def _remark(profile: ColumnProfile, shown: int) -> str:
+def figures(profile: ColumnProfile) -> list[str]:
+    """Minimum, the shown quantiles, maximum and mean of a number; empty for other columns."""
+    summary = profile.summary
+    if summary is None or not summary.known:
+        return []
+    quantiles = [fmt.figure(summary.quantiles[at], 2) for at in QUANTILES]
+    return [_number(profile.minimum), *quantiles, _number(profile.maximum), fmt.figure(summary.mean, 2)]
+
+
+def values(profile: ColumnProfile) -> list[tuple[str, str]]:
+    """The most frequent values with their shares."""
+    return [(fmt.plain_text(each.value), fmt.share(each.rows / profile.rows)) for each in profile.values[:MAX_VALUES]]
+
+
+def remark(profile: ColumnProfile) -> str:
+    """A note after the values of a column, or on why there are none."""
     if profile.rows == profile.missing:
         return "no value"
     if profile.minimum is not None:
         return f"{_moment(profile.minimum)} to {_moment(profile.maximum)}"
     if profile.column in PERSONAL_COLUMNS:
         return "not shown: personal data"
+    shown = min(len(profile.values), MAX_VALUES)
     if shown:
         return f"and {fmt.count((profile.distinct or 0) - shown)} more" if len(profile.values) > shown else ""
     return "too many values to list, or too rare to show"

@@ -87,8 +87,7 @@ class ReportContent:
     def by_value(self) -> list[Row]:
         """The segments, highest revenue first, noise last: the order in which people are shown them."""
         return sorted(
-            self.segments,
-            key=lambda row: (row["segment_id"] == NOISE_ID, -(row["revenue"] or 0), row["segment_id"]),
+            self.segments, key=lambda row: (row["segment_id"] == NOISE_ID, -(row["revenue"] or 0), row["segment_id"])
         )
 
     @property
