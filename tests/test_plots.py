@@ -1,15 +1,17 @@
 """The charts for a notebook: what they draw of small frames, and what they say of frames that they can't draw."""
 
+import doctest
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation import plots
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
@@ -20,7 +22,7 @@ CUSTOMERS = "customer_id string, segment_id int, recency_days int, frequency dou
 
 
 @pytest.fixture(scope="module")
-def segments(spark: Any) -> DataFrame:
+def segments(spark: SparkSession) -> DataFrame:
     rows = [
         ("a", 1, 3, 10.0, Decimal("100.00")),
         ("b", 1, 5, 12.0, Decimal("300.00")),
@@ -193,6 +195,14 @@ def test_what_can_not_be_drawn_is_an_error_that_names_what_is_missing(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         draw(segments)
+
+
+@pytest.mark.parametrize("module", ["insight.profiles", "plots", "plots.components"])
+def test_the_examples_of_the_docstrings_run(module: str, spark: SparkSession) -> None:
+    results = doctest.testmod(import_module(f"customer_segmentation.{module}"), extraglobs={"spark": spark})
+
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_without_altair_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,10 +81,9 @@ def profile(segments: DataFrame, features: Sequence[str] | None = None) -> pd.Da
         DataRefusedError: a feature is no number.
 
     Example:
-        >>> import pandas as pd
-        >>> customers = pd.DataFrame({"segment_id": [1, 1, 2], "monetary": [10.0, 30.0, 60.0], "visits": [1, 3, 8]})
-        >>> rows = profile(spark.createDataFrame(customers))  # doctest: +SKIP
-        >>> rows[["segment_id", "customers", "revenue_share", "mean_visits"]]  # doctest: +SKIP
+        >>> rows = [(1, 10.0, 1), (1, 30.0, 3), (2, 60.0, 8)]
+        >>> customers = spark.createDataFrame(rows, "segment_id int, monetary double, visits int")
+        >>> profile(customers)[["segment_id", "customers", "revenue_share", "mean_visits"]]
            segment_id  customers  revenue_share  mean_visits
         0           1          2            0.4          2.0
         1           2          1            0.6          8.0

@@ -50,7 +50,12 @@ def profile(
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.profile(model.assign(features))  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> rows = [(1, 3, 10.0, 99.5), (1, 5, 12.0, 120.0), (2, 90, 1.0, 8.0)]
+        >>> columns = "segment_id int, recency_days int, frequency double, monetary double"
+        >>> customers = spark.createDataFrame(rows, columns)
+        >>> plots.profile(customers).to_dict()["title"]["text"]
+        'How the segments differ'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -84,7 +89,12 @@ def rfm(segments: DataFrame, *, currency: str = "", width: int = 520) -> "alt.La
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.rfm(features, currency="€")  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> rows = [(1, 3, 10.0, 99.5), (1, 5, 12.0, 120.0), (2, 90, 1.0, 8.0)]
+        >>> columns = "segment_id int, recency_days int, frequency double, monetary double"
+        >>> customers = spark.createDataFrame(rows, columns)
+        >>> plots.rfm(customers, currency="€").to_dict()["title"]["text"]
+        'Customers by recency and frequency'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -106,7 +116,10 @@ def compare(table: pd.DataFrame, *, width: int = 960) -> "alt.HConcatChart":
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.compare(compare(features, [KMeans(k=5), DBSCAN()]))  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> table = pd.DataFrame({"estimator": ["KMeans(k=5)", "DBSCAN()"], "silhouette": [0.41, 0.28]})
+        >>> plots.compare(table).to_dict()["title"]["text"]
+        'Estimators compared'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -130,7 +143,12 @@ def map(  # noqa: A001  plots.map reads as what it is
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.map(segments, ["recency_days", "frequency", "monetary"])  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> rows = [(1, 3, 10.0, 99.5), (1, 5, 12.0, 120.0), (2, 90, 1.0, 8.0)]
+        >>> columns = "segment_id int, recency_days int, frequency double, monetary double"
+        >>> customers = spark.createDataFrame(rows, columns)
+        >>> plots.map(customers, ["recency_days", "frequency"]).to_dict()["title"]["text"]
+        'Map of the customers'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -155,7 +173,12 @@ def distributions(
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.distributions(features, ["recency_days", "monetary"])  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> rows = [(1, 3, 10.0, 99.5), (1, 5, 12.0, 120.0), (2, 90, 1.0, 8.0)]
+        >>> columns = "segment_id int, recency_days int, frequency double, monetary double"
+        >>> customers = spark.createDataFrame(rows, columns)
+        >>> plots.distributions(customers, ["recency_days"]).to_dict()["title"]["text"]
+        'How the features are distributed'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -179,7 +202,12 @@ def correlations(
         width: of the chart, in pixels.
 
     Example:
-        >>> plots.correlations(features, ["frequency", "monetary", "recency_days"])  # doctest: +SKIP
+        >>> from customer_segmentation import plots
+        >>> rows = [(1, 3, 10.0, 99.5), (1, 5, 12.0, 120.0), (2, 90, 1.0, 8.0)]
+        >>> columns = "segment_id int, recency_days int, frequency double, monetary double"
+        >>> customers = spark.createDataFrame(rows, columns)
+        >>> plots.correlations(customers, ["frequency", "monetary"]).to_dict()["title"]["text"]
+        'How the features correlate'
     """
     with needs_extra():
         from customer_segmentation.plots import charts
