@@ -111,7 +111,7 @@ def compare(table: pd.DataFrame, *, width: int = 960) -> "alt.HConcatChart":
     """Bars of each metric by estimator, the best estimator of each metric in colour.
 
     Args:
-        table: as `compare` returns it: a row per estimator, with any of the columns segments, silhouette,
+        table: as `compare` returns it: a row per estimator, with any of the columns segments, noise_share, silhouette,
             calinski_harabasz, davies_bouldin, stability and seconds.
         width: of the chart, in pixels.
 

@@ -18,6 +18,7 @@ from customer_segmentation.plots.components import Components
 
 METRICS: dict[str, tuple[str, str, int]] = {
     "segments": ("Segments", "", 0),
+    "noise_share": ("In no segment", "", 0),
     "silhouette": ("Silhouette", "more is better", 1),
     "calinski_harabasz": ("Calinski-Harabasz", "more is better", 1),
     "davies_bouldin": ("Davies-Bouldin", "less is better", -1),
@@ -173,7 +174,9 @@ def _metric(names: list[str], values: list[Any], metric: str, across: int, room:
         {
             "name": name,
             "value": max(number or 0.0, 0.0),
-            "label": fmt.figure(number, 2 if abs(number or 0.0) < 100 else 0),
+            "label": fmt.share(number)
+            if metric.endswith("_share")
+            else fmt.figure(number, 2 if abs(number or 0.0) < 100 else 0),
             "colour": (ACCENT if best is not None and number == best else SOFT).light,
             "strength": 1.0 if best is not None and number == best else 0.4,
         }
