@@ -468,7 +468,7 @@ def test_the_gini_coefficient_is_the_mean_difference_by_twice_the_mean(seed: int
     assert found.gini == pytest.approx(expected, abs=1e-9)
     assert found.spend == Decimal(int(cents.sum())) / 100
     for top in found.tops:
-        assert float(top.amount) == pytest.approx(np.sort(cents)[::-1][: top.customers].sum() / 100)
+        assert float(top.amount) == pytest.approx(np.sort(cents)[::-1][: top.count].sum() / 100)
     assert found.lorenz[0] == (0, 0)
     assert found.lorenz[-1] == (1, pytest.approx(1))
 

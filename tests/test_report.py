@@ -526,7 +526,7 @@ def test_without_the_extra_the_page_says_what_to_install(
         for name in sys.modules
         if name.startswith(("customer_segmentation.report.", "customer_segmentation.display."))
     ]:
-        if name.rsplit(".", 1)[1] in ("drawings", "charts", "rfm_charts", "bars", "chart_style", "drawing"):
+        if name.rsplit(".", 1)[1] in ("drawings", "charts", "rfm_charts", "bars", "chart_style", "heat_map", "svg"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(

@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from customer_segmentation.display.chart_style import SMALL, data, drawing, names_axis
+from customer_segmentation.display.chart_style import SMALL, data, layered_chart, names_axis
 from customer_segmentation.display.palette import ACCENT, INK
 
 _LABEL = 100
@@ -32,7 +32,7 @@ def named_bars(rows: list[dict[str, Any]], *, width: int, room: int) -> alt.Laye
         ),
         x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, largest * across / (across - _LABEL)], nice=False)),
     )
-    return drawing(
+    return layered_chart(
         [
             base.mark_bar(color=ACCENT.light, cornerRadiusEnd=2),
             base.mark_text(align="left", dx=6, fontSize=SMALL, color=INK.light).encode(text="label:N"),

@@ -87,7 +87,7 @@ def plain_axis(**options: Any) -> alt.Axis:
     )
 
 
-def drawing(
+def layered_chart(
     layers: list[alt.Chart], width: int, row_height: int | None = None, *, fixed_height: int | None = None
 ) -> alt.LayerChart:
     """The layers on a transparent ground, as wide as asked, axes and all.

@@ -11,9 +11,9 @@ import altair as alt
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.bars import named_bars
 from customer_segmentation.display.chart_data import Chart, Columns, LorenzCurve, NamedBars
-from customer_segmentation.display.chart_style import AS_GIVEN, NARROW, SMALL, data, drawing, plain_axis
-from customer_segmentation.display.drawing import HALF, WIDE, Figure, figure
+from customer_segmentation.display.chart_style import AS_GIVEN, NARROW, SMALL, data, layered_chart, plain_axis
 from customer_segmentation.display.palette import ACCENT, INK, SOFT
+from customer_segmentation.display.svg import HALF, WIDE, Drawing, drawing_pair
 
 _PALE = 0.4
 _HEIGHT = 230
@@ -25,15 +25,15 @@ _TICKS = 4
 _ROUND_STEPS = (1, 2, 2.5, 5, 10)
 
 
-def draw(content: Chart, label: str, is_wide: bool) -> Figure:
+def draw(content: Chart, label: str, is_wide: bool) -> Drawing:
     """The chart for a large and for a small screen, in the page's full width or in half of it."""
-    return figure(partial(chart, content), label, WIDE if is_wide else HALF)
+    return drawing_pair(partial(chart, content), label, WIDE if is_wide else HALF)
 
 
 def chart(content: Chart, width: int) -> alt.LayerChart:
     """The chart, as wide as asked, in pixels."""
     if isinstance(content, Columns):
-        return drawing(columns(content, width), width, fixed_height=_HEIGHT)
+        return layered_chart(columns(content, width), width, fixed_height=_HEIGHT)
     if isinstance(content, NamedBars):
         rows = [
             {"name": name, "value": max(value, 0.0), "label": label}
@@ -125,7 +125,7 @@ def _lorenz_curve(content: LorenzCurve, width: int) -> alt.LayerChart:
     )
     line = base.properties(data=data(equal))
     note = base.properties(data=data([{"customers": 0.46, "spend": 0.56}]))
-    return drawing(
+    return layered_chart(
         [
             base.mark_area(color=ACCENT.light, opacity=0.14),
             line.mark_line(color=SOFT.light, strokeWidth=1, strokeDash=[4, 4]),

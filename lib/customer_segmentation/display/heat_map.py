@@ -11,7 +11,7 @@ from customer_segmentation.display.chart_style import (
     SMALL,
     band_names,
     data,
-    drawing,
+    layered_chart,
     name_room,
     names_axis,
     strength,
@@ -92,7 +92,7 @@ def heat_map(
     )
     labels = base.mark_text(fontSize=SMALL, color=INK.light).encode(text="label:N")
     layers = [rectangles, labels, *([band_names(base, rows, width)] if narrow else [])]
-    return drawing(layers, width, 58 if narrow else 38)
+    return layered_chart(layers, width, 58 if narrow else 38)
 
 
 def _headings(names: list[str], *, on_side: bool) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from customer_segmentation.display.bars import named_bars
-from customer_segmentation.display.chart_style import AS_GIVEN, TEXT, data, drawing, plain_axis, strength
+from customer_segmentation.display.chart_style import AS_GIVEN, TEXT, data, layered_chart, plain_axis, strength
 from customer_segmentation.display.formatting import count, plain_text, share, short_money
 from customer_segmentation.display.palette import ACCENT, INK, SURFACE
 from customer_segmentation.features.rfm import GRID_SCORES
@@ -41,7 +41,7 @@ def rfm_grid(rows: Sequence[Mapping[str, Any]], *, currency: str = "", width: in
         x=alt.X("r:O", title="Recency score: 5 bought most recently", scale=scale, axis=plain_axis(labelAngle=0)),
         y=alt.Y("f:O", title="Frequency score: 5 orders most often", sort="descending", scale=scale, axis=plain_axis()),
     )
-    return drawing(
+    return layered_chart(
         [
             base.mark_rect(stroke=SURFACE.light, strokeWidth=2, cornerRadius=4).encode(
                 color=alt.Color("colour:N", **AS_GIVEN), fillOpacity=alt.FillOpacity("strength:Q", **AS_GIVEN)

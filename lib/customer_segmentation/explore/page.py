@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from customer_segmentation.display import formatting, palette
-from customer_segmentation.display.summary import rejection_reasons
+from customer_segmentation.display.headlines import rejection_reasons
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.display.verdict import Finding
 from customer_segmentation.explore import view

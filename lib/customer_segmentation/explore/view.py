@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display import formatting as fmt
-from customer_segmentation.display.summary import Headline
+from customer_segmentation.display.headlines import Headline
 from customer_segmentation.explore.columns import PERSONAL_COLUMNS, ColumnProfile
 from customer_segmentation.explore.exploration import Exploration
 

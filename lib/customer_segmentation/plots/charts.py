@@ -9,7 +9,7 @@ import pandas as pd
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display import rfm_charts
 from customer_segmentation.display.chart_data import Columns
-from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, name_room
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room
 from customer_segmentation.display.charts import columns as upright_bars
 from customer_segmentation.display.heat_map import READABLE_CELL, Cell, heat_map
 from customer_segmentation.display.palette import ACCENT, INK, RULE, SOFT, SURFACE, segment_tone
@@ -112,7 +112,7 @@ def scatter(components: Components, ids: Sequence[int], labels: Mapping[int, str
     halo = names.mark_text(fontSize=TEXT, fontWeight=600, stroke=SURFACE.light, strokeWidth=4, strokeJoin="round")
     text = names.mark_text(fontSize=TEXT, fontWeight=600, color=INK.light)
     label = alt.Text("segment:N")
-    chart = drawing([marks, halo.encode(text=label), text.encode(text=label)], width, fixed_height=height)
+    chart = layered_chart([marks, halo.encode(text=label), text.encode(text=label)], width, fixed_height=height)
     note = f"{fmt.count(len(points))} customers on the first two principal components of their features"
     return _titled(chart, "Map of the customers", note)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import altair as alt
 
-from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, plain_axis
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, plain_axis
 from customer_segmentation.display.formatting import known
 from customer_segmentation.display.palette import ACCENT, INK, SOFT, SURFACE
 from customer_segmentation.report.content import ReportContent
@@ -58,7 +58,7 @@ def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
     label = base.properties(
         data=data([{"k": content.model["k"], "value": top, "label": f"{content.model['k']} chosen"}])
     )
-    return drawing(
+    return layered_chart(
         [
             base.mark_line().encode(strokeWidth=alt.StrokeWidth("width:Q", **AS_GIVEN)),
             mark.mark_point(fill=SURFACE.light, size=60, strokeWidth=2, opacity=1),

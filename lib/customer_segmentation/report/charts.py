@@ -14,7 +14,7 @@ from customer_segmentation.display.chart_style import (
     SMALL,
     band_names,
     data,
-    drawing,
+    layered_chart,
     name_room,
     names_axis,
 )
@@ -72,7 +72,7 @@ def shares_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
         x=alt.X("label_at:Q", scale=across), text="label:N"
     )
     layers = [bars, labels, *([band_names(base, _order(content), width)] if narrow else [])]
-    return drawing(layers, width, 68 if narrow else 50)
+    return layered_chart(layers, width, 68 if narrow else 50)
 
 
 def profile_width(content: ReportContent, *, width: int) -> int:

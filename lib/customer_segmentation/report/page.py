@@ -2,7 +2,7 @@
 
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
-from customer_segmentation.display.summary import rejection_reasons
+from customer_segmentation.display.headlines import rejection_reasons
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.features.rfm import GRID_SCORES
 from customer_segmentation.report import effects, model_quality, view
@@ -25,7 +25,7 @@ def render_page(content: ReportContent) -> str:
         .get_template("page.html.j2")
         .render(
             content=content,
-            figures=draw(content),
+            drawings=draw(content),
             headlines=view.headlines(content),
             glance=view.glance(content),
             cards=view.cards(content),

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display.headlines import Headline
 from customer_segmentation.display.palette import segment_tone
-from customer_segmentation.display.summary import Headline
 from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
