@@ -28,7 +28,7 @@ def rfm_grid(rows: Sequence[Mapping[str, Any]], *, currency: str = "", width: in
             "r": r,
             "f": f,
             "customers": count(cell["customers"]) if cell else "0",
-            "revenue": short_money(cell["revenue"], currency) if cell else "",
+            "revenue": short_money(cell["revenue"], currency) if cell and cell["revenue"] is not None else "",
             "colour": ACCENT.light,
             "strength": strength(cell["customers"] / largest if cell else 0.0),
         }

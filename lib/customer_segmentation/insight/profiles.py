@@ -21,7 +21,7 @@ _SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
 NO_FEATURES = frozenset(
     {
         *(c.CUSTOMER_ID, c.SEGMENT_ID, c.SECOND_SEGMENT_ID, c.MACRO_SEGMENT_ID, c.PREVIOUS_SEGMENT_ID),
-        *(c.CONFIDENCE, c.RANK_IN_SEGMENT, *_SCORES, c.RFM_NUMBER),
+        *(c.CONFIDENCE, c.IS_OUTLIER, c.RANK_IN_SEGMENT, c.HAS_ATTRIBUTES, *_SCORES, c.RFM_NUMBER),
     }
 )
 """Numeric columns of segmented customers that say something of their segment and nothing of their behaviour."""
