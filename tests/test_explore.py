@@ -18,17 +18,18 @@ from rich.console import Console
 
 from customer_segmentation.cli import main
 from customer_segmentation.contract import tables as t
-from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
+from customer_segmentation.display.verdict import Finding, Severity
+from customer_segmentation.explore import Exploration, LineCounts, PageContent, explore, render_page, summary
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import Activity, Calendar
-from customer_segmentation.explore.buckets import Buckets, fitting
+from customer_segmentation.explore.buckets import Buckets, fit_buckets
 from customer_segmentation.explore.columns import DISTINCT_ERROR
 from customer_segmentation.explore.concentration import concentration
+from customer_segmentation.explore.figures import TIME
 from customer_segmentation.explore.findings import findings
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.explore.summary import ACCURACY, PROBABILITIES, Summary
 from customer_segmentation.explore.tally import Group
-from customer_segmentation.explore.view import weekdays_and_hours
 from customer_segmentation.stages import explore_data
 from tests.generated import ROOT, configured, quiet
 from tests.test_report import HOSTILE, Page
@@ -102,10 +103,10 @@ def explored(frame: Callable[..., DataFrame]) -> Explore:
     def run(rows: list[tuple[Any, ...]], **others: Any) -> Exploration:
         values = {
             "lines": frame(rows, LINE),
-            "refused": frame([], REFUSED),
+            "rejected": frame([], REFUSED),
             "customers": None,
             "engagement": None,
-            "intake": Intake(len(rows), len(rows), 0, {}),
+            "line_counts": LineCounts(len(rows), len(rows), 0, {}),
             "as_of": AS_OF,
         }
         return explore(**(values | others))
@@ -277,7 +278,7 @@ def test_lines_read_are_those_accepted_and_those_refused(
 
     told = buckets("refused_by_reason")
     assert dict(zip(told.label, told["count"], strict=True)) == refused.reasons.explode().value_counts().to_dict()
-    assert (f"{len(lines) + len(refused):,} lines read = {len(lines):,} accepted + {len(refused):,} refused") in text
+    assert (f"{len(lines) + len(refused):,} lines read = {len(lines):,} accepted + {len(refused):,} rejected") in text
 
 
 def test_no_customer_is_on_the_page_or_in_the_tables(root: Path, lines: pd.DataFrame) -> None:
@@ -363,7 +364,7 @@ def test_data_with_next_to_nothing_in_it_makes_a_page(rows: list[tuple[Any, ...]
     found = explored(rows)
     page = shown(found)
 
-    assert f"{len(rows)} lines read = {len(rows)} accepted + 0 refused" in page.text
+    assert f"{len(rows)} lines read = {len(rows)} accepted + 0 rejected" in page.text
     assert "nan" not in page.text.lower().split()
     assert found.customers == len({row[0] for row in rows})
     assert found.buyers == len({row[0] for row in rows if not row[-1]})
@@ -379,8 +380,8 @@ def test_what_the_data_holds_is_shown_and_never_run(frame: Callable[..., DataFra
     found = explored(
         rows,
         customers=frame(people, 'customer_id string, `<i>a"b` string, motto string, card_no int'),
-        refused=frame([(texts[2], '{"customer": "Eve"}', [texts[1]], datetime(2024, 6, 2), "b")], REFUSED),
-        intake=Intake(len(rows) + 1, len(rows), 1, {texts[1]: 1}),
+        rejected=frame([(texts[2], '{"customer": "Eve"}', [texts[1]], datetime(2024, 6, 2), "b")], REFUSED),
+        line_counts=LineCounts(len(rows) + 1, len(rows), 1, {texts[1]: 1}),
     )
     page = shown(found)
 
@@ -422,22 +423,28 @@ def test_gaps_and_spikes_are_found_by_their_rules() -> None:
 
     found = calendar(counts)
 
-    assert [(gap.first, gap.last, gap.days) for gap in found.stretches] == [(date(2024, 2, 10), date(2024, 2, 13), 4)]
+    assert [(gap.first, gap.last, gap.days) for gap in found.inactive_periods] == [
+        (date(2024, 2, 10), date(2024, 2, 13), 4)
+    ]
     assert [(spike.day, spike.orders, spike.usual) for spike in found.spikes] == [(date(2024, 3, 5), 61, 20)]
     assert calendar(counts | {date(2024, 3, 5): 60}).spikes == []
-    assert [month.whole for month in calendar(dict.fromkeys(days[3:], 1)).months] == [False, True, True]
+    assert [month.is_complete for month in calendar(dict.fromkeys(days[3:], 1)).months] == [False, True, True]
+
+
+def is_warning(finding: Finding) -> bool:
+    return finding.severity is Severity.WARNING
 
 
 def test_warnings_come_first_and_say_what_and_when(explored: Explore) -> None:
     rows = [line(f"K{number}", f"O{number}", f"2024-05-{1 + number % 9:02}") for number in range(40)]
     rows += [line("Big", "O99", "2024-05-20", amount="900.00")]
-    found = replace(explored(rows), intake=Intake(100, 41, 59, {"missing_customer": 50, "zero_price": 9}))
+    found = replace(explored(rows), line_counts=LineCounts(100, 41, 59, {"missing_customer": 50, "zero_price": 9}))
 
     told = findings(found, "$")
 
-    assert [finding.is_warning for finding in told] == sorted([f.is_warning for f in told], reverse=True)
+    assert [is_warning(finding) for finding in told] == sorted(map(is_warning, told), reverse=True)
     text = " ".join(finding.text for finding in told)
-    assert "59.0% of the lines read were refused, most often for missing customer (50 lines)." in text
+    assert "59.0% of the lines read were rejected, most often for missing customer (50 lines)." in text
     assert "50.0% of the lines read name no customer" in text
     assert "from 10 May to 19 May 2024 (10 days)" in text
     assert "One customer brings 81.8% of the spend, $900" in text
@@ -461,7 +468,7 @@ def test_the_gini_coefficient_is_the_mean_difference_by_twice_the_mean(seed: int
     assert found.gini == pytest.approx(expected, abs=1e-9)
     assert found.spend == Decimal(int(cents.sum())) / 100
     for top in found.tops:
-        assert float(top.amount) == pytest.approx(np.sort(cents)[::-1][: top.customers].sum() / 100)
+        assert float(top.amount) == pytest.approx(np.sort(cents)[::-1][: top.count].sum() / 100)
     assert found.lorenz[0] == (0, 0)
     assert found.lorenz[-1] == (1, pytest.approx(1))
 
@@ -484,7 +491,7 @@ def test_edges_are_round_few_and_hold_nearly_everything(seed: int, whole: bool) 
     values = np.round(values, 0 if whole else 2)
     quantiles = dict(zip(PROBABILITIES, map(float, np.quantile(values, PROBABILITIES, method="lower")), strict=True))
 
-    found = fitting(Summary(500, float(values[0]), float(values[-1]), float(values.mean()), quantiles), whole=whole)
+    found = fit_buckets(Summary(500, float(values[0]), float(values[-1]), float(values.mean()), quantiles), whole=whole)
 
     assert 2 <= len(found.edges) <= 45
     assert list(found.edges) == sorted(set(found.edges))
@@ -523,7 +530,7 @@ def test_amounts_and_quantities_as_large_as_a_column_holds_are_counted_and_shown
 def test_hours_are_told_with_the_time_zone_that_they_are_of(explored: Explore) -> None:
     found = explored([line(), line("K2", "O2")], timezone="Asia/Kolkata")
 
-    (panel,) = [panel for panel in weekdays_and_hours(found, "") if panel.title == "Orders by hour"]
+    (panel,) = [figure.panel(found, "") for figure in TIME if figure.title == "Orders by hour"]
 
     assert "Asia/Kolkata" in panel.note
     assert "Asia/Kolkata" in panel.caption

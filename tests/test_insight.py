@@ -6,16 +6,19 @@ from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.contract.columns import NOISE_NAME
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm_scores import RFM_GRID
-from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, names, with_noise
-from customer_segmentation.insight.profiles import Differentiator, Profile, profiles
+from customer_segmentation.insight import profiles
+from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
+from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
@@ -27,13 +30,13 @@ def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100",
 
 
 def test_a_name_is_the_grids_for_the_mean_scores() -> None:
-    found = names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
+    names = segment_names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
 
-    assert found == {1: "Champions", 2: "Lost", 3: "New"}
+    assert names == {1: "Champions", 2: "Lost", 3: "New"}
 
 
 def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
-    found = names(
+    names = segment_names(
         [
             profile(1, (5, 5, 5), discount_rate=1.5, monetary=2.0),
             profile(2, (5, 5, 5), discount_rate=-1.5, monetary=-2.0),
@@ -41,7 +44,7 @@ def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
         ]
     )
 
-    assert found == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
+    assert names == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
 
 
 def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
@@ -60,17 +63,17 @@ def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
         renumbered = [replace(p, segment_id=n) for p, n in zip(found, numbers, strict=True)]
         draw.shuffle(renumbered)
 
-        told, told_again = names(found), names(renumbered)
+        before, after = segment_names(found), segment_names(renumbered)
 
-        assert len(set(told.values())) == 12
-        assert [told[p.segment_id] for p in found] == [told_again[number] for number in numbers]
+        assert len(set(before.values())) == 12
+        assert [before[p.segment_id] for p in found] == [after[number] for number in numbers]
 
 
 def test_noise_is_not_named_by_its_scores_and_has_an_action_of_its_own() -> None:
     noise, best = profile(-1, (5, 5, 5)), profile(1, (5, 5, 5))
 
-    assert names([noise, best]) == {1: "Champions"}
-    assert with_noise(names([best])) == {-1: NOISE_NAME, 1: "Champions"}
+    assert segment_names([noise, best]) == {1: "Champions"}
+    assert with_noise(segment_names([best])) == {-1: NOISE_NAME, 1: "Champions"}
     assert action(noise) == NOISE_ACTION
 
 
@@ -92,7 +95,7 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
     preparation = PreparationModel((PreparedFeature("frequency", False, 10.0, 5.0, 2.0),), {})
     model = CentroidModel("kmeans", preparation, (1, 2, 3), np.zeros((3, 1)), (1.0,) * 3, 3.0, 0.0)
 
-    found = profiles(assigned, model)
+    found = segment_profiles(assigned, model)
 
     assert [p.segment_id for p in found] == [1, 2, 3]
     where = 1 + [feature.name for feature in FEATURES].index("frequency")
@@ -106,6 +109,103 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
         effect = (np.mean([(row[where] - 10) / 5 for row in mine]) - overall) / 2
         assert p.differentiators[0].effect == pytest.approx(effect, rel=1e-5, abs=1e-9)
         assert p.differentiators[0].value == pytest.approx(np.mean([row[where] for row in mine]), rel=1e-5)
+
+
+def test_a_profile_describes_the_segments_of_any_frame(frame: Callable[..., DataFrame]) -> None:
+    segments = frame(
+        [
+            (1, "Loyal", 10.0, Decimal("30.00")),
+            (1, "Loyal", 20.0, Decimal("10.00")),
+            (2, "New", 90.0, Decimal("60.00")),
+        ],
+        "segment_id int, segment_name string, `visits.web` double, monetary decimal(18,2)",
+    )
+
+    rows = profiles.profile(segments)
+
+    assert list(rows.columns) == [
+        "segment_id",
+        "segment_name",
+        "customers",
+        "customer_share",
+        "revenue",
+        "revenue_share",
+        "mean_visits.web",
+        "median_visits.web",
+        "mean_monetary",
+        "median_monetary",
+        "differentiators",
+    ]
+    assert list(rows.segment_name) == ["Loyal", "New"]
+    assert list(rows.customers) == [2, 1]
+    assert list(rows.customer_share) == pytest.approx([2 / 3, 1 / 3])
+    assert list(rows.revenue) == [Decimal("40.00"), Decimal("60.00")]
+    assert list(rows.revenue_share) == [0.4, 0.6]
+    assert list(rows["mean_visits.web"]) == [15.0, 90.0]
+    visits = np.array([10.0, 20.0, 90.0])
+    assert rows.differentiators[1][0] == {
+        "feature": "visits.web",
+        "value": 90.0,
+        "overall": 40.0,
+        "effect": pytest.approx((90 - visits.mean()) / visits.std(), rel=1e-5),
+    }
+
+
+def test_a_profile_needs_no_revenue_and_counts_only_known_values(frame: Callable[..., DataFrame]) -> None:
+    nan = float("nan")
+    segments = frame(
+        [(1, 1.0, None), (1, None, None), (1, nan, None), (-1, 5.0, None), (None, 9.0, None)],
+        "segment_id int, visits double, unknown double",
+    )
+
+    rows = profiles.profile(segments)
+
+    assert list(rows.segment_id) == [-1, 1]
+    assert list(rows.customers) == [1, 3]
+    assert "revenue" not in rows
+    assert list(rows.mean_visits) == list(rows.median_visits) == [5.0, 1.0]
+    assert rows.mean_unknown.isna().all()
+    assert [each["feature"] for each in rows.differentiators[1]] == ["visits"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_profile_is_that_of_pandas(seed: int, spark: SparkSession) -> None:
+    draw = np.random.default_rng(seed)
+    customers = pd.DataFrame(
+        {
+            "segment_id": draw.integers(-1, 4, 200),
+            "visits": draw.poisson(3, 200),
+            "spend": np.where(draw.random(200) < 0.2, np.nan, draw.lognormal(size=200)),
+        }
+    )
+
+    rows = profiles.profile(spark.createDataFrame(customers), ["visits", "spend"]).set_index("segment_id")
+
+    grouped = customers.groupby("segment_id")
+    assert rows.customers.to_dict() == grouped.size().to_dict()
+    for name in ("visits", "spend"):
+        assert rows[f"mean_{name}"].to_dict() == pytest.approx(grouped[name].mean().to_dict())
+        effects = (grouped[name].mean() - customers[name].mean()) / customers[name].std(ddof=0)
+        found = {key: {e["feature"]: e["effect"] for e in row}[name] for key, row in rows.differentiators.items()}
+        assert found == pytest.approx(effects.to_dict(), rel=1e-4, abs=1e-6)
+
+
+def test_a_profile_without_customers_has_no_rows(frame: Callable[..., DataFrame]) -> None:
+    rows = profiles.profile(frame([], "segment_id int, visits double, monetary decimal(18,2)"))
+
+    assert rows.empty
+    assert "mean_visits" in rows
+
+
+def test_a_profile_names_the_column_that_is_missing(frame: Callable[..., DataFrame]) -> None:
+    segments = frame([(1, "a")], "segment_id int, city string")
+
+    with pytest.raises(ConfigurationError, match="visits not among the columns"):
+        profiles.profile(segments, ["visits"])
+    with pytest.raises(DataRefusedError, match="city is of type string"):
+        profiles.profile(segments, ["city"])
+    with pytest.raises(ConfigurationError, match="segment_id not among the columns"):
+        profiles.profile(segments.drop("segment_id"))
 
 
 def test_traits_tell_what_is_clearly_more_common(frame: Callable[..., DataFrame]) -> None:

@@ -21,11 +21,13 @@ from rich.console import Console
 import customer_segmentation
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
-from customer_segmentation.report import ReportContent, palette, render_page, summary
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display import palette
+from customer_segmentation.report import ReportContent, render_page, summary
+from customer_segmentation.report.descriptions import describe_differentiator, describe_trait, notable_differentiators
 from customer_segmentation.report.effects import profile_effects
+from customer_segmentation.report.model_quality import clusterability, search, stability
 from customer_segmentation.report.movement import movement
-from customer_segmentation.report.trust import search, structure
 
 CLUSTERED = ["recency_days", "frequency", "monetary", "discount_rate"]
 OVERALL = {"recency_days": 25.0, "frequency": 46.0, "monetary": 1204.5, "discount_rate": 0.142}
@@ -293,7 +295,7 @@ def test_the_page_forbids_itself_to_load_or_run_anything(page: Page) -> None:
 def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
     shown = content()
     for row in shown.segments:
-        average = w.money(row["revenue"] / row["customers"], "$")
+        average = fmt.money(row["revenue"] / row["customers"], "$")
         assert [
             row["segment_name"],
             f"{row['customers']:,}",
@@ -304,7 +306,7 @@ def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
         assert f"Average {average} a customer" in page.text
     assert "Customers 2,469" in page.text
     assert "Net revenue $4,590,390" in page.text
-    assert "1,469,307 lines read = 1,464,880 accepted + 4,427 refused" in page.text
+    assert "1,469,307 lines read = 1,464,880 accepted + 4,427 rejected" in page.text
     assert ["Zero quantity", "3,981", "89.9%"] in page.rows
     assert ["Missing customer", "458", "10.3%"] in page.rows
     assert ["Lost", "300", "$54,322"] in page.rows
@@ -342,11 +344,11 @@ def test_the_structure_is_a_word_and_a_sentence_that_fits_its_figures(
     shown = content(model={"quality": quality})
 
     told = " ".join(printed(shown, 200).split())
-    found = structure(shown)
+    found = clusterability(shown)
 
     assert found is not None
     assert (found.word, said in found.sentence) == (word, True)
-    assert f"{w.sentence(word)}. {found.sentence}" in told
+    assert f"{fmt.capitalized(word)}. {found.sentence}" in told
     assert ("stability" in found.figures) == ("stability" in quality)
 
 
@@ -418,7 +420,7 @@ def test_every_segment_of_thirty_has_a_card_and_a_name_of_its_own(hostile: Page)
 
 def test_two_segments_without_a_cent_make_a_page(bare: Page) -> None:
     assert sum(tag == "article" for tag, _ in bare.elements) == 2
-    assert "No line was refused." in bare.text
+    assert "No line was rejected." in bare.text
     assert "was set and not searched for" in bare.text
 
 
@@ -498,9 +500,9 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
             if file.suffix in (".py", ".j2", ".css"):
                 archive.write(file, str(file.relative_to(library)))
     script = (
-        "import customer_segmentation.report.template as template\n"
+        "import customer_segmentation.display.template as template\n"
         "assert 'library.zip' in template.__file__\n"
-        "template.environment().get_template('page.html.j2')\n"
+        "template.environment('customer_segmentation.report').get_template('page.html.j2')\n"
         "print(len(template.environment().get_template('page.css').render()))"
     )
     done = subprocess.run(
@@ -519,8 +521,12 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
 def test_without_the_extra_the_page_says_what_to_install(
     module: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("customer_segmentation.report.")]:
-        if name.rsplit(".", 1)[1] in ("figures", "charts", "rfm_charts", "bars", "chart_style", "drawing"):
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith(("customer_segmentation.report.", "customer_segmentation.display."))
+    ]:
+        if name.rsplit(".", 1)[1] in ("drawings", "charts", "rfm_charts", "bars", "chart_style", "heat_map", "svg"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(
@@ -600,36 +606,36 @@ def test_without_any_effect_the_spread_between_the_segments_stands_in() -> None:
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (w.count(12345), "12,345"),
-        (w.count(None), "–"),
-        (w.share(0.452), "45.2%"),
-        (w.share(0.0), "0%"),
-        (w.share(1.0), "100%"),
-        (w.share(0.0002), "<0.1%"),
-        (w.share(0.99999), ">99.9%"),
-        (w.share(-0.031), "-3.1%"),
-        (w.share(float("nan")), "–"),
-        (w.money(Decimal("1234.56"), "€"), "€1,235"),
-        (w.money(Decimal("12.5"), "€"), "€12.50"),
-        (w.money(Decimal("99.99"), "GBP"), "GBP 99.99"),
-        (w.money(Decimal("-1234.56"), "$"), "-$1,235"),
-        (w.money(0), "0"),
-        (w.money(None, "$"), "–"),
-        (w.short_money(Decimal(1_234_567), "$"), "$1.23M"),
-        (w.short_money(999_999), "1.00M"),
-        (w.short_money(-12_345, "$"), "-$12.3k"),
-        (w.short_money(999, "$"), "$999"),
-        (w.effect(1.234), "+1.2"),
-        (w.effect(-0.01), "0.0"),
-        (w.day(date(2017, 12, 31)), "31 December 2017"),
-        (w.day(None), "–"),
-        (w.feature_value("frequency", 1), "1 order"),
-        (w.feature_value("distinct_categories", 1), "1 category"),
-        (w.feature_value("recency_days", 3.25), "3.2 days"),
-        (w.feature_value("recency_days", 251.7), "252 days"),
-        (w.plain("a\x1b[31mb\u202e\n c"), "a [31mb c"),
+        (fmt.count(12345), "12,345"),
+        (fmt.count(None), "–"),
+        (fmt.share(0.452), "45.2%"),
+        (fmt.share(0.0), "0%"),
+        (fmt.share(1.0), "100%"),
+        (fmt.share(0.0002), "<0.1%"),
+        (fmt.share(0.99999), ">99.9%"),
+        (fmt.share(-0.031), "-3.1%"),
+        (fmt.share(float("nan")), "–"),
+        (fmt.money(Decimal("1234.56"), "€"), "€1,235"),
+        (fmt.money(Decimal("12.5"), "€"), "€12.50"),
+        (fmt.money(Decimal("99.99"), "GBP"), "GBP 99.99"),
+        (fmt.money(Decimal("-1234.56"), "$"), "-$1,235"),
+        (fmt.money(0), "0"),
+        (fmt.money(None, "$"), "–"),
+        (fmt.short_money(Decimal(1_234_567), "$"), "$1.23M"),
+        (fmt.short_money(999_999), "1.00M"),
+        (fmt.short_money(-12_345, "$"), "-$12.3k"),
+        (fmt.short_money(999, "$"), "$999"),
+        (fmt.effect(1.234), "+1.2"),
+        (fmt.effect(-0.01), "0.0"),
+        (fmt.day(date(2017, 12, 31)), "31 December 2017"),
+        (fmt.day(None), "–"),
+        (fmt.feature_value("frequency", 1), "1 order"),
+        (fmt.feature_value("distinct_categories", 1), "1 category"),
+        (fmt.feature_value("recency_days", 3.25), "3.2 days"),
+        (fmt.feature_value("recency_days", 251.7), "252 days"),
+        (fmt.plain_text("a\x1b[31mb\u202e\n c"), "a [31mb c"),
         (
-            w.trait({"attribute": "age", "value": "35-44", "share": 0.31, "overall": 0.24}),
+            describe_trait({"attribute": "age", "value": "35-44", "share": 0.31, "overall": 0.24}),
             "age 35-44: 31% vs 24% overall",
         ),
     ],
@@ -652,20 +658,23 @@ def test_figures_read_as_people_write_them(told: str, expected: str) -> None:
 def test_differentiators_read_as_words(
     feature: str, value: float, overall: float | None, effect: float, expected: str
 ) -> None:
-    assert w.apart({"feature": feature, "value": value, "overall": overall, "effect": effect}, "$") == expected
+    assert (
+        describe_differentiator({"feature": feature, "value": value, "overall": overall, "effect": effect}, "$")
+        == expected
+    )
 
 
 def test_every_feature_has_words_for_much_and_little_in_its_unit() -> None:
     for feature in FEATURES:
         for effect, word in ((1.0, feature.high), (-1.0, feature.low)):
             row = {"feature": feature.name, "value": 12.0, "overall": 7.0, "effect": effect}
-            assert w.apart(row).startswith(f"{word} (")
+            assert describe_differentiator(row).startswith(f"{word} (")
 
 
 def test_differences_too_small_to_matter_set_nothing_apart() -> None:
     rows = [{"feature": "frequency", "value": 1, "overall": 1, "effect": effect} for effect in (0.5, -0.2, 0.19, None)]
-    assert [row["effect"] for row in w.telling({"differentiators": rows}, 5)] == [0.5, -0.2]
-    assert w.telling({"differentiators": None}, 5) == []
+    assert [row["effect"] for row in notable_differentiators({"differentiators": rows}, 5)] == [0.5, -0.2]
+    assert notable_differentiators({"differentiators": None}, 5) == []
 
 
 @pytest.mark.parametrize(
@@ -682,7 +691,7 @@ def test_differences_too_small_to_matter_set_nothing_apart() -> None:
     ],
 )
 def test_stability_reads_by_hennigs_bounds(index: float | None, word: str) -> None:
-    assert w.stability(index) == word
+    assert stability(index).word == word
 
 
 MACHADO_2009 = {
@@ -744,7 +753,7 @@ def test_colours_can_be_told_from_the_ground_and_from_each_other(theme: str) -> 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_on_the_strongest_cell_stays_readable(theme: str) -> None:
-    from customer_segmentation.report.chart_style import strength
+    from customer_segmentation.display.chart_style import strength
 
     def channels(tone: palette.Tone) -> Any:
         colour = getattr(tone, theme)

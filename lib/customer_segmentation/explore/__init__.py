@@ -1,11 +1,11 @@
-"""What a person looks at before trusting anything downstream: the canonical data, counted, drawn and put into words.
+"""Explores the canonical data before anything is modelled: counted with Spark, drawn, and put into sentences.
 
-`explore` counts with Spark and returns plain figures that hold no customer; the rest makes of them a page, rows for
-tables and a summary. Touches no storage.
+`explore` returns plain figures that hold no customer; the others make a page, rows for tables and a summary of them.
+Touches no storage.
 """
 
-from customer_segmentation.explore.exploration import Exploration, Intake, explore
+from customer_segmentation.explore.exploration import Exploration, LineCounts, explore
 from customer_segmentation.explore.page import PageContent, render_page
 from customer_segmentation.explore.terminal import summary
 
-__all__ = ["Exploration", "Intake", "PageContent", "explore", "render_page", "summary"]
+__all__ = ["Exploration", "LineCounts", "PageContent", "explore", "render_page", "summary"]

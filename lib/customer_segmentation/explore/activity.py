@@ -1,16 +1,18 @@
-"""When people order: by month, weekday and hour; days without an order, and days with far too many.
+"""Activity over time: by month, weekday and hour; days without an order, and days with unusually many.
 
 Spark counts by day and hour; everything else is made from those few rows.
 """
 
 import calendar
 import statistics
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property
 from itertools import pairwise
+from operator import add
 from typing import TypeVar
 
 from pyspark.sql import DataFrame
@@ -18,22 +20,22 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 
-SPIKE_TIMES = 3
+SPIKE_FACTOR = 3
 """A day is a spike when it has more than this many times the orders that are usual around it ..."""
-SPIKE_AROUND_DAYS = 14
+SPIKE_WINDOW_DAYS = 14
 """... the median of the days with orders this far before and after ..."""
-SPIKE_LEAST = 10
+SPIKE_MIN_ORDERS = 10
 """... and at least so many orders."""
 
 WEEKDAYS = tuple(calendar.day_name)
 _ONE_DAY = timedelta(days=1)
 
-_Key = TypeVar("_Key")
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What happened in some time: orders with a purchase by their first one, lines by their own time.
+    """Orders and lines in some time: orders with a purchase by their first one, lines by their own time.
 
     bought, returned: amounts of the lines, both 0 or more as a rule; net is the first less the second.
     """
@@ -60,38 +62,38 @@ class Activity:
         return float(self.returned / self.bought) if self.bought > 0 else None
 
     def __add__(self, other: "Activity") -> "Activity":
-        return Activity(
-            self.orders + other.orders,
-            self.lines + other.lines,
-            self.return_lines + other.return_lines,
-            self.bought + other.bought,
-            self.returned + other.returned,
-        )
+        return Activity(*map(add, vars(self).values(), vars(other).values()))
 
 
 @dataclass(frozen=True)
 class Period:
-    """A month, a weekday or an hour of the day, with the days of the data's time that it had.
+    """A month, a weekday or an hour of the day.
 
-    whole: it lies within the data's time from its first to its last day.
+    days: from the first to the last day of the data, how many lie in it.
+    is_complete: whether it lies wholly between these two days.
     """
 
     label: str
     activity: Activity
     days: int
-    whole: bool = True
+    is_complete: bool = True
+
+    @property
+    def orders_per_day(self) -> float | None:
+        """Mean over all its days, with orders or not; None without days."""
+        return self.activity.orders / self.days if self.days else None
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Days in a row without any order, both ends included."""
+class InactivePeriod:
+    """Consecutive days without any order, both ends included."""
 
     first: date
     last: date
 
     @property
     def days(self) -> int:
-        """How many."""
+        """Number of days."""
         return (self.last - self.first).days + 1
 
 
@@ -112,30 +114,21 @@ class Calendar:
 
     @cached_property
     def total(self) -> Activity:
-        """All of it."""
-        return _total(self.hours.values())
+        """Activity over all days."""
+        return sum(self.hours.values(), Activity())
 
     @cached_property
     def days(self) -> dict[date, Activity]:
-        """Activity by day, first day first; days with none are left out."""
-        return dict(sorted(_grouped((day, activity) for (day, _), activity in self.hours.items()).items()))
-
-    @property
-    def first(self) -> date | None:
-        """The first day of a line; None without lines."""
-        return min(self.days, default=None)
-
-    @property
-    def last(self) -> date | None:
-        """The last day of a line; None without lines."""
-        return max(self.days, default=None)
+        """Activity by day, earliest first, for days with any."""
+        return dict(sorted(self._by(lambda day, hour: day).items()))
 
     @cached_property
-    def every_day(self) -> list[date]:
-        """Every day from the first to the last, with lines or not."""
-        if self.first is None or self.last is None:
+    def dates(self) -> list[date]:
+        """Every date from the first to the last with a line."""
+        if not self.days:
             return []
-        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+        first, last = min(self.days), max(self.days)
+        return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
     @property
     def has_hours(self) -> bool:
@@ -145,57 +138,52 @@ class Calendar:
     @cached_property
     def months(self) -> list[Period]:
         """Every month from the first to the last."""
-        found = _grouped((day.replace(day=1), activity) for day, activity in self.days.items())
-        days = _counted(day.replace(day=1) for day in self.every_day)
+        activity = self._by(lambda day, hour: day.replace(day=1))
         return [
-            Period(f"{month:%Y-%m}", found.get(month, Activity()), count, count == _length(month))
-            for month, count in days.items()
+            Period(f"{month:%Y-%m}", activity.get(month, Activity()), days, days == _length(month))
+            for month, days in Counter(day.replace(day=1) for day in self.dates).items()
         ]
 
     @cached_property
     def weekdays(self) -> list[Period]:
         """Monday to Sunday."""
-        found = _grouped((day.weekday(), activity) for day, activity in self.days.items())
-        days = _counted(day.weekday() for day in self.every_day)
-        return [
-            Period(name, found.get(number, Activity()), days.get(number, 0)) for number, name in enumerate(WEEKDAYS)
-        ]
+        activity, days = self._by(lambda day, hour: day.weekday()), Counter(day.weekday() for day in self.dates)
+        return [Period(name, activity.get(number, Activity()), days[number]) for number, name in enumerate(WEEKDAYS)]
 
     @cached_property
     def hours_of_day(self) -> list[Period]:
         """The 24 hours of a day."""
-        found = _grouped((hour, activity) for (_, hour), activity in self.hours.items())
-        return [Period(f"{hour:02}", found.get(hour, Activity()), len(self.every_day)) for hour in range(24)]
+        activity = self._by(lambda day, hour: hour)
+        return [Period(f"{hour:02}", activity.get(hour, Activity()), len(self.dates)) for hour in range(24)]
 
     @cached_property
-    def stretches(self) -> list[Stretch]:
-        """Days in a row without an order between the first and the last, longest first."""
-        ordered = [day for day, activity in self.days.items() if activity.orders]
-        gaps = [
-            Stretch(before + _ONE_DAY, after - _ONE_DAY)
-            for before, after in pairwise(ordered)
+    def inactive_periods(self) -> list[InactivePeriod]:
+        """Consecutive days without an order between the first order and the last, longest first."""
+        order_days = [day for day, activity in self.days.items() if activity.orders]
+        periods = [
+            InactivePeriod(before + _ONE_DAY, after - _ONE_DAY)
+            for before, after in pairwise(order_days)
             if after - before > _ONE_DAY
         ]
-        return sorted(gaps, key=lambda gap: (-gap.days, gap.first))
-
-    @property
-    def days_without_orders(self) -> int:
-        """Days between the first and the last order that have none."""
-        return sum(gap.days for gap in self.stretches)
+        return sorted(periods, key=lambda period: (-period.days, period.first))
 
     @cached_property
     def spikes(self) -> list[Spike]:
         """Days with far too many orders, most extreme first."""
-        found = []
-        around = [timedelta(days=away) for away in range(-SPIKE_AROUND_DAYS, SPIKE_AROUND_DAYS + 1) if away]
+        spikes = []
+        window = [timedelta(days=away) for away in range(-SPIKE_WINDOW_DAYS, SPIKE_WINDOW_DAYS + 1) if away]
         for day, activity in self.days.items():
-            if activity.orders < SPIKE_LEAST:
+            if activity.orders < SPIKE_MIN_ORDERS:
                 continue
-            others = [self.days[day + away].orders for away in around if day + away in self.days]
+            others = [self.days[day + away].orders for away in window if day + away in self.days]
             usual = statistics.median([orders for orders in others if orders] or [activity.orders])
-            if activity.orders > SPIKE_TIMES * usual:
-                found.append(Spike(day, activity.orders, usual))
-        return sorted(found, key=lambda spike: (-spike.orders / spike.usual, spike.day))
+            if activity.orders > SPIKE_FACTOR * usual:
+                spikes.append(Spike(day, activity.orders, usual))
+        return sorted(spikes, key=lambda spike: (-spike.orders / spike.usual, spike.day))
+
+    def _by(self, key: Callable[[date, int], _Key]) -> dict[_Key, Activity]:
+        """Activity summed by a key of day and hour."""
+        return _summed((key(day, hour), activity) for (day, hour), activity in self.hours.items())
 
 
 def calendar_of(lines: DataFrame, orders: DataFrame) -> Calendar:
@@ -207,48 +195,24 @@ def calendar_of(lines: DataFrame, orders: DataFrame) -> Calendar:
     """
     amount, is_return = F.col(c.AMOUNT), F.col(c.IS_RETURN)
     zero = F.lit(0).cast("decimal(18,2)")
-    by_hour = (
-        lines.groupBy(F.to_date(c.ORDERED_AT).alias("day"), F.hour(c.ORDERED_AT).alias("hour"))
-        .agg(
-            F.count(F.lit(1)).alias("lines"),
-            F.count_if(is_return).alias("return_lines"),
-            F.sum(F.when(~is_return, amount).otherwise(zero)).alias("bought"),
-            (-F.sum(F.when(is_return, amount).otherwise(zero))).alias("returned"),
-        )
-        .collect()
+    by_hour = lines.groupBy(F.to_date(c.ORDERED_AT).alias("day"), F.hour(c.ORDERED_AT).alias("hour")).agg(
+        F.count(F.lit(1)).alias("lines"),
+        F.count_if(is_return).alias("return_lines"),
+        F.sum(F.when(~is_return, amount).otherwise(zero)).alias("bought"),
+        (-F.sum(F.when(is_return, amount).otherwise(zero))).alias("returned"),
     )
     ordered = orders.where(F.col("day").isNotNull()).groupBy("day", "hour").agg(F.count(F.lit(1)).alias("orders"))
     counts = {(row["day"], row["hour"]): row["orders"] for row in ordered.collect()}
     return Calendar(
-        {
-            (row["day"], row["hour"]): Activity(
-                counts.get((row["day"], row["hour"]), 0),
-                row["lines"],
-                row["return_lines"],
-                row["bought"],
-                row["returned"],
-            )
-            for row in by_hour
-        }
+        {(day, hour): Activity(counts.get((day, hour), 0), *sums) for day, hour, *sums in by_hour.collect()}
     )
 
 
-def _total(parts: Iterable[Activity]) -> Activity:
-    return reduce(Activity.__add__, parts, Activity())
-
-
-def _grouped(parts: Iterable[tuple[_Key, Activity]]) -> dict[_Key, Activity]:
-    found: dict[_Key, Activity] = {}
+def _summed(parts: Iterable[tuple[_Key, Activity]]) -> dict[_Key, Activity]:
+    sums: dict[_Key, Activity] = {}
     for key, activity in parts:
-        found[key] = found.get(key, Activity()) + activity
-    return found
-
-
-def _counted(keys: Iterable[_Key]) -> dict[_Key, int]:
-    found: dict[_Key, int] = {}
-    for key in keys:
-        found[key] = found.get(key, 0) + 1
-    return found
+        sums[key] = sums.get(key, Activity()) + activity
+    return sums
 
 
 def _length(month: date) -> int:

@@ -9,14 +9,15 @@ from itertools import pairwise
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from customer_segmentation.display.formatting import plain_number
 from customer_segmentation.explore.summary import Summary
 
-SKEWED_FROM = 6
+MIN_SKEW = 6
 """The scale is logarithmic where the 99th percentile is more than this many times the median;
 an exponential distribution has 6.6 times."""
-_ABOUT = 24
+_TARGET_BUCKETS = 24
 """Even buckets between the 1st and the 99th percentile; a few more or less, to have round edges."""
-_MOST_LOGARITHMIC = 32
+_MAX_LOGARITHMIC_BUCKETS = 32
 _FINE = tuple(map(Decimal, ("1", "1.5", "2", "3", "5", "7")))
 _COARSE = tuple(map(Decimal, ("1", "2", "5")))
 _ROUND_STEPS = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
@@ -28,7 +29,7 @@ _DOUBLINGS_UNDER_MEDIAN = 100
 class Buckets:
     """Half-open buckets: below the first edge, from each edge to under the next, from the last edge up.
 
-    whole: the values are whole numbers, so a bucket may be told by the numbers in it.
+    whole: the values are whole numbers, so that a bucket may be labelled by the numbers in it.
     """
 
     edges: tuple[Decimal, ...]
@@ -44,6 +45,7 @@ class Buckets:
         Args:
             value: name of a numeric column.
         """
+        value = f"`{value}`"
         if not self.edges:
             return F.expr(f"if({value} is null, null, 0)")
         whens = " ".join(f"when {value} < {edge:f} then {number}" for number, edge in enumerate(self.edges))
@@ -61,42 +63,28 @@ class Buckets:
         """A bucket in words: `10 to <15`, `under 10`, `15 or more`; whole numbers as `3` or `3 to 4`."""
         lower, upper = self.lower(number), self.upper(number)
         if lower is None:
-            return "any" if upper is None else f"under {plainly(upper)}"
+            return "any" if upper is None else f"under {plain_number(upper)}"
         if upper is None:
-            return f"{plainly(lower)} or more"
+            return f"{plain_number(lower)} or more"
         if not self.whole:
-            return f"{plainly(lower)} to <{plainly(upper)}"
-        return plainly(lower) if upper - lower == 1 else f"{plainly(lower)} to {plainly(upper - 1)}"
+            return f"{plain_number(lower)} to <{plain_number(upper)}"
+        return plain_number(lower) if upper - lower == 1 else f"{plain_number(lower)} to {plain_number(upper - 1)}"
 
 
-def plainly(number: Decimal) -> str:
-    """A number without exponent or needless zeros, with separators: 1500, 0.05."""
-    text = f"{number:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def shortly(number: Decimal) -> str:
-    """A number for where there is little room: 1500 as 1.5k, 2000000 as 2M."""
-    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if abs(number) >= unit:
-            return f"{plainly(number / unit)}{letter}"
-    return plainly(number)
-
-
-def fitting(summary: Summary, *, whole: bool = False) -> Buckets:
-    """Buckets for values of this spread.
+def fit_buckets(summary: Summary, *, whole: bool = False) -> Buckets:
+    """Buckets with round edges for values of this spread: even, or logarithmic for skewed values.
 
     Args:
-        summary: of the values; one without any value has a single bucket.
+        summary: of the values; without any value there is a single bucket.
         whole: the values are whole numbers.
     """
-    if not summary.quantiles or summary.least is None:
+    if not summary.quantiles or summary.minimum is None:
         return Buckets((), whole)
     low, median, high = (summary.quantiles[at] for at in (0.01, 0.5, 0.99))
-    if 0 < median < high / SKEWED_FROM:
+    if 0 < median < high / MIN_SKEW:
         start = low if low > 0 else min(median, high) / _DOUBLINGS_UNDER_MEDIAN
         edges = _logarithmic(start, high, whole=whole)
-        return Buckets((Decimal(0), *edges) if summary.least < 0 else edges, whole, logarithmic=True)
+        return Buckets((Decimal(0), *edges) if summary.minimum < 0 else edges, whole, logarithmic=True)
     return Buckets(_even(low, high, whole=whole), whole)
 
 
@@ -109,7 +97,7 @@ def _even(low: float, high: float, *, whole: bool) -> tuple[Decimal, ...]:
 
 def _step(low: float, high: float, *, whole: bool) -> Decimal:
     if high > low:
-        rough = Decimal(repr((high - low) / _ABOUT))
+        rough = Decimal(repr((high - low) / _TARGET_BUCKETS))
     else:
         rough = Decimal(1) if whole or not high else _power(abs(high))
     power = _power(float(rough))
@@ -119,7 +107,7 @@ def _step(low: float, high: float, *, whole: bool) -> Decimal:
 
 def _logarithmic(low: float, high: float, *, whole: bool) -> tuple[Decimal, ...]:
     fine = _mantissas(low, high, _FINE)
-    edges = fine if len(fine) <= _MOST_LOGARITHMIC else _mantissas(low, high, _COARSE)
+    edges = fine if len(fine) <= _MAX_LOGARITHMIC_BUCKETS else _mantissas(low, high, _COARSE)
     return tuple(edge for edge in edges if edge == edge.to_integral_value()) if whole else edges
 
 
@@ -130,7 +118,7 @@ def _mantissas(low: float, high: float, mantissas: Sequence[Decimal]) -> tuple[D
     while power <= beyond:
         numbers += [power * mantissa for mantissa in mantissas]
         power *= 10
-    inner = [one for one, after in pairwise(numbers) if float(after) > low and float(one) <= high]
+    inner = [number for number, following in pairwise(numbers) if float(following) > low and float(number) <= high]
     above = next(number for number in numbers if float(number) > high)
     return (*inner, above)
 

@@ -1,6 +1,6 @@
-"""What is in each column of a table: how much is missing, how many values, from where to where, which most often.
+"""Profiles of the columns of a table: missing and distinct values, minimum and maximum, most frequent values.
 
-Values that could name a person are not told: identifiers, texts of a few customers, numbers that are as good as one.
+Values that could name a person are left blank: identifiers, texts of a few customers, numbers that are as good as one.
 """
 
 from dataclasses import dataclass, replace
@@ -25,21 +25,21 @@ from pyspark.sql.types import (
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import Table
-from customer_segmentation.explore.summary import Summary, summary_columns, summary_of
+from customer_segmentation.explore.summary import Summary, summary_aggregates, summary_of
 from customer_segmentation.explore.tally import Group
 
 DISTINCT_ERROR = 0.05
 """Relative standard deviation of the number of distinct values. Spark plans hundreds of buffer columns for 2%, which
 takes longer than counting a small table."""
-LISTED_UP_TO = 1_000
+MAX_LISTED_VALUES = 1_000
 """Text columns with more distinct values than this are not low in cardinality: their values are not counted."""
-FEWEST_CUSTOMERS = 5
-"""An attribute's value is told only when at least this many customers have it."""
-IDENTIFIES_FROM = 0.8
+MIN_CUSTOMERS = 5
+"""An attribute's value is shown only when at least this many customers have it."""
+MIN_IDENTIFIER_SHARE = 0.8
 """Distinct values by known ones, as estimated, from which whole numbers count as identifiers."""
 
-HIDDEN = frozenset({c.CUSTOMER_ID, c.ORDER_ID, c.ROW})
-"""Columns of which no value is told, whatever the table."""
+PERSONAL_COLUMNS = frozenset({c.CUSTOMER_ID, c.ORDER_ID, c.ROW})
+"""Columns of which no value is shown, whatever the table."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ColumnProfile:
     missing: rows without a value: null, not a number, or blank text.
     distinct: known values that differ, as exact as `DISTINCT_ERROR` says; None for nested types.
     is_counted: whether distinct is exact, because the values were counted one by one.
-    least, most: the ends of numbers, dates and times, as text.
+    minimum, maximum: of numbers, dates and times, as text.
     summary: of a number; None for others.
     values: most frequent first, for texts and booleans with few of them; never of an identifier.
     """
@@ -61,8 +61,8 @@ class ColumnProfile:
     rows: int
     missing: int
     distinct: int | None
-    least: str | None = None
-    most: str | None = None
+    minimum: str | None = None
+    maximum: str | None = None
     summary: Summary | None = None
     is_counted: bool = False
     values: tuple[Group, ...] = ()
@@ -81,11 +81,11 @@ def column_profiles(frame: DataFrame, table: Table) -> list[ColumnProfile]:
         table: what they are rows of.
     """
     fields = frame.schema.fields
-    wanted = [
+    aggregates = [
         F.struct(*_aggregates(_quoted(field.name), field.dataType)).alias(f"_{number}")
         for number, field in enumerate(fields)
     ]
-    row = frame.agg(F.count(F.lit(1)).alias("rows"), *wanted).first()
+    row = frame.agg(F.count(F.lit(1)).alias("rows"), *aggregates).first()
     assert row is not None, "an aggregation without grouping has one row"
     return [
         _profile(table.name, number, field.name, field.dataType, row["rows"], row[f"_{number}"].asDict())
@@ -99,41 +99,41 @@ def listed_columns(frame: DataFrame, profiles: list[ColumnProfile]) -> dict[str,
         field.name: _known(_quoted(field.name), field.dataType)
         for field, profile in zip(frame.schema.fields, profiles, strict=True)
         if isinstance(field.dataType, StringType | BooleanType)
-        and field.name not in HIDDEN
+        and field.name not in PERSONAL_COLUMNS
         and profile.distinct is not None
-        and 0 < profile.distinct <= LISTED_UP_TO
+        and 0 < profile.distinct <= MAX_LISTED_VALUES
     }
 
 
 def with_values(
-    profiles: list[ColumnProfile], found: dict[str, list[Group]], *, fewest: int = 1
+    profiles: list[ColumnProfile], values: dict[str, list[Group]], *, min_rows: int = 1
 ) -> list[ColumnProfile]:
-    """The profiles with the values that at least so many rows have, and how many there are, counted."""
+    """The profiles with their exact number of distinct values, and the values that at least so many rows have."""
 
     def counted(profile: ColumnProfile) -> ColumnProfile:
-        if profile.column not in found:
+        if profile.column not in values:
             return profile
-        known = [group for group in found[profile.column] if group.value is not None]
-        told = tuple(group for group in known if group.rows >= fewest)
-        return replace(profile, distinct=len(known), is_counted=True, values=told)
+        known = [group for group in values[profile.column] if group.value is not None]
+        frequent = tuple(group for group in known if group.rows >= min_rows)
+        return replace(profile, distinct=len(known), is_counted=True, values=frequent)
 
     return [counted(profile) for profile in profiles]
 
 
 def _aggregates(column: Column, kind: DataType) -> list[Column]:
     value = _known(column, kind)
-    wanted = {"known": F.count(value)}
+    aggregates = {"known": F.count(value)}
     if _is_flat(kind):
-        wanted["distinct"] = F.approx_count_distinct(value, DISTINCT_ERROR)
+        aggregates["distinct"] = F.approx_count_distinct(value, DISTINCT_ERROR)
     if isinstance(kind, NumericType):
-        wanted |= summary_columns(value)
+        aggregates |= summary_aggregates(value)
     elif isinstance(kind, DateType | TimestampType | TimestampNTZType):
-        wanted |= {"least": F.min(value).cast("string"), "most": F.max(value).cast("string")}
-    return [aggregate.alias(name) for name, aggregate in wanted.items()]
+        aggregates |= {"minimum": F.min(value).cast("string"), "maximum": F.max(value).cast("string")}
+    return [aggregate.alias(name) for name, aggregate in aggregates.items()]
 
 
 def _known(column: Column, kind: DataType) -> Column:
-    """The value, or null where it says nothing."""
+    """The value; null where it is not a number or blank text."""
     if isinstance(kind, StringType):
         return F.when(F.trim(column) != "", column)
     if isinstance(kind, DoubleType | FloatType):
@@ -145,16 +145,16 @@ def _is_flat(kind: DataType) -> bool:
     return isinstance(kind, StringType | BooleanType | NumericType | DateType | TimestampType | TimestampNTZType)
 
 
-def _profile(table: str, position: int, column: str, kind: DataType, rows: int, found: dict[str, Any]) -> ColumnProfile:
-    distinct, known = found.get("distinct"), found["known"]
+def _profile(table: str, position: int, column: str, kind: DataType, rows: int, row: dict[str, Any]) -> ColumnProfile:
+    distinct, known = row.get("distinct"), row["known"]
     # The estimate may be above what is possible.
     distinct = None if distinct is None else min(distinct, known)
     profile = ColumnProfile(table, position, column, kind.simpleString(), rows, rows - known, distinct)
-    identifies = isinstance(kind, IntegralType) and (distinct or 0) >= IDENTIFIES_FROM * known
-    if column in HIDDEN or "least" not in found or identifies:
+    identifies = isinstance(kind, IntegralType) and (distinct or 0) >= MIN_IDENTIFIER_SHARE * known
+    if column in PERSONAL_COLUMNS or "minimum" not in row or identifies:
         return profile
-    summary = summary_of(found) if "quantiles" in found else None
-    return replace(profile, least=_text(found["least"]), most=_text(found["most"]), summary=summary)
+    summary = summary_of(row) if "quantiles" in row else None
+    return replace(profile, minimum=_text(row["minimum"]), maximum=_text(row["maximum"]), summary=summary)
 
 
 def _text(value: int | float | Decimal | date | datetime | str | None) -> str | None:

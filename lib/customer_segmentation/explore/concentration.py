@@ -1,4 +1,4 @@
-"""How far revenue rests on a few customers: Lorenz curve, Gini coefficient, what the top customers bring.
+"""Concentration of revenue: Lorenz curve, Gini coefficient, share of the top customers.
 
 A customer who brought back more than was bought counts as one who spent nothing, so that shares lie between 0 and 1.
 """
@@ -22,16 +22,22 @@ _POINTS = 100
 
 @dataclass(frozen=True)
 class Top:
-    """The customers who spend most, rounded up to a whole one, and what they bring.
+    """The customers who spend most, rounded up to a whole number, and their spend.
 
-    part: of all customers, 0 to 1.
-    share: of all spend, 0 to 1.
+    part: share of all customers, 0 to 1.
+    count: how many they are.
+    amount, share: their spend, and its share of all spend, 0 to 1.
     """
 
     part: float
-    customers: int
+    count: int
     amount: Decimal
     share: float
+
+    @property
+    def label(self) -> str:
+        """Such as `top 5%`."""
+        return f"top {self.part:.0%}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Concentration:
     """How spend is spread over customers.
 
     gini: 0 when all spend the same, towards 1 when one spends all; None where nobody spends.
-    lorenz: the share of spend that the share of customers who spend least brings, from (0, 0) to (1, 1).
+    lorenz: points (share of customers, share of spend), smallest spenders first, from (0, 0) to (1, 1).
     """
 
     customers: int
@@ -69,10 +75,10 @@ def concentration(groups: list[Group]) -> Concentration:
     people = [0, *accumulate(rows for rows, _ in ordered)]
     amounts = [Decimal(0), *accumulate(amount for _, amount in ordered)]
 
-    def brought(least: int | float) -> Decimal:
-        """What so many customers who spend least bring; within a group all bring the same."""
-        place = max(bisect_left(people, least), 1)
-        into = Decimal(least - people[place - 1]) / ordered[place - 1][0]
+    def spend_of_smallest(count: int | float) -> Decimal:
+        """Spend of so many customers, smallest spenders first; within a group all spend the same."""
+        place = max(bisect_left(people, count), 1)
+        into = Decimal(count - people[place - 1]) / ordered[place - 1][0]
         return amounts[place - 1] + into * ordered[place - 1][1]
 
     area = sum(
@@ -82,7 +88,8 @@ def concentration(groups: list[Group]) -> Concentration:
     tops = []
     for part in TOPS:
         count = math.ceil(round(part * customers, 9))
-        amount = (spend - brought(customers - count)).quantize(Decimal("0.01"))
+        amount = (spend - spend_of_smallest(customers - count)).quantize(Decimal("0.01"))
         tops.append(Top(part, count, amount, float(amount / spend)))
-    points = [(step / _POINTS, float(brought(customers * step / _POINTS) / spend)) for step in range(_POINTS + 1)]
+    shares = [step / _POINTS for step in range(_POINTS + 1)]
+    points = [(share, float(spend_of_smallest(customers * share) / spend)) for share in shares]
     return Concentration(customers, spend, max(0.0, 1 - area), tops, points)

@@ -1,4 +1,4 @@
-"""Whether the tables tell of the same customers: buyers with attributes and events, and the others."""
+"""Coverage: how many customers with order lines have attributes and events, and how many have those alone."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -8,15 +8,15 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 
-_BUYS = "transactions"
+_TRANSACTIONS = "transactions"
 
 
 @dataclass(frozen=True)
 class Coverage:
     """A table beside the order lines.
 
-    both: customers with order lines whom it knows.
-    without_orders: customers it knows that have no order line.
+    both: its customers that have order lines.
+    without_orders: its customers that have none.
     """
 
     table: str
@@ -25,7 +25,7 @@ class Coverage:
 
 
 def coverage(buyers: DataFrame, others: dict[str, DataFrame]) -> list[Coverage]:
-    """How each other table's customers meet those with order lines. Runs one aggregation over ids.
+    """Count the customers of each other table with and without order lines. Runs one aggregation over ids.
 
     Args:
         buyers: a row per customer with order lines.
@@ -33,17 +33,17 @@ def coverage(buyers: DataFrame, others: dict[str, DataFrame]) -> list[Coverage]:
     """
     if not others:
         return []
-    named = {_BUYS: buyers, **others}
+    named = {_TRANSACTIONS: buyers, **others}
     ids = [frame.select(c.CUSTOMER_ID, F.lit(name).alias("table")) for name, frame in named.items()]
-    known = [F.max(F.col("table") == name).alias(name) for name in named]
-    per_customer = reduce(DataFrame.unionAll, ids).groupBy(c.CUSTOMER_ID).agg(*known)
-    buys = F.col(_BUYS)
+    in_table = [F.max(F.col("table") == name).alias(name) for name in named]
+    per_customer = reduce(DataFrame.unionAll, ids).groupBy(c.CUSTOMER_ID).agg(*in_table)
+    has_orders = F.col(_TRANSACTIONS)
     counts = [
         count
         for name in others
         for count in (
-            F.count_if(F.col(name) & buys).alias(f"{name}_both"),
-            F.count_if(F.col(name) & ~buys).alias(f"{name}_alone"),
+            F.count_if(F.col(name) & has_orders).alias(f"{name}_both"),
+            F.count_if(F.col(name) & ~has_orders).alias(f"{name}_alone"),
         )
     ]
     row = per_customer.where(F.col(c.CUSTOMER_ID).isNotNull()).agg(*counts).first()

@@ -1,20 +1,23 @@
-"""Distributions: how a number spreads over lines, orders or customers, in a spread and in buckets."""
+"""Distributions: how a number spreads over lines, orders or customers, summarised and in buckets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from customer_segmentation.explore.buckets import Buckets, fitting
-from customer_segmentation.explore.summary import Summary
-from customer_segmentation.explore.tally import Group
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
-Unit = Literal["money", "items", "orders", "days", "customers"]
+from customer_segmentation.explore.buckets import Buckets, fit_buckets
+from customer_segmentation.explore.summary import Summary, summaries
+from customer_segmentation.explore.tally import Group, tally
+
+Unit = Literal["money", "items", "orders", "days"]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number worth a distribution.
+    """A number with a distribution.
 
     name: in `data_distributions`, and the column it is computed in.
     title: for people.
@@ -38,44 +41,70 @@ DAYS_BETWEEN_ORDERS = Measure("days_between_orders", "Days from one order day to
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket with what lies in it; see `Buckets` for its ends."""
+    """A range of a number, a month or a category, with the rows in it and the sum of their amounts.
 
-    number: int
+    label: "" for an unknown category.
+    lower, upper: of a range, half-open, None where it is open; both None for others.
+    """
+
     label: str
-    lower: Decimal | None
-    upper: Decimal | None
     count: int
     amount: Decimal | None
+    lower: Decimal | None = None
+    upper: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A measure with its spread and its buckets, lowest first; buckets at the ends hold something, or are left out."""
+    """A measure with its summary and its buckets, lowest first, from the first to the last that has rows."""
 
     measure: Measure
     summary: Summary
-    scale: Buckets
+    is_logarithmic: bool
     buckets: list[Bucket]
 
 
-def scales(measures: list[Measure], found: Mapping[str, Summary]) -> dict[str, Buckets]:
+def bucket_scales(measures: list[Measure], summaries: Mapping[str, Summary]) -> dict[str, Buckets]:
     """Buckets that fit the spread of each measure, by name."""
-    return {measure.name: fitting(found[measure.name], whole=measure.whole) for measure in measures}
+    return {measure.name: fit_buckets(summaries[measure.name], whole=measure.whole) for measure in measures}
 
 
-def filled(scale: Buckets, groups: list[Group]) -> list[Bucket]:
-    """Every bucket with its rows, from the first to the last that has any."""
+def filled_buckets(scale: Buckets, groups: list[Group]) -> list[Bucket]:
+    """The buckets with their rows, from the first to the last that has any."""
     by_number = {int(group.value): group for group in groups if group.value is not None}
     if not by_number:
         return []
+    empty = Group(None, 0, None)
     return [
-        Bucket(
-            number,
-            scale.label(number),
-            scale.lower(number),
-            scale.upper(number),
-            by_number[number].rows if number in by_number else 0,
-            by_number[number].amount if number in by_number else None,
-        )
+        Bucket(scale.label(number), group.rows, group.amount, scale.lower(number), scale.upper(number))
         for number in range(min(by_number), max(by_number) + 1)
+        for group in (by_number.get(number, empty),)
     ]
+
+
+def measure_distributions(
+    frame: DataFrame,
+    measures: list[Measure],
+    *,
+    amount: str | None = None,
+    groupings: Mapping[str, Column] | None = None,
+) -> tuple[list[Distribution], dict[str, list[Group]]]:
+    """The distributions of measures that are columns of a frame, and the groups of further groupings.
+
+    Runs two aggregations.
+
+    Args:
+        frame: any rows.
+        measures: each in a numeric column of its name.
+        amount: a column to sum in every bucket and group.
+        groupings: further expressions to group by, see `tally`.
+    """
+    spreads = summaries(frame, {measure.name: F.col(f"`{measure.name}`") for measure in measures})
+    scales = bucket_scales(measures, spreads)
+    indices = {name: scale.index(name) for name, scale in scales.items()}
+    groups = tally(frame, {**indices, **(groupings or {})}, amount=None if amount is None else F.col(amount))
+    distributions = [
+        Distribution(measure, spreads[measure.name], scale.logarithmic, filled_buckets(scale, groups[measure.name]))
+        for measure, scale in zip(measures, scales.values(), strict=True)
+    ]
+    return distributions, groups

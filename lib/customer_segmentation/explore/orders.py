@@ -1,4 +1,4 @@
-"""Order lines to orders, and orders to customers: the two frames that most of an exploration counts over."""
+"""Orders, customers and the gaps between their order days: the frames over which most of an exploration counts."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -12,16 +12,7 @@ from customer_segmentation.explore.distributions import (
     SPEND_PER_CUSTOMER,
 )
 
-_LINE = (
-    c.ORDERED_AT,
-    c.PRODUCT_ID,
-    c.CATEGORY,
-    c.QUANTITY,
-    c.AMOUNT,
-    c.DISCOUNT,
-    c.CHANNEL,
-    c.IS_RETURN,
-)
+_LINE = (c.ORDERED_AT, c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.AMOUNT, c.DISCOUNT, c.CHANNEL, c.IS_RETURN)
 
 
 def customer_orders(lines: DataFrame) -> DataFrame:

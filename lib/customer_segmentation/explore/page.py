@@ -2,29 +2,32 @@
 
 from dataclasses import dataclass
 
+from customer_segmentation.display import formatting, palette
+from customer_segmentation.display.headlines import rejection_reasons
+from customer_segmentation.display.template import environment, needs_extra
+from customer_segmentation.display.verdict import Finding
 from customer_segmentation.explore import view
 from customer_segmentation.explore.exploration import Exploration
-from customer_segmentation.explore.findings import Finding, findings
-from customer_segmentation.report import palette, wording
-from customer_segmentation.report.template import environment, needs_extra
+from customer_segmentation.explore.figures import SECTIONS, panels
+from customer_segmentation.explore.findings import findings
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """What the page and the summary show.
+    """The content of the page and of the summary.
 
     title: heading of the page.
     currency: goes before every amount, such as "€" or "GBP".
     """
 
-    found: Exploration
+    data: Exploration
     title: str = "What is in the data"
     currency: str = ""
 
     @property
     def findings(self) -> list[Finding]:
-        """What stands out, warnings first."""
-        return findings(self.found, self.currency)
+        """All that stands out, warnings first."""
+        return findings(self.data, self.currency)
 
 
 def render_page(content: PageContent) -> str:
@@ -34,29 +37,22 @@ def render_page(content: PageContent) -> str:
     the charts, isn't installed.
     """
     with needs_extra():
-        from customer_segmentation.explore.figures import draw
-    found, currency = content.found, content.currency
-    returns = view.returns(found, currency)
+        from customer_segmentation.display.charts import draw
+    data = content.data
+    counts = data.line_counts
     return (
         environment("customer_segmentation.explore")
         .get_template("exploration.html.j2")
         .render(
             content=content,
-            found=found,
-            headlines=view.headlines(found, currency),
-            reasons=view.reasons(found),
-            months=view.months(found, currency),
-            weekdays_and_hours=view.weekdays_and_hours(found, currency),
-            stretches=view.stretch_rows(found),
-            spikes=view.spike_rows(found),
-            customers=view.customers(found, currency),
-            spreads=view.spreads(found, currency),
-            value=view.value(found, currency),
-            returns=[returns] if returns else [],
-            tables=view.tables(found),
-            quantiles=view.QUANTILES_SHOWN,
+            data=data,
+            headlines=view.headlines(data, content.currency),
+            reasons=rejection_reasons(counts.by_reason, counts.rejected) if counts.rejected else [],
+            sections={key: panels(figures, data, content.currency) for key, figures in SECTIONS.items()},
+            tables=view.tables(data),
+            view=view,
             draw=draw,
             palette=palette,
-            w=wording,
+            fmt=formatting,
         )
     )

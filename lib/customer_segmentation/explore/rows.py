@@ -1,21 +1,34 @@
 """An exploration as rows of the tables `data_profile` and `data_distributions`."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.explore.columns import ColumnProfile
+from customer_segmentation.explore.distributions import Bucket
 from customer_segmentation.explore.exploration import Exploration
 
 TOP_VALUES = 10
 
+_NAMED = {
+    "orders_by_month": ("calendar.months", "activity.orders", "activity.net"),
+    "orders_by_weekday": ("calendar.weekdays", "activity.orders", "activity.net"),
+    "orders_by_hour": ("calendar.hours_of_day", "activity.orders", "activity.net"),
+    "returns_by_month": ("calendar.months", "activity.return_lines", "activity.returned"),
+    "new_customers_by_month": ("new_customers", "count", "amount"),
+    "spend_by_category": ("categories", "count", "amount"),
+    "top_customers": ("concentration.tops", "count", "amount"),
+}
+"""By measure: the rows of an exploration, and the count and amount of each."""
 
-def profile_rows(found: Exploration, *, run_id: str) -> list[dict[str, Any]]:
+
+def profile_rows(data: Exploration, *, run_id: str) -> list[dict[str, Any]]:
     """Rows of `data_profile`: one per table and column."""
     return [
         {
             c.RUN_ID: run_id,
-            c.AS_OF_DATE: found.as_of,
+            c.AS_OF_DATE: data.as_of,
             "table_name": profile.table,
             "position": profile.position,
             "column_name": profile.column,
@@ -24,75 +37,50 @@ def profile_rows(found: Exploration, *, run_id: str) -> list[dict[str, Any]]:
             "missing": profile.missing,
             "missing_share": profile.missing_share,
             "distinct_values": profile.distinct,
-            "least": profile.least,
-            "most": profile.most,
+            "least": profile.minimum,
+            "most": profile.maximum,
             "mean": profile.summary.mean if profile.summary else None,
             "quantiles": {f"{at:g}": value for at, value in profile.summary.quantiles.items()}
             if profile.summary
             else None,
-            "top_values": _top_values(profile),
+            "top_values": [
+                {"value": group.value, "rows": group.rows, "share": group.rows / profile.rows}
+                for group in profile.values[:TOP_VALUES]
+            ],
         }
-        for profile in found.columns
+        for profile in data.columns
     ]
 
 
-def distribution_rows(found: Exploration, *, run_id: str) -> list[dict[str, Any]]:
+def distribution_rows(data: Exploration, *, run_id: str) -> list[dict[str, Any]]:
     """Rows of `data_distributions`: one per measure and bucket."""
     return [
         {
             c.RUN_ID: run_id,
-            c.AS_OF_DATE: found.as_of,
+            c.AS_OF_DATE: data.as_of,
             "measure": measure,
             "bucket": number,
-            "label": label,
-            "lower": None if lower is None else float(lower),
-            "upper": None if upper is None else float(upper),
-            "count": count,
-            "amount": amount,
+            "label": bucket.label,
+            "lower": _float(bucket.lower),
+            "upper": _float(bucket.upper),
+            "count": bucket.count,
+            "amount": bucket.amount,
         }
-        for measure, buckets in {**_histograms(found), **_named(found)}.items()
-        for number, (label, lower, upper, count, amount) in enumerate(buckets)
+        for measure, buckets in _measures(data).items()
+        for number, bucket in enumerate(buckets)
     ]
 
 
-_Bucket = tuple[str, Decimal | None, Decimal | None, int, Decimal | None]
-
-
-def _histograms(found: Exploration) -> dict[str, list[_Bucket]]:
-    """By ranges of a number."""
-    ranges = {one.measure.name: one.buckets for one in found.distributions}
-    return {
-        measure: [(one.label, one.lower, one.upper, one.count, one.amount) for one in buckets]
-        for measure, buckets in {**ranges, "customers_by_orders": found.customers_by_orders}.items()
+def _measures(data: Exploration) -> dict[str, Sequence[Bucket]]:
+    ranges = {distribution.measure.name: distribution.buckets for distribution in data.distributions}
+    named = {
+        measure: [Bucket(row.label, attrgetter(count)(row), attrgetter(amount)(row)) for row in attrgetter(rows)(data)]
+        for measure, (rows, count, amount) in _NAMED.items()
     }
+    reasons = sorted(data.line_counts.by_reason.items(), key=lambda item: -item[1])
+    rejected = [Bucket(code, lines, None) for code, lines in reasons]
+    return {**ranges, "customers_by_orders": data.customers_by_orders, **named, "refused_by_reason": rejected}
 
 
-def _named(found: Exploration) -> dict[str, list[_Bucket]]:
-    """By months, categories and other names."""
-    calendar, reasons = found.calendar, found.intake.by_reason
-    periods = {
-        "orders_by_month": calendar.months,
-        "orders_by_weekday": calendar.weekdays,
-        "orders_by_hour": calendar.hours_of_day,
-    }
-    named: dict[str, list[tuple[str, int, Decimal | None]]] = {
-        **{
-            name: [(one.label, one.activity.orders, one.activity.net) for one in each] for name, each in periods.items()
-        },
-        "returns_by_month": [(one.label, one.activity.return_lines, one.activity.returned) for one in calendar.months],
-        "new_customers_by_month": [(group.value or "", group.rows, group.amount) for group in found.new_customers],
-        "spend_by_category": [(group.value or "", group.rows, group.amount) for group in found.categories],
-        "top_customers": [(f"top {top.part:.0%}", top.customers, top.amount) for top in found.concentration.tops],
-        "refused_by_reason": [(code, reasons[code], None) for code in sorted(reasons, key=lambda code: -reasons[code])],
-    }
-    return {
-        measure: [(label, None, None, count, amount) for label, count, amount in each]
-        for measure, each in named.items()
-    }
-
-
-def _top_values(profile: ColumnProfile) -> list[dict[str, Any]]:
-    return [
-        {"value": group.value, "rows": group.rows, "share": group.rows / profile.rows}
-        for group in profile.values[:TOP_VALUES]
-    ]
+def _float(edge: Decimal | None) -> float | None:
+    return None if edge is None else float(edge)

@@ -17,13 +17,13 @@ ACCURACY = 10_000
 class Summary:
     """Spread of the known values of a number.
 
-    least, most: exact, in the number's own type; None where no value is known.
+    minimum, maximum: exact, in the number's own type; None where no value is known.
     quantiles: by probability, as approximate as `ACCURACY` says; empty where no value is known.
     """
 
     known: int
-    least: int | float | Decimal | None
-    most: int | float | Decimal | None
+    minimum: int | float | Decimal | None
+    maximum: int | float | Decimal | None
     mean: float | None
     quantiles: Mapping[float, float]
 
@@ -33,27 +33,27 @@ class Summary:
         return self.quantiles.get(0.5)
 
 
-def summary_columns(value: Column) -> dict[str, Column]:
-    """Aggregates that `summary_of` makes a summary from."""
+def summary_aggregates(value: Column) -> dict[str, Column]:
+    """Aggregates from which `summary_of` makes a summary."""
     return {
         "known": F.count(value),
-        "least": F.min(value),
-        "most": F.max(value),
+        "minimum": F.min(value),
+        "maximum": F.max(value),
         "mean": F.avg(value.cast("double")),
         "quantiles": F.percentile_approx(value.cast("double"), list(PROBABILITIES), ACCURACY),
     }
 
 
 def summary_of(row: Mapping[str, Any]) -> Summary:
-    """The summary that a row of `summary_columns` tells."""
+    """The summary in a row of `summary_aggregates`."""
     quantiles = dict(zip(PROBABILITIES, row["quantiles"] or (), strict=False))
-    return Summary(row["known"], row["least"], row["most"], row["mean"], quantiles)
+    return Summary(row["known"], row["minimum"], row["maximum"], row["mean"], quantiles)
 
 
 def summaries(frame: DataFrame, measures: Mapping[str, Column]) -> dict[str, Summary]:
     """The spread of each measure over the rows of a frame, by name. Runs one aggregation."""
-    wanted = [F.struct(*_named(summary_columns(value))).alias(name) for name, value in measures.items()]
-    row = frame.agg(*wanted).first()
+    aggregates = [F.struct(*_named(summary_aggregates(value))).alias(name) for name, value in measures.items()]
+    row = frame.agg(*aggregates).first()
     assert row is not None, "an aggregation without grouping has one row"
     return {name: summary_of(row[name].asDict()) for name in measures}
 

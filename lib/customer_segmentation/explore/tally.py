@@ -1,4 +1,4 @@
-"""Counts the rows of a frame by several groupings in one pass."""
+"""Row counts and sums of a frame by several groupings in one pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from customer_segmentation.contract.tables import TOTAL
 class Group:
     """Rows that share a value, in text; None is a value too.
 
-    amount: what they add up to; None where nothing was summed.
+    amount: the sum over the rows; None where nothing was summed.
     """
 
     value: str | None
@@ -27,7 +27,7 @@ def tally(frame: DataFrame, groupings: Mapping[str, Column], *, amount: Column |
 
     Args:
         frame: any rows.
-        groupings: what to group by, each on its own; the caller sees to it that none has too many values.
+        groupings: what to group by, each on its own; each with few values, as all are collected.
         amount: summed exactly per group; decimal.
     """
     if not groupings:
@@ -42,11 +42,11 @@ def tally(frame: DataFrame, groupings: Mapping[str, Column], *, amount: Column |
         .agg(F.count(F.lit(1)).alias("rows"), F.sum("amount").cast(TOTAL).alias("amount"))
         .collect()
     )
-    found: dict[str, list[Group]] = {name: [] for name in groupings}
+    groups: dict[str, list[Group]] = {name: [] for name in groupings}
     for row in rows:
-        found[row["name"]].append(Group(row["value"], row["rows"], row["amount"]))
-    return {name: sorted(groups, key=_most_first) for name, groups in found.items()}
+        groups[row["name"]].append(Group(row["value"], row["rows"], row["amount"]))
+    return {name: sorted(of_name, key=_largest_first) for name, of_name in groups.items()}
 
 
-def _most_first(group: Group) -> tuple[int, bool, str]:
+def _largest_first(group: Group) -> tuple[int, bool, str]:
     return -group.rows, group.value is None, group.value or ""

@@ -1,1 +1,1 @@
-"""What the segments are: profiles, names, actions, traits, and who moved."""
+"""Describes segments: profiles, names, actions, traits, and transitions between runs."""

@@ -8,7 +8,7 @@ from customer_segmentation.contract.features import FEATURE_BY_NAME
 from customer_segmentation.features.rfm_scores import GRID_SCORES, SEGMENT_OF_CELL
 from customer_segmentation.insight.profiles import Profile
 
-_IN_THE_GRID = {"recency_days", "frequency", "monetary"}
+_RFM_FEATURES = {"recency_days", "frequency", "monetary"}
 
 ACTIONS: dict[str, str] = {
     "Champions": "Reward them, give early access, ask for referrals and reviews.",
@@ -35,50 +35,50 @@ def base_name(profile: Profile) -> str:
 
 
 def action(profile: Profile) -> str:
-    """What marketing could do with the segment, or with noise."""
+    """The marketing action suggested for the segment, or for noise."""
     if profile.segment_id == NOISE_ID:
         return NOISE_ACTION
     return ACTIONS[base_name(profile)]
 
 
-def names(profiles: list[Profile]) -> dict[int, str]:
-    """A distinct name for every segment by its id; noise keeps its own, see `with_noise`.
+def segment_names(profiles: list[Profile]) -> dict[int, str]:
+    """A distinct name for every segment by its id; noise has its own, see `with_noise`.
 
     A segment takes the grid's name for its mean scores. Where several take the same one, each adds the words for
-    what sets it apart from its namesakes, then its scores, then a place by revenue.
+    what sets it apart from its namesakes, then its scores, then its rank by revenue.
     """
     profiles = [profile for profile in profiles if profile.segment_id != NOISE_ID]
-    told = {profile.segment_id: base_name(profile) for profile in profiles}
-    for name, count in Counter(told.values()).items():
+    names = {profile.segment_id: base_name(profile) for profile in profiles}
+    for name, count in Counter(names.values()).items():
         if count > 1:
-            namesakes = [profile for profile in profiles if told[profile.segment_id] == name]
+            namesakes = [profile for profile in profiles if names[profile.segment_id] == name]
             for profile in namesakes:
-                told[profile.segment_id] = f"{name}, {_apart(profile, namesakes)}"
-    told = _refined(told, {profile.segment_id: _scores(profile) for profile in profiles})
+                names[profile.segment_id] = f"{name}, {_distinction(profile, namesakes)}"
+    names = _with_endings(names, {profile.segment_id: _scores(profile) for profile in profiles})
     by_revenue = sorted(profiles, key=lambda p: (-p.revenue, -p.customers, p.segment_id))
-    return _refined(told, {profile.segment_id: f" no. {place}" for place, profile in enumerate(by_revenue, 1)})
+    return _with_endings(names, {profile.segment_id: f" no. {rank}" for rank, profile in enumerate(by_revenue, 1)})
 
 
 def with_noise(names: Mapping[int, str]) -> dict[int, str]:
-    """The names, and that of noise: a model meets some when its fit had none."""
+    """The names with that of noise, which a model may assign although its fit had none."""
     return {NOISE_ID: NOISE_NAME, **names}
 
 
-def _refined(told: dict[int, str], endings: dict[int, str]) -> dict[int, str]:
-    """The names, those that occur more than once with their endings."""
-    repeated = {name for name, count in Counter(told.values()).items() if count > 1}
-    return {segment: name + endings[segment] if name in repeated else name for segment, name in told.items()}
+def _with_endings(names: dict[int, str], endings: dict[int, str]) -> dict[int, str]:
+    """The names, with their endings where a name occurs more than once."""
+    repeated = {name for name, count in Counter(names.values()).items() if count > 1}
+    return {segment: name + endings[segment] if name in repeated else name for segment, name in names.items()}
 
 
-def _apart(profile: Profile, namesakes: list[Profile]) -> str:
+def _distinction(profile: Profile, namesakes: list[Profile]) -> str:
     """The word for the feature in which the profile differs most from the mean of its namesakes."""
     effects = {d.feature: d.effect for d in profile.differentiators}
     mean = {
         feature: sum(d.effect for p in namesakes for d in p.differentiators if d.feature == feature) / len(namesakes)
         for feature in effects
     }
-    beyond = [feature for feature in effects if feature not in _IN_THE_GRID] or list(effects)
-    feature = max(sorted(beyond), key=lambda f: abs(effects[f] - mean[f]))
+    candidates = [feature for feature in effects if feature not in _RFM_FEATURES] or list(effects)
+    feature = max(sorted(candidates), key=lambda f: abs(effects[f] - mean[f]))
     is_high = effects[feature] >= mean[feature]
     if feature not in FEATURE_BY_NAME:
         return f"{'high' if is_high else 'low'} {feature.replace('_', ' ')}"

@@ -1,4 +1,4 @@
-"""Which customer attributes are more common in a segment than overall."""
+"""Traits: customer attributes that are more common in a segment than overall."""
 
 import math
 from collections import defaultdict
@@ -9,11 +9,11 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 
-MOST_VALUES = 50
+MAX_VALUES = 50
 """An attribute with more values than this is no trait (an address, a birthday)."""
-TOLD = 3
-CLEAR = 3.0
-"""Standard errors by which a share has to be above the overall one to be told."""
+MAX_TRAITS = 3
+MIN_STANDARD_ERRORS = 3.0
+"""Standard errors by which the share of a trait is above the overall one."""
 
 
 def traits(assigned: DataFrame, customers: DataFrame) -> dict[int, list[dict[str, Any]]]:
@@ -21,7 +21,7 @@ def traits(assigned: DataFrame, customers: DataFrame) -> dict[int, list[dict[str
 
     Args:
         assigned: customer_id and segment_id.
-        customers: customer_id and attributes; texts and booleans with few values count, others are passed over.
+        customers: customer_id and attributes; texts and booleans with few values count, others are ignored.
 
     Returns:
         By segment id: attribute, value, share among the segment's customers that have the attribute, and overall
@@ -40,7 +40,7 @@ def traits(assigned: DataFrame, customers: DataFrame) -> dict[int, list[dict[str
     )
     counts = (
         assigned.select(c.CUSTOMER_ID, c.SEGMENT_ID)
-        # Only then: an attribute may have any name, that of a segment too.
+        # Selected before the join: an attribute may have any name, that of a segment column too.
         .join(customers.select(c.CUSTOMER_ID, pairs.alias("pair")), on=c.CUSTOMER_ID, how="inner")
         .select(c.SEGMENT_ID, "pair")
         .where("pair.value IS NOT NULL")
@@ -61,7 +61,7 @@ def _with_few_values(customers: DataFrame) -> list[str]:
         return []
     row = customers.agg(*(F.approx_count_distinct(F.col(f"`{name}`")).alias(name) for name in texts)).first()
     assert row is not None, "an aggregation without grouping has one row"
-    return [name for name, values in zip(texts, row, strict=True) if 2 <= values <= MOST_VALUES]
+    return [name for name, values in zip(texts, row, strict=True) if 2 <= values <= MAX_VALUES]
 
 
 def _strongest(counts: list[tuple[Any, ...]]) -> dict[int, list[dict[str, Any]]]:
@@ -75,12 +75,22 @@ def _strongest(counts: list[tuple[Any, ...]]) -> dict[int, list[dict[str, Any]]]
     ranked: dict[int, list[tuple[float, dict[str, Any]]]] = defaultdict(list)
     for segment, attribute, value, count in counts:
         size = in_segment[segment, attribute]
-        share, usual = count / size, with_value[attribute, value] / overall[attribute]
-        error = math.sqrt(usual * (1 - usual) / size)
-        if error and (share - usual) / error > CLEAR:
-            told = {"attribute": attribute, "value": value, "share": round(share, 6), "overall": round(usual, 6)}
-            ranked[segment].append(((share - usual) / error, told))
+        share, overall_share = count / size, with_value[attribute, value] / overall[attribute]
+        error = math.sqrt(overall_share * (1 - overall_share) / size)
+        if error and (share - overall_share) / error > MIN_STANDARD_ERRORS:
+            trait = {
+                "attribute": attribute,
+                "value": value,
+                "share": round(share, 6),
+                "overall": round(overall_share, 6),
+            }
+            ranked[segment].append(((share - overall_share) / error, trait))
     return {
-        segment: [told for _, told in sorted(found, key=lambda f: (-f[0], f[1]["attribute"], f[1]["value"]))[:TOLD]]
-        for segment, found in ranked.items()
+        segment: [trait for _, trait in sorted(scored, key=_strongest_first)[:MAX_TRAITS]]
+        for segment, scored in ranked.items()
     }
+
+
+def _strongest_first(scored: tuple[float, dict[str, Any]]) -> tuple[float, str, str]:
+    standard_errors, trait = scored
+    return -standard_errors, trait["attribute"], trait["value"]

@@ -1,4 +1,4 @@
-"""Who went from which segment to which since the run published before."""
+"""Transitions: customers by the segment of the previously published run and their segment now."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -7,7 +7,7 @@ from customer_segmentation.contract import columns as c
 
 
 def with_previous(assigned: DataFrame, previous: DataFrame | None) -> DataFrame:
-    """The assigned customers with previous_segment_id, null for those the previous run did not have."""
+    """The assigned customers with previous_segment_id, null for customers that the previous run did not have."""
     if previous is None:
         return assigned.withColumn(c.PREVIOUS_SEGMENT_ID, F.lit(None).cast("int"))
     before = previous.select(c.CUSTOMER_ID, F.col(c.SEGMENT_ID).alias(c.PREVIOUS_SEGMENT_ID))

@@ -1,4 +1,4 @@
-"""What a run found, for people: one self-contained HTML page and a summary on the terminal.
+"""The results of a run for people: one self-contained HTML page and a summary on the terminal.
 
 Works on plain rows that the caller read; touches no storage and shows no customer.
 """

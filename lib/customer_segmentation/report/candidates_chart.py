@@ -1,18 +1,18 @@
-"""What was tried, as a Vega-Lite specification: data in, no drawing."""
+"""The numbers of segments that were tried, as a Vega-Lite specification: data in, no drawing."""
 
 from typing import Any
 
 import altair as alt
 
-from customer_segmentation.report.chart_style import AS_GIVEN, SMALL, TEXT, data, drawing, plain_axis
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, plain_axis
+from customer_segmentation.display.formatting import known
+from customer_segmentation.display.palette import ACCENT, INK, SOFT, SURFACE
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.palette import ACCENT, INK, SOFT, SURFACE
-from customer_segmentation.report.trust import candidates
-from customer_segmentation.report.wording import known
+from customer_segmentation.report.model_quality import candidates
 
 _NAMES = 66
 """Pixels for the lines' names at their ends."""
-_APART = 0.075
+_MIN_DISTANCE = 0.075
 """Least distance of two names, as a share of the height."""
 _LINES = (
     ("score", 2.5, ACCENT, "Score"),
@@ -23,16 +23,16 @@ _LINES = (
 
 def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
     """Score, stability and silhouette of every number of segments that was tried, the chosen one marked."""
-    found = candidates(content)
+    tried = candidates(content)
     rows: list[dict[str, Any]] = [
         {"line": name, "k": row["k"], "value": float(row[column]), "colour": tone.light, "width": thick}
         for column, thick, tone, name in _LINES
-        for row in found
+        for row in tried
         if known(row.get(column))
     ]
-    ks = [row["k"] for row in found]
+    ks = [row["k"] for row in tried]
     lowest = min([0.0, *(row["value"] for row in rows)])
-    ends = _apart(
+    ends = _without_overlap(
         [row for i, row in enumerate(rows) if i + 1 == len(rows) or rows[i + 1]["line"] != row["line"]], lowest
     )
     room = (max(ks) - min(ks) or 1) * _NAMES / (width - _NAMES - 60)
@@ -58,7 +58,7 @@ def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
     label = base.properties(
         data=data([{"k": content.model["k"], "value": top, "label": f"{content.model['k']} chosen"}])
     )
-    return drawing(
+    return layered_chart(
         [
             base.mark_line().encode(strokeWidth=alt.StrokeWidth("width:Q", **AS_GIVEN)),
             mark.mark_point(fill=SURFACE.light, size=60, strokeWidth=2, opacity=1),
@@ -74,11 +74,11 @@ def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
     )
 
 
-def _apart(ends: list[dict[str, Any]], lowest: float) -> list[dict[str, Any]]:
-    """The ends of the lines with where their names go: no two on one another."""
-    least, told = _APART * (1.0 - lowest), []
-    below = lowest - least
+def _without_overlap(ends: list[dict[str, Any]], lowest: float) -> list[dict[str, Any]]:
+    """The ends of the lines with a height for their names at which no two overlap."""
+    distance, placed = _MIN_DISTANCE * (1.0 - lowest), []
+    below = lowest - distance
     for row in sorted(ends, key=lambda row: row["value"]):
-        below = max(row["value"], below + least)
-        told.append({**row, "at": below})
-    return told
+        below = max(row["value"], below + distance)
+        placed.append({**row, "at": below})
+    return placed

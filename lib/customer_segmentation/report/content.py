@@ -7,7 +7,8 @@ from typing import Any
 
 from customer_segmentation.contract.columns import CUSTOMER_ID, NOISE_ID
 from customer_segmentation.contract.errors import CustomerSegmentationError
-from customer_segmentation.report.wording import plain
+from customer_segmentation.display.formatting import plain_text
+from customer_segmentation.features.rfm_scores import RFM_GRID
 
 Row = Mapping[str, Any]
 """A row as `pyspark.sql.Row.asDict(recursive=True)` gives it."""
@@ -54,7 +55,7 @@ _NEEDED: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What a report shows. Holds no customer: a row that names one is refused.
+    """What a report shows. Holds no customer: a row that names one raises an error.
 
     run: the row of `pipeline_runs`.
     model: the row of `model_runs` that the run assigned with.
@@ -86,17 +87,25 @@ class ReportContent:
     def by_value(self) -> list[Row]:
         """The segments, highest revenue first, noise last: the order in which people are shown them."""
         return sorted(
-            self.segments,
-            key=lambda row: (row["segment_id"] == NOISE_ID, -(row["revenue"] or 0), row["segment_id"]),
+            self.segments, key=lambda row: (row["segment_id"] == NOISE_ID, -(row["revenue"] or 0), row["segment_id"])
         )
 
     @property
     def names(self) -> dict[int, str]:
-        """What each segment is called: never empty, no two alike."""
-        ids = {row["segment_id"]: row["segment_name"] for row in self.segments}
-        names = {key: plain(name) or f"Segment {key}" for key, name in ids.items()}
-        taken = Counter(names.values())
-        return {key: f"{name} ({key})" if taken[name] > 1 else name for key, name in names.items()}
+        """The name of each segment by its id: distinct, and never empty."""
+        names_by_id = {row["segment_id"]: row["segment_name"] for row in self.segments}
+        names = {key: plain_text(name) or f"Segment {key}" for key, name in names_by_id.items()}
+        counts = Counter(names.values())
+        return {key: f"{name} ({key})" if counts[name] > 1 else name for key, name in names.items()}
+
+    @property
+    def ranked_rfm_segments(self) -> list[Row]:
+        """The RFM segments from the best customers to the lost ones; unknown ones after them, largest first."""
+        rank = {name: position for position, name in enumerate(RFM_GRID)}
+        return sorted(
+            self.rfm_segments,
+            key=lambda row: (rank.get(row["rfm_segment"], len(rank)), -row["customers"], str(row["rfm_segment"])),
+        )
 
     @property
     def has_previous_run(self) -> bool:

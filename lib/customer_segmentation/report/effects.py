@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
+from customer_segmentation.display.formatting import Number, known
 from customer_segmentation.report.content import ReportContent, Row
-from customer_segmentation.report.wording import Number, known
 
 _TOO_SMALL = 1e-6
 """Effects under this say nothing of a feature's standard deviation."""
@@ -20,9 +20,9 @@ _TOO_SMALL = 1e-6
 class Effect:
     """A cell of the profile heat map.
 
-    value: the segment's centre in natural units; None when the profile doesn't have it.
+    value: the segment's centre in original units; None when the profile doesn't have it.
     effect: standard deviations of the prepared feature above (positive) or below the customers overall;
-        None when it can't be told.
+        None when it is unknown.
     estimated: the feature's standard deviation is in no differentiator; the customer-weighted spread of the
         segments' centres stands in for it, which is smaller, so that effects come out larger.
     """
@@ -49,11 +49,11 @@ def profile_effects(content: ReportContent) -> list[Effect]:
 
 def _column(feature: str, segments: list[Row]) -> list[Effect]:
     values = [_centre(row, feature) for row in segments]
-    told = [_told(row, feature) for row in segments]
-    overall = _overall(feature, segments, values, told)
+    differentiators = [_differentiator(row, feature) for row in segments]
+    overall = _overall(feature, segments, values, differentiators)
     scales = [
         abs(_prepared(feature, row["value"]) - _prepared(feature, row["overall"])) / abs(row["effect"])
-        for row in told
+        for row in differentiators
         if row is not None and known(row["value"]) and known(row["overall"]) and abs(row["effect"]) > _TOO_SMALL
     ]
     deviations = [None if value is None else _prepared(feature, value) - overall for value in values]
@@ -62,13 +62,13 @@ def _column(feature: str, segments: list[Row]) -> list[Effect]:
         Effect(row["segment_id"], feature, value, float(own["effect"]))
         if own is not None
         else Effect(row["segment_id"], feature, value, _in_units_of(scale, deviation), estimated=not scales)
-        for row, value, own, deviation in zip(segments, values, told, deviations, strict=True)
+        for row, value, own, deviation in zip(segments, values, differentiators, deviations, strict=True)
     ]
 
 
-def _overall(feature: str, segments: list[Row], values: list[float | None], told: list[Row | None]) -> float:
+def _overall(feature: str, segments: list[Row], values: list[float | None], differentiators: list[Row | None]) -> float:
     """The prepared centre of all customers: as a differentiator has it, or the mean over the segments."""
-    stated = [row["overall"] for row in told if row is not None and known(row["overall"])]
+    stated = [row["overall"] for row in differentiators if row is not None and known(row["overall"])]
     if stated:
         return _prepared(feature, stated[0])
     return _mean(segments, [None if value is None else _prepared(feature, value) for value in values])
@@ -96,15 +96,19 @@ def _prepared(feature: str, value: Number) -> float:
 
 def _features(row: Row) -> set[str]:
     rows = row["differentiators"] or ()
-    return {*(row["centroid"] or ()), *(row["averages"] or ()), *(told["feature"] for told in rows)}
+    return {*(row["centroid"] or ()), *(row["averages"] or ()), *(each["feature"] for each in rows)}
 
 
-def _told(row: Row, feature: str) -> Row | None:
+def _differentiator(row: Row, feature: str) -> Row | None:
     rows: Iterable[Row] = row["differentiators"] or ()
-    return next((told for told in rows if told["feature"] == feature and known(told["effect"])), None)
+    return next((each for each in rows if each["feature"] == feature and known(each["effect"])), None)
 
 
 def _centre(row: Row, feature: str) -> float | None:
-    told = _told(row, feature) or {}
-    found = (told.get("value"), (row["centroid"] or {}).get(feature), (row["averages"] or {}).get(feature))
-    return next((float(value) for value in found if value is not None and known(value)), None)
+    differentiator = _differentiator(row, feature) or {}
+    candidates = (
+        differentiator.get("value"),
+        (row["centroid"] or {}).get(feature),
+        (row["averages"] or {}).get(feature),
+    )
+    return next((float(value) for value in candidates if value is not None and known(value)), None)

@@ -1,4 +1,4 @@
-"""What moved between the segments since the run published before."""
+"""Customers that changed segment since the previously published run."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
+from customer_segmentation.display.palette import segment_tone
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.palette import segment_tone
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Move:
-    """Customers that went from one segment to another, with their net spend."""
+    """Customers that changed from one segment to another, with their net spend."""
 
     from_id: int
     to_id: int
@@ -69,8 +69,8 @@ class Movement:
     @property
     def loyalty(self) -> float | None:
         """Share of the customers seen in both runs that kept their segment; None without any."""
-        both = self.stayed + self.moved
-        return self.stayed / both if both else None
+        known = self.stayed + self.moved
+        return self.stayed / known if known else None
 
 
 def movement(content: ReportContent) -> Movement:

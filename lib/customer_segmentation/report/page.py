@@ -1,12 +1,15 @@
 """The report as one HTML page that needs nothing beside itself: no network, no scripts, no fonts."""
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import effects, palette, rfm, trust, view, wording
+from customer_segmentation.display import formatting, palette
+from customer_segmentation.display.headlines import rejection_reasons
+from customer_segmentation.display.template import environment, needs_extra
+from customer_segmentation.features.rfm_scores import GRID_SCORES
+from customer_segmentation.report import effects, model_quality, view
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
-from customer_segmentation.report.template import environment, needs_extra
 
-MOVES_SHOWN = 6
+MAX_MOVES = 6
 
 
 def render_page(content: ReportContent) -> str:
@@ -16,32 +19,32 @@ def render_page(content: ReportContent) -> str:
     the charts, isn't installed.
     """
     with needs_extra():
-        from customer_segmentation.report.figures import draw
+        from customer_segmentation.report.drawings import draw
     return (
-        environment()
+        environment("customer_segmentation.report")
         .get_template("page.html.j2")
         .render(
             content=content,
-            figures=draw(content),
+            drawings=draw(content),
             headlines=view.headlines(content),
             glance=view.glance(content),
             cards=view.cards(content),
             features=effects.profile_features(content),
             effects=effects.profile_effects(content),
-            scores=rfm.SCORES,
+            scores=range(1, GRID_SCORES + 1),
             rfm_cells={(row["r_score"], row["f_score"]): row for row in content.rfm_cells},
-            rfm_rows=rfm.rfm_rows(content),
+            rfm_rows=content.ranked_rfm_segments,
             movement=movement(content) if content.has_previous_run else None,
-            moves_shown=MOVES_SHOWN,
-            structure=trust.structure(content),
-            structures=trust.STRUCTURES,
-            algorithm=trust.algorithm(content),
-            search=trust.search(content),
-            tried=trust.tried(content),
-            quality=trust.quality(content),
-            reasons=view.reasons(content),
+            max_moves=MAX_MOVES,
+            clusterability=model_quality.clusterability(content),
+            algorithm=model_quality.algorithm(content),
+            search=model_quality.search(content),
+            candidates=model_quality.formatted_candidates(content),
+            metrics=model_quality.metrics(content),
+            model_quality=model_quality,
+            reasons=rejection_reasons(content.run["rejected_by_reason"], content.run["rows_rejected"]),
             noise_id=NOISE_ID,
             palette=palette,
-            w=wording,
+            fmt=formatting,
         )
     )

@@ -7,19 +7,23 @@ from rich.table import Table
 from rich.text import Text
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import trust
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display.terminal import as_text
+from customer_segmentation.report import model_quality
 from customer_segmentation.report.content import ReportContent, Row
+from customer_segmentation.report.descriptions import (
+    describe_differentiator,
+    differentiator_label,
+    notable_differentiators,
+)
 
 STACKED_UNDER = 130
 """Columns of the terminal under which what sets a segment apart stands below its name."""
 FIGURES_FROM = 160
-"""Columns of the terminal from which what sets a segment apart is told with its figures."""
-_APART = 3
-_SCORES = 4
-"""Numbers of segments whose scores are told."""
-
-_WITHOUT_UNICODE = str.maketrans({"–": "-", "…": "..."})
+"""Columns of the terminal from which what sets a segment apart is shown with its figures."""
+_MAX_DIFFERENTIATORS = 3
+_MAX_SCORES = 4
+"""Numbers of segments whose scores are shown."""
 
 
 def summary(content: ReportContent, console: Console) -> None:
@@ -28,7 +32,7 @@ def summary(content: ReportContent, console: Console) -> None:
     Where the console is no terminal the text is plain; letters that its encoding lacks read as question marks.
     """
     console.print(as_text(console, headline(content), "bold"))
-    for line in verdict(content):
+    for line in quality_lines(content):
         console.print(as_text(console, line))
     console.print()
     stacked = console.width < STACKED_UNDER
@@ -49,24 +53,26 @@ def summary(content: ReportContent, console: Console) -> None:
     names = content.names
     for row in content.by_value:
         name = as_text(console, names[row["segment_id"]], "bold")
-        apart = as_text(console, _apart(row, content.currency, figures=console.width >= FIGURES_FROM))
-        action = as_text(console, w.plain(row["action"]), "italic" if stacked else "")
+        differentiators = as_text(
+            console, _differentiators(row, content.currency, figures=console.width >= FIGURES_FROM)
+        )
+        action = as_text(console, fmt.plain_text(row["action"]), "italic" if stacked else "")
         figures = [
-            as_text(console, told)
-            for told in (
-                w.count(row["customers"]),
-                w.share(row["customer_share"]),
-                w.money(row["revenue"], content.currency),
-                w.share(row["revenue_share"]),
+            as_text(console, value)
+            for value in (
+                fmt.count(row["customers"]),
+                fmt.share(row["customer_share"]),
+                fmt.money(row["revenue"], content.currency),
+                fmt.share(row["revenue_share"]),
             )
         ]
-        again = as_text(console, _stability(row))
+        stability = as_text(console, _stability(row))
         if stacked:
-            again = Text.assemble("Stability: ", again) if again else again
-            below = [Padding(part, (0, 0, 0, 2)) for part in (apart, action, again) if part]
+            stability = Text.assemble("Stability: ", stability) if stability else stability
+            below = [Padding(part, (0, 0, 0, 2)) for part in (differentiators, action, stability) if part]
             table.add_row(Group(name, *below), *figures, end_section=True)
         else:
-            table.add_row(name, *figures, again, apart, action)
+            table.add_row(name, *figures, stability, differentiators, action)
     console.print(table)
 
 
@@ -74,39 +80,33 @@ def headline(content: ReportContent) -> str:
     """The run in a line: as-of date, lines, customers, segments."""
     run = content.run
     return (
-        f"As of {w.day(run['as_of_date'])}: "
-        + w.accounted(*(run[name] for name in ("rows_in", "rows_accepted", "rows_rejected", "rows_left_out")))
-        + f"; {w.count(run['customers'])} customers in {w.count(run['segments'])} segments"
-        + "".join(f", {w.count(row['customers'])} in none" for row in content.segments if row["segment_id"] == NOISE_ID)
+        f"As of {fmt.day(run['as_of_date'])}: "
+        + fmt.accounted(*(run[name] for name in ("rows_in", "rows_accepted", "rows_rejected", "rows_left_out")))
+        + f"; {fmt.count(run['customers'])} customers in {fmt.count(run['segments'])} segments"
+        + "".join(
+            f", {fmt.count(row['customers'])} in none" for row in content.segments if row["segment_id"] == NOISE_ID
+        )
     )
 
 
-def verdict(content: ReportContent) -> list[str]:
-    """How far to trust the segments: the structure, the quality figures, and what was tried; a line each."""
-    found = trust.structure(content)
-    figures = "; ".join(f"{figure.name} {figure.value}" for figure in trust.quality(content))
-    scores = trust.best_scores(content, _SCORES)
+def quality_lines(content: ReportContent) -> list[str]:
+    """Quality of the model, a line each: clusterability, metrics, and how the number of segments was chosen."""
+    verdict = model_quality.clusterability(content)
+    metrics = "; ".join(f"{metric.name} {metric.value}" for metric in model_quality.metrics(content))
+    scores = model_quality.best_scores(content, _MAX_SCORES)
     return [
-        *([f"{w.sentence(found.word)}. {found.sentence}"] if found else []),
-        *([f"Quality: {figures}"] if figures else []),
-        trust.search(content) + (f" Scores: {scores}" if scores else ""),
+        *([f"{fmt.capitalized(verdict.word)}. {verdict.sentence}"] if verdict else []),
+        *([f"Quality: {metrics}"] if metrics else []),
+        model_quality.search(content) + (f" Scores: {scores}" if scores else ""),
     ]
 
 
 def _stability(row: Row) -> str:
-    if row["segment_id"] == NOISE_ID:
-        return ""
-    word = w.stability(row["stability"])
-    return f"{word} ({row['stability']:.2f})" if w.known(row["stability"]) else word
+    return "" if row["segment_id"] == NOISE_ID else str(model_quality.stability(row["stability"]))
 
 
-def _apart(row: Row, currency: str, *, figures: bool) -> str:
-    told = w.telling(row, _APART)
-    return ", ".join(w.apart(each, currency) if figures else w.apart_words(each) for each in told)
-
-
-def as_text(console: Console, words: str, style: str = "") -> Text:
-    """The words as they are, never as markup, in letters that the console can write."""
-    if not console.encoding.startswith("utf"):
-        words = words.translate(_WITHOUT_UNICODE).encode(console.encoding, "replace").decode(console.encoding)
-    return Text(words, style=style)
+def _differentiators(row: Row, currency: str, *, figures: bool) -> str:
+    return ", ".join(
+        describe_differentiator(each, currency) if figures else differentiator_label(each)
+        for each in notable_differentiators(row, _MAX_DIFFERENTIATORS)
+    )

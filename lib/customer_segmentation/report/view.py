@@ -1,30 +1,29 @@
-"""The parts of the page as its template shows them: every figure in words already."""
+"""The parts of the page as its template shows them, every figure formatted."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from customer_segmentation.contract.columns import NOISE_ID
-from customer_segmentation.report import wording as w
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display.headlines import Headline
+from customer_segmentation.display.palette import segment_tone
+from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
-from customer_segmentation.report.palette import segment_tone
+from customer_segmentation.report.descriptions import (
+    describe_trait,
+    differentiator_label,
+    differentiator_values,
+    notable_differentiators,
+)
+from customer_segmentation.report.model_quality import stability
 
-_DIFFERENTIATORS = 4
-_TRAITS = 3
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A figure at the top of the page, with a line that places it."""
-
-    name: str
-    value: str
-    note: str
+_MAX_DIFFERENTIATORS = 4
+_MAX_TRAITS = 3
 
 
 @dataclass(frozen=True)
 class Card:
-    """A segment as its card shows it. `tone` names its colour; `stability` is a word or two; empty for noise."""
+    """A segment as its card shows it. `tone` names its colour; noise has no stability."""
 
     segment_id: int
     name: str
@@ -34,11 +33,9 @@ class Card:
     revenue: str
     revenue_share: str
     average: str
-    apart: list[tuple[str, str]]
+    differentiators: list[tuple[str, str]]
     traits: list[str]
-    stability: str
-    stability_grade: int
-    stability_index: str
+    stability: Verdict | None
     action: str
 
 
@@ -51,30 +48,32 @@ def headlines(content: ReportContent) -> list[Headline]:
     """The figures of the run as a whole."""
     run = content.run
     customers, revenue = run["customers"], run["revenue"]
-    refused = run["rows_rejected"] / run["rows_in"] if run["rows_in"] else None
-    each = revenue / customers if customers and revenue is not None else None
+    rejected = run["rows_rejected"] / run["rows_in"] if run["rows_in"] else None
+    average = revenue / customers if customers and revenue is not None else None
     noise = next((row for row in content.segments if row["segment_id"] == NOISE_ID), None)
     return [
-        Headline("Customers", w.count(customers), "with a purchase"),
-        Headline("Net revenue", w.money(revenue, content.currency), f"{w.money(each, content.currency)} a customer"),
+        Headline("Customers", fmt.count(customers), "with a purchase"),
+        Headline(
+            "Net revenue", fmt.money(revenue, content.currency), f"{fmt.money(average, content.currency)} a customer"
+        ),
         Headline(
             "Segments",
-            w.count(run["segments"]),
-            f"and {w.count(noise['customers'])} customers in none" if noise else "every customer in one",
+            fmt.count(run["segments"]),
+            f"and {fmt.count(noise['customers'])} customers in none" if noise else "every customer in one",
         ),
-        Headline("Lines accepted", w.count(run["rows_accepted"]), f"of {w.count(run['rows_in'])} read"),
-        Headline("Lines refused", w.count(run["rows_rejected"]), f"{w.share(refused)} of those read"),
+        Headline("Lines accepted", fmt.count(run["rows_accepted"]), f"of {fmt.count(run['rows_in'])} read"),
+        Headline("Lines rejected", fmt.count(run["rows_rejected"]), f"{fmt.share(rejected)} of those read"),
     ]
 
 
 def glance(content: ReportContent) -> str:
     """One sentence on the segment that brings the most revenue; empty when there is none to speak of."""
-    shown = [row for row in content.by_value if row["segment_id"] != NOISE_ID and w.known(row["revenue_share"])]
-    if not shown or not w.known(shown[0]["customer_share"]):
+    shown = [row for row in content.by_value if row["segment_id"] != NOISE_ID and fmt.known(row["revenue_share"])]
+    if not shown or not fmt.known(shown[0]["customer_share"]):
         return ""
     first = shown[0]
     return (
-        f"{w.share(first['customer_share'])} of the customers bring {w.share(first['revenue_share'])} "
+        f"{fmt.share(first['customer_share'])} of the customers bring {fmt.share(first['revenue_share'])} "
         f"of net revenue: {content.names[first['segment_id']]}."
     )
 
@@ -87,32 +86,18 @@ def cards(content: ReportContent) -> list[Card]:
             segment_id=row["segment_id"],
             name=names[row["segment_id"]],
             tone=segment_tone(row["segment_id"]).name,
-            customers=w.count(row["customers"]),
-            customer_share=w.share(row["customer_share"]),
-            revenue=w.money(row["revenue"], currency),
-            revenue_share=w.share(row["revenue_share"]),
-            average=w.money(average_spend(row), currency),
-            apart=[(w.apart_words(told), w.apart_figures(told, currency)) for told in w.telling(row, _DIFFERENTIATORS)],
-            traits=[w.trait(told) for told in (row["traits"] or ())[:_TRAITS]],
-            stability=w.stability(row["stability"]) if row["segment_id"] != NOISE_ID else "",
-            stability_grade=w.STABILITY.index(w.stability(row["stability"])),
-            stability_index=f"{row['stability']:.2f}" if w.known(row["stability"]) else "",
-            action=w.plain(row["action"]),
+            customers=fmt.count(row["customers"]),
+            customer_share=fmt.share(row["customer_share"]),
+            revenue=fmt.money(row["revenue"], currency),
+            revenue_share=fmt.share(row["revenue_share"]),
+            average=fmt.money(average_spend(row), currency),
+            differentiators=[
+                (differentiator_label(each), differentiator_values(each, currency))
+                for each in notable_differentiators(row, _MAX_DIFFERENTIATORS)
+            ],
+            traits=[describe_trait(trait) for trait in (row["traits"] or ())[:_MAX_TRAITS]],
+            stability=stability(row["stability"]) if row["segment_id"] != NOISE_ID else None,
+            action=fmt.plain_text(row["action"]),
         )
         for row in content.by_value
-    ]
-
-
-def reasons(content: ReportContent) -> list[tuple[str, str, str, float]]:
-    """Refused lines by reason, most frequent first: reason, lines, their share of the refused, as a number too."""
-    refused = content.run["rows_rejected"] or 0
-    found: Mapping[str, int] = content.run["rejected_by_reason"] or {}
-    return [
-        (
-            w.sentence(w.words(reason)),
-            w.count(lines),
-            w.share(lines / refused if refused else None),
-            min(lines / refused, 1.0) if refused else 0.0,
-        )
-        for reason, lines in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     ]

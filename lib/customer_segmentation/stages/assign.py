@@ -12,7 +12,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
 from customer_segmentation.insight.naming import action, with_noise
-from customer_segmentation.insight.profiles import Profile, profiles
+from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 from customer_segmentation.stages.features import clustered_features
@@ -39,16 +39,16 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        segment_profiles = profiles(assigned, model, derived=list(run.config.features.derived))
-        _write_profiles(run, model, segment_profiles, segmented)
+        profiles = segment_profiles(assigned, model, derived=list(run.config.features.derived))
+        _write_profiles(run, model, profiles, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
-        noise = sum(profile.customers for profile in segment_profiles if profile.segment_id == c.NOISE_ID)
-        stage.result = f"{_segments(segment_profiles)} segments" + (f", {noise} customers in none" if noise else "")
+        noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
+        stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
-        counts = checked(run, features, segmented, segment_profiles)
-        _write_run(run, model, segment_profiles, counts)
+        counts = checked(run, features, segmented, profiles)
+        _write_run(run, model, profiles, counts)
         run.publication.publish(segmented)
         stage.result = f"run {run.run_id} is what consumers read"
 
@@ -71,12 +71,12 @@ def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> Data
     )
 
 
-def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[Profile], segmented: DataFrame) -> None:
+def _write_profiles(run: Run, model: SegmentationModel, profiles: list[Profile], segmented: DataFrame) -> None:
     customers = run.inputs.customers()
     traits_by_segment = traits(segmented, customers) if customers is not None else {}
     centers, names = model.centers_in_original_units(), with_noise(model.names)
-    everybody = sum(profile.customers for profile in segment_profiles)
-    revenue = sum(profile.revenue for profile in segment_profiles)
+    everybody = sum(profile.customers for profile in profiles)
+    revenue = sum(profile.revenue for profile in profiles)
     rows = [
         {
             c.RUN_ID: run.run_id,
@@ -93,12 +93,12 @@ def _write_profiles(run: Run, model: SegmentationModel, segment_profiles: list[P
             "stability": model.stability.get(profile.segment_id),
             "action": action(profile),
         }
-        for profile in segment_profiles
+        for profile in profiles
     ]
     run.warehouse.replace_rows(t.SEGMENT_PROFILES, rows, column=c.RUN_ID, value=run.run_id)
 
 
-def checked(run: Run, features: DataFrame, segmented: DataFrame, segment_profiles: list[Profile]) -> dict[str, Any]:
+def checked(run: Run, features: DataFrame, segmented: DataFrame, profiles: list[Profile]) -> dict[str, Any]:
     """Count what was written, from the tables.
 
     Raises:
@@ -114,7 +114,7 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, segment_profile
             f"run {run.run_id} is not published: {customers} customers have features, but {written[0]} rows of "
             f"{written[1]} customers were assigned"
         )
-    by_segment = sum(profile.revenue for profile in segment_profiles)
+    by_segment = sum(profile.revenue for profile in profiles)
     if by_segment != revenue:
         raise PublishingError(
             f"run {run.run_id} is not published: the customers' net spend is {revenue}, the segments' {by_segment}"
@@ -122,11 +122,11 @@ def checked(run: Run, features: DataFrame, segmented: DataFrame, segment_profile
     return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
 
 
-def _segments(segment_profiles: list[Profile]) -> int:
-    return len([profile for profile in segment_profiles if profile.segment_id != c.NOISE_ID])
+def _segments(profiles: list[Profile]) -> int:
+    return len([profile for profile in profiles if profile.segment_id != c.NOISE_ID])
 
 
-def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profile], counts: dict[str, Any]) -> None:
+def _write_run(run: Run, model: SegmentationModel, profiles: list[Profile], counts: dict[str, Any]) -> None:
     batch = committed_batch(run)
     row = {
         c.RUN_ID: run.run_id,
@@ -142,7 +142,7 @@ def _write_run(run: Run, model: SegmentationModel, segment_profiles: list[Profil
         "rejected_by_reason": dict(batch.counts.by_reason),
         "warned_by_code": dict(batch.counts.by_warning),
         **counts,
-        "segments": _segments(segment_profiles),
+        "segments": _segments(profiles),
         "input_versions": run.inputs.versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,

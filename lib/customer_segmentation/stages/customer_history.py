@@ -16,12 +16,12 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.display.formatting import count
 from customer_segmentation.features.daily_aggregates import daily_aggregates
 from customer_segmentation.features.history_aggregates import DEFINITION, history_aggregates
 from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
-from customer_segmentation.report.wording import count
 from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build

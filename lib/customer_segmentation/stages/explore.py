@@ -1,4 +1,4 @@
-"""The canonical tables as a page to open, tables to keep and a summary on the terminal, before anything is modelled."""
+"""Explores the canonical tables before anything is modelled: a page, two tables and a summary on the terminal."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from rich.console import Console
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.explore import Exploration, Intake, PageContent, explore, render_page, summary
+from customer_segmentation.explore import Exploration, LineCounts, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.stages.ingest import committed_batch, ingest_sources
 from customer_segmentation.stages.page import write_page
@@ -14,7 +14,7 @@ from customer_segmentation.stages.run import Run
 
 
 def explore_data(run: Run, console: Console) -> Path:
-    """Read the sources where they changed, write the profile's tables and page, and print what stands out.
+    """Read the sources where they changed, write the profile's tables and page, and print the findings.
 
     Returns:
         Where the page is: `explore.path`, by default `explore.html` in the tables' root.
@@ -45,10 +45,12 @@ def _explored(run: Run) -> Exploration:
     return explore(
         lines=run.inputs.transactions(),
         # Without the columns of `transactions`: those of the line itself are read from `row`.
-        refused=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
+        rejected=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
         customers=run.inputs.customers(),
         engagement=run.inputs.engagement(),
-        intake=Intake(counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out),
+        line_counts=LineCounts(
+            counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out
+        ),
         as_of=run.as_of,
         timezone=run.config.timezone,
     )

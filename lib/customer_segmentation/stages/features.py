@@ -10,12 +10,12 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
 from customer_segmentation.features.build import features_from_aggregates
 from customer_segmentation.features.overflow import overflow_explained
 from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
-from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.run import Run

@@ -1,4 +1,4 @@
-"""The published run as a page to open and a summary to read on the terminal."""
+"""The report of the published run: a page and a summary on the terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path

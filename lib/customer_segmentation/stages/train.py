@@ -8,8 +8,8 @@ from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm_scores import cut_points
-from customer_segmentation.insight.naming import names
-from customer_segmentation.insight.profiles import profiles
+from customer_segmentation.insight.naming import segment_names
+from customer_segmentation.insight.profiles import segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.run import Run
@@ -29,14 +29,14 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         with persisted(clustered_features(run)) as features:
             training = train(features, run.config.clustering, seed=run.config.seed)
             assigned = training.model.assign(features)
-            segments = profiles(assigned, training.model, derived=list(run.config.features.derived))
+            profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
         settings = run.config.clustering
         named = replace(
             training.model,
             version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
             trained_as_of=run.as_of,
-            names=names(segments),
+            names=segment_names(profiles),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )

@@ -8,12 +8,12 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
+from customer_segmentation.display.formatting import count, share
 from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import describe_renamed, validated_customers
 from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint
-from customer_segmentation.report.wording import count, share
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed

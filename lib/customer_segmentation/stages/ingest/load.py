@@ -6,8 +6,8 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.display.formatting import count
 from customer_segmentation.ingest.snapshots import FullReloadRequired
-from customer_segmentation.report.wording import count
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog, read_log
 from customer_segmentation.stages.ingest.full import load_all
 from customer_segmentation.stages.ingest.incremental import load_changes, roll_forward

@@ -4,37 +4,44 @@ from collections.abc import Callable
 
 import altair as alt
 
-from customer_segmentation.report import charts, rfm_charts
+from customer_segmentation.display import rfm_charts
+from customer_segmentation.display.formatting import known
+from customer_segmentation.display.svg import HALF, PHONE, WIDE, Drawing, drawing_pair, svg
+from customer_segmentation.report import charts
 from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
-from customer_segmentation.report.drawing import HALF, PHONE, WIDE, Figure, figure, svg
 from customer_segmentation.report.effects import profile_features
-from customer_segmentation.report.wording import known
 
 
-def draw(content: ReportContent) -> dict[str, Figure]:
+def draw(content: ReportContent) -> dict[str, Drawing]:
     """The page's drawings by name; the ones that would be empty are left out."""
-    drawn: dict[str, Figure] = {}
+    drawn: dict[str, Drawing] = {}
     if content.segments:
         label = "Bars: each segment's share of customers beside its share of net revenue."
         drawn["shares"] = _pair(charts.shares_chart, content, label, WIDE)
     if profile_features(content):
         label = "Heat map: how far each segment lies from all customers, by feature, in standard deviations."
         wide, narrow = (charts.profile_width(content, width=width) for width in (WIDE, PHONE))
-        drawn["profile"] = Figure(
+        drawn["profile"] = Drawing(
             svg(charts.profile_chart(content, width=wide), label),
             svg(charts.profile_chart(content, width=narrow, narrow=True), label, at_least=narrow),
         )
     if content.rfm_cells:
         label = "Heat map: customers and their net revenue by recency score and frequency score."
-        drawn["rfm_grid"] = _pair(rfm_charts.rfm_grid, content, label, HALF)
+        drawn["rfm_grid"] = drawing_pair(
+            lambda width: rfm_charts.rfm_grid(content.rfm_cells, currency=content.currency, width=width), label, HALF
+        )
     if content.rfm_segments:
-        drawn["rfm_bars"] = _pair(rfm_charts.rfm_bars, content, "Bars: customers in each RFM segment.", HALF)
+        drawn["rfm_bars"] = drawing_pair(
+            lambda width: rfm_charts.rfm_bars(content.ranked_rfm_segments, width=width),
+            "Bars: customers in each RFM segment.",
+            HALF,
+        )
     if any(known(row["silhouette"]) for row in content.model["candidates"] or ()):
         label = f"Lines: score, silhouette and stability by number of segments; {content.model['k']} were chosen."
         drawn["candidates"] = _pair(candidates_chart, content, label, HALF)
     return drawn
 
 
-def _pair(chart: Callable[..., alt.LayerChart], content: ReportContent, label: str, width: int) -> Figure:
-    return figure(lambda across: chart(content, width=across), label, width)
+def _pair(chart: Callable[..., alt.LayerChart], content: ReportContent, label: str, width: int) -> Drawing:
+    return drawing_pair(lambda across: chart(content, width=across), label, width)

@@ -47,16 +47,16 @@ _ATTRIBUTES = frozenset(
 
 
 @dataclass(frozen=True)
-class Figure:
+class Drawing:
     """A drawing, and the one that takes its place on a small screen."""
 
     drawn: Markup
     narrow: Markup
 
 
-def figure(chart: Callable[[int], alt.LayerChart], label: str, width: int) -> Figure:
+def drawing_pair(chart: Callable[[int], alt.LayerChart], label: str, width: int) -> Drawing:
     """A chart in this width and in a phone's; `label` says it to who can't see it."""
-    return Figure(svg(chart(width), label), svg(chart(PHONE), label))
+    return Drawing(svg(chart(width), label), svg(chart(PHONE), label))
 
 
 def svg(chart: alt.LayerChart, label: str, *, at_least: int = 0) -> Markup:

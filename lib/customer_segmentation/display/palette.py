@@ -1,4 +1,4 @@
-"""The colours of the report, in light and in dark, each declared once.
+"""The colours of pages and charts, in light and in dark, each declared once.
 
 Charts are drawn in the light ones; the page's style sheet replaces them where the reader prefers dark.
 The segments' colours stay at least .09 apart in OKLab for normal sight and simulated colour blindness

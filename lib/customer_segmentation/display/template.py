@@ -1,4 +1,4 @@
-"""What every page is made with: templates that escape what they show, and the extra that draws its charts."""
+"""Page templates that escape what they show, and the check for the extra that draws charts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from customer_segmentation.contract.errors import CustomerSegmentationError
 
-_OWN = "customer_segmentation.report"
+_OWN = "customer_segmentation.display"
 _EXTRA = ("altair", "vl_convert")
 
 
@@ -32,6 +32,6 @@ def needs_extra() -> Iterator[None]:
         if missing not in _EXTRA:
             raise
         raise CustomerSegmentationError(
-            f"The page's charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
+            f"Charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
             "run: pip install 'customer-segmentation[report]'"
         ) from error

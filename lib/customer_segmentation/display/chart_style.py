@@ -1,10 +1,10 @@
-"""What every chart of the report has in common: sizes, axes, ground."""
+"""What all charts have in common: sizes, axes, background."""
 
 from typing import Any, Literal
 
 import altair as alt
 
-from customer_segmentation.report.palette import INK, RULE, SOFT
+from customer_segmentation.display.palette import INK, RULE, SOFT
 
 TEXT = 13
 SMALL = 12
@@ -87,7 +87,7 @@ def plain_axis(**options: Any) -> alt.Axis:
     )
 
 
-def drawing(
+def layered_chart(
     layers: list[alt.Chart], width: int, row_height: int | None = None, *, fixed_height: int | None = None
 ) -> alt.LayerChart:
     """The layers on a transparent ground, as wide as asked, axes and all.

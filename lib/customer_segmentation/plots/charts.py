@@ -1,0 +1,249 @@
+"""The drawing of the plots, as Altair charts: plain values in. Needs Altair."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import altair as alt
+import pandas as pd
+
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display import rfm_charts
+from customer_segmentation.display.chart_data import Columns
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room
+from customer_segmentation.display.charts import columns as upright_bars
+from customer_segmentation.display.heat_map import READABLE_CELL, Cell, heat_map
+from customer_segmentation.display.palette import ACCENT, INK, RULE, SOFT, SURFACE, segment_tone
+from customer_segmentation.explore.distributions import Distribution
+from customer_segmentation.plots.components import Components
+
+METRICS: dict[str, tuple[str, str, int]] = {
+    "segments": ("Segments", "", 0),
+    "noise_share": ("In no segment", "", 0),
+    "silhouette": ("Silhouette", "more is better", 1),
+    "calinski_harabasz": ("Calinski-Harabasz", "more is better", 1),
+    "davies_bouldin": ("Davies-Bouldin", "less is better", -1),
+    "stability": ("Stability", "more is better", 1),
+    "seconds": ("Seconds", "less is better", -1),
+}
+"""By column: heading, how to read it, and whether more (1) or less (-1) is better."""
+
+_Concatenated = TypeVar("_Concatenated", alt.HConcatChart, alt.ConcatChart)
+
+_FULL_EFFECT = 2.0
+_ROW = 34
+_MAX_LABELLED = 12
+"""Features from which the cells of correlations are too small for a label."""
+
+
+def profile(
+    labels: Mapping[int, str],
+    customers: Sequence[int],
+    effects: Mapping[tuple[int, str], float],
+    features: Sequence[str],
+    *,
+    note: str,
+    width: int,
+) -> alt.LayerChart:
+    """Segments by features in standard deviations."""
+    rows = {key: f"{label} ({fmt.count(size)})" for (key, label), size in zip(labels.items(), customers, strict=True)}
+    headings = _distinct([fmt.feature_name(name) for name in features])
+    cells = [
+        Cell(row, heading, effects.get((key, name)), fmt.effect(effects.get((key, name))))
+        for key, row in rows.items()
+        for name, heading in zip(features, headings, strict=True)
+    ]
+    width = max(width, name_room(width) + READABLE_CELL * len(features))
+    chart = heat_map(cells, rows=list(rows.values()), width=width, full_at=_FULL_EFFECT)
+    return _titled(chart, "How the segments differ", note)
+
+
+def rfm(cells: Sequence[Mapping[str, Any]], *, currency: str, width: int) -> alt.LayerChart:
+    """The RFM grid."""
+    chart = rfm_charts.rfm_grid(cells, currency=currency, width=width)
+    revenue = ", with their net revenue" if any(cell["revenue"] is not None for cell in cells) else ""
+    return _titled(chart, "Customers by recency and frequency", f"Number of customers{revenue}")
+
+
+def compare(table: pd.DataFrame, *, width: int) -> alt.HConcatChart:
+    """A column of bars per metric, an estimator a row."""
+    names = _distinct([str(name) for name in table["estimator"]])
+    metrics = [name for name in METRICS if name in table.columns]
+    room = min(240, 16 + 7 * max(map(len, names)))
+    across = max(70, (width - room) // len(metrics) - 14)
+    charts = [
+        _metric(names, table[name].tolist(), name, across, room if i == 0 else 0) for i, name in enumerate(metrics)
+    ]
+    chart: alt.HConcatChart = alt.hconcat(*charts, spacing=14)
+    return _configured(chart, "Estimators compared", "The best of each metric in colour")
+
+
+def scatter(components: Components, ids: Sequence[int], labels: Mapping[int, str], *, width: int) -> alt.LayerChart:
+    """Customers on two components, a colour per segment, its label amid its customers."""
+    points = [
+        {"x": float(x), "y": float(y), "colour": segment_tone(key).light, "segment": labels[key]}
+        for (x, y), key in zip(components.points, ids, strict=True)
+    ]
+    frame = pd.DataFrame(points)
+    centres = frame.groupby("segment", sort=False)[["x", "y"]].median().reset_index()
+    height = width * 3 // 4
+    axes = {
+        name: alt.Axis(
+            domain=False,
+            ticks=False,
+            labels=False,
+            gridColor=RULE.light,
+            titleColor=SOFT.light,
+            titleFontSize=SMALL,
+            titleFontWeight="normal",
+            titlePadding=8,
+            titleLimit=limit,
+            title=_component(components, number),
+        )
+        for number, (name, limit) in enumerate({"x": width - 60, "y": height - 130}.items())
+    }
+    base = alt.Chart(data(points)).encode(
+        x=alt.X("x:Q", axis=axes["x"], scale=alt.Scale(nice=False, padding=24)),
+        y=alt.Y("y:Q", axis=axes["y"], scale=alt.Scale(nice=False, padding=24)),
+    )
+    marks = base.mark_circle(size=26, opacity=0.5, stroke=None).encode(
+        color=alt.Color("colour:N", **AS_GIVEN), tooltip=alt.Tooltip("segment:N", title="Segment")
+    )
+    names = base.properties(data=data(_apart(centres, frame)))
+    halo = names.mark_text(fontSize=TEXT, fontWeight=600, stroke=SURFACE.light, strokeWidth=4, strokeJoin="round")
+    text = names.mark_text(fontSize=TEXT, fontWeight=600, color=INK.light)
+    label = alt.Text("segment:N")
+    chart = layered_chart([marks, halo.encode(text=label), text.encode(text=label)], width, fixed_height=height)
+    note = f"{fmt.count(len(points))} customers on the first two principal components of their features"
+    return _titled(chart, "Map of the customers", note)
+
+
+def histograms(distributions: Sequence[Distribution], *, per_row: int, width: int) -> alt.ConcatChart:
+    """A histogram per feature."""
+    across = width // per_row - 64
+    charts = []
+    for each in distributions:
+        buckets = each.buckets
+        edges = [*(bucket.lower for bucket in buckets), buckets[-1].upper if buckets else None]
+        labels = ["" if edge is None else fmt.short_number(edge) for edge in edges]
+        content = Columns(labels, [float(bucket.count) for bucket in buckets], is_histogram=True)
+        known, median = fmt.count(each.summary.known), fmt.figure(each.summary.median, 1)
+        note = f"median {median}{', logarithmic' if each.is_logarithmic else ''}" if buckets else "no values"
+        if buckets and each.summary.known < max(other.summary.known for other in distributions):
+            note += f", {known} known"
+        title = alt.TitleParams(text=each.measure.title, subtitle=note, **_SMALL_TITLE)
+        charts.append(alt.layer(*upright_bars(content, across + 60)).properties(width=across, height=130, title=title))
+    note = "Customers by value; on a logarithmic axis the ranges widen to the right"
+    chart: alt.ConcatChart = alt.concat(*charts, columns=per_row, spacing=24)
+    return _configured(chart, "How the features are distributed", note)
+
+
+def correlations(matrix: pd.DataFrame, *, width: int) -> alt.LayerChart:
+    """A square heat map."""
+    names = _distinct([fmt.feature_name(str(name)) for name in matrix.columns])
+    values = matrix.to_numpy()
+    has_labels = len(names) <= _MAX_LABELLED
+    cells = [
+        Cell(row, column, value, f"{round(value, 2) + 0.0:.2f}" if has_labels and value is not None else "")
+        for i, row in enumerate(names)
+        for j, column in enumerate(names)
+        for value in (float(values[i, j]) if fmt.known(values[i, j]) else None,)
+    ]
+    width = max(width, name_room(width) + (READABLE_CELL if has_labels else 24) * len(names))
+    note = "Spearman's rank correlation: blue above 0, orange below; the stronger the colour, the closer to 1 or -1"
+    return _titled(heat_map(cells, rows=names, width=width, full_at=1.0), "How the features correlate", note)
+
+
+_SMALL_TITLE: dict[str, Any] = {
+    "anchor": "start",
+    "color": INK.light,
+    "fontSize": TEXT,
+    "fontWeight": 600,
+    "subtitleColor": SOFT.light,
+    "subtitleFontSize": SMALL,
+    "subtitlePadding": 3,
+    "offset": 10,
+}
+
+
+def _metric(names: list[str], values: list[Any], metric: str, across: int, room: int) -> alt.LayerChart:
+    heading, note, better = METRICS[metric]
+    numbers = [float(value) if fmt.known(value) else None for value in values]
+    known = [number for number in numbers if number is not None]
+    best = better * max(better * number for number in known) if better and known else None
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "value": max(number or 0.0, 0.0),
+            "label": fmt.share(number)
+            if metric.endswith("_share")
+            else fmt.figure(number, 2 if abs(number or 0.0) < 100 else 0),
+            "colour": (ACCENT if best is not None and number == best else SOFT).light,
+            "strength": 1.0 if best is not None and number == best else 0.4,
+        }
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    largest: float = max((row["value"] for row in rows), default=0.0) or 1.0
+    label_room = largest * 48 / max(across - 48, 1)
+    base = alt.Chart(data(rows)).encode(
+        y=alt.Y(
+            "name:N",
+            sort=names,
+            title=None,
+            axis=alt.Axis(
+                domain=False, ticks=False, labelFontSize=TEXT, labelColor=INK.light, labelLimit=room, labelPadding=10
+            )
+            if room
+            else None,
+            scale=alt.Scale(paddingInner=0.42, paddingOuter=0.1),
+        ),
+        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, largest + label_room], nice=False)),
+    )
+    bars = base.mark_bar(cornerRadiusEnd=2).encode(
+        color=alt.Color("colour:N", **AS_GIVEN), fillOpacity=alt.FillOpacity("strength:Q", **AS_GIVEN)
+    )
+    labels = base.mark_text(align="left", dx=6, fontSize=SMALL, color=INK.light).encode(text="label:N")
+    title = alt.TitleParams(text=heading, subtitle=note or " ", frame="group", **_SMALL_TITLE)
+    chart: alt.LayerChart = alt.LayerChart(layer=[bars, labels])
+    return chart.properties(width=across, height=alt.Step(_ROW), title=title)
+
+
+def _component(components: Components, number: int) -> str:
+    """A component by its share of the variance and the features that weigh most in it."""
+    ranked = sorted(components.loadings.items(), key=lambda item: -abs(item[1][number]))[:2]
+    weights = [
+        f"{'+' if loading[number] > 0 else '−'} {fmt.humanized(name)}" for name, loading in ranked if loading[number]
+    ]
+    return f"Component {number + 1} ({fmt.share(components.shares[number], 0)} of variance): {', '.join(weights)}"
+
+
+def _apart(centres: pd.DataFrame, points: pd.DataFrame) -> list[dict[str, Any]]:
+    """The labels' places, moved up where two would lie on one another."""
+    height = float(points["y"].max() - points["y"].min()) or 1.0
+    across = float(points["x"].max() - points["x"].min()) or 1.0
+    placed: list[dict[str, Any]] = []
+    for label, x, y in centres.sort_values("y")[["segment", "x", "y"]].itertuples(index=False):
+        for other in sorted(placed, key=lambda row: row["y"]):
+            if abs(other["x"] - x) < 0.2 * across and abs(other["y"] - y) < 0.05 * height:
+                y = other["y"] + 0.05 * height
+        placed.append({"segment": label, "x": x, "y": y})
+    return placed
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [name if names.count(name) == 1 else f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
+
+
+def _titled(chart: alt.LayerChart, title: str, note: str) -> alt.LayerChart:
+    titled: alt.LayerChart = chart.properties(title=_title(title, note), background=SURFACE.light, padding=16)
+    return titled
+
+
+def _configured(chart: _Concatenated, title: str, note: str) -> _Concatenated:
+    configured: _Concatenated = chart.properties(
+        title=_title(title, note), background=SURFACE.light, padding=16
+    ).configure_view(stroke=None)
+    return configured
+
+
+def _title(title: str, note: str) -> alt.TitleParams:
+    return alt.TitleParams(text=title, subtitle=note, **{**_SMALL_TITLE, "fontSize": 16, "offset": 16})

@@ -1,0 +1,56 @@
+"""What sets a segment apart, in words and figures: its differentiators and its traits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.display.formatting import feature_value, humanized, known, plain_text, share
+
+SMALL_EFFECT = 0.2
+"""Standard deviations under which a difference is too small for words (Cohen 1988)."""
+
+_MAX_DIGITS = 3
+
+
+def notable_differentiators(row: Mapping[str, Any], limit: int) -> list[Mapping[str, Any]]:
+    """The differentiators of a segment with more than a small effect, at most so many, strongest first."""
+    rows = (each for each in row["differentiators"] or () if known(each["effect"]))
+    return [each for each in rows if abs(each["effect"]) >= SMALL_EFFECT][:limit]
+
+
+def differentiator_label(row: Mapping[str, Any]) -> str:
+    """A differentiator in words: `recently active`."""
+    name = row["feature"]
+    size = row["effect"] if known(row["effect"]) else (row["value"] or 0) - (row["overall"] or 0)
+    if name not in FEATURE_BY_NAME:
+        return f"{'high' if size > 0 else 'low'} {humanized(name)}"
+    return FEATURE_BY_NAME[name].high if size > 0 else FEATURE_BY_NAME[name].low
+
+
+def differentiator_values(row: Mapping[str, Any], currency: str = "") -> str:
+    """The figures behind a differentiator: `3 days vs 25 overall`, in as many digits as the two differ in.
+
+    Without the unit where the label has it already.
+    """
+    name, here, overall = row["feature"], row["value"], row["overall"]
+    unit = name in FEATURE_BY_NAME and FEATURE_BY_NAME[name].unit not in differentiator_label(row)
+    for digits in range(1, _MAX_DIGITS + 1):
+        left = feature_value(name, here, currency, digits=digits, unit=unit)
+        right = feature_value(name, overall, currency, digits=digits, unit=False)
+        if left.split(" ")[0] != right:
+            break
+    return f"{left} vs {right} overall"
+
+
+def describe_differentiator(row: Mapping[str, Any], currency: str = "") -> str:
+    """A differentiator in words and figures: `recently active (3 days vs 25 overall)`."""
+    return f"{differentiator_label(row)} ({differentiator_values(row, currency)})"
+
+
+def describe_trait(row: Mapping[str, Any]) -> str:
+    """A trait in words: `age 35-44: 31% vs 24% overall`."""
+    for digits in range(_MAX_DIGITS + 1):
+        here, overall = share(row["share"], digits), share(row["overall"], digits)
+        if here != overall:
+            break
+    return f"{humanized(row['attribute'])} {plain_text(row['value'])}: {here} vs {overall} overall"

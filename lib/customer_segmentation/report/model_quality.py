@@ -1,0 +1,185 @@
+"""Quality of the model in words: clusterability, stability, metrics, and how the number of segments was chosen."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from customer_segmentation.clustering.selection.clusterability import STABLE
+from customer_segmentation.display import formatting as fmt
+from customer_segmentation.display.verdict import Verdict
+from customer_segmentation.report.content import ReportContent, Row
+
+CLUSTERABILITY = ("no structure", "weak structure", "clear structure")
+"""The words for `model_runs.quality.structure`, 0 to 2."""
+
+# Hennig (2007), Cluster-wise assessment of cluster stability: bounds of the mean Jaccard index.
+UNSTABLE_BELOW = 0.60
+DOUBTFUL_BELOW = 0.75
+STABLE_UP_TO = 0.85
+_STABILITY = ("not measured", "unstable", "doubtful", "stable", "highly stable")
+"""The words of `stability`, from none to the best."""
+
+_ALGORITHMS = {
+    "kmeans": "k-means",
+    "bisecting_kmeans": "bisecting k-means",
+    "gaussian_mixture": "Gaussian mixture",
+    "agglomerative": "Ward's hierarchy",
+    "dbscan": "DBSCAN",
+}
+
+_CLEAR = "The customers form groups that stand apart, and that reappear when customers are resampled."
+_BLURRED = "The customers form groups, but these pass into one another: one near a border could be in either."
+_UNTESTED = "The customers form groups; how well these reappear could not be measured."
+_UNSTABLE = "There are groups, but other ones are found when customers are resampled: do not rest much on one."
+_NONE = (
+    "The customers form no groups: the segments are cuts through a continuum. They serve to address customers alike, "
+    "but where they end is a choice."
+)
+_ONE_SEGMENT = (
+    "All customers that are in a segment are in one: the customers form a single crowd, with nothing to separate."
+)
+_BASIS = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
+"""What the word for the clusterability rests on."""
+
+_METRICS: dict[str, tuple[str, str]] = {
+    "silhouette": ("Silhouette", "-1 to 1: how much nearer to the own segment than to the next"),
+    "stability": ("Stability", "1: resampled customers are segmented alike; 0: as by chance"),
+    "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
+    "smallest_share": ("Smallest segment", "share of the customers in segments"),
+    "noise_share": ("Unclassified", "share of the customers in no segment"),
+    "lost_variance": ("Variance not seen", "share within the groups that the hierarchy is built on"),
+    "calinski_harabasz": ("Calinski-Harabasz index", "between by within segments, more is clearer"),
+    "davies_bouldin": ("Davies-Bouldin index", "likeness of neighbouring segments, less is clearer"),
+    "cost": ("Cost", "squared distances to the centres, in prepared units"),
+}
+"""Heading and how to read it, in the order of the page."""
+_SHARES = {"smallest_share", "noise_share", "lost_variance"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: its heading, its value, and how to read it."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A number of segments that was tried, with its metrics formatted."""
+
+    k: int
+    chosen: bool
+    score: str
+    silhouette: str
+    stability: str
+    smallest: str
+
+
+def clusterability(content: ReportContent) -> Verdict | None:
+    """Whether the customers form clusters at all; None where the training did not measure it."""
+    metrics = _metrics(content)
+    if not fmt.known(metrics.get("structure")):
+        return None
+    level = int(metrics["structure"])
+    stability = metrics.get("stability")
+    if content.model["k"] == 1:
+        sentence = _ONE_SEGMENT
+    elif level == 2:
+        sentence = _CLEAR
+    elif level == 0:
+        sentence = _NONE
+    elif stability is None or not fmt.known(stability):
+        sentence = _UNTESTED
+    else:
+        sentence = _BLURRED if stability >= STABLE else _UNSTABLE
+    figures = (f"{name} {metrics[key]:.2f}" for key, name in _BASIS.items() if fmt.known(metrics.get(key)))
+    return Verdict(CLUSTERABILITY[level], level + 1, len(CLUSTERABILITY), sentence, ", ".join(figures))
+
+
+def stability(value: float | None) -> Verdict:
+    """How far a segment reappears in refits, by Hennig's bounds on its mean Jaccard index, 0 to 1."""
+    steps = len(_STABILITY) - 1
+    if value is None or not fmt.known(value):
+        return Verdict(_STABILITY[0], 0, steps)
+    bounds = (value >= UNSTABLE_BELOW, value >= DOUBTFUL_BELOW, value > STABLE_UP_TO)
+    reached = 1 + sum(bounds)
+    return Verdict(_STABILITY[reached], reached, steps, figures=f"{value:.2f}")
+
+
+def algorithm(content: ReportContent) -> str:
+    """What the algorithm is called."""
+    name = content.model["algorithm"]
+    return _ALGORITHMS.get(name) or fmt.plain_text(name)
+
+
+def metrics(content: ReportContent) -> list[Metric]:
+    """The model's metrics, those without a heading of their own last."""
+    values = {name: value for name, value in _metrics(content).items() if name != "structure"}
+    order = [name for name in _METRICS if name in values] + sorted(set(values) - set(_METRICS))
+    return [
+        Metric(heading, fmt.share(values[name]) if name in _SHARES else fmt.figure(values[name]), note)
+        for name in order
+        for heading, note in (_heading(name),)
+    ]
+
+
+def search(content: ReportContent) -> str:
+    """One sentence on how the number of segments came about."""
+    ks = [row["k"] for row in candidates(content)]
+    chosen = fmt.count(content.model["k"])
+    if ks:
+        return (
+            f"{fmt.count(ks[0])} to {fmt.count(ks[-1])} segments were tried on a sample of the customers and evaluated "
+            f"on all; {chosen} were chosen."
+        )
+    if content.model["algorithm"] != "dbscan":
+        return f"The number of segments, {chosen}, was set and not searched for."
+    settings = content.model.get("parameters") or {}
+    eps, samples = settings.get("found_eps") or settings.get("eps"), settings.get("min_samples")
+    if not eps or not samples:
+        return f"The number of segments, {chosen}, follows from where customers are dense."
+    how = "measured from the data" if "found_eps" in settings else "as set"
+    return (
+        f"The number of segments, {chosen}, follows from where customers are dense: {fmt.count(json.loads(samples))} "
+        f"or more within eps {json.loads(eps):.3g}, {how}. Customers away from such places are in no segment."
+    )
+
+
+def candidates(content: ReportContent) -> list[Row]:
+    """The numbers of segments that were tried, fewest first."""
+    return sorted(content.model["candidates"] or (), key=lambda row: row["k"])
+
+
+def formatted_candidates(content: ReportContent) -> list[Candidate]:
+    """The candidates with their metrics formatted."""
+    return [
+        Candidate(
+            row["k"],
+            row["k"] == content.model["k"],
+            fmt.figure(row.get("score")),
+            fmt.figure(row["silhouette"]),
+            fmt.figure(row.get("stability")),
+            fmt.share(row["smallest_share"]),
+        )
+        for row in candidates(content)
+    ]
+
+
+def best_scores(content: ReportContent, limit: int) -> str:
+    """The numbers of segments with the highest scores, the chosen one first; empty where nothing was tried."""
+    scored = [row for row in candidates(content) if fmt.known(row.get("score"))]
+    ranked = sorted(scored, key=lambda row: (row["k"] != content.model["k"], -row["score"], row["k"]))[:limit]
+    return ", ".join(
+        f"{fmt.count(row['k'])} ({row['score']:.2f}{', chosen' if row['k'] == content.model['k'] else ''})"
+        for row in ranked
+    )
+
+
+def _metrics(content: ReportContent) -> Mapping[str, float]:
+    return content.model["quality"] or {}
+
+
+def _heading(name: str) -> tuple[str, str]:
+    return _METRICS.get(name) or (fmt.feature_name(name), "")
