@@ -30,7 +30,6 @@ FILLED: dict[str, tuple[str, str]] = {
 _DATE_BOUNDS = ("date_too_early", NOT_KNOWN_YET)
 _ORDER = "_order"
 _IS_COPIED = "_is_copied"
-_IS_COPY = "_is_copy"
 _IS_MIXED = "_is_mixed"
 
 
@@ -121,12 +120,10 @@ def resolved(lines: DataFrame, suite: CheckSuite) -> DataFrame:
         lines: as `transactions.validated_lines` gives them: whole orders, or lines that no other line concerns.
         suite: the checks.
     """
-    equal = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_ID).orderBy(c.SOURCE_FILE)
-    # First, so that the sort that it takes serves for what is filled in too.
-    is_copy = F.row_number().over(equal) > 1
-    lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER).withColumn(_IS_COPY, is_copy)
+    lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER)
     lines = _filled(lines, suite)
     order = Window.partitionBy(_ORDER, c.ORDER_ID)
+    equal = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_ID).orderBy(c.SOURCE_FILE)
     last_first = F.desc_nulls_last(c.CHANGED_AT), F.desc(c.LINE_ID)
     versions = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_NUMBER).orderBy(*last_first)
     is_numbered = F.col(c.ORDER_ID).isNotNull() & F.col(c.LINE_NUMBER).isNotNull()
@@ -135,7 +132,7 @@ def resolved(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     lines = lines.withColumn("_is_old", _unless_off(is_old, "superseded", suite))
     customer = F.when(~F.col("_is_old") & F.col(c.ORDER_ID).isNotNull(), F.col(c.CUSTOMER_ID))
     failed = {
-        "duplicate": F.col(_IS_COPY),
+        "duplicate": F.row_number().over(equal) > 1,
         "superseded": F.col("_is_old"),
         "order_changes_customer": F.col(c.ORDER_ID).isNotNull()
         & (F.min(customer).over(order) != F.max(customer).over(order)),
