@@ -14,7 +14,7 @@ WHOLE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file in place of the container's limit; not there."""
     file = tmp_path / "memory.max"
-    monkeypatch.setattr(machine, "_CONTAINER_LIMITS", (file,))
+    monkeypatch.setattr(machine, "CONTAINER_LIMITS", (file,))
     return file
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _MEGABYTE = 2**20
-_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _MIN_MEGABYTES = 1_024
 _MAX_MEGABYTES = 31 * 1_024
 """Beyond it a virtual machine's pointers take twice the room."""
@@ -22,7 +22,7 @@ def driver_megabytes() -> int:
 def memory() -> int:
     """Memory of this machine, or of the container that this process is in, in bytes."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _CONTAINER_LIMITS:
+    for file in CONTAINER_LIMITS:
         with suppress(OSError, ValueError):  # not there, or "max"
             limits.append(int(file.read_text()))
     return min(limits)
