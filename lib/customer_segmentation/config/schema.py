@@ -485,7 +485,9 @@ class Spark(Section):
     """The session, where this process starts it."""
 
     master: Text | None = None
-    driver_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$", description="a size such as 4g or 512m")] = "4g"
+    driver_memory: (
+        Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$", description="a size such as 4g or 512m")] | None
+    ) = None
     shuffle_partitions: Annotated[int, Field(ge=1, le=100_000)] | None = None
     packages: list[
         Annotated[

@@ -1,10 +1,10 @@
 """Counts of rows by outcome: every row that was read is accepted, rejected or filtered out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, Check
@@ -46,22 +46,25 @@ def count_lines(lines: DataFrame, checks: Sequence[Check] = CHECKS) -> RowCounts
         lines: as `transactions.validated_lines` or `orders.resolved` gives them.
         checks: whose codes are counted.
     """
-    codes = [check.code for check in checks]
-    is_accepted = F.size(c.REASONS) == 0
-    harmful = F.array_except(c.REASONS, F.array(*(F.lit(check.code) for check in checks if check.is_harmless)))
-    row = lines.agg(
-        F.count(F.lit(1)).alias("lines"),
-        F.count_if(is_accepted).alias("accepted"),
-        F.count_if(~is_accepted & (F.size(harmful) == 0)).alias("harmless"),
-        *(F.count_if(F.array_contains(c.REASONS, code)).alias(code) for code in codes),
-        *(F.count_if(is_accepted & F.array_contains(c.WARNINGS, code)).alias(f"warned_{code}") for code in codes),
-    ).first()
-    assert row is not None, "an aggregation without grouping has one row"
+    outcomes = lines.groupBy(c.REASONS, c.WARNINGS).count().collect()
+    harmless = {check.code for check in checks if check.is_harmless}
+    by_reason, by_warning, outcome = Counter[str](), Counter[str](), Counter[str]()
+    for reasons, warnings, number in outcomes:
+        if reasons:
+            outcome["harmless" if harmless.issuperset(reasons) else "harmful"] += number
+            by_reason.update(dict.fromkeys(reasons, number))
+        else:
+            outcome["accepted"] += number
+            by_warning.update(dict.fromkeys(warnings, number))
     return RowCounts(
-        row["lines"],
-        row["accepted"],
-        row["lines"] - row["accepted"],
-        by_reason={code: row[code] for code in codes if row[code]},
-        by_warning={code: row[f"warned_{code}"] for code in codes if row[f"warned_{code}"]},
-        harmless=row["harmless"],
+        outcome.total(),
+        outcome["accepted"],
+        outcome["harmless"] + outcome["harmful"],
+        by_reason=_in_order(by_reason, checks),
+        by_warning=_in_order(by_warning, checks),
+        harmless=outcome["harmless"],
     )
+
+
+def _in_order(counts: Mapping[str, int], checks: Sequence[Check]) -> dict[str, int]:
+    return {check.code: counts[check.code] for check in checks if check.code in counts}

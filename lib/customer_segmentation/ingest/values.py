@@ -109,7 +109,7 @@ def as_id(column: Column, type_: DataType | None = None) -> Column:
     Text that a table with gaps was written to has its numbers as doubles: `17850.0` and `1.2345678E7` are 17850 and
     12345678, `NaN` and `nan` are nobody. Every other text stays as it is, with its leading zeros.
     """
-    text, written = as_text(column, type_), column.cast("string")
+    text = as_text(column, type_)
     if type_ is not None and not isinstance(type_, StringType):
         return text
     is_short = text.rlike(r"^(0|[1-9][0-9]{0,17})[.]0$")
@@ -121,8 +121,7 @@ def as_id(column: Column, type_: DataType | None = None) -> Column:
         .when(~text.isin("NaN", "nan"), text)
     )
     # Of most ids no more than this is asked.
-    is_exponent = written.contains("E") & written.contains(".")
-    is_suspect = written.contains(".0") | is_exponent | written.contains("aN") | written.contains("nan")
+    is_suspect = column.cast("string").contains(".") | text.isin("NaN", "nan")
     return F.when(is_suspect, whole).otherwise(text)
 
 

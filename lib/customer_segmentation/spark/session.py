@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.spark.jars import delta_jars, package_jars
+from customer_segmentation.spark.machine import driver_megabytes
 from customer_segmentation.spark.prerequisites import java_problem
 
 APP_NAME = "customer-segmentation"
@@ -115,7 +116,7 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = {
         **_SMALL_MACHINE,
-        "spark.driver.memory": settings.driver_memory,
+        "spark.driver.memory": settings.driver_memory or f"{driver_megabytes()}m",
         # Small ones are put together as they come; one that is too large for a core's memory can't be parted.
         "spark.sql.shuffle.partitions": str(_PARTITIONS_PER_CORE * (os.cpu_count() or 2)),
         **_anywhere(settings),
