@@ -1,3 +1,75 @@
-"""Customer segmentation on Spark: order lines in, named and explained segments out."""
+"""Customer segmentation on Spark: order lines in, named and explained segments out.
+
+    import customer_segmentation as cs
+
+    lines = cs.order_lines(frame, customer_id="CustomerID", order_id="InvoiceNo", ordered_at="InvoiceDate",
+                           quantity="Quantity", unit_price="UnitPrice")
+    features = cs.customer_features(lines.accepted, as_of="2011-12-10")
+    preparation = cs.Preparation(columns=["recency_days", "frequency", "monetary"], skewed="log").fit(features)
+    segments = cs.KMeans(k=5).fit(features, preparation=preparation).assign(features)
+    cs.profile(segments)
+
+Each name is imported when it is first used, so that what needs no Spark starts without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from customer_segmentation import plots
+    from customer_segmentation.clustering import (
+        DBSCAN,
+        AgglomerativeClustering,
+        BisectingKMeans,
+        GaussianMixture,
+        KMeans,
+        Preparation,
+        compare,
+        load_model,
+    )
+    from customer_segmentation.features.build import customer_features
+    from customer_segmentation.features.rfm_scores import rfm_scores
+    from customer_segmentation.ingest.order_lines import OrderLines, order_lines
+    from customer_segmentation.insight.profiles import profile
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DBSCAN",
+    "AgglomerativeClustering",
+    "BisectingKMeans",
+    "GaussianMixture",
+    "KMeans",
+    "OrderLines",
+    "Preparation",
+    "compare",
+    "customer_features",
+    "load_model",
+    "order_lines",
+    "plots",
+    "profile",
+    "rfm_scores",
+]
+
+_MODULES = {
+    "OrderLines": "ingest.order_lines",
+    "customer_features": "features.build",
+    "order_lines": "ingest.order_lines",
+    "profile": "insight.profiles",
+    "rfm_scores": "features.rfm_scores",
+}
+"""Where a public name is, if not in `clustering`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "plots":
+        return import_module(f"{__name__}.plots")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'clustering')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
