@@ -232,19 +232,25 @@ def thousand_billions(folder: Path, lines: int) -> Config:
 def test_a_customer_whose_sums_overflow_is_rejected_with_the_largest_amount_and_without_a_name(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    fits, too_many = quiet(spark, thousand_billions(tmp_path / "a", 9_999)), thousand_billions(tmp_path / "b", 10_000)
-    ingest_sources(fits)
-    build_features(fits)
-    overflowing = quiet(spark, too_many)
-    ingest_sources(overflowing)
+    run = quiet(spark, thousand_billions(tmp_path, 10_000))
+    ingest_sources(run)
 
     with pytest.raises(
         DataRefusedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
     ) as it:
-        build_features(overflowing)
+        build_features(run)
 
-    assert clustered_features(fits).select("monetary").collect() == [(9_999 * Decimal(10**12),)]
     assert "C1" not in str(it.value)
+
+
+def test_sums_just_below_the_limit_are_exact(spark: SparkSession) -> None:
+    lines = spark.range(9_999).selectExpr(
+        "'C1' AS customer_id", "id % 90 AS order_id", "'2024-06-01' AS ordered_at", "1e12BD AS amount"
+    )
+
+    (row,) = customer_features(lines, as_of=AS_OF).select("monetary").collect()
+
+    assert row.monetary == 9_999 * Decimal(10**12)
 
 
 def test_the_grid_is_an_exact_partition_of_the_125_cells() -> None:
