@@ -1,4 +1,4 @@
-"""What the library knows of an algorithm, and the registry that all else looks algorithms up in.
+"""What the library knows of an algorithm, and the registry in which all else searches for algorithms.
 
 A leaf of the package: the entries are in `algorithms`, which imports what they refer to.
 """

@@ -1,6 +1,6 @@
 """Says what is wrong in a configuration, a line a problem.
 
-A line has the key's path, what must hold, the value, a hint, and the layer that the value came from. The words
+A line has the key's path, what must hold, the value, a hint, and the layer that has set the value. The words
 come from the schema: its types, ranges and descriptions. Values that look like secrets are not shown.
 """
 
@@ -32,7 +32,7 @@ def explain(error: ValidationError, data: dict[str, Any], origins: Mapping[KeyPa
     Args:
         error: of the schema.
         data: the validated values, merged from all layers.
-        origins: the layer that each value came from.
+        origins: the layer that has set each value.
     """
     problems: dict[KeyPath, ErrorDetails] = {}
     for details in error.errors(include_url=False):

@@ -49,11 +49,14 @@ class Estimator:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or (minimum is not None and value < minimum):
             wanted = "a whole number" + ("" if minimum is None else f" of at least {minimum}")
-            raise ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")
+            raise self._error(name, wanted, value)
 
     def _require_above(self, name: str, limit: float, *, below: float = float("inf")) -> None:
         """Reject a parameter that is no number above `limit` and below `below`, with a ConfigurationError."""
         value = getattr(self, name)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not limit < value < below:
             wanted = f"above {limit:g}" + (f" and below {below:g}" if below < float("inf") else "")
-            raise ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")
+            raise self._error(name, wanted, value)
+
+    def _error(self, name: str, wanted: str, value: object) -> ConfigurationError:
+        return ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")

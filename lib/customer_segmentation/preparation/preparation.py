@@ -97,15 +97,15 @@ class Preparation(Estimator):
             )
         for name, transform in self.transforms.items():
             if transform not in TRANSFORMS:
-                raise ConfigurationError(f"skewed: {name} must be one of {', '.join(TRANSFORMS)}; found {transform!r}")
+                raise self._error(f"skewed: {name}", f"one of {', '.join(TRANSFORMS)}", transform)
         if self.scaling not in ("robust", "standard"):
-            raise ConfigurationError(f"scaling must be robust or standard; found {self.scaling!r}")
+            raise self._error("scaling", "robust or standard", self.scaling)
         if self.winsorise is not None and not 0 <= self.winsorise[0] < self.winsorise[1] <= 1:
-            raise ConfigurationError(f"winsorise must be two rising quantiles from 0 to 1; found {self.winsorise!r}")
+            raise self._error("winsorise", "two rising quantiles from 0 to 1", self.winsorise)
         if self.categories < 2:
-            raise ConfigurationError(f"categories must be at least 2; found {self.categories!r}")
+            raise self._error("categories", "at least 2", self.categories)
         if self.variance is not None and not 0 < self.variance <= 1:
-            raise ConfigurationError(f"variance must be above 0, up to 1; found {self.variance!r}")
+            raise self._error("variance", "above 0, up to 1", self.variance)
         prepared = {*self.columns, *self.attributes}
         for name, weight in (self.weights or {}).items():
             if name not in prepared:
@@ -113,4 +113,4 @@ class Preparation(Estimator):
                     f"weights has {name!r}, which is not prepared; known: {', '.join(sorted(prepared))}"
                 )
             if not weight > 0:
-                raise ConfigurationError(f"weights.{name} must be above 0; found {weight!r}")
+                raise self._error(f"weights.{name}", "above 0", weight)

@@ -126,7 +126,7 @@ def metrics(content: ReportContent) -> list[Metric]:
 
 
 def search(content: ReportContent) -> str:
-    """One sentence on how the number of segments came about."""
+    """One sentence on how the number of segments was chosen."""
     ks = [row["k"] for row in candidates(content)]
     chosen = fmt.count(content.model["k"])
     if ks:

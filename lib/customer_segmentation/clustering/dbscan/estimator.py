@@ -31,7 +31,6 @@ from customer_segmentation.clustering.dbscan.workers import (
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points, in_order
 from customer_segmentation.contract.columns import CUSTOMER_ID
-from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.persistence import checkpointed, persisted
@@ -96,7 +95,7 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
         else:
             is_valid = eps == "auto"
         if not is_valid:
-            raise ConfigurationError(f'DBSCAN: eps must be a finite number above 0 or "auto"; found {eps!r}')
+            raise self._error("eps", 'a finite number above 0 or "auto"', eps)
 
     def _fit(self, points: Points) -> DBSCANModel:
         names = points.inputs

@@ -88,7 +88,7 @@ class Points:
 def points_of(
     features: DataFrame, *, columns: list[str] | None, preparation: PreparationModel | None, caller: str
 ) -> Points:
-    """Prepare, count and validate the customers. Runs one aggregation, and a small job that looks for repeated ids.
+    """Prepare, count and validate the customers. Runs one aggregation, and a small job to detect repeated ids.
 
     Args:
         features: a row per customer, with `customer_id` to order the rows by where there is one.

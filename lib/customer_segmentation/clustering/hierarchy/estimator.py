@@ -50,22 +50,19 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
     outlier_distance: float = 3.0
 
     def _validate(self) -> None:
-        name = type(self).__name__
         if (self.k is None) == (self.distance_threshold is None):
-            raise ConfigurationError(f"{name} needs either k or distance_threshold")
+            raise ConfigurationError(f"{type(self).__name__} needs either k or distance_threshold")
         self._require_whole("micro_clusters", minimum=2)
         if self.k is None:
             self._require_above("distance_threshold", 0)
         else:
             self._require_whole("k", minimum=2)
             if self.k > self.micro_clusters:
-                raise ConfigurationError(
-                    f"{name}: k must be at most micro_clusters = {self.micro_clusters}; found {self.k}"
-                )
+                raise self._error("k", f"at most micro_clusters = {self.micro_clusters}", self.k)
         if self.macro_k is not None:
             self._require_whole("macro_k", minimum=2)
             if self.k is not None and self.macro_k > self.k:
-                raise ConfigurationError(f"{name}: macro_k must be at most k = {self.k}; found {self.macro_k}")
+                raise self._error("macro_k", f"at most k = {self.k}", self.macro_k)
         self._require_above("outlier_distance", 0)
 
     def _fit(self, points: Points) -> HierarchyModel:

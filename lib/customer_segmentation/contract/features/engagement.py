@@ -47,7 +47,7 @@ ENGAGEMENT = (
         formula="date_diff(as_of, last_response_day)",
         shape="skewed",
         high="long silent",
-        low="answered lately",
+        low="answered recently",
         source="engagement",
     ),
 )

@@ -60,7 +60,7 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Value returned by gross purchases, fully returned orders included; above 1 where more came back than "
+            "Value returned by gross purchases, fully returned orders included; above 1 where more was returned than "
             "was bought in the data's time."
         ),
         formula=share("returned", "placed"),
