@@ -120,7 +120,7 @@ def rows_of(frame: DataFrame) -> list[tuple]:
 
 
 def assert_as_if_built_anew(run: Run) -> None:
-    lines = history._lines(run)
+    lines = history.lines_of_customers(run)
     days = history.daily_aggregates(lines)
     assert rows_of(run.warehouse.read(t.CUSTOMER_DAYS)) == rows_of(t.CUSTOMER_DAYS.conform(days))
     expected = rows_of(t.CUSTOMER_HISTORY.conform(history.history_aggregates(lines, days)))

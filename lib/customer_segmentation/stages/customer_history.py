@@ -99,7 +99,7 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
 
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
     record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
-    with persisted(_lines(run)) as lines:
+    with persisted(lines_of_customers(run)) as lines:
         run.warehouse.overwrite(t.CUSTOMER_DAYS, daily_aggregates(lines))
         run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
@@ -109,7 +109,10 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
 def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
     is_small = customers <= BROADCAST_LIMIT
-    with at_most_partitions(run.spark, tasks), persisted(_lines(run, among=touched, is_small=is_small)) as lines:
+    with (
+        at_most_partitions(run.spark, tasks),
+        persisted(lines_of_customers(run, among=touched, is_small=is_small)) as lines,
+    ):
         days = checkpointed(daily_aggregates(lines))
         _replace_days(run, touched, days)
         _replace_history(run, touched, history_aggregates(lines, days), customers)
@@ -155,7 +158,7 @@ def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers
     run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
 
 
-def _lines(run: Run, *, among: DataFrame | None = None, is_small: bool = False) -> DataFrame:
+def lines_of_customers(run: Run, *, among: DataFrame | None = None, is_small: bool = False) -> DataFrame:
     """The order lines as features see them, of all customers or of some."""
 
     def of_some(frame: DataFrame) -> DataFrame:
