@@ -1,12 +1,20 @@
-"""The examples in docstrings run, in the suite's session."""
+"""The examples in docstrings run, in the suite's session, and give what they show."""
 
 import doctest
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-MODULES = ("customer_segmentation.ingest.order_lines",)
+import customer_segmentation
+
+LIBRARY = Path(customer_segmentation.__file__).parent
+MODULES = sorted(
+    ".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts).removesuffix(".__init__")
+    for file in LIBRARY.rglob("*.py")
+    if ">>>" in file.read_text(encoding="utf-8")
+)
 """Modules with examples; the session is `spark` in them."""
 
 

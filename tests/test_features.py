@@ -1,7 +1,5 @@
 """Features against literal frames, a pandas oracle on random histories, and what must always hold."""
 
-import doctest
-import importlib
 import os
 import random
 import re
@@ -426,15 +424,6 @@ def test_scores_need_customers_or_cut_points(frame: Callable[..., DataFrame]) ->
 
     with pytest.raises(DataRefusedError, match="there are no customers"):
         rfm_scores(nobody)
-
-
-@pytest.mark.parametrize("module", ["build", "rfm_scores", "stray_days"])
-def test_the_examples_of_the_documentation_run(spark: SparkSession, module: str) -> None:
-    name = f"customer_segmentation.features.{module}"
-    results = doctest.testmod(importlib.import_module(name), extraglobs={"spark": spark})
-
-    assert results.attempted
-    assert not results.failed
 
 
 CONNECTED = """

@@ -1,10 +1,8 @@
 """The charts for a notebook: what they draw of small frames, and what they say of frames that they can't draw."""
 
-import doctest
 import sys
 from collections.abc import Callable
 from decimal import Decimal
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -195,14 +193,6 @@ def test_what_can_not_be_drawn_is_an_error_that_names_what_is_missing(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         draw(segments)
-
-
-@pytest.mark.parametrize("module", ["insight.profiles", "plots", "plots.components"])
-def test_the_examples_of_the_docstrings_run(module: str, spark: SparkSession) -> None:
-    results = doctest.testmod(import_module(f"customer_segmentation.{module}"), extraglobs={"spark": spark})
-
-    assert results.attempted > 0
-    assert results.failed == 0
 
 
 def test_without_altair_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ RETURN_ORDER_ID = "return_order_id"
 RETURNED_AT = "returned_at"
 IS_MATCHED = "is_matched"
 RETURNED_AMOUNT = "returned_amount"
+IS_FULLY_RETURNED = "is_fully_returned"
 
 # Rejected lines
 SOURCE_FILE = "source_file"

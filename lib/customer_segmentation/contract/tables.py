@@ -487,8 +487,10 @@ SEGMENT_PROFILES = Table(
         Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
         Column("customer_share", "double", "Share of all segmented customers, 0 to 1."),
         Column("revenue_share", "double", "Share of all segmented customers' net spend; can be negative."),
-        Column("centroid", "map<string,double>", "Centre of the segment by feature, in natural units; null for noise."),
-        Column("averages", "map<string,double>", "Mean of each feature over the segment, in natural units."),
+        Column(
+            "centroid", "map<string,double>", "Centre of the segment by feature, in original units; null for noise."
+        ),
+        Column("averages", "map<string,double>", "Mean of each feature over the segment, in original units."),
         Column(
             "differentiators",
             DIFFERENTIATORS_TYPE,

@@ -32,7 +32,6 @@ BOUGHT = "bought"
 HAS_RETURNS = "has_returns"
 """Whether something of the line's order was returned."""
 
-IS_FULLY_RETURNED = "is_fully_returned"
 
 _CENTS = 100
 _THOUSANDTHS = 1000
@@ -104,9 +103,9 @@ def _lines(
     known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(as_of).cast("timestamp"))
     lines = transactions.withColumns(absent).where(known)
     if returned_orders is None:
-        lines = lines.withColumns({HAS_RETURNS: F.lit(False), IS_FULLY_RETURNED: F.lit(False)})
+        lines = lines.withColumns({HAS_RETURNS: F.lit(False), c.IS_FULLY_RETURNED: F.lit(False)})
     else:
-        orders = returned_orders.select(c.CUSTOMER_ID, c.ORDER_ID, F.lit(True).alias(HAS_RETURNS), IS_FULLY_RETURNED)
+        orders = returned_orders.select(c.CUSTOMER_ID, c.ORDER_ID, F.lit(True).alias(HAS_RETURNS), c.IS_FULLY_RETURNED)
         lines = lines.join(orders, on=[c.CUSTOMER_ID, c.ORDER_ID], how="left")
     placed = ~F.col(c.IS_RETURN)
     return lines.select(
@@ -115,7 +114,7 @@ def _lines(
         F.to_date(ordered_at).alias(DAY),
         F.floor(F.hour(ordered_at) / 6).cast("tinyint").alias(DAYPART),
         placed.alias(PLACED),
-        (placed & ~F.coalesce(IS_FULLY_RETURNED, F.lit(False))).alias(BOUGHT),
+        (placed & ~F.coalesce(c.IS_FULLY_RETURNED, F.lit(False))).alias(BOUGHT),
         F.coalesce(HAS_RETURNS, F.lit(False)).alias(HAS_RETURNS),
         _whole(c.AMOUNT, MONEY, _CENTS).alias(c.AMOUNT),
         F.coalesce(_whole(c.DISCOUNT, MONEY, _CENTS), F.lit(0)).alias(c.DISCOUNT),

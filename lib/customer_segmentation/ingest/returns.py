@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 
-IS_FULLY_RETURNED = "is_fully_returned"
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
 _PIECES_PER_BATCH = 10_000
@@ -155,7 +154,7 @@ def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         .groupBy(*order, "returned", c.RETURNED_AMOUNT)
         .agg(F.sum(c.QUANTITY).alias("bought"))
         # No purchase has more returned than it had, so that equal sums mean equal lines.
-        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(IS_FULLY_RETURNED))
+        .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(c.IS_FULLY_RETURNED))
     )
 
 
