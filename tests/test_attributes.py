@@ -339,6 +339,27 @@ def test_an_attribute_that_changes_its_type_stops_no_later_run(spark: SparkSessi
 
 
 @pytest.mark.slow
+def test_attributes_that_are_mapped_by_name_stand_beside_the_features_as_text(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"who": ["C1", "C2"], "years": [41, 17], "id": ["a", "b"], "other": ["x", "y"]})
+    config = shop(tmp_path, table)
+    sources = config.sources.model_dump(exclude_none=True, by_alias=True)
+    sources["customers"][0]["columns"] |= {"age": "years", "id": "id", "frequency": "other"}
+    run = quiet(spark, Config.model_validate(config.model_dump(by_alias=True) | {"sources": sources}))
+    ingest_sources(run)
+    build_features(run)
+
+    features = run.warehouse.read(t.CUSTOMER_FEATURES)
+    added = ["customer_age", "customer_id_text", "customer_frequency"]
+
+    assert features.columns == [*t.CUSTOMER_FEATURES.column_names, *added]
+    assert features.select(added).where("customer_id = 'C1'").collect() == [("41", "a", "x")]
+    assert "Attribute age" in features.schema["customer_age"].metadata["comment"]
+    assert clustered_features(run).columns == t.CUSTOMER_FEATURES.column_names
+
+
+@pytest.mark.slow
 def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_written_on(
     spark: SparkSession, tmp_path: Path
 ) -> None:

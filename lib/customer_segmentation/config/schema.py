@@ -236,6 +236,11 @@ class CustomerColumns(Section):
     __pydantic_extra__: dict[str, Expression]
     customer_id: Expression
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The mapping of each attribute by its name; empty where all columns of the source are attributes."""
+        return dict(self.__pydantic_extra__ or {})
+
     @model_validator(mode="after")
     def _safe_names(self) -> "CustomerColumns":
         seen = {"customer_id"}

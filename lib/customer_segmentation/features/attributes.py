@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField
 
 from customer_segmentation.contract import columns as c
 
@@ -14,16 +13,20 @@ def attribute_names(customers: DataFrame) -> list[str]:
     return [name for name in customers.columns if name != c.CUSTOMER_ID]
 
 
-def with_has_attributes(features: DataFrame, customers: DataFrame | None) -> DataFrame:
-    """The features with `has_attributes`: whether the customer is among the customers.
+def with_has_attributes(
+    features: DataFrame, customers: DataFrame | None, attributes: Mapping[str, str] | None = None
+) -> DataFrame:
+    """The features with `has_attributes`, whether the customer is among the customers, and with some attributes.
 
     Args:
         features: a row per customer.
         customers: a row per customer in the columns of the `customers` table; None where there is no source.
+        attributes: which attribute each new column is, as text.
     """
     if customers is None:
         return features.withColumn(c.HAS_ATTRIBUTES, F.lit(False))
-    known = customers.select(c.CUSTOMER_ID, F.lit(True).alias(c.HAS_ATTRIBUTES))
+    columns = _as_texts(customers, attributes or {})
+    known = customers.select(c.CUSTOMER_ID, F.lit(True).alias(c.HAS_ATTRIBUTES), *columns)
     joined = features.join(known, on=c.CUSTOMER_ID, how="left")
     return joined.withColumn(c.HAS_ATTRIBUTES, F.coalesce(c.HAS_ATTRIBUTES, F.lit(False)))
 
@@ -40,10 +43,9 @@ def with_attributes(features: DataFrame, customers: DataFrame, names: Mapping[st
             is.
     """
     wanted = names if isinstance(names, Mapping) else {name: name for name in names}
-    fields = {field.name: field for field in customers.schema.fields}
-    columns = (_as_text(fields[name]).alias(new) for new, name in wanted.items())
-    return features.join(customers.select(c.CUSTOMER_ID, *columns), on=c.CUSTOMER_ID, how="left")
+    return features.join(customers.select(c.CUSTOMER_ID, *_as_texts(customers, wanted)), on=c.CUSTOMER_ID, how="left")
 
 
-def _as_text(field: StructField) -> Column:
-    return F.col(f"`{field.name}`").cast("string")
+def _as_texts(customers: DataFrame, names: Mapping[str, str]) -> list[Column]:
+    spelled = {name.lower(): name for name in customers.columns}
+    return [F.col(f"`{spelled[name.lower()]}`").cast("string").alias(new) for new, name in names.items()]

@@ -113,7 +113,7 @@ def describe_renamed(customers: DataFrame) -> str:
 def _mapped(spark: SparkSession, source: CustomerSource) -> tuple[DataFrame, dict[str, str]]:
     """The rows with the source's attributes under names of ours, and what the source calls those it names otherwise."""
     rows = rows_of(spark, source)
-    mapping = dict(source.columns.__pydantic_extra__ or {})
+    mapping = source.columns.attributes
     require_columns(source, [source.columns.customer_id, *mapping.values()], rows)
     if mapping:
         columns = {name: mapped(text, rows) for name, text in mapping.items()}

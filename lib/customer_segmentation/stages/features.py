@@ -44,8 +44,12 @@ def build_features(run: Run) -> None:
                 raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
             model = run.models.reusable
             scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
-            frame = with_has_attributes(scored, run.inputs.customers()).withColumn(c.RUN_ID, F.lit(run.run_id))
-            run.warehouse.replace(_features_table(run), frame, column=c.RUN_ID, value=run.run_id)
+            attributes = _mapped_attributes(run)
+            frame = with_has_attributes(scored, run.inputs.customers(), attributes)
+            table = _features_table(run, attributes)
+            run.warehouse.replace(
+                table, frame.withColumn(c.RUN_ID, F.lit(run.run_id)), column=c.RUN_ID, value=run.run_id
+            )
         stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
 
 
@@ -57,7 +61,7 @@ def clustered_features(run: Run) -> DataFrame:
     """
     run.warehouse.require(t.CUSTOMER_FEATURES, command="features")
     rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
-    # An earlier release added the attributes here.
+    # Attributes are taken from `customers`, whatever of them is here.
     features = rows.select(_features_table(run).column_names)
     attributes = run.config.clustering.preparation.attributes
     if not attributes:
@@ -74,11 +78,39 @@ def clustered_features(run: Run) -> DataFrame:
     return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
 
 
-def _features_table(run: Run) -> t.Table:
-    """`customer_features` with the columns of the configuration's derived features."""
+def _features_table(run: Run, attributes: Mapping[str, str] | None = None) -> t.Table:
+    """`customer_features` with the columns of the configuration's derived features, and of some attributes."""
     derived = run.config.features.derived_features
-    columns = (t.Column(feature.name, feature.type, feature.comment) for feature in derived)
+    columns = [t.Column(feature.name, feature.type, feature.comment) for feature in derived]
+    columns += [
+        t.Column(column, "string", f"Attribute {name} of the customer, as text; null where it is not known.")
+        for column, name in (attributes or {}).items()
+    ]
     return replace(t.CUSTOMER_FEATURES, columns=(*t.CUSTOMER_FEATURES.columns, *columns))
+
+
+def _mapped_attributes(run: Run) -> dict[str, str]:
+    """The attributes that the configuration maps by name, by the columns that they get beside the features."""
+    customers = run.inputs.customers()
+    if customers is None:
+        return {}
+    here = {source_name.lower(): name for name, source_name in renamed_attributes(customers).items()}
+    here = {name.lower(): name for name in attribute_names(customers)} | here
+    taken = {name.lower() for name in _features_table(run).column_names}
+    if run.warehouse.exists(t.CUSTOMER_FEATURES):
+        # An earlier release kept attributes in their own types.
+        stored = run.warehouse.read(t.CUSTOMER_FEATURES).dtypes
+        taken |= {name.lower() for name, type_ in stored if type_ != "string"}
+    columns: dict[str, str] = {}
+    for mapped in dict.fromkeys(name for source in run.sources.customers or () for name in source.columns.attributes):
+        if mapped.lower() not in here:
+            continue
+        column = f"customer_{mapped}"
+        while column.lower() in taken:
+            column += "_text"
+        taken.add(column.lower())
+        columns[column] = here[mapped.lower()]
+    return columns
 
 
 def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[str, str]) -> str:
