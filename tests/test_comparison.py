@@ -28,7 +28,7 @@ def test_every_algorithm_has_a_row_with_the_metrics_of_its_segments(spark: Spark
     estimators = [
         KMeans(k=3, n_init=1),
         BisectingKMeans(k=3),
-        GaussianMixture(k=3, n_init=0),
+        GaussianMixture(k=2),
         AgglomerativeClustering(k=4),
         DBSCAN(eps=0.35, min_samples=6),
     ]
@@ -57,13 +57,23 @@ def test_every_algorithm_has_a_row_with_the_metrics_of_its_segments(spark: Spark
     assert table.noise_share[4] == pytest.approx(7 / 240)
 
 
+def test_an_estimator_that_can_not_be_fitted_has_a_row_that_says_why_and_the_others_theirs(spark: SparkSession) -> None:
+    features = framed(spark, np.repeat(separated(42, 2, 3, rows=3)[0], 4, axis=0))
+
+    table = compare(features, [KMeans(k=9), KMeans(k=2)], preparation=Preparation(columns=COLUMNS))
+
+    assert table.segments.tolist() == [0, 2]
+    assert "can't make 9 segments" in table.note[0]
+    assert (table.note[1], table.silhouette.isna().tolist()) == ("", [True, False])
+
+
 def test_all_noise_is_a_row_without_metrics_and_no_estimators_are_rejected(spark: SparkSession) -> None:
     features = framed(spark, separated(42, 2, 3, rows=60)[0])
     preparation = Preparation(columns=COLUMNS)
 
     table = compare(features, [DBSCAN(eps=1e-6)], preparation=preparation)
 
-    assert (table.segments[0], table.noise_share[0]) == (0, 1.0)
+    assert (table.segments[0], table.noise_share[0], table.note[0]) == (0, 1.0, "all customers are noise")
     metrics = ["smallest_share", "largest_share", "silhouette", "calinski_harabasz", "davies_bouldin", "stability"]
     assert table[metrics].isna().all(axis=None)
     with pytest.raises(ConfigurationError, match="at least one estimator"):

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.preparation import Preparation, PreparationModel
 
 METRICS = ("silhouette", "calinski_harabasz", "davies_bouldin")
@@ -38,11 +38,12 @@ def compare(
         smallest_share and largest_share of all customers, and noise_share, of those in no segment, 0 to 1; silhouette
         (-1 to 1, higher is better), calinski_harabasz (higher is better) and davies_bouldin (lower is better), exact
         over the customers in segments, see `ClusterMetrics`; stability, the mean adjusted Rand index of bootstraps,
-        up to 1; seconds of the fit. NaN is a metric that is not defined or can't be measured.
+        up to 1; seconds of the fit; note, why there are no segments, empty where there are. NaN is a metric that is
+        not defined or can't be measured.
 
     Raises:
         ConfigurationError: there are no estimators, a parameter is out of range, or a column is not there.
-        DataRefusedError: the customers can't make the segments asked for.
+        DataRefusedError: there are no customers, or features that can't be measured.
 
     Example:
         >>> from customer_segmentation.clustering import AgglomerativeClustering, DBSCAN, Preparation, compare
@@ -62,13 +63,17 @@ def compare(
 
 
 def _row(data: TrainingData, estimator: SegmentationEstimator[Any], seed: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"estimator": repr(estimator), "segments": 0}
+    row |= dict.fromkeys(("smallest_share", "largest_share", "noise_share", *METRICS, "stability", "seconds"), math.nan)
+    row["note"] = ""
     started = time.perf_counter()
-    model = estimator.fit(data.features, preparation=data.preparation)
-    seconds = time.perf_counter() - started
-    row: dict[str, Any] = {"estimator": repr(estimator), "segments": model.k}
+    try:
+        model = estimator.fit(data.features, preparation=data.preparation)
+    except DataRefusedError as error:
+        return row | {"note": str(error)}
+    row |= {"segments": model.k, "seconds": time.perf_counter() - started}
     if not model.k:
-        undefined = dict.fromkeys(("smallest_share", "largest_share"), math.nan) | {"noise_share": 1.0}
-        return row | undefined | dict.fromkeys((*METRICS, "stability"), math.nan) | {"seconds": seconds}
+        return row | {"noise_share": 1.0, "note": "all customers are noise"}
     metrics, stability = metrics_of(data, model), stability_of(data.coreset, model, seed=seed)
     shares = metrics.sizes / data.coreset.rows
     return {
@@ -78,5 +83,4 @@ def _row(data: TrainingData, estimator: SegmentationEstimator[Any], seed: int) -
         "noise_share": 1.0 - float(metrics.sizes.sum()) / data.coreset.rows,
         **{name: getattr(metrics, name) for name in METRICS},
         "stability": stability.rand if stability else math.nan,
-        "seconds": seconds,
     }
