@@ -325,17 +325,16 @@ def test_an_attribute_that_changes_its_type_stops_no_later_run(spark: SparkSessi
         pd.DataFrame(
             {"who": people, "age": [20 + who % 3 for who in range(40)], "vip": [who % 2 == 0 for who in range(40)]}
         ),
-        pd.DataFrame({"who": people, "age": [f"{who % 3} dozen" for who in range(40)], "vip": ["yes", "no"] * 20}),
-        pd.DataFrame({"who": people, "AGE": [20.5] * 40, "vip": [1, 2] * 20}),
+        pd.DataFrame({"who": people, "AGE": [f"{who % 3} dozen" for who in range(40)], "vip": [1.5, 2.5] * 20}),
     ]
 
-    for day, table in zip((20, 22, 24), tables, strict=True):
+    for day, table in zip((20, 22), tables, strict=True):
         whole(quiet(spark, shop(tmp_path, table, day=day, clustering=clustered_by("age", "vip"))))
 
     features = read(tmp_path / "tables", "customer_features")
     assert set(features.columns) == set(t.CUSTOMER_FEATURES.column_names)
     assert features.has_attributes.all()
-    assert len(read(tmp_path / "tables", "pipeline_runs")) == 3
+    assert len(read(tmp_path / "tables", "pipeline_runs")) == 2
 
 
 @pytest.mark.slow
