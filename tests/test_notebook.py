@@ -56,7 +56,7 @@ def test_five_algorithms_are_compared_side_by_side(executed: dict[str, Any]) -> 
 
     names = [estimator.split("(")[0] for estimator in comparison["estimator"]]
     assert names == ["KMeans", "BisectingKMeans", "GaussianMixture", "DBSCAN", "AgglomerativeClustering"]
-    assert comparison.loc[comparison["estimator"].str.contains("k=5"), "segments"].tolist() == [5, 5, 5, 5]
+    assert comparison.loc[comparison["estimator"].str.contains("k=4"), "segments"].tolist() == [4, 4, 4, 4]
     assert executed["by_k"]["segments"].tolist() == [3, 4, 5, 6, 7, 8]
     assert executed["by_k"]["silhouette"].between(-1, 1).all()
 
@@ -65,7 +65,7 @@ def test_five_algorithms_are_compared_side_by_side(executed: dict[str, Any]) -> 
 def test_each_segment_has_a_profile_drivers_and_an_action(executed: dict[str, Any]) -> None:
     profile, drivers, plan = executed["profile"], executed["drivers"].toPandas(), executed["plan"]
 
-    assert profile["segment_id"].tolist() == [1, 2, 3, 4, 5]
+    assert profile["segment_id"].tolist() == [1, 2, 3, 4]
     assert profile["customers"].sum() == executed["features"].count()
     assert profile["revenue_share"].sum() == pytest.approx(1)
     assert profile["segment_name"].notna().all()
