@@ -25,7 +25,7 @@ from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.clustering.training import train
 from customer_segmentation.config.schema import Clustering, Preparing
 from customer_segmentation.contract.errors import ConfigurationError
-from tests.test_choice import FEATURES, framed
+from tests.clustering.test_choice import FEATURES, framed
 
 ESTIMATORS = [KMeans, BisectingKMeans, GaussianMixture, AgglomerativeClustering, DBSCAN]
 

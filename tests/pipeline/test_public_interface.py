@@ -78,7 +78,7 @@ def test_ten_lines_segment_a_shop_alike_on_classic_spark_and_on_connect(spark: S
     here = segment_online_retail(spark, tmp_path / "classic")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.test_public_interface", str(tmp_path / "connect")],
+        [sys.executable, "-m", "tests.pipeline.test_public_interface", str(tmp_path / "connect")],
         env=inherited | {"SPARK_REMOTE": "local[2]"},
         cwd=ROOT,
         capture_output=True,

@@ -14,8 +14,8 @@ from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.ingest import committed_batch, load_order_lines
 from tests.csv_lines import MAPPING, SHEET, Line, seeded
+from tests.features.test_history import assert_as_if_built_anew
 from tests.generated import quiet
-from tests.test_history import assert_as_if_built_anew
 from tests.warehouse import contents, read
 
 line, written = SHEET.line, SHEET.written

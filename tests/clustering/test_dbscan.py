@@ -29,8 +29,8 @@ from customer_segmentation.clustering.dbscan.stability import density_stability
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from tests.clustering.test_choice import whole
 from tests.generated import ROOT
-from tests.test_choice import whole
 
 TRIALS = 500
 COLUMNS = ["a", "b", "c"]
@@ -479,7 +479,7 @@ import sys
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.spark.session import get_session
-from tests.test_dbscan import COLUMNS, EPS, MIN_SAMPLES, customers
+from tests.clustering.test_dbscan import COLUMNS, EPS, MIN_SAMPLES, customers
 
 spark = get_session(Spark(shuffle_partitions=2))
 frame = spark.createDataFrame(customers())

@@ -29,9 +29,9 @@ from customer_segmentation.stages import assign_segments, ingest_sources, train_
 from customer_segmentation.stages.features import build_features, clustered_features
 from tests.csv_lines import Sheet
 from tests.feature_oracle import oracle
-from tests.generated import quiet
+from tests.features.test_history import Ledger
+from tests.generated import ROOT, quiet
 from tests.order_lines import Line, line, random_line
-from tests.test_history import Ledger
 
 AS_OF = date(2024, 7, 1)
 AS_OF_TIME = datetime(2024, 7, 1)
@@ -471,7 +471,7 @@ def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
 
 
 def test_the_catalogue_in_the_documentation_is_that_of_the_declarations() -> None:
-    page = Path(__file__).parents[1] / "docs" / "features.md"
+    page = ROOT / "docs" / "features.md"
 
     assert page.read_text() == catalogue(), (
         "python -m customer_segmentation.contract.features.catalogue > docs/features.md"

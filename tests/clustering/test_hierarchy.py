@@ -14,7 +14,7 @@ from customer_segmentation.clustering.hierarchy.micro import MicroClusters, plac
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels, ward
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.preparation import identity_preparation
-from tests.test_clustering import as_frame, blobs
+from tests.clustering.test_clustering import as_frame, blobs
 
 
 def same_partition(first: np.ndarray, second: np.ndarray) -> bool:

@@ -23,8 +23,9 @@ from customer_segmentation.config.schema import CustomerSource, EngagementSource
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY, Table
+from tests.generated import ROOT
 
-BASE = Path(__file__).parents[1] / "conf" / "base.yml"
+BASE = ROOT / "conf" / "base.yml"
 
 ORDERS: dict[str, Any] = {"customer_id": "c", "order_id": "o", "ordered_at": "t", "amount": "a"}
 

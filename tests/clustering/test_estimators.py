@@ -32,9 +32,9 @@ from customer_segmentation.clustering.hierarchy.model import nearest_prototype_s
 from customer_segmentation.clustering.model.scoring import batch_scorer, driver_scorer, nearest_center_scorer
 from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
 from customer_segmentation.preparation import identity_preparation
+from tests.clustering.test_clustering import as_frame, blobs
+from tests.clustering.test_hierarchy import fitted
 from tests.generated import ROOT
-from tests.test_clustering import as_frame, blobs
-from tests.test_hierarchy import fitted
 
 COLUMNS = ["x0", "x1", "x2"]
 
@@ -307,8 +307,8 @@ BY_CONNECT = """
 import sys
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.spark.session import get_session
-from tests.test_clustering import as_frame
-from tests.test_estimators import COLUMNS, estimators, overlapping
+from tests.clustering.test_clustering import as_frame
+from tests.clustering.test_estimators import COLUMNS, estimators, overlapping
 
 spark = get_session(Spark(shuffle_partitions=2, driver_memory="1g"))
 frame = as_frame(spark, overlapping())

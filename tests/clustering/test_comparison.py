@@ -15,7 +15,7 @@ from customer_segmentation.clustering import (
     compare,
 )
 from customer_segmentation.contract.errors import ConfigurationError
-from tests.test_choice import framed, separated
+from tests.clustering.test_choice import framed, separated
 
 COLUMNS = ["x0", "x1", "x2"]
 

@@ -31,8 +31,8 @@ from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.explore.summary import ACCURACY, PROBABILITIES, Summary
 from customer_segmentation.explore.tally import Group
 from customer_segmentation.stages import explore_data
+from tests.display.test_report import HOSTILE, Page
 from tests.generated import ROOT, configured, quiet
-from tests.test_report import HOSTILE, Page
 from tests.warehouse import contents, read
 
 AS_OF = date(2024, 6, 1)
