@@ -18,7 +18,7 @@ from customer_segmentation.clustering.selection.metrics import Partition, evalua
 from customer_segmentation.clustering.selection.stability import adjusted_rand, stability
 from customer_segmentation.clustering.training import train
 from customer_segmentation.config.schema import Clustering, Preparing
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MODEL_RUNS
 
 
@@ -252,7 +252,7 @@ def test_few_customers_are_their_own_coreset(spark: SparkSession) -> None:
 
     assert (core.points == points).all()
     assert (core.weights == 1).all()
-    with pytest.raises(DataRefusedError, match="no customers"):
+    with pytest.raises(DataRejectedError, match="no customers"):
         coreset(framed(spark, points).where("x0 > 1e9"), ["x0", "x1"], size=100, seed=1, by="customer_id")
 
 
@@ -346,5 +346,5 @@ def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
 def test_customers_too_similar_are_rejected_with_what_they_have(spark: SparkSession) -> None:
     frame = framed(spark, np.repeat([[0.0, 1, 1], [1, 0, 5]], 30, axis=0)).toDF("customer_id", *FEATURES)
 
-    with pytest.raises(DataRefusedError, match="only 2 different values"):
+    with pytest.raises(DataRejectedError, match="only 2 different values"):
         train(frame, Clustering(features=FEATURES), seed=5)

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.clustering import CentroidModel, KMeans, Preparation
 from customer_segmentation.clustering.estimator.layout import hashed_share
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
 
 
@@ -167,7 +167,7 @@ def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: KMeans, ar
 
 
 def test_too_few_customers_are_rejected(spark: SparkSession) -> None:
-    with pytest.raises(DataRefusedError, match="3 customers"):
+    with pytest.raises(DataRejectedError, match="3 customers"):
         KMeans(4).fit(as_frame(spark, np.eye(3)), columns=["x0"])
 
 

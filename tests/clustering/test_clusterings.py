@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.stages import assign_segments, build_features, train_segments, write_report
 from tests.generated import configured, quiet
 from tests.warehouse import contents, read
@@ -143,7 +143,9 @@ def test_all_noise_is_rejected_with_what_to_do_and_nothing_is_registered(spark: 
     run = quiet(spark, configured(dense.parent, dense.name, *DENSE[:-1], "clustering.eps=0.000001"))
     run.run_id = published(dense).run_id.iloc[0]  # whose features are there
 
-    with pytest.raises(DataRefusedError, match=r"are noise: .* raise clustering\.eps or lower clustering\.min_samples"):
+    with pytest.raises(
+        DataRejectedError, match=r"are noise: .* raise clustering\.eps or lower clustering\.min_samples"
+    ):
         train_segments(run, retrain=True)
 
     assert contents(dense, "model_runs") == before

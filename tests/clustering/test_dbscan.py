@@ -28,7 +28,7 @@ from customer_segmentation.clustering.dbscan.space import (
 from customer_segmentation.clustering.dbscan.stability import density_stability
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from tests.clustering.test_choice import whole
 from tests.generated import ROOT
 
@@ -457,9 +457,9 @@ def test_eps_is_the_knee_of_the_distances_to_the_kth_neighbour(frame_: DataFrame
 
 
 def test_customers_that_cannot_be_clustered_are_rejected(frame: Callable[..., DataFrame]) -> None:
-    with pytest.raises(DataRefusedError, match="no customers"):
+    with pytest.raises(DataRejectedError, match="no customers"):
         DBSCAN().fit(frame([], "x double"), columns=["x"])
-    with pytest.raises(DataRefusedError, match="x has 2 values that can't be measured"):
+    with pytest.raises(DataRejectedError, match="x has 2 values that can't be measured"):
         DBSCAN().fit(frame([(1.0,), (float("inf"),), (float("-inf"),)], "x double"), columns=["x"])
 
 

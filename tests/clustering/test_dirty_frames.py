@@ -23,7 +23,7 @@ from customer_segmentation.clustering import (
 from customer_segmentation.clustering.gaussian_mixture.expectation import positive_definite
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.coreset_fits import gaussian_mixture, one_thread
-from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError, DataRejectedError
 
 N = 40
 LOW = np.arange(N) < N // 2
@@ -116,7 +116,7 @@ def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
         assert (unmeasured.confidence == 0).all()
         assert found.drop(["C01", "C02"])[columns].equals(expected.drop(["C01", "C02"])[columns])
     for bad in ({"columns": ["gap", "orders"]}, {"preparation": preparation}):
-        with pytest.raises(DataRefusedError, match=rf"{name}.fit: orders has 2 values that can't be measured"):
+        with pytest.raises(DataRejectedError, match=rf"{name}.fit: orders has 2 values that can't be measured"):
             ESTIMATORS[name].fit(odd, **bad)
 
 
@@ -128,7 +128,7 @@ def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
     frame = framed(spark, a=two_kinds(1), b=two_kinds(2))
     odd = frame.selectExpr("customer_id", f"if(customer_id = 'C07', {value}, a) AS a", "b")
 
-    with pytest.raises(DataRefusedError, match=r"Preparation.fit: a has 1 value that can't be measured"):
+    with pytest.raises(DataRejectedError, match=r"Preparation.fit: a has 1 value that can't be measured"):
         Preparation(columns=["b", "a"], **more).fit(odd)
     model = AgglomerativeClustering(2).fit(frame, preparation=Preparation(columns=["b", "a"], **more).fit(frame))
     row = assigned(model, odd).loc["C07"]
@@ -157,7 +157,7 @@ def test_infinity_makes_an_outlier_of_one_customer_behind_components_too(spark: 
     odd = frame.selectExpr("customer_id", "if(customer_id = 'C07', double('-Infinity'), a) AS a", "b", "c")
     preparation = Preparation(columns=["a", "b", "c"], variance=0.9).fit(frame)
 
-    with pytest.raises(DataRefusedError, match=r"fit: a has 1 value that"):
+    with pytest.raises(DataRejectedError, match=r"fit: a has 1 value that"):
         KMeans(2).fit(odd, preparation=preparation)
     rows = assigned(KMeans(2, n_init=1).fit(frame, preparation=preparation), odd)
     assert rows.is_outlier["C07"]
@@ -189,7 +189,7 @@ def test_what_is_no_number_is_rejected_with_its_name_its_type_and_what_to_do(spa
         attempts += [partial(one.fit, frame, columns=["a", "my.tier"]) for one in ESTIMATORS.values()]
         attempts += [partial(one.fit, frame, preparation=preparation) for one in ESTIMATORS.values()]
         for attempt in attempts:
-            with pytest.raises(DataRefusedError) as raised:
+            with pytest.raises(DataRejectedError) as raised:
                 attempt()
             assert f"my.tier is of type {kind}, which is no number" in str(raised.value)
             assert remedy in str(raised.value)
@@ -258,7 +258,7 @@ def test_names_that_can_not_be_distinguished_or_are_not_there_are_rejected(spark
         lambda: Preparation(columns=["b"]).fit(repeated),
         lambda: model.assign(repeated),
     ):
-        with pytest.raises(DataRefusedError, match="the columns b, B have the same name"):
+        with pytest.raises(DataRejectedError, match="the columns b, B have the same name"):
             attempt()
     assert KMeans(2, n_init=1).fit(repeated, columns=["Monetary"]).k == 2
     for name in ("segment_id", "Confidence", "drivers", " ", "a${b}"):
@@ -278,12 +278,12 @@ def test_names_that_can_not_be_distinguished_or_are_not_there_are_rejected(spark
 def test_customers_with_several_rows_or_without_an_id_are_rejected(spark: SparkSession, estimator: Estimator) -> None:
     frame = framed(spark, a=two_kinds(1))
 
-    with pytest.raises(DataRefusedError, match="3 customers have more than one row of the same customer_id") as told:
+    with pytest.raises(DataRejectedError, match="3 customers have more than one row of the same customer_id") as told:
         estimator.fit(frame.union(frame.where("customer_id < 'C03'")), columns=["a"])
     assert "C0" not in str(told.value)
-    with pytest.raises(DataRefusedError, match="customer_id is null in 1 row;"):
+    with pytest.raises(DataRejectedError, match="customer_id is null in 1 row;"):
         estimator.fit(frame.selectExpr("nullif(customer_id, 'C05') AS customer_id", "a"), columns=["a"])
-    with pytest.raises(DataRefusedError, match="customer_id is of type array<string>"):
+    with pytest.raises(DataRejectedError, match="customer_id is of type array<string>"):
         estimator.fit(frame.selectExpr("array(customer_id) AS customer_id", "a"), columns=["a"])
 
 
@@ -330,11 +330,11 @@ def test_transforms_and_scales_that_leave_no_difference_drop_the_feature_and_say
     assert "once transformed" in preparation.dropped_["far"]
     assert "differ by less than 1e-100" in preparation.dropped_["tiny"]
     assert abs(preparation.transform(frame).toPandas()["z_rounding"]).max() < 100
-    with pytest.raises(DataRefusedError, match="no feature tells the customers apart: tiny has values that differ"):
+    with pytest.raises(DataRejectedError, match="no feature tells the customers apart: tiny has values that differ"):
         KMeans(2).fit(frame, preparation=Preparation(columns=["tiny"]).fit(frame))
-    with pytest.raises(DataRefusedError, match="tiny has values that differ by less than 1e-100"):
+    with pytest.raises(DataRejectedError, match="tiny has values that differ by less than 1e-100"):
         KMeans(2).fit(frame, columns=["tiny", "b"])
-    with pytest.raises(DataRefusedError, match=r"Preparation.fit: there are no customers"):
+    with pytest.raises(DataRejectedError, match=r"Preparation.fit: there are no customers"):
         Preparation(columns=["b"]).fit(frame.limit(0))
 
 
@@ -447,5 +447,5 @@ def test_a_mixture_of_twins_and_one_extreme_customer_keeps_its_shape_or_says_wha
 
     assert np.linalg.eigvalsh(model.covariances_).min() > 0
     assigned(model, frame)
-    with pytest.raises(DataRefusedError, match=r"lower clustering.k"):
+    with pytest.raises(DataRejectedError, match=r"lower clustering.k"):
         GaussianMixture(2, n_init=1).fit(frame, columns=["a", "b"])

@@ -30,7 +30,7 @@ from customer_segmentation.clustering import (
 from customer_segmentation.clustering.gaussian_mixture.model import density_scorer
 from customer_segmentation.clustering.hierarchy.model import nearest_prototype_scorer
 from customer_segmentation.clustering.model.scoring import batch_scorer, driver_scorer, nearest_center_scorer
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import identity_preparation
 from tests.clustering.test_clustering import as_frame, blobs
 from tests.clustering.test_hierarchy import fitted
@@ -161,7 +161,7 @@ def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: Sp
 def test_a_mixture_of_single_customers_is_rejected(spark: SparkSession) -> None:
     points = np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]])
 
-    with pytest.raises(DataRefusedError, match="too few customers to have a covariance"):
+    with pytest.raises(DataRejectedError, match="too few customers to have a covariance"):
         GaussianMixture(4).fit(as_frame(spark, points), columns=COLUMNS)
 
 
@@ -169,7 +169,7 @@ def test_a_mixture_of_single_customers_is_rejected(spark: SparkSession) -> None:
 def test_fewer_different_customers_than_segments_are_rejected(spark: SparkSession, estimator: KMeans) -> None:
     frame = as_frame(spark, np.repeat(np.eye(3), 20, axis=0))
 
-    with pytest.raises(DataRefusedError, match="60 customers can't make 4 segments: they have only 3 different"):
+    with pytest.raises(DataRejectedError, match="60 customers can't make 4 segments: they have only 3 different"):
         estimator.fit(frame, columns=COLUMNS)
 
 
@@ -209,9 +209,9 @@ def test_columns_and_values_that_can_not_be_clustered_are_rejected(frame: Callab
         KMeans(2).fit(data, columns=["x", "z"])
     with pytest.raises(ConfigurationError, match="each once"):
         KMeans(2).fit(data, columns=["x", "x"])
-    with pytest.raises(DataRefusedError, match="fit: y has 1 value that can't be measured"):
+    with pytest.raises(DataRejectedError, match="fit: y has 1 value that can't be measured"):
         KMeans(2).fit(data, columns=["x", "y"])
-    with pytest.raises(DataRefusedError, match="no customers"):
+    with pytest.raises(DataRejectedError, match="no customers"):
         KMeans(2).fit(data.limit(0), columns=["x"])
 
 

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from customer_segmentation.clustering import AgglomerativeClustering, HierarchyModel
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters, place_prototypes
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels, ward
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import identity_preparation
 from tests.clustering.test_clustering import as_frame, blobs
 
@@ -202,10 +202,10 @@ def test_wrong_parameters_are_rejected_before_any_job_runs(arguments: dict, said
 def test_fewer_different_customers_than_segments_are_rejected(frame: Callable[..., DataFrame]) -> None:
     data = frame([(f"C{i}", float(i % 3)) for i in range(30)], "customer_id string, x double")
 
-    with pytest.raises(DataRefusedError, match="only 3 different values in x"):
+    with pytest.raises(DataRejectedError, match="only 3 different values in x"):
         AgglomerativeClustering(4).fit(data, columns=["x"])
     assert AgglomerativeClustering(distance_threshold=0.5).fit(data, columns=["x"]).k == 3
-    with pytest.raises(DataRefusedError, match="only 3 different"):
+    with pytest.raises(DataRejectedError, match="only 3 different"):
         AgglomerativeClustering(distance_threshold=0.5, macro_k=5).fit(data, columns=["x"])
 
 

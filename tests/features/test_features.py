@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config import Config
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
@@ -234,7 +234,7 @@ def test_a_customer_whose_sums_overflow_is_rejected_with_the_largest_amount_and_
     ingest_sources(run)
 
     with pytest.raises(
-        DataRefusedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
+        DataRejectedError, match=r"largest amount of a line is 1,000,000,000,000\.00.*checks\.max_amount"
     ) as it:
         build_features(run)
 
@@ -394,7 +394,7 @@ def test_a_missing_column_and_a_wrong_date_are_named_with_a_hint(frame: Callable
     lines = frame([("C1", "O1", 1.0)], "CustomerID string, order_id string, Amount double")
 
     with pytest.raises(
-        DataRefusedError, match=r"not there: customer_id \(did you mean CustomerID\?\), ordered_at; the"
+        DataRejectedError, match=r"not there: customer_id \(did you mean CustomerID\?\), ordered_at; the"
     ):
         customer_features(lines, as_of=AS_OF)
     for wrong in ("10.12.2011", "2011-13-01", None, 20111210):
@@ -422,7 +422,7 @@ def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
 def test_scores_need_customers_or_cut_points(frame: Callable[..., DataFrame]) -> None:
     nobody = frame([], "recency_days int, frequency bigint, monetary decimal(18,2)")
 
-    with pytest.raises(DataRefusedError, match="there are no customers"):
+    with pytest.raises(DataRejectedError, match="there are no customers"):
         rfm_scores(nobody)
 
 

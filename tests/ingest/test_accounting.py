@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from customer_segmentation.config.schema import Config
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import RowCounts, column_changes, committed_batch
 from tests.csv_lines import COLUMNS, Line, Sheet, seeded
@@ -136,7 +136,7 @@ def test_too_many_rejected_lines_stop_the_run_with_reasons_and_examples(
     lines = [line(), *(line(no=f"O{i}", pieces="some dozen") for i in range(5)), line(no="O9", who="")]
     run = run_of(written(tmp_path / "lines.csv", lines), max_rejected_share=0.5)
 
-    with pytest.raises(DataRefusedError) as caught:
+    with pytest.raises(DataRejectedError) as caught:
         ingest_sources(run)
 
     told = str(caught.value)
@@ -252,5 +252,5 @@ def test_files_with_other_columns_than_the_first_are_rejected_by_name(
     other = written(tmp_path / "in" / "b.csv", [line(no="O2")])
     other.write_text(other.read_text().replace("pieces", "items"))
 
-    with pytest.raises(DataRefusedError, match=r"b\.csv can't be read: CSV header .*items.* a source of its own"):
+    with pytest.raises(DataRejectedError, match=r"b\.csv can't be read: CSV header .*items.* a source of its own"):
         ingest_sources(run_of(tmp_path / "in"))

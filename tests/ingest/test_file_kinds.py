@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import CustomerSource, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import files_of, read_source, with_lookups
@@ -109,7 +109,7 @@ def test_any_encoding_is_read(read: Read, tmp_path: Path, encoding: str, product
 def test_an_encoding_that_there_is_not_is_rejected(read: Read, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + line(1))
 
-    with pytest.raises(DataRefusedError, match="does not read text in cp99999; write it in UTF-8"):
+    with pytest.raises(DataRejectedError, match="does not read text in cp99999; write it in UTF-8"):
         read(options={"encoding": "cp99999"})
 
 
@@ -178,7 +178,7 @@ def test_another_kind_of_file_is_named_for_what_it_is(
     write(tmp_path / "orders.dat")
 
     with pytest.raises(
-        DataRefusedError, match=rf"sources.transactions: \S*orders\.dat can't be read: it .*{said}"
+        DataRejectedError, match=rf"sources.transactions: \S*orders\.dat can't be read: it .*{said}"
     ) as caught:
         read_source(spark, source(tmp_path, format_, options=options))
     assert "\n" not in str(caught.value)
@@ -202,14 +202,14 @@ def test_packed_files_are_read_by_their_names(read: Read, tmp_path: Path) -> Non
 def test_a_packed_file_that_is_not_whole_is_named(spark: SparkSession, tmp_path: Path, data: bytes, said: str) -> None:
     (tmp_path / "a.csv.gz").write_bytes(data)
 
-    with pytest.raises(DataRefusedError, match=rf"a\.csv\.gz can't be read: it {said}"):
+    with pytest.raises(DataRejectedError, match=rf"a\.csv\.gz can't be read: it {said}"):
         read_source(spark, source(tmp_path))
 
 
 def test_another_separator_is_hinted_at(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text((HEADER + line(1)).replace(",", ";"))
 
-    with pytest.raises(DataRefusedError, match=r"no column who; the separator may be another one, see options\.sep"):
+    with pytest.raises(DataRejectedError, match=r"no column who; the separator may be another one, see options\.sep"):
         validated(spark, source(tmp_path))
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_lacks_a_mapped_column_is_rejected_by_name(spark: SparkSessi
     (tmp_path / "b.csv").write_text(HEADER.replace("value", "price") + line(2))
 
     with pytest.raises(
-        DataRefusedError, match=r"b\.csv can't be read: CSV header without value, .* it has who, no, at, price"
+        DataRejectedError, match=r"b\.csv can't be read: CSV header without value, .* it has who, no, at, price"
     ):
         read_source(spark, source(tmp_path))
 
@@ -375,7 +375,7 @@ def test_parquet_files_whose_types_do_not_go_together_are_rejected_by_file_and_c
     written(tmp_path / "2.parquet", product=[["Tea"]])
 
     with pytest.raises(
-        DataRefusedError, match=r"2\.parquet can't be read .* column product is array<string>.*1\.parquet"
+        DataRejectedError, match=r"2\.parquet can't be read .* column product is array<string>.*1\.parquet"
     ):
         read_source(spark, source(tmp_path, "parquet"))
 

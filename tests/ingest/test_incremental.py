@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import Config
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest import snapshots
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.changes import changed_transactions
@@ -160,14 +160,14 @@ def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable
     assert said(run_of()).startswith(f"all lines were read again: file:{tmp_path}/in/a.csv changed since it was read")
     (tmp_path / "in" / "b.csv").unlink()
     with pytest.raises(
-        DataRefusedError, match=r"files that were read are no longer at .* \(1\): .*b\.csv; bring them back"
+        DataRejectedError, match=r"files that were read are no longer at .* \(1\): .*b\.csv; bring them back"
     ):
         said(run_of())
     assert said(run_of(gone_files="keep")) == "nothing new"
     written(tmp_path / "in" / "d.csv", [line(no="O7")])
     assert said(run_of(gone_files="keep")) == "1 new line"
     # A whole reading would lose the lines of the file that went, also after a batch that kept them.
-    with pytest.raises(DataRefusedError, match=r"b\.csv"):
+    with pytest.raises(DataRejectedError, match=r"b\.csv"):
         said(run_of(gone_files="keep", decimal_comma=True))
     assert committed_batch(run_of()).counts.lines == 5
     assert said(run_of(gone_files="remove")).endswith("b.csv is gone")
@@ -221,7 +221,7 @@ def test_a_small_batch_is_not_stopped_by_a_few_bad_lines_and_a_large_one_is(
     assert ingested(run_of(share=0.1)).rejected == 90
     written(tmp_path / "in" / "c.csv", [line(no="B", pieces="more")] * 110)
 
-    with pytest.raises(DataRefusedError, match=r"110 of 110 lines are rejected"):
+    with pytest.raises(DataRejectedError, match=r"110 of 110 lines are rejected"):
         ingest_sources(run_of(share=0.1))
 
     assert committed_batch(run_of()).counts.lines == 140

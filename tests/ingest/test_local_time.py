@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
@@ -272,7 +272,7 @@ def test_the_day_of_the_run_is_one_of_its_zone(spark: SparkSession, tmp_path: Pa
 def test_orders_that_are_all_dated_after_the_run_are_rejected(spark: SparkSession, tmp_path: Path) -> None:
     config = config_of(tmp_path, ["2031-01-01 12:00:00"])
 
-    with pytest.raises(DataRefusedError, match=r"all of the 1 lines are rejected.*\n.*date_in_future \(1\)"):
+    with pytest.raises(DataRejectedError, match=r"all of the 1 lines are rejected.*\n.*date_in_future \(1\)"):
         run_of(spark, config, started_at=datetime(2024, 5, 1, 12, tzinfo=UTC))
 
 

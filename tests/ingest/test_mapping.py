@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.expressions import columns_of, has_zone, null_safe
@@ -457,19 +457,19 @@ def test_a_missing_column_names_the_source_or_the_lookup(
     joins = [{"format": "csv", "path": str(tmp_path / "products.csv"), "using": ["no"]}]
 
     with pytest.raises(
-        DataRefusedError, match=r"the look-up .*products\.csv.* no column no; .*It has product, department"
+        DataRejectedError, match=r"the look-up .*products\.csv.* no column no; .*It has product, department"
     ):
         typed_lines(spark, lines({}), source(joins=joins))
     joins[0]["using"] = ["product"]
-    with pytest.raises(DataRefusedError, match=r"products\.csv is joined by .* no column product; .*It has who, no"):
+    with pytest.raises(DataRejectedError, match=r"products\.csv is joined by .* no column product; .*It has who, no"):
         typed_lines(spark, lines({}), source(joins=joins))
     rows = lines({}).withColumn("product", F.lit("P1"))
     with pytest.raises(
-        DataRefusedError,
+        DataRejectedError,
         match=r"no column departement; did you mean department\? It has who.*; its look-ups add department",
     ):
         typed_lines(spark, rows, source({"category": "departement"}, joins=joins))
-    with pytest.raises(DataRefusedError, match=r"no column lnd; .*It has who"):
+    with pytest.raises(DataRejectedError, match=r"no column lnd; .*It has who"):
         typed_lines(spark, rows, source(where="lnd = 'DE'"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from customer_segmentation.contract.checks import Check
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest.order_lines import OrderLines, order_lines
 
 SCHEMA = "`Customer ID` string, no string, at string, item string, pieces string, price string"
@@ -118,7 +118,7 @@ def test_local_times_are_those_of_the_time_zone(lines_of: Make) -> None:
 def test_a_mapping_that_does_not_fit_the_frame_is_rejected_with_a_hint(
     lines_of: Make, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DataRefusedError, match=message):
+    with pytest.raises(DataRejectedError, match=message):
         lines_of(GOOD, **changes)
 
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import Checks, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import read_source
@@ -226,7 +226,7 @@ def test_a_column_of_a_type_that_does_not_fit_is_rejected(
 ) -> None:
     retyped = source(lines_file, "json", columns={**MAPPING, column: expression})
 
-    with pytest.raises(DataRefusedError, match=said.replace("(", r"\(")):
+    with pytest.raises(DataRejectedError, match=said.replace("(", r"\(")):
         validated(spark, retyped)
 
 
@@ -243,10 +243,10 @@ def mapped(spark: SparkSession, lines_file: Path, tmp_path: Path) -> Callable[..
 
 
 def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callable[..., SourceLines]) -> None:
-    with pytest.raises(DataRefusedError, match=r"there is no column valu; did you mean value.* It has .*who"):
+    with pytest.raises(DataRejectedError, match=r"there is no column valu; did you mean value.* It has .*who"):
         mapped(columns={**MAPPING, "amount": "valu"})
 
 
 def test_a_where_that_is_no_condition_is_rejected(mapped: Callable[..., SourceLines]) -> None:
-    with pytest.raises(DataRefusedError, match="where must be true or false for a row, but 'land' is string"):
+    with pytest.raises(DataRejectedError, match="where must be true or false for a row, but 'land' is string"):
         mapped(where="land")

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.contract.columns import NOISE_NAME
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.features.rfm_scores import RFM_GRID
 from customer_segmentation.insight import profiles
@@ -202,7 +202,7 @@ def test_a_profile_names_the_column_that_is_missing(frame: Callable[..., DataFra
 
     with pytest.raises(ConfigurationError, match="visits not among the columns"):
         profiles.profile(segments, ["visits"])
-    with pytest.raises(DataRefusedError, match="city is of type string"):
+    with pytest.raises(DataRejectedError, match="city is of type string"):
         profiles.profile(segments, ["city"])
     with pytest.raises(ConfigurationError, match="segment_id not among the columns"):
         profiles.profile(segments.drop("segment_id"))

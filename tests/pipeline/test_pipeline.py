@@ -14,7 +14,7 @@ from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import DataRefusedError, PublishingError
+from customer_segmentation.contract.errors import DataRejectedError, PublishingError
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import ingest_sources
 from customer_segmentation.stages.assign import checked
@@ -177,7 +177,7 @@ def test_data_that_is_mostly_rejected_stops_the_run_before_anything_changes(
 ) -> None:
     run = quiet(spark, configured(generated, "rejected", "checks.max_rejected_share=0.0001"))
 
-    with pytest.raises(DataRefusedError, match=r"checks\.max_rejected_share"):
+    with pytest.raises(DataRejectedError, match=r"checks\.max_rejected_share"):
         ingest_sources(run)
 
     assert not run.warehouse.exists(t.TRANSACTIONS)
@@ -186,5 +186,5 @@ def test_data_that_is_mostly_rejected_stops_the_run_before_anything_changes(
 def test_a_mapping_that_does_not_fit_names_the_column(spark: SparkSession, generated: Path) -> None:
     run = quiet(spark, configured(generated, "unfit", "sources.transactions.columns.order_id=order_nr"))
 
-    with pytest.raises(DataRefusedError, match="order_nr"):
+    with pytest.raises(DataRejectedError, match="order_nr"):
         ingest_sources(run)

@@ -16,7 +16,7 @@ from customer_segmentation.clustering.selection.metrics import ClusterMetrics, e
 from customer_segmentation.clustering.selection.stability import Labelling, Stability, stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID, MONETARY, SEGMENT_ID
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import PreparationModel, sql
 from customer_segmentation.spark.persistence import persisted
 
@@ -78,7 +78,7 @@ def fit_segmentation(data: TrainingData, settings: Clustering, *, seed: int) -> 
 
     Raises:
         ConfigurationError: the algorithm can't choose its number of segments, and none is given.
-        DataRefusedError: the customers are too few or too similar to be segmented, or all of them are noise.
+        DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
     """
     return (ALGORITHMS[settings.algorithm].train or train_estimator)(data, settings, seed)
 
@@ -146,7 +146,7 @@ def candidate_ks(data: TrainingData, settings: Clustering) -> list[int]:
     distinct = len(np.unique(data.coreset.points, axis=0))
     ks = [k for k in range(settings.k_min, settings.k_max + 1) if k < distinct]
     if not ks:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"the customers take only {distinct} different values in the features "
             f"{', '.join(data.preparation.names)}: too few for clustering.k_min = {settings.k_min} segments"
         )

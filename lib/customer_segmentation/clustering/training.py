@@ -11,7 +11,7 @@ from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
 from customer_segmentation.config.schema import Clustering
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 from customer_segmentation.preparation import Preparation
 
@@ -53,12 +53,12 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
         The training; segments are numbered from 1 by their centre's net spend, the highest first.
 
     Raises:
-        DataRefusedError: the customers are too few or too similar to be segmented, or all of them are noise.
+        DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
     """
     preparation = configured_preparation(settings, seed=seed).fit(features)
     if not preparation.features_:
         reasons = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())
-        raise DataRefusedError(f"no feature tells the customers apart: {reasons}")
+        raise DataRejectedError(f"no feature tells the customers apart: {reasons}")
     with training_data(features, preparation, size=settings.sample_size, seed=seed) as data:
         fitted = fit_segmentation(data, settings, seed=seed)
     model, metrics, stability = fitted.model, fitted.metrics, fitted.stability

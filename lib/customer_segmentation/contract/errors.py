@@ -13,7 +13,7 @@ class ConfigurationError(CustomerSegmentationError):
     exit_code = 2
 
 
-class DataRefusedError(CustomerSegmentationError):
+class DataRejectedError(CustomerSegmentationError):
     """The data can't be segmented as configured; nothing a consumer reads was written."""
 
     exit_code = 3

@@ -80,7 +80,7 @@ def customer_features(
 
     Raises:
         ConfigurationError: `as_of` is no date.
-        DataRefusedError: a column that is needed is not there.
+        DataRejectedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
     beyond, once the frame is computed.

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MONEY, TRANSACTIONS
 
 REQUIRED = (c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT)
@@ -63,13 +63,13 @@ def columns_of_lines(transactions: DataFrame) -> list[str]:
     """The optional columns that a frame of order lines has.
 
     Raises:
-        DataRefusedError: it lacks a column that it must have.
+        DataRejectedError: it lacks a column that it must have.
     """
     present = {name.lower() for name in transactions.columns}
     missing = [name for name in REQUIRED if name not in present]
     if missing:
         others = [name for name in transactions.columns if name.lower() not in (*REQUIRED, *OPTIONAL)]
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"order lines need the columns {', '.join(REQUIRED)}; not there: "
             f"{', '.join(name + _hint(name, others) for name in missing)}; the columns are "
             f"{', '.join(transactions.columns)}"

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 
 _TOO_LARGE = ("ARITHMETIC_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
@@ -23,14 +23,14 @@ def overflow_explained(lines: DataFrame) -> Iterator[None]:
         lines: what is summed, in the columns of the `transactions` table; read only where a sum is too large.
 
     Raises:
-        DataRefusedError: a sum is too large.
+        DataRejectedError: a sum is too large.
     """
     try:
         yield
     except Exception as error:
         if not any(condition in str(error) for condition in _TOO_LARGE):
             raise
-        raise DataRefusedError(_explanation(lines)) from None
+        raise DataRejectedError(_explanation(lines)) from None
 
 
 def _explanation(lines: DataFrame) -> str:

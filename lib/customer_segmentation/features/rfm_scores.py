@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 
 GRID_SCORES = 5
 """Scores that the grid is made for."""
@@ -64,7 +64,7 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
         scores: how many scores there are to be, 2 to 9.
 
     Raises:
-        DataRefusedError: there is no customer.
+        DataRejectedError: there is no customer.
     """
     steps = [step / scores for step in range(1, scores)]
     row = features.agg(
@@ -74,7 +74,7 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
         )
     ).first()
     if row is None or any(values is None for values in row):
-        raise DataRefusedError("there are no customers to take the cut points of RFM scores from")
+        raise DataRejectedError("there are no customers to take the cut points of RFM scores from")
     return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in row))
 
 
@@ -91,7 +91,7 @@ def rfm_scores(features: DataFrame, *, cuts: CutPoints | None = None, scores: in
         scores: how many scores there are, 2 to 9, where no cuts are given.
 
     Raises:
-        DataRefusedError: there are no cuts and no customers to take them from.
+        DataRejectedError: there are no cuts and no customers to take them from.
 
     >>> customers = spark.createDataFrame(
     ...     [("ann", 5, 9, 900.0), ("bob", 70, 1, 5.0), ("eve", 20, 4, 80.0)],

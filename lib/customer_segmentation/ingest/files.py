@@ -33,7 +33,7 @@ from pyspark.sql.types import (
 )
 
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest import sniffing
 from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.sniffing import Head, NotReadableError
@@ -130,7 +130,7 @@ def file_groups(
         place: of the source in the configuration, for messages.
 
     Raises:
-        DataRefusedError: a file is not what its source says.
+        DataRejectedError: a file is not what its source says.
     """
     if not files:
         return []
@@ -160,7 +160,7 @@ def put_together(
         decimal_comma: numbers that become text, as they are text in other files, are written with a comma.
 
     Raises:
-        DataRefusedError: a file lacks a column, or has a type in it that does not go with the others'.
+        DataRejectedError: a file lacks a column, or has a type in it that does not go with the others'.
     """
     if len(frames) == 1:
         return frames[0]
@@ -171,7 +171,7 @@ def put_together(
         if missing:
             has = ", ".join(name for name, _ in schema.values() if name not in (SOURCE_FILE, CORRUPT))
             what = "CSV header" if group.has_corrupt else "file"
-            raise DataRefusedError(
+            raise DataRejectedError(
                 f"{place}: {_first(group)} can't be read: {what} without {', '.join(missing)}, which other files have "
                 f"and the mapping uses; it has {has}. Its columns are not those of the other files; read it as a "
                 "source of its own"
@@ -201,7 +201,7 @@ def _heads(
         try:
             sniffing.require_format(head, format_, _encoding(options))
         except NotReadableError as error:
-            raise DataRefusedError(f"{place}: {head.file} can't be read: it {error}") from None
+            raise DataRejectedError(f"{place}: {head.file} can't be read: it {error}") from None
     return heads
 
 
@@ -287,7 +287,7 @@ def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dic
         spark.conf.set(_ANY_ENCODING, "true")
         spark.range(1).select(F.decode(F.lit("a").cast("binary"), encoding)).collect()
     except PySparkException:
-        raise DataRefusedError(f"{place}: this Spark does not read text in {encoding}; write it in UTF-8") from None
+        raise DataRejectedError(f"{place}: this Spark does not read text in {encoding}; write it in UTF-8") from None
     return {"encoding": encoding}, {}
 
 
@@ -308,13 +308,13 @@ def _parquet_groups(
                 schema, nanoseconds = parquet.schema_arrow, _nanoseconds(parquet)
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno:
-                raise DataRefusedError(f"{place}: {file} can't be opened: {error.strerror}") from error
+                raise DataRejectedError(f"{place}: {file} can't be opened: {error.strerror}") from error
             try:
                 sniffing.require_parquet(sniffing.heads(spark, [file])[file])
                 why = "it is a damaged Parquet file, or was not written to its end"
             except NotReadableError as kind:
                 why = f"it {kind}"
-            raise DataRefusedError(f"{place}: {file} can't be read: {why}") from error
+            raise DataRejectedError(f"{place}: {file} can't be read: {why}") from error
         columns = tuple((column.name, str(column.type)) for column in schema)
         schemas[columns] = schema, nanoseconds
         by_columns.setdefault(columns, []).append(file)
@@ -403,7 +403,7 @@ def _common(
     """Whether a column is to be text in all groups, as it is in some.
 
     Raises:
-        DataRefusedError: its types do not go together.
+        DataRejectedError: its types do not go together.
     """
     typed_groups = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
     if len({type_ for _, type_ in typed_groups}) == 1 or all(
@@ -417,7 +417,7 @@ def _common(
     ):
         return True
     first, other = typed_groups[0], next(pair for pair in typed_groups if pair[1] != typed_groups[0][1])
-    raise DataRefusedError(
+    raise DataRejectedError(
         f"{place}: {_first(other[0])} can't be read with the other files: its column {name} is "
         f"{other[1].simpleString()}, in {_first(first[0])} it is {first[1].simpleString()}; read it as a source of its "
         "own"

@@ -122,7 +122,7 @@ def order_lines(
 
     Raises:
         ConfigurationError: an argument is not valid; the message names it.
-        DataRefusedError: the frame has no such column, or one of a type that does not fit; the message has a hint.
+        DataRejectedError: the frame has no such column, or one of a type that does not fit; the message has a hint.
 
     Example:
         >>> frame = spark.createDataFrame(

@@ -15,7 +15,7 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.paths import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
@@ -131,7 +131,7 @@ def changes_between(
         until: what it is now.
 
     Raises:
-        DataRefusedError: files that were read are gone, and `gone_files` is refuse.
+        DataRejectedError: files that were read are gone, and `gone_files` is refuse.
     """
     if until.files is not None:
         return _new_files(spark, source, files_read, until.files)
@@ -154,12 +154,12 @@ def require_files(source: TransactionSource, files_read: Files, files_now: Files
     """Stop where files that were read are no longer there.
 
     Raises:
-        DataRefusedError: some are not.
+        DataRejectedError: some are not.
     """
     missing = _missing(files_read, files_now)
     if missing:
         shown = ", ".join(missing[:_MISSING_SHOWN]) + (" ..." if len(missing) > _MISSING_SHOWN else "")
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"sources.transactions: files that were read are no longer at {source.path} ({len(missing):,}): {shown}; "
             "bring them back, or set gone_files of the source to remove (their lines go too) or keep (they stay)"
         )
@@ -244,14 +244,14 @@ def _typed_watermark(frame: DataFrame, source: TransactionSource, value: str) ->
     """A value of the watermark, in its type.
 
     Raises:
-        DataRefusedError: the column is not there, or its type and the overlap's do not go together.
+        DataRejectedError: the column is not there, or its type and the overlap's do not go together.
     """
     type_ = {field.name: field.dataType for field in frame.schema.fields}.get(str(source.watermark))
     times = (DateType, TimestampType, TimestampNTZType)
     fits = isinstance(type_, times) if isinstance(source.overlap, str) else isinstance(type_, NumericType)
     if type_ is None or not (fits or (source.overlap == 0 and isinstance(type_, times))):
         is_ = "not there" if type_ is None else type_.simpleString()
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"sources.transactions: the watermark {source.watermark} is {is_}, the overlap {source.overlap!r}; a time "
             "overlaps by a text such as 1 hour, a number by a number"
         )

@@ -23,7 +23,7 @@ from customer_segmentation.config.schema import (
     TransactionSource,
 )
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
@@ -127,7 +127,7 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
     does not depend on their order.
 
     Raises:
-        DataRefusedError: a look-up, or the source, lacks a column that they are joined by.
+        DataRejectedError: a look-up, or the source, lacks a column that they are joined by.
     """
     for lookup in source.joins:
         rows = _load(spark, lookup)
@@ -150,7 +150,7 @@ def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, ow
         own: without them.
 
     Raises:
-        DataRefusedError: they have not; it names the column, and what there is.
+        DataRejectedError: they have not; it names the column, and what there is.
     """
     names = [name for name in (rows if own is None else own).columns if name not in _MADE]
     looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
@@ -182,7 +182,7 @@ def _require(
         hint = f"did you mean {known[close[0]]}? " if close else ""
         if len(shown) == 1 and re.search(r"\w[;|\t,]\w", shown[0]):
             hint = "the separator may be another one, see options.sep. "
-        raise DataRefusedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")
+        raise DataRejectedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")
 
 
 def definition(sources: Sequence[Source], *settings: object) -> str:

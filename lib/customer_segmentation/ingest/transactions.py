@@ -24,7 +24,7 @@ from pyspark.sql.types import (
 from customer_segmentation.config.schema import Source, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CURRENCY, IS_MALFORMED, raw
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import FAILED, CheckSuite
 from customer_segmentation.ingest.expressions import columns_of, gives_local_time, quoted
@@ -65,7 +65,7 @@ def validated_lines(spark: SparkSession, frame: DataFrame, source: TransactionSo
         the line); ingested_at and batch_id, null until the line is rejected.
 
     Raises:
-        DataRefusedError: a mapped column has a type that can't be what it is mapped to.
+        DataRejectedError: a mapped column has a type that can't be what it is mapped to.
     """
     return with_codes(checked_lines(spark, frame, source, suite), suite)
 
@@ -138,7 +138,7 @@ def typed_lines(
         column for what may be unreadable, the currency, and whether the line is malformed.
 
     Raises:
-        DataRefusedError: a column of the mapping is not there, or has a type that can't be what it is mapped to.
+        DataRejectedError: a column of the mapping is not there, or has a type that can't be what it is mapped to.
     """
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
@@ -264,7 +264,7 @@ def _check_where(frame: DataFrame, source: Source) -> None:
     require_columns(source, [source.where], frame)
     type_ = frame.select(mapped(source.where, frame)).schema[0].dataType
     if not isinstance(type_, BooleanType):
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{place_of(source)}: where must be true or false for a row, but {source.where!r} is {type_.simpleString()}"
         )
 
@@ -293,7 +293,7 @@ def _check_types(types: dict[str, DataType], source: TransactionSource) -> None:
         if not fits and type_.typeName() != "void":
             problems.append(f"{name} must be {expected}, but {expression!r} is {type_.simpleString()}")
     if problems:
-        raise DataRefusedError(f"{place_of(source)}: the mapping does not fit the source: {'; '.join(problems)}")
+        raise DataRejectedError(f"{place_of(source)}: the mapping does not fit the source: {'; '.join(problems)}")
 
 
 def _digest(names: Sequence[str], *, has_text: bool) -> Column:

@@ -78,7 +78,7 @@ def profile(segments: DataFrame, features: Sequence[str] | None = None) -> pd.Da
 
     Raises:
         ConfigurationError: there is no segment_id, or a feature is not a column.
-        DataRefusedError: a feature is no number.
+        DataRejectedError: a feature is no number.
 
     Example:
         >>> rows = [(1, 10.0, 1), (1, 30.0, 3), (2, 60.0, 8)]

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import sql
 
 MAX_MAGNITUDE = 1e100
@@ -83,7 +83,7 @@ def require_columns(
 
     Raises:
         ConfigurationError: a column is not there.
-        DataRefusedError: a column is there twice, or is of another type.
+        DataRejectedError: a column is there twice, or is of another type.
     """
     numbers = list(numbers)
     names = list(dict.fromkeys([*numbers, *others]))
@@ -99,7 +99,7 @@ def require_columns(
         kind = schema[name].dataType
         if not isinstance(kind, _NUMBERS):
             remedy = next((text for kinds, text in _REMEDIES if isinstance(kind, kinds)), "make a number of it first")
-            raise DataRefusedError(f"{caller}: {name} is of type {kind.simpleString()}, which is no number; {remedy}")
+            raise DataRejectedError(f"{caller}: {name} is of type {kind.simpleString()}, which is no number; {remedy}")
 
 
 def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str] | None = None) -> None:
@@ -112,7 +112,7 @@ def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str]
         return
     if len(set(repeated)) == len(repeated) and frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true":
         return
-    raise DataRefusedError(
+    raise DataRejectedError(
         f"{caller}: the columns {', '.join(repeated)} have the same name, upper and lower case aside, so they "
         "can't be distinguished; rename or drop all but one"
     )
@@ -130,14 +130,14 @@ def too_large(value: str) -> str:
 
 
 def require_measurable(caller: str, counts: Mapping[str, int]) -> None:
-    """Reject features with values that can't be measured, with a DataRefusedError.
+    """Reject features with values that can't be measured, with a DataRejectedError.
 
     Args:
         counts: by feature, how many values are infinite or beyond MAX_MAGNITUDE.
     """
     faults = [f"{name} has {count} {'value' if count == 1 else 'values'}" for name, count in counts.items() if count]
     if faults:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{caller}: {', '.join(faults)} that can't be measured, being infinite or beyond {MAX_MAGNITUDE:g}; "
             "replace them (a null counts as missing), leave these customers out or take a larger unit"
         )
@@ -150,7 +150,7 @@ def require_ids(caller: str, frame: DataFrame) -> None:
     require_distinct_columns(caller, frame, [c.CUSTOMER_ID])
     kind = frame.schema[c.CUSTOMER_ID].dataType
     if not isinstance(kind, T.AtomicType):
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{caller}: {c.CUSTOMER_ID} is of type {kind.simpleString()}; it must be text or a whole number"
         )
 
@@ -166,16 +166,16 @@ def id_aggregates(frame: DataFrame) -> list[Column]:
 
 
 def require_ids_given(caller: str, without_id: int) -> None:
-    """Reject customers without an id, with a DataRefusedError."""
+    """Reject customers without an id, with a DataRejectedError."""
     if without_id:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{caller}: {c.CUSTOMER_ID} is null in {without_id} {'row' if without_id == 1 else 'rows'}; give each "
             f"customer an id, or drop the column {c.CUSTOMER_ID}"
         )
 
 
 def require_a_row_per_customer(caller: str, frame: DataFrame, *, rows: int, ids: int) -> None:
-    """Reject customers with several rows, with a DataRefusedError. Runs one small job.
+    """Reject customers with several rows, with a DataRejectedError. Runs one small job.
 
     Of more than EXACT_ROWS rows only many repeated ones are noticed: an exact count would shuffle them all.
 
@@ -192,7 +192,7 @@ def require_unique_ids(caller: str, frame: DataFrame) -> None:
     """Reject a frame in which a customer has several rows, however many rows there are. Runs one job."""
     repeated = frame.groupBy(c.CUSTOMER_ID).count().where("count > 1").count()
     if repeated:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{caller}: {repeated} {'customer has' if repeated == 1 else 'customers have'} more than one row of the "
             f"same {c.CUSTOMER_ID}; give a row per customer: drop the repeated rows, or sum them up"
         )

@@ -10,7 +10,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation import frames, sql
 from customer_segmentation.preparation.columns import OneHotFeature, OwnFeature, PreparedFeature, transformed_sql
 from customer_segmentation.preparation.pca import PCA
@@ -55,7 +55,7 @@ def learn(frame: DataFrame, preparation: "Preparation") -> tuple[tuple[OwnFeatur
 
     Raises:
         ConfigurationError: columns are not there.
-        DataRefusedError: there are no customers; columns are no numbers, or have values that can't be measured.
+        DataRejectedError: there are no customers; columns are no numbers, or have values that can't be measured.
     """
     frames.require_columns(CALLER, frame, numbers=preparation.columns, others=preparation.attributes)
     transforms = _transforms(frame, preparation)
@@ -127,7 +127,7 @@ def _statistics(frame: DataFrame, transforms: Mapping[str, _Transform]) -> dict[
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
     if not row["rows"]:
-        raise DataRefusedError(f"{CALLER}: there are no customers")
+        raise DataRejectedError(f"{CALLER}: there are no customers")
     statistics = {name: row[f"s_{i}"].asDict() for i, name in enumerate(transforms)}
     frames.require_measurable(CALLER, {name: values["too_large"] for name, values in statistics.items()})
     return _with_exact_moments(frame, transforms, statistics)

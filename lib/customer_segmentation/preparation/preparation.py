@@ -68,7 +68,7 @@ class Preparation(Estimator):
 
         Raises:
             ConfigurationError: a parameter is out of range, or a column is not there.
-            DataRefusedError: there are no customers; a feature is no number, or has values that are infinite or beyond
+            DataRejectedError: there are no customers; a feature is no number, or has values that are infinite or beyond
                 1e100; a name stands for several columns.
         """
         self._validate()

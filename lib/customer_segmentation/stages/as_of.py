@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.features.stray_days import stray_days
 
 
@@ -15,13 +15,13 @@ def derived_as_of(order_days: Sequence[date], *, start_day: date) -> date:
         start_day: on which the run started, where the shop is.
 
     Raises:
-        DataRefusedError: there is no order by that day.
+        DataRejectedError: there is no order by that day.
     """
     if not order_days:
-        raise DataRefusedError("there are no order lines to segment customers by")
+        raise DataRejectedError("there are no order lines to segment customers by")
     past = [day for day in order_days if day <= start_day]
     if not past:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"all order lines are dated after the day of the run, {start_day}: the first is of {order_days[0]}; "
             "mend their dates or this machine's clock, or set as_of"
         )

@@ -10,7 +10,7 @@ def check_sources(run: Run) -> list[str]:
     """A line for each entity whose mapping fits.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source.
+        DataRejectedError: a mapping does not fit its source.
     """
     spark, sources = run.spark, run.sources
     SourceLines(run)

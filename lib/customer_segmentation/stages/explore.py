@@ -20,7 +20,7 @@ def explore_data(run: Run, console: Console) -> Path:
         Where the page is: `explore.path`, by default `explore.html` in the tables' root.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, or too many lines are rejected.
+        DataRejectedError: a mapping does not fit its source, or too many lines are rejected.
     """
     ingest_sources(run)
     with run.progress.stage("explore", "counting what is there") as stage:

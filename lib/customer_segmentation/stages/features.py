@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
 from customer_segmentation.features.build import features_from_aggregates
@@ -25,7 +25,7 @@ def build_features(run: Run) -> None:
     """Compute and write the run's customers; RFM scores use the cut points of the model that will be used again.
 
     Raises:
-        DataRefusedError: no customer has a purchase before the as-of date, or the sums of one are too large.
+        DataRejectedError: no customer has a purchase before the as-of date, or the sums of one are too large.
     """
     settings = run.config.features
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
@@ -41,7 +41,7 @@ def build_features(run: Run) -> None:
         )
         with persisted(features) as kept:
             if kept.isEmpty():
-                raise DataRefusedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
+                raise DataRejectedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
             model = run.models.reusable
             scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
             attributes = _mapped_attributes(run)

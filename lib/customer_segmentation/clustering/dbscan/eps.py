@@ -5,7 +5,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.dbscan.workers import DISTANCE, QUERY, WEIGHT, neighbour_distances
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 
 
 def suggested_eps(points: DataFrame, queries: np.ndarray, *, names: list[str], min_samples: int) -> float:
@@ -16,7 +16,7 @@ def suggested_eps(points: DataFrame, queries: np.ndarray, *, names: list[str], m
         queries: some of them, whose distances are measured to all.
 
     Raises:
-        DataRefusedError: each of the queried points has min_samples customers at distance 0, or none has so many.
+        DataRejectedError: each of the queried points has min_samples customers at distance 0, or none has so many.
     """
     schema = f"{QUERY} int, {DISTANCE} double, {WEIGHT} bigint"
     near = points.select(*names, WEIGHT).mapInArrow(neighbour_distances(queries, names, min_samples), schema)
@@ -33,7 +33,7 @@ def suggested_eps(points: DataFrame, queries: np.ndarray, *, names: list[str], m
     distances = np.sort([row[0] for row in reached.select("reached.distance").collect()])
     distances = distances[distances > 0]
     if len(distances) == 0:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"no eps can be suggested for min_samples = {min_samples}: either all customers have that many equal ones, "
             "or there are fewer customers; set eps or another min_samples"
         )

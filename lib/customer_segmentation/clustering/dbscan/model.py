@@ -101,7 +101,7 @@ class DBSCANModel(SegmentationModel):
 
         Raises:
             ConfigurationError: features of the model are not among the columns, or the model has no core points.
-            DataRefusedError: a feature is no number, or a name stands for several columns.
+            DataRejectedError: a feature is no number, or a name stands for several columns.
         """
         require_features(features, self.preparation)
         added = (c.SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER, c.SECOND_SEGMENT_ID, c.DRIVERS)

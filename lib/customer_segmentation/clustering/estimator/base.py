@@ -41,7 +41,7 @@ class SegmentationEstimator(Estimator, ABC, Generic[Model]):
         Raises:
             ConfigurationError: a parameter is out of range, neither or both of columns and preparation are given, or
                 one of the columns is not there.
-            DataRefusedError: the customers can't make the segments asked for, have several rows each or no id, or the
+            DataRejectedError: the customers can't make the segments asked for, have several rows each or no id, or the
                 columns are no numbers or have values that can't be measured.
         """
         self._validate()

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.estimator.layout import in_fixed_order
 from customer_segmentation.contract.columns import CUSTOMER_ID
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import (
     PreparationModel,
     PreparedFeature,
@@ -64,14 +64,14 @@ class Points:
         return coordinate_names(self.preparation)
 
     def require(self, k: int) -> None:
-        """Reject customers who are too few or too similar for k segments, with a DataRefusedError."""
+        """Reject customers who are too few or too similar for k segments, with a DataRejectedError."""
         if self.count < k:
-            raise DataRefusedError(f"{self.count} customers can't make {k} segments; lower clustering.k")
+            raise DataRejectedError(f"{self.count} customers can't make {k} segments; lower clustering.k")
         if self.distinct >= 2 * k:  # an estimate: within a tenth, where few are distinct
             return
         distinct = self.frame.select(*self.inputs).distinct().count()
         if distinct < k:
-            raise DataRefusedError(
+            raise DataRejectedError(
                 f"{self.count} customers can't make {k} segments: they have only {distinct} different values in "
                 f"{', '.join(self.preparation.names)}; lower clustering.k or add features"
             )
@@ -100,7 +100,7 @@ def points_of(
     Raises:
         ConfigurationError: neither or both of columns and preparation are given, or no feature, or one that is not
             among the columns of the frame.
-        DataRefusedError: there are no customers, or customers with several rows or without an id; columns that are no
+        DataRejectedError: there are no customers, or customers with several rows or without an id; columns that are no
             numbers, or have values that can't be measured.
     """
     if (columns is None) == (preparation is None):
@@ -146,7 +146,7 @@ def _counted(caller: str, features: DataFrame, preparation: PreparationModel, ke
     ).first()
     assert row is not None, "an aggregation without grouping has one row"
     if not row["count"]:
-        raise DataRefusedError(f"{caller}: there are no customers")
+        raise DataRejectedError(f"{caller}: there are no customers")
     if any(row["too_large"]):
         require_measurable(caller, _too_large(features, preparation))
         prepared = zip(preparation.names, row["too_large"], strict=True)
@@ -155,7 +155,7 @@ def _counted(caller: str, features: DataFrame, preparation: PreparationModel, ke
     widths = zip(preparation.names, maximum - minimum, strict=True)
     small = [name for name, width in widths if 0 < width < MIN_RANGE]
     if small:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"{caller}: {', '.join(small)} has values that differ by less than {MIN_RANGE:g}, which distances can't "
             "distinguish; take a smaller unit, or leave it out"
         )
@@ -185,11 +185,11 @@ def _offset_by_minimum(points: Points) -> PreparationModel:
     return replace(points.preparation, features_=tuple(features))
 
 
-def _nothing_to_cluster_on(caller: str, preparation: PreparationModel) -> ConfigurationError | DataRefusedError:
+def _nothing_to_cluster_on(caller: str, preparation: PreparationModel) -> ConfigurationError | DataRejectedError:
     if not preparation.dropped_:
         return ConfigurationError(f"{caller} needs at least one feature; found none")
     why = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())
-    return DataRefusedError(f"{caller}: no feature tells the customers apart: {why}")
+    return DataRejectedError(f"{caller}: no feature tells the customers apart: {why}")
 
 
 def in_order(centers: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from customer_segmentation.clustering.gaussian_mixture.expectation import (
 )
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.kmeans.estimator import best_restart
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
 
@@ -102,7 +102,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             )
             fitted = [mixture for mixture in maximised if mixture is not None]
         if not fitted:
-            raise DataRefusedError(
+            raise DataRejectedError(
                 f"in each of {self.n_init + 1} starts one of {self.k} segments kept too few customers to have a "
                 f"covariance of {len(points.inputs)} features; lower clustering.k or use fewer features"
             )

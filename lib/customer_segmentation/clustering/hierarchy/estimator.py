@@ -9,7 +9,7 @@ from customer_segmentation.clustering.estimator.points import Points
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters, micro_clusters
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, ward
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 
 
 @dataclass(repr=False, eq=False)
@@ -84,9 +84,9 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
         k = self.k if self.distance_threshold is None else clusters_within(linkage, self.distance_threshold)
         assert k is not None, "either k or distance_threshold is given"
         if k > available:
-            raise DataRefusedError(f"{available} micro-clusters can't make {k} segments; lower k")
+            raise DataRejectedError(f"{available} micro-clusters can't make {k} segments; lower k")
         if self.macro_k is not None and self.macro_k > k:
-            raise DataRefusedError(
+            raise DataRejectedError(
                 f"distance_threshold leaves {k} segments, which can't make {self.macro_k} macro-segments"
             )
         return k

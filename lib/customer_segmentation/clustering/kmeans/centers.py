@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.estimator.points import Points
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation.rounding import rounded
 
 
@@ -18,15 +18,15 @@ def centroid_model(
     """The model of these centres, in the order of their coordinates, with the sizes and cost that assigning gives.
 
     Raises:
-        DataRefusedError: there are fewer than k centres, or nobody is nearest to one of them.
+        DataRejectedError: there are fewer than k centres, or nobody is nearest to one of them.
     """
     if len(centers) < k:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"the {points.count} customers divide into {len(centers)} segments only; lower clustering.k from {k}"
         )
     sizes, squares = _sizes_and_squares(points, centers)
     if not sizes.all():
-        raise DataRefusedError(f"{(sizes == 0).sum()} of {k} segments are left without customers; lower clustering.k")
+        raise DataRejectedError(f"{(sizes == 0).sum()} of {k} segments are left without customers; lower clustering.k")
     return CentroidModel(
         algorithm=algorithm,
         preparation=points.preparation,

@@ -78,7 +78,7 @@ class SegmentationModel(ABC):
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
-            DataRefusedError: a feature is no number, or a name stands for several columns.
+            DataRejectedError: a feature is no number, or a name stands for several columns.
         """
 
     @abstractmethod
@@ -175,7 +175,7 @@ def require_features(features: DataFrame, preparation: PreparationModel) -> None
 
     Raises:
         ConfigurationError: a feature of the model is not there.
-        DataRefusedError: a feature is no number; a name stands for several columns.
+        DataRejectedError: a feature is no number; a name stands for several columns.
     """
     lead = "the model needs the features "
     require_columns("assign", features, numbers=preparation.numbers, others=preparation.inputs, lead=lead)

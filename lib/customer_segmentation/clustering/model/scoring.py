@@ -55,7 +55,7 @@ def with_scores(
 
     Raises:
         ConfigurationError: features of the model are not among the columns.
-        DataRefusedError: a feature is no number, or a name stands for several columns.
+        DataRejectedError: a feature is no number, or a name stands for several columns.
     """
     require_features(features, model.preparation)
     present = features.columns

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
-from customer_segmentation.contract.errors import ConfigurationError, DataRefusedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import Preparation, PreparationModel
 
 METRICS = ("silhouette", "calinski_harabasz", "davies_bouldin")
@@ -43,7 +43,7 @@ def compare(
 
     Raises:
         ConfigurationError: there are no estimators, a parameter is out of range, or a column is not there.
-        DataRefusedError: there are no customers, or features that can't be measured.
+        DataRejectedError: there are no customers, or features that can't be measured.
 
     Example:
         >>> from customer_segmentation.clustering import AgglomerativeClustering, DBSCAN, Preparation, compare
@@ -69,7 +69,7 @@ def _row(data: TrainingData, estimator: SegmentationEstimator[Any], seed: int) -
     started = time.perf_counter()
     try:
         model = estimator.fit(data.features, preparation=data.preparation)
-    except DataRefusedError as error:
+    except DataRejectedError as error:
         return row | {"note": str(error)}
     row |= {"segments": model.k, "seconds": time.perf_counter() - started}
     if not model.k:

@@ -7,7 +7,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.rounding import rounded
 
@@ -48,7 +48,7 @@ def coreset(points: DataFrame, columns: Sequence[str], *, size: int, seed: int, 
         by: column with the id.
 
     Raises:
-        DataRefusedError: there are no rows.
+        DataRejectedError: there are no rows.
     """
     values = [f"CAST({sql.column(name)} AS DOUBLE)" for name in columns]
     moments = points.agg(
@@ -59,7 +59,7 @@ def coreset(points: DataFrame, columns: Sequence[str], *, size: int, seed: int, 
     assert moments is not None, "an aggregation without grouping has one row"
     rows = moments["rows"]
     if not rows:
-        raise DataRefusedError("there are no customers to segment")
+        raise DataRejectedError("there are no customers to segment")
     means = rounded(np.array([moments[f"mean_{i}"] for i in range(len(values))]))
     spread = float(rounded(sum(moments[f"variance_{i}"] for i in range(len(values)))))
     chance = "1D"

@@ -13,7 +13,7 @@ from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.hierarchy.ward import labels
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.metrics import Partition
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation.rounding import rounded
 
 MAX_UNWEIGHTED_POINTS = 4_000
@@ -80,7 +80,7 @@ def _mixture(points: np.ndarray, k: int, n_init: int, seed: int) -> Partition:
             if "covariance" not in str(error):
                 raise
     else:
-        raise DataRefusedError(
+        raise DataRejectedError(
             f"a mixture of {k} segments has none with a covariance of {points.shape[1]} features; lower clustering.k "
             "or use fewer features"
         )

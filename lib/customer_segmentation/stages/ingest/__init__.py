@@ -48,7 +48,7 @@ def ingest_sources(run: Run) -> None:
     """Read, validate and write what is new in the sources.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, no line is accepted, the share of rejected lines is above
+        DataRejectedError: a mapping does not fit its source, no line is accepted, the share of rejected lines is above
             `checks.max_rejected_share`, or files are gone; no table was changed.
         PublishingError: the lines written are not those counted.
         WarehouseBusyError: another run has taken over.

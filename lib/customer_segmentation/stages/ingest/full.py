@@ -26,7 +26,7 @@ def load_all(run: Run, log: BatchLog, plan: Plan) -> Batch:
     """Validate, resolve, verify and commit all lines.
 
     Raises:
-        DataRefusedError: no line is accepted, or too many are rejected; nothing was written.
+        DataRejectedError: no line is accepted, or too many are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
     lines = SourceLines(run, plan.snapshot.frames(run.spark), known_before=plan.batch.known_before)

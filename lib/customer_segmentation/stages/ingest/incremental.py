@@ -43,7 +43,7 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, last_batch: Batch) -> Batc
 
     Raises:
         FullReloadRequired: the changes turn out to be unknown.
-        DataRefusedError: too many of the new lines are rejected; nothing was written.
+        DataRejectedError: too many of the new lines are rejected; nothing was written.
         PublishingError: the lines do not add up; the batch is not committed.
     """
     changes = _read_changes(run, plan, last_batch)
@@ -274,7 +274,7 @@ def _require_few_rejected(run: Run, changes: _Changes, result: _Result) -> None:
     """Stop where too many of the new lines are rejected; those that were there before have been let through.
 
     Raises:
-        DataRefusedError: there are too many.
+        DataRejectedError: there are too many.
     """
     share = run.config.checks.max_rejected_share
     if result.counts_after.rejected <= share * _MIN_LINES:

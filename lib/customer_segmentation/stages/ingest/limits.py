@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECK_BY_CODE
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.counts import RowCounts
 
 _REASONS_SHOWN = 3
@@ -21,14 +21,14 @@ def require_some_accepted(counts: RowCounts, rejected: DataFrame, *, lines: int,
         filtered_out: that the sources' `where` filters out.
 
     Raises:
-        DataRefusedError: there are no lines, or all of them are filtered out or rejected.
+        DataRejectedError: there are no lines, or all of them are filtered out or rejected.
     """
     if lines > counts.rejected:
         return
     if not lines:
         kept = f", and `where` filters out all of the {filtered_out:,} read" if filtered_out else ""
-        raise DataRefusedError(f"sources.transactions: the sources hold no lines{kept}")
-    raise DataRefusedError(
+        raise DataRejectedError(f"sources.transactions: the sources hold no lines{kept}")
+    raise DataRejectedError(
         f"sources.transactions: all of the {lines:,} lines are rejected; {_most_frequent(counts, rejected)}\n"
         "Mend them or the mapping, or set checks.severity"
     )
@@ -47,11 +47,11 @@ def require_few_rejected(
         at_least: lines that a small batch is taken to have.
 
     Raises:
-        DataRefusedError: more than the share are rejected.
+        DataRejectedError: more than the share are rejected.
     """
     if counts.rejected - counts.harmless <= share * max(lines, at_least):
         return
-    raise DataRefusedError(
+    raise DataRejectedError(
         f"sources.transactions: {counts.rejected:,} of {lines:,} lines are rejected, checks.max_rejected_share is "
         f"{share:g}; {_most_frequent(counts, rejected)}\nNothing was written. Mend the lines or the mapping, set "
         "checks.severity, or set checks.max_rejected_share to 1 to have the lines in rejected_transactions"

@@ -25,7 +25,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
         The newest committed batch, and what there is to say, a sentence each.
 
     Raises:
-        DataRefusedError: a mapping does not fit its source, a file can't be read, no line is accepted, too many are
+        DataRejectedError: a mapping does not fit its source, a file can't be read, no line is accepted, too many are
             rejected, or files are gone; no table was changed.
         PublishingError: lines are lost or doubled.
     """

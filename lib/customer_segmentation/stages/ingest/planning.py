@@ -78,7 +78,7 @@ def take_snapshots(run: Run, last_batch: Batch | None) -> Snapshot:
         last_batch: the newest committed batch.
 
     Raises:
-        DataRefusedError: a source is not there.
+        DataRejectedError: a source is not there.
     """
     sources = run.sources.transactions
     before = last_batch.offsets if last_batch and len(last_batch.offsets) == len(sources) else [{} for _ in sources]
@@ -139,7 +139,7 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
     """What is to be read; None where nothing changed since the last batch.
 
     Raises:
-        DataRefusedError: files that were read are gone, and the source's `gone_files` does not allow it.
+        DataRejectedError: files that were read are gone, and the source's `gone_files` does not allow it.
     """
     last_batch = log.committed
     reason = _why_full(run, log, snapshot)
@@ -179,7 +179,7 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
         reason: why, where lines were read before.
 
     Raises:
-        DataRefusedError: that would lose lines, since files that were read are gone and `gone_files` is not remove.
+        DataRejectedError: that would lose lines, since files that were read are gone and `gone_files` is not remove.
     """
     if log.committed is not None:
         files = _files_read(run, log.committed)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 
 _FILE = re.compile(r"\[FAILED_READ_FILE[^]]*] .*? reading file (\S+)\.\s")
 _CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*?)^\s+(?:at |\.\.\. )", re.MULTILINE | re.DOTALL)
@@ -13,14 +13,14 @@ _HEADER = "CSV header"
 
 @contextmanager
 def naming_unreadable_files() -> Iterator[None]:
-    """Turns a failure to read a file of a source into a DataRefusedError that names the file and the cause.
+    """Turns a failure to read a file of a source into a DataRejectedError that names the file and the cause.
 
     A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone; where that has
     no cause, as Spark Connect may leave it out, the file is named at least.
     """
     try:
         yield
-    except DataRefusedError:
+    except DataRejectedError:
         raise
     except Exception as error:
         match = _FILE.search(str(error))
@@ -31,4 +31,4 @@ def naming_unreadable_files() -> Iterator[None]:
         hint = ""
         if any(_HEADER in cause for cause in causes):
             hint = ". Its columns are not those of the other files; read it as a source of its own"
-        raise DataRefusedError(f"sources.transactions: {match[1]} can't be read{why}{hint}") from None
+        raise DataRejectedError(f"sources.transactions: {match[1]} can't be read{why}{hint}") from None

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRefusedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, read_source
@@ -41,7 +41,7 @@ class SourceLines:
 
     Lines of `known_before` and later are not known yet; by default those of the run's as-of date.
 
-    Raises DataRefusedError where a mapping does not fit its source.
+    Raises DataRejectedError where a mapping does not fit its source.
     """
 
     def __init__(self, run: Run, frames: Frames | None = None, *, known_before: date | None = None) -> None:
@@ -152,7 +152,7 @@ def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) ->
         has: the source's columns.
 
     Raises:
-        DataRefusedError: the source is not there, or a column of the mapping is not, or has a type that does not fit.
+        DataRejectedError: the source is not there, or a column of the mapping is not, or has a type that does not fit.
     """
     try:
         result = made()
@@ -166,5 +166,5 @@ def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) ->
             meant = next((column for column in has if close and column.lower() == close[0]), None)
             hint = f"did you mean {meant}? " if meant else ""
             message = f"there is no column {missing}; {hint}It has {', '.join(has)}"
-        raise DataRefusedError(f"sources.{name}: the mapping does not fit the source: {message}") from None
+        raise DataRejectedError(f"sources.{name}: the mapping does not fit the source: {message}") from None
     return result
