@@ -2,6 +2,7 @@
 
     import customer_segmentation as cs
 
+    spark = cs.get_session()
     lines = cs.order_lines(frame, customer_id="CustomerID", order_id="InvoiceNo", ordered_at="InvoiceDate",
                            quantity="Quantity", unit_price="UnitPrice")
     features = cs.customer_features(lines.accepted, as_of="2011-12-10")
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from customer_segmentation.features.rfm_scores import rfm_scores
     from customer_segmentation.ingest.order_lines import OrderLines, order_lines
     from customer_segmentation.insight.profiles import profile
+    from customer_segmentation.spark.session import get_session
 
 __version__ = "0.1.0"
 
@@ -44,6 +46,7 @@ __all__ = [
     "Preparation",
     "compare",
     "customer_features",
+    "get_session",
     "load_model",
     "order_lines",
     "plots",
@@ -54,6 +57,7 @@ __all__ = [
 _MODULES = {
     "OrderLines": "ingest.order_lines",
     "customer_features": "features.build",
+    "get_session": "spark.session",
     "order_lines": "ingest.order_lines",
     "profile": "insight.profiles",
     "rfm_scores": "features.rfm_scores",

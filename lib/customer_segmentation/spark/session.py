@@ -65,15 +65,17 @@ def is_on_this_machine(settings: Spark) -> bool:
     return runs_locally() and (settings.master or "local").startswith("local")
 
 
-def get_session(settings: Spark) -> SparkSession:
-    """The session to work in.
+def get_session(settings: Spark | None = None) -> SparkSession:
+    """The session to work in: the one that is there, that of a Spark Connect server, or a local one that is started.
 
     Args:
-        settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only.
+        settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only. None:
+            the defaults.
 
     Raises:
         CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
     """
+    settings = settings or Spark()
     remote = os.environ.get("SPARK_REMOTE", "")
     if remote:
         spark = _connect(remote, _on_this_machine(settings) if remote.startswith("local") else _anywhere(settings))
