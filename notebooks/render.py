@@ -75,7 +75,7 @@ def image(chart: Any) -> str:
     """Save a chart under its title, and link it."""
     title = chart.to_dict().get("title") or next(layer["title"] for layer in chart.to_dict()["layer"])
     title = title if isinstance(title, str) else title["text"]
-    path = DOCS / "notebook" / f"{re.sub('[^a-z]+', '-', title.lower())}.png"
+    path = DOCS / "notebook" / f"{re.sub('[^a-z]+', '-', title.lower()).strip('-')}.png"
     number = 2
     while path in SAVED:
         path = path.with_stem(f"{path.stem}-{number}")
