@@ -35,6 +35,7 @@ LEASE_MINUTES = 10
 
 _RENEW_SECONDS = 60
 _WAIT_FOR_SPARK_SECONDS = 60
+_WAIT_FOR_HOLDER_SECONDS = 5
 _POLL_SECONDS = 0.2
 _ATTEMPTS = 5
 
@@ -55,11 +56,7 @@ def claimed_folder(root: Path | None, command: str) -> Iterator[None]:
         return
     root.mkdir(parents=True, exist_ok=True)
     with (root / LOCK_FILE).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = _read_holder(file)
-            raise WarehouseBusyError(_busy(str(root), holder.get("who", "another run"), holder.get("since"))) from None
+        _lock(file, root)
         _wait_for_spark_of(_read_holder(file), root)
         _write_holder(file, command, [])
         try:
@@ -163,18 +160,34 @@ def _busy(place: str, who: str, since: str | None) -> str:
     return f"another run is at work on the tables at {place}: {who}{began}. Wait for its end and run the command again"
 
 
-def _read_holder(file: IO[str]) -> dict[str, str]:
-    """Who wrote the lock file; nothing where it is just being written."""
-    for _ in range(_ATTEMPTS):
-        file.seek(0)
+def _lock(file: IO[str], root: Path) -> None:
+    """Lock the file; where another run has locked it, wait no longer than it takes that one to write who it is.
+
+    Raises:
+        WarehouseBusyError: another run has locked it.
+    """
+    holder: dict[str, str] = {}
+    deadline = time.monotonic() + _WAIT_FOR_HOLDER_SECONDS
+    while True:
         try:
-            holder: dict[str, str] = json.loads(file.read() or "{}")
-        except ValueError:
-            holder = {}
-        if holder:
-            return holder
-        time.sleep(_POLL_SECONDS / 4)
-    return {}
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _read_holder(file)
+        else:
+            return
+        if holder or time.monotonic() > deadline:
+            raise WarehouseBusyError(_busy(str(root), holder.get("who", "another run"), holder.get("since")))
+        time.sleep(_POLL_SECONDS)
+
+
+def _read_holder(file: IO[str]) -> dict[str, str]:
+    """Who wrote the lock file; nothing where that has not been written, or not to its end."""
+    file.seek(0)
+    try:
+        holder: dict[str, str] = json.loads(file.read() or "{}")
+    except ValueError:
+        return {}
+    return holder
 
 
 def _write_holder(file: IO[str], command: str, children: list[int]) -> None:

@@ -101,7 +101,8 @@ def _lines(
         absent[c.IS_RETURN] = F.col(c.AMOUNT) < 0
     ordered_at = F.col(c.ORDERED_AT).cast("timestamp")
     known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(as_of).cast("timestamp"))
-    lines = transactions.withColumns(absent).where(known)
+    complete = transactions.withColumns(absent) if absent else transactions  # Connect takes no empty mapping
+    lines = complete.where(known)
     if returned_orders is None:
         lines = lines.withColumns({HAS_RETURNS: F.lit(False), c.IS_FULLY_RETURNED: F.lit(False)})
     else:
