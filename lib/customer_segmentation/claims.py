@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -166,15 +166,12 @@ def _lock(file: IO[str], root: Path) -> None:
     Raises:
         WarehouseBusyError: another run has locked it.
     """
-    holder: dict[str, str] = {}
     deadline = time.monotonic() + _WAIT_FOR_HOLDER_SECONDS
     while True:
-        try:
+        with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = _read_holder(file)
-        else:
             return
+        holder = _read_holder(file)
         if holder or time.monotonic() > deadline:
             raise WarehouseBusyError(_busy(str(root), holder.get("who", "another run"), holder.get("since")))
         time.sleep(_POLL_SECONDS)

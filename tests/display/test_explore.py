@@ -19,7 +19,7 @@ from rich.console import Console
 from customer_segmentation.cli import main
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.verdict import Finding, Severity
-from customer_segmentation.explore import Exploration, LineCounts, PageContent, explore, render_page, summary
+from customer_segmentation.explore import Exploration, PageContent, explore, render_page, summary
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import Activity, Calendar
 from customer_segmentation.explore.buckets import Buckets, fit_buckets
@@ -30,6 +30,7 @@ from customer_segmentation.explore.findings import findings
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.explore.summary import ACCURACY, PROBABILITIES, Summary
 from customer_segmentation.explore.tally import Group
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages import explore_data
 from tests.display.test_report import HOSTILE, Page
 from tests.generated import ROOT, configured, quiet
@@ -106,7 +107,7 @@ def explored(frame: Callable[..., DataFrame]) -> Explore:
             "rejected": frame([], REFUSED),
             "customers": None,
             "engagement": None,
-            "line_counts": LineCounts(len(rows), len(rows), 0, {}),
+            "line_counts": RowCounts(len(rows), len(rows), 0),
             "as_of": AS_OF,
         }
         return explore(**(values | others))
@@ -381,7 +382,7 @@ def test_what_the_data_holds_is_shown_and_never_run(frame: Callable[..., DataFra
         rows,
         customers=frame(people, 'customer_id string, `<i>a"b` string, motto string, card_no int'),
         rejected=frame([(texts[2], '{"customer": "Eve"}', [texts[1]], datetime(2024, 6, 2), "b")], REFUSED),
-        line_counts=LineCounts(len(rows) + 1, len(rows), 1, {texts[1]: 1}),
+        line_counts=RowCounts(len(rows) + 1, len(rows), 1, by_reason={texts[1]: 1}),
     )
     page = shown(found)
 
@@ -438,7 +439,9 @@ def is_warning(finding: Finding) -> bool:
 def test_warnings_come_first_and_say_what_and_when(explored: Explore) -> None:
     rows = [line(f"K{number}", f"O{number}", f"2024-05-{1 + number % 9:02}") for number in range(40)]
     rows += [line("Big", "O99", "2024-05-20", amount="900.00")]
-    found = replace(explored(rows), line_counts=LineCounts(100, 41, 59, {"missing_customer": 50, "zero_price": 9}))
+    found = replace(
+        explored(rows), line_counts=RowCounts(100, 41, 59, by_reason={"missing_customer": 50, "zero_price": 9})
+    )
 
     told = findings(found, "$")
 

@@ -71,20 +71,20 @@ def band_names(base: alt.Chart, names: list[str], width: int) -> alt.Chart:
 
 
 def plain_axis(**options: Any) -> alt.Axis:
-    """Figures and a title, without lines or ticks of its own."""
-    return alt.Axis(
-        domain=False,
-        ticks=False,
-        labelPadding=8,
-        labelFontSize=SMALL,
-        labelColor=SOFT.light,
-        titleColor=SOFT.light,
-        titleFontSize=SMALL,
-        titleFontWeight="normal",
-        titlePadding=10,
-        gridColor=RULE.light,
-        **options,
-    )
+    """Figures and a title, without lines or ticks of its own; an option takes the place of ours."""
+    ours: dict[str, Any] = {
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 8,
+        "labelFontSize": SMALL,
+        "labelColor": SOFT.light,
+        "titleColor": SOFT.light,
+        "titleFontSize": SMALL,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+        "gridColor": RULE.light,
+    }
+    return alt.Axis(**(ours | options))
 
 
 def layered_chart(

@@ -4,8 +4,8 @@
 Touches no storage.
 """
 
-from customer_segmentation.explore.exploration import Exploration, LineCounts, explore
+from customer_segmentation.explore.exploration import Exploration, explore
 from customer_segmentation.explore.page import PageContent, render_page
 from customer_segmentation.explore.terminal import summary
 
-__all__ = ["Exploration", "LineCounts", "PageContent", "explore", "render_page", "summary"]
+__all__ = ["Exploration", "PageContent", "explore", "render_page", "summary"]

@@ -1,6 +1,5 @@
 """Everything an exploration counts: frames in, plain figures out."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -25,25 +24,12 @@ from customer_segmentation.explore.concentration import Concentration, concentra
 from customer_segmentation.explore.coverage import Coverage, coverage
 from customer_segmentation.explore.orders import customer_orders, order_customers, order_gaps
 from customer_segmentation.explore.tally import Group, tally
+from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.spark.local_time import UTC
 from customer_segmentation.spark.persistence import persisted
 
 ORDER_COUNTS = Buckets(tuple(map(Decimal, (1, 2, 3, 4, 5, 6, 11, 21, 51, 101))), whole=True)
 """Customers are counted by these numbers of orders, whatever the data."""
-
-
-@dataclass(frozen=True)
-class LineCounts:
-    """Lines read by outcome: lines = accepted + rejected + filtered_out.
-
-    by_reason: rejected lines by reason; a line counts under each of its reasons.
-    """
-
-    lines: int
-    accepted: int
-    rejected: int
-    by_reason: Mapping[str, int]
-    filtered_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,7 @@ class Exploration:
     """
 
     as_of: date
-    line_counts: LineCounts
+    line_counts: RowCounts
     calendar: Calendar
     columns: list[ColumnProfile]
     distributions: list[d.Distribution]
@@ -100,7 +86,7 @@ def explore(
     rejected: DataFrame,
     customers: DataFrame | None,
     engagement: DataFrame | None,
-    line_counts: LineCounts,
+    line_counts: RowCounts,
     as_of: date,
     timezone: str = UTC,
 ) -> Exploration:

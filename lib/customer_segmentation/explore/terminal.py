@@ -13,9 +13,7 @@ from customer_segmentation.explore.view import headlines
 def summary(content: PageContent, console: Console) -> None:
     """Print the lines by outcome, the figures of the data as a whole, and the findings."""
     data = content.data
-    counts = data.line_counts
-    sums = fmt.accounted(counts.lines, counts.accepted, counts.rejected, counts.filtered_out)
-    console.print(as_text(console, f"As of {fmt.day(data.as_of)}: {sums}", "bold"))
+    console.print(as_text(console, f"As of {fmt.day(data.as_of)}: {data.line_counts.describe()}", "bold"))
     console.print()
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(no_wrap=True)

@@ -25,7 +25,7 @@ def with_has_attributes(
     """
     if customers is None:
         return features.withColumn(c.HAS_ATTRIBUTES, F.lit(False))
-    columns = _as_texts(customers, attributes or {})
+    columns = _as_texts(attributes or {})
     known = customers.select(c.CUSTOMER_ID, F.lit(True).alias(c.HAS_ATTRIBUTES), *columns)
     joined = features.join(known, on=c.CUSTOMER_ID, how="left")
     return joined.withColumn(c.HAS_ATTRIBUTES, F.coalesce(c.HAS_ATTRIBUTES, F.lit(False)))
@@ -43,9 +43,8 @@ def with_attributes(features: DataFrame, customers: DataFrame, names: Mapping[st
             is.
     """
     wanted = names if isinstance(names, Mapping) else {name: name for name in names}
-    return features.join(customers.select(c.CUSTOMER_ID, *_as_texts(customers, wanted)), on=c.CUSTOMER_ID, how="left")
+    return features.join(customers.select(c.CUSTOMER_ID, *_as_texts(wanted)), on=c.CUSTOMER_ID, how="left")
 
 
-def _as_texts(customers: DataFrame, names: Mapping[str, str]) -> list[Column]:
-    spelled = {name.lower(): name for name in customers.columns}
-    return [F.col(f"`{spelled[name.lower()]}`").cast("string").alias(new) for new, name in names.items()]
+def _as_texts(names: Mapping[str, str]) -> list[Column]:
+    return [F.col(f"`{name}`").cast("string").alias(new) for new, name in names.items()]

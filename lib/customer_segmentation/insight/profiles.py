@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import FEATURES
-from customer_segmentation.preparation import prepared_name
+from customer_segmentation.preparation import prepared_name, sql
 from customer_segmentation.preparation.frames import numeric_columns, require_columns
 
 _SCORES = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
@@ -98,7 +98,7 @@ def profile(segments: DataFrame, features: Sequence[str] | None = None) -> pd.Da
     if has_names:
         aggregates[c.SEGMENT_NAME] = F.max(c.SEGMENT_NAME)
     for name in names:
-        value = F.col(f"`{name}`").cast("double")
+        value = F.col(sql.column(name)).cast("double")
         value = F.when(~F.isnan(value), value)
         aggregates |= {
             f"mean_{name}": F.avg(value),

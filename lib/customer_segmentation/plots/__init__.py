@@ -19,6 +19,7 @@ from customer_segmentation.explore.distributions import Measure, measure_distrib
 from customer_segmentation.features.rfm_scores import rfm_scores
 from customer_segmentation.insight import profiles
 from customer_segmentation.plots.components import principal_components
+from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import numeric_columns, require_columns
 
 if TYPE_CHECKING:
@@ -240,14 +241,14 @@ def _features(
 
 def _known(name: str) -> Any:
     """A numeric column as doubles, null where it is no finite number."""
-    value = F.col(f"`{name}`").cast("double")
+    value = F.col(sql.column(name)).cast("double")
     return F.when(F.abs(value) < float("inf"), value).alias(name)
 
 
 def _sampled(frame: DataFrame, names: Sequence[str], sample: int, *, others: Sequence[str] = ()) -> pd.DataFrame:
     """So many rows with their features as doubles, chosen by a hash and so the same ones each time."""
     key = [c.CUSTOMER_ID] if c.CUSTOMER_ID in frame.columns else list(names)
-    hashed = F.xxhash64(*(F.col(f"`{name}`") for name in key))
+    hashed = F.xxhash64(*(F.col(sql.column(name)) for name in key))
     rows = frame.select(*(_known(name) for name in names), *others, hashed.alias("_hash"))
     return rows.orderBy("_hash").limit(sample).drop("_hash").toPandas()
 

@@ -9,10 +9,10 @@ import pandas as pd
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display import rfm_charts
 from customer_segmentation.display.chart_data import Columns
-from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room
+from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room, plain_axis
 from customer_segmentation.display.charts import columns as upright_bars
 from customer_segmentation.display.heat_map import READABLE_CELL, Cell, heat_map
-from customer_segmentation.display.palette import ACCENT, INK, RULE, SOFT, SURFACE, segment_tone
+from customer_segmentation.display.palette import ACCENT, INK, SOFT, SURFACE, segment_tone
 from customer_segmentation.explore.distributions import Distribution
 from customer_segmentation.plots.components import Components
 
@@ -87,18 +87,7 @@ def scatter(components: Components, ids: Sequence[int], labels: Mapping[int, str
     centres = frame.groupby("segment", sort=False)[["x", "y"]].median().reset_index()
     height = width * 3 // 4
     axes = {
-        name: alt.Axis(
-            domain=False,
-            ticks=False,
-            labels=False,
-            gridColor=RULE.light,
-            titleColor=SOFT.light,
-            titleFontSize=SMALL,
-            titleFontWeight="normal",
-            titlePadding=8,
-            titleLimit=limit,
-            title=_component(components, number),
-        )
+        name: plain_axis(labels=False, titlePadding=8, titleLimit=limit, title=_component(components, number))
         for number, (name, limit) in enumerate({"x": width - 60, "y": height - 130}.items())
     }
     base = alt.Chart(data(points)).encode(

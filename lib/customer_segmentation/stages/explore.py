@@ -6,7 +6,7 @@ from rich.console import Console
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.explore import Exploration, LineCounts, PageContent, explore, render_page, summary
+from customer_segmentation.explore import Exploration, PageContent, explore, render_page, summary
 from customer_segmentation.explore.rows import distribution_rows, profile_rows
 from customer_segmentation.stages.ingest import committed_batch, ingest_sources
 from customer_segmentation.stages.page import write_page
@@ -41,16 +41,13 @@ def explore_data(run: Run, console: Console) -> Path:
 
 
 def _explored(run: Run) -> Exploration:
-    counts = committed_batch(run).counts
     return explore(
         lines=run.inputs.transactions(),
         # Without the columns of `transactions`: those of the line itself are read from `row`.
         rejected=run.warehouse.read(t.REJECTED_TRANSACTIONS).drop(*t.TRANSACTIONS.column_names),
         customers=run.inputs.customers(),
         engagement=run.inputs.engagement(),
-        line_counts=LineCounts(
-            counts.lines, counts.accepted, counts.rejected, dict(counts.by_reason), counts.filtered_out
-        ),
+        line_counts=committed_batch(run).counts,
         as_of=run.as_of,
         timezone=run.config.timezone,
     )
