@@ -130,15 +130,22 @@ def test_lines_that_others_concern_are_found_by_their_keys(lines: Lines) -> None
         {"order_id": "O6", "line_id": 60},
         missing("customer_id", order_id="O7"),
         missing("customer_id", order_id="O7"),
+        {"order_id": "O8", "line_id": 80},
+        {"order_id": "O8", "line_id": 80},
+        missing("customer_id", order_id="O8", line_id=81),
+        {"order_id": "O8", "line_id": 82},
+        {"order_id": "O9", "line_id": 90},
+        missing("customer_id", order_id="O9", line_id=91),
+        {"order_id": "O9", "line_id": 92, "customer_id": "C2"},
     )
 
     with suspects(given, SUITE) as found:
-        copied = {row[0] for row in found.copied.values.collect()}
+        concerned = {row[0] for row in found.lines.values.collect()}
         keys = {row[0]: row[1] for row in given.select(order_key(), "order_id").distinct().collect()}
         mixed = {keys[row[0]] for row in found.mixed.values.collect()}
 
-    assert copied == {50}
-    assert mixed == {"O2", "O3", "O5", "O6"}
+    assert concerned == {50, -9, 80, 82, 90, 92}
+    assert mixed == {"O2", "O3", "O6", "O9"}
 
 
 def test_a_batch_reads_lines_as_they_were_before_their_order_was_resolved(spark: SparkSession, lines: Lines) -> None:

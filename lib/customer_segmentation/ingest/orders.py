@@ -2,7 +2,7 @@
 
 Exact copies, later versions, orders of several customers, and fields that stand on the first line of an order only: all
 lie within an order, and good data has few of them. So only digests and keys of the lines are shuffled, to find the
-lines and the orders that may be concerned. Those, and the lines that their own checks reject, are resolved with each
+lines and the orders that are concerned. Those, and the lines that their own checks reject, are resolved with each
 other; all others go straight to their table.
 """
 
@@ -29,7 +29,7 @@ FILLED: dict[str, tuple[str, str]] = {
 
 _DATE_BOUNDS = ("date_too_early", NOT_KNOWN_YET)
 _ORDER = "_order"
-_IS_COPIED = "_is_copied"
+_IS_CONCERNED = "_is_concerned"
 _IS_MIXED = "_is_mixed"
 
 
@@ -43,9 +43,13 @@ class Keys:
 
 @dataclass(frozen=True)
 class Suspects:
-    """Digests of lines that have copies, and orders whose lines may not agree."""
+    """What the lines to be resolved are known by.
 
-    copied: Keys
+    lines: digests of lines that have copies, and of lines with the customer that other lines of their order lack.
+    mixed: orders whose lines may not agree, all of whose lines are resolved.
+    """
+
+    lines: Keys
     mixed: Keys
 
 
@@ -72,21 +76,25 @@ def suspects(lines: DataFrame, suite: CheckSuite) -> Iterator[Suspects]:
     is_revised = ~is_copy & (F.lag("number").over(order) == F.col("number"))
     is_torn = customer_before != F.col("customer")
     # A gap that another line could fill shows where a line with the field lies beside one without it, on either side.
+    # Where all customers of an order agree, one line that has the customer is enough for those that lack it.
     customer_gap = F.lag(F.col("customer").isNull()).over(order) != F.col("customer").isNull()
+    known_line = F.when(F.col("customer").isNotNull(), F.col(c.LINE_ID)).otherwise(F.lag(c.LINE_ID).over(order))
     date_gap = F.lag("undated").over(order) != F.col("undated")
     is_mixed = (
         _unless_off(is_revised, "superseded", suite)
         | _unless_off(is_torn, "order_changes_customer", suite)
-        | _unless_off(customer_gap, "customer_from_order", suite)
+        | _unless_off(is_torn, "customer_from_order", suite)
         | _unless_off(date_gap, "date_from_order", suite)
     )
     marked = narrow.select(
-        c.LINE_ID, _ORDER, _unless_off(is_copy, "duplicate", suite).alias(_IS_COPIED), is_mixed.alias(_IS_MIXED)
+        F.when(_unless_off(customer_gap, "customer_from_order", suite), known_line)
+        .when(_unless_off(is_copy, "duplicate", suite), F.col(c.LINE_ID))
+        .alias(c.LINE_ID),
+        F.when(is_mixed, F.col(_ORDER)).alias(_ORDER),
     )
-    with persisted(marked.where(F.col(_IS_COPIED) | F.col(_IS_MIXED))) as suspected:
-        copied = suspected.where(_IS_COPIED).select(c.LINE_ID).distinct()
-        mixed = suspected.where(_IS_MIXED).select(_ORDER).distinct()
-        yield Suspects(Keys(copied, copied.count()), Keys(mixed, mixed.count()))
+    with persisted(marked.where(F.col(c.LINE_ID).isNotNull() | F.col(_ORDER).isNotNull())) as suspected:
+        lines, mixed = (suspected.select(key).where(F.col(key).isNotNull()).distinct() for key in (c.LINE_ID, _ORDER))
+        yield Suspects(Keys(lines, lines.count()), Keys(mixed, mixed.count()))
 
 
 def order_key() -> Column:
@@ -103,8 +111,8 @@ def split_suspects(lines: DataFrame, suspects: Suspects, is_rejected: Column) ->
         is_rejected: whether a line's own checks reject it.
     """
     lines = lines.withColumn(_ORDER, order_key())
-    marked = _marked(_marked(lines, suspects.copied, c.LINE_ID, _IS_COPIED), suspects.mixed, _ORDER, _IS_MIXED)
-    concerned = is_rejected | F.col(_IS_COPIED) | F.col(_IS_MIXED)
+    marked = _marked(_marked(lines, suspects.lines, c.LINE_ID, _IS_CONCERNED), suspects.mixed, _ORDER, _IS_MIXED)
+    concerned = is_rejected | F.col(_IS_CONCERNED) | F.col(_IS_MIXED)
     return marked.where(~concerned), marked.where(concerned)
 
 
@@ -117,7 +125,7 @@ def resolved(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     that stand say otherwise, all lines of the order are concerned.
 
     Args:
-        lines: as `transactions.validated_lines` gives them: whole orders, or lines that no other line concerns.
+        lines: as `transactions.validated_lines` gives them: whole orders, or what `split_suspects` leaves of them.
         suite: the checks.
     """
     lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER)
