@@ -80,9 +80,6 @@ def test_ten_lines_segment_a_shop(spark: SparkSession, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("online_retail")
-@pytest.mark.xfail(
-    run=False, reason="from raw lines to a fit a plan nests deeper than PySpark reads a message of Spark Connect"
-)
 def test_ten_lines_segment_a_shop_over_connect(tmp_path: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     ended = subprocess.run(

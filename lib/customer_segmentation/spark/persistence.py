@@ -1,7 +1,8 @@
-"""Persists frames that are read more than once, where the platform can."""
+"""Persists frames that are read more than once, where the platform can, and gives long plans a name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -30,8 +31,24 @@ def checkpointed(frame: DataFrame) -> DataFrame:
     is.
     """
     try:
-        return frame.localCheckpoint()
+        with by_name(frame) as named:
+            return named.localCheckpoint()
     except PySparkException as error:
         if "NOT_SUPPORTED" not in str(error):
             raise
         return frame
+
+
+@contextmanager
+def by_name(frame: DataFrame) -> Iterator[DataFrame]:
+    """The frame by the name of a temporary view, for the block; frames made of it can be used in the block alone.
+
+    A plan nests with each step, and PySpark makes no command of Spark Connect (a checkpoint, a fit by MLlib) whose plan
+    is nested more than 100 deep. That of a view is its name.
+    """
+    name = f"segmentation_{uuid4().hex}"
+    frame.createTempView(name)
+    try:
+        yield frame.sparkSession.table(name)
+    finally:
+        frame.sparkSession.catalog.dropTempView(name)

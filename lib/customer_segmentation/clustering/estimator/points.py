@@ -33,7 +33,7 @@ from customer_segmentation.preparation.frames import (
     require_unique_ids,
     too_large,
 )
-from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.spark.persistence import by_name, persisted
 
 MAX_OFFSET = 1e4
 """Columns whose values are further from 0 than so many times their range are counted from their smallest value."""
@@ -79,7 +79,7 @@ class Points:
     @contextmanager
     def in_fixed_layout(self) -> Iterator["Points"]:
         """The same points in a fixed order and layout, kept for the block."""
-        with persisted(in_fixed_order(self.frame, rows=self.count, by=self.keys)) as fixed:
+        with persisted(in_fixed_order(self.frame, rows=self.count, by=self.keys)) as kept, by_name(kept) as fixed:
             if self.keys == [CUSTOMER_ID] and self.count > EXACT_ROWS:
                 require_unique_ids("fit", fixed)  # equal ids lie together here, so nothing is shuffled
             yield replace(self, frame=fixed)
