@@ -28,8 +28,8 @@ SAMPLE_SIZE = 20_000
 DUPLICATE_TOLERANCE = 1e-9
 """How near to 1 a correlation is taken for 1."""
 MAX_IQR_RATIO = 2**0.25
-"""How far an interquartile range, as a scale, may be from that of a normal distribution with the same standard deviation,
-either way: the variances of two features then differ by a factor of two at most."""
+"""How far an interquartile range, as a scale, may be from that of a normal distribution with the same standard
+deviation, either way: the variances of two features then differ by a factor of two at most."""
 MAX_OFFSET = 1e4
 """Values further from 0 than so many times their range, or a centre so many scales: nine digits are too few."""
 TRANSFORM_ROUNDING = 1e-12
