@@ -1,14 +1,15 @@
 """What is usual in a category: what an item costs and how much is bought on a discount, to compare a customer with."""
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.features.large_sums import large_sum
 from customer_segmentation.features.lines_by_customer import conditional_sum, round_double
 
-_DECIMALS = 4
-"""Of sums in cents or lines: what differs beyond them is the order of addition."""
+_SPEND_DECIMALS = 4
+_LINE_DECIMALS = 9
+"""Of sums in cents and in lines: what differs beyond them is the order of addition."""
 
 
 def price_aggregates(category_totals: DataFrame) -> DataFrame:
@@ -25,17 +26,14 @@ def price_aggregates(category_totals: DataFrame) -> DataFrame:
     usual = F.broadcast(_usual(category_totals))
     has_price = (F.col("quantity") > 0) & (F.col("price") > 0)
     at_average = F.when(has_price, F.col("quantity") * F.col("price")).otherwise(F.lit(0.0))
+    expected = F.col("lines") * F.col("discounted_share")
     priced = category_totals.join(usual, on=c.CATEGORY, how="inner")
     return priced.groupBy(c.CUSTOMER_ID).agg(
         conditional_sum("spend", has_price).alias("priced_spend"),
-        _rounded_sum(at_average).alias("spend_at_average_prices"),
+        round_double(F.sum(at_average), _SPEND_DECIMALS).alias("spend_at_average_prices"),
         F.sum("lines").alias("category_lines"),
-        _rounded_sum(F.col("lines") * F.col("discounted_share")).alias("expected_discounted_lines"),
+        round_double(F.sum(expected), _LINE_DECIMALS).alias("expected_discounted_lines"),
     )
-
-
-def _rounded_sum(value: Column) -> Column:
-    return round_double(F.sum(value), _DECIMALS)
 
 
 def _usual(category_totals: DataFrame) -> DataFrame:
