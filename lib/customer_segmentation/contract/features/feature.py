@@ -67,11 +67,17 @@ def shrunk(part: str, whole: str, *, seen: str, mean: str, weight: float) -> str
 
 
 def digamma(value: str) -> str:
-    """The SQL of the digamma function of a double that is at least 1, to about ten decimals.
+    """The SQL of the digamma function of a double that is at least 1, to nine decimals.
 
     The asymptotic series at the value plus 4, and the recurrence down to it (Abramowitz and Stegun 1964, 6.3.18 and
     6.3.5).
     """
     x = f"({value} + 4D)"
-    series = f"ln({x}) - 1 / (2 * {x}) - 1 / (12 * pow({x}, 2)) + 1 / (120 * pow({x}, 4)) - 1 / (252 * pow({x}, 6))"
+    terms = (
+        "- 1 / (12 * pow({x}, 2))",
+        "+ 1 / (120 * pow({x}, 4))",
+        "- 1 / (252 * pow({x}, 6))",
+        "+ 1 / (240 * pow({x}, 8))",
+    )
+    series = " ".join([f"ln({x}) - 1 / (2 * {x})", *(term.format(x=x) for term in terms)])
     return f"({series} - 1 / {value} - 1 / ({value} + 1) - 1 / ({value} + 2) - 1 / ({value} + 3))"
