@@ -428,8 +428,8 @@ CUSTOMER_FEATURES = Table(
         Column(
             c.RESPONSE_BY_CHANNEL,
             RESPONSE_TYPE,
-            "By known channel of the engagement events, sorted by it: contacts, responses, and responses by contacts "
-            "(null without contacts).",
+            "By known channel of the engagement events, sorted by it: contacts, responses, and responses by contacts, "
+            "at most 1 (null without contacts).",
         ),
         *_RFM_SCORES,
         Column(c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers, where its attributes are."),
