@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scipy.special import digamma
 
 from customer_segmentation.contract.tables import TRANSACTIONS
 
@@ -25,7 +26,7 @@ def oracle(
     Args:
         lines: in the columns of `transactions`.
         returned_orders: whether all of an order was returned, by customer and order, for those of which something was.
-        events: customer, time, type ("click" is a response) and channel.
+        events: customer, time, type ("click" is a response), channel and campaign.
     """
     table = pd.DataFrame(lines, columns=TRANSACTIONS.column_names)
     table = table[table.ordered_at < pd.Timestamp(as_of)]
@@ -35,18 +36,58 @@ def oracle(
         category: float(sum(lines.amount)) / float(sum(lines.quantity))
         for category, lines in purchases.groupby("category")
     }
+    is_customer = table.customer_id.isin(purchases.customer_id)
+    shop = _Shop(
+        purchases, table[is_customer & ~table.is_return], table[is_customer & table.is_return], returned_orders
+    )
+    shop.gap = _gap_of_all(purchases, as_of)
+    campaigns = {who: _campaigns([e for e in events if e[0] == who and e[1] < _midnight(as_of)]) for who, *_ in events}
+    received = sum(received for received, _ in campaigns.values())
+    response_rate = sum(answered for _, answered in campaigns.values()) / received if received else 0.0
     features = {}
     for customer, lines_of_customer in table.groupby("customer_id"):
         their_orders = {order: all_ for (who, order), all_ in returned_orders.items() if who == customer}
-        values = _of_customer(lines_of_customer, their_orders, prices, as_of)
+        values = _of_customer(lines_of_customer, their_orders, prices, shop, as_of)
         if values is not None:
             theirs = [event for event in events if event[0] == customer and event[1] < _midnight(as_of)]
-            features[customer] = values | _engagement(theirs, as_of)
+            features[customer] = values | _engagement(theirs, response_rate, as_of)
     return features
 
 
+class _Shop:
+    """What all customers have together."""
+
+    def __init__(
+        self, bought: pd.DataFrame, placed: pd.DataFrame, returned: pd.DataFrame, returned_orders: dict
+    ) -> None:
+        self.gap = 0.0
+        discounts, gross = sum(bought.discount), sum(bought.amount)
+        self.discount_rate = float(discounts / (gross + discounts))
+        self.discounted_share = float((bought.discount > 0).mean())
+        self.of_category = {k: float((lines.discount > 0).mean()) for k, lines in bought.groupby("category")}
+        orders = set(zip(bought.customer_id, bought.order_id, strict=True))
+        with_coupon = bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]]
+        self.coupon_rate = len(set(zip(with_coupon.customer_id, with_coupon.order_id, strict=True))) / len(orders)
+        self.return_rate = float(-sum(returned.amount) / sum(placed.amount))
+        placed_orders = set(zip(placed.customer_id, placed.order_id, strict=True))
+        self.return_order_rate = len(placed_orders & set(returned_orders)) / len(placed_orders)
+        brands = [_spend(lines, "brand") for _, lines in bought.groupby("customer_id")]
+        spend = [[v for v in theirs.values() if v > 0] for theirs in brands]
+        self.brand_top_share = float(sum(max(v) for v in spend if v) / sum(sum(v) for v in spend if v))
+
+
+def _gap_of_all(purchases: pd.DataFrame, as_of: date) -> float:
+    days = [{at.date() for at in lines.ordered_at} for _, lines in purchases.groupby("customer_id")]
+    repeats = sum(len(theirs) - 1 for theirs in days)
+    return sum((as_of - min(theirs)).days for theirs in days) / max(1, repeats)
+
+
+def _drawn(seen: int, value: float, weight: int, mean: float) -> float:
+    return (seen * value + weight * mean) / (seen + weight)
+
+
 def _of_customer(
-    lines: pd.DataFrame, returned_orders: dict[str, bool], prices: dict[str, float], as_of: date
+    lines: pd.DataFrame, returned_orders: dict[str, bool], prices: dict[str, float], shop: _Shop, as_of: date
 ) -> dict[str, Any] | None:
     placed, returned = lines[~lines.is_return], lines[lines.is_return]
     bought = placed[[not returned_orders.get(order, False) for order in placed.order_id]]
@@ -83,10 +124,11 @@ def _of_customer(
         "tenure_days": tenure,
         "active_days": len(days),
         "days_between_orders": mean_gap,
+        "expected_gap": (tenure + shop.gap) / len(days),
         "gap_deviation": deviation,
         "gap_variation": None if deviation is None else deviation / mean_gap,
         "regularity": _regularity(gaps),
-        "clumpiness": _clumpiness(gaps, recency),
+        "clumpiness": _clumpiness([*gaps, recency]),
         "days_to_next_order": None if mean_gap is None else mean_gap - recency,
         "overdue_ratio": None if mean_gap is None else recency / mean_gap,
         "average_order_value": float(gross) / orders,
@@ -99,14 +141,29 @@ def _of_customer(
         "top_categories": [(k, pytest.approx(float(-v / all_shares))) for v, k in largest],
         "distinct_brands": bought.brand.nunique(),
         "brand_concentration": sum(p * p for p in _shares(brands)) if _shares(brands) else None,
-        "discount_rate": float(discounts / (gross + discounts)) if gross + discounts else 0,
-        "discounted_share": len(reduced) / line_count,
-        "coupon_rate": bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]].order_id.nunique()
-        / orders,
+        "discount_rate": _drawn(line_count, float(discounts / (gross + discounts)), 10, shop.discount_rate)
+        if gross + discounts
+        else shop.discount_rate,
+        "discounted_share": _drawn(line_count, len(reduced) / line_count, 10, shop.discounted_share),
+        "coupon_rate": _drawn(
+            orders,
+            bought[[coupon is not None and coupon > 0 for coupon in bought.coupon]].order_id.nunique() / orders,
+            5,
+            shop.coupon_rate,
+        ),
         "average_item_price": float(gross) / items,
         "price_level": float(sum(known.amount)) / at_average if at_average else None,
-        "return_rate": float(-sum(returned.amount) / sum(placed.amount)) if sum(placed.amount) else 0,
-        "return_order_rate": len(placed_orders & set(returned_orders)) / len(placed_orders),
+        "return_rate": _drawn(
+            len(placed_orders), float(-sum(returned.amount) / sum(placed.amount)), 5, shop.return_rate
+        )
+        if sum(placed.amount)
+        else shop.return_rate,
+        "return_order_rate": _drawn(
+            len(placed_orders),
+            len(placed_orders & set(returned_orders)) / len(placed_orders),
+            5,
+            shop.return_order_rate,
+        ),
         "weekend_share": share_of(lambda weekday: weekday >= 5, [day.weekday() for day in day_of]),
         "night_share": share_of(lambda hour: hour < 6, hours),
         "morning_share": share_of(lambda hour: 6 <= hour < 12, hours),
@@ -120,9 +177,15 @@ def _of_customer(
         "main_channel_share": max(_shares(channels), default=None),
         "distinct_stores": bought.store_id.nunique(),
         "main_store_share": max(_shares(stores), default=None),
-        "price_sensitivity": float(sum(reduced.amount) / gross) if gross else 0,
-        "variety_seeking": products.nunique() / len(products) if len(products) else None,
-        "brand_loyalty": max(_shares(brands), default=None),
+        "price_sensitivity": (len(reduced) + 10 * shop.discounted_share)
+        / (
+            sum(shop.of_category.get(category, shop.discounted_share) for category in bought.category)
+            + 10 * shop.discounted_share
+        ),
+        "variety_seeking": _variety(bought),
+        "brand_loyalty": _drawn(line_count, max(_shares(brands)), 10, shop.brand_top_share)
+        if _shares(brands)
+        else None,
     }
     for name, length in WINDOWS.items():
         inside = bought[bought.day >= as_of - timedelta(length)]
@@ -130,23 +193,39 @@ def _of_customer(
         spend, spend_before = sum(inside.amount, Decimal(0)), sum(before.amount, Decimal(0))
         features[f"spend_{name}"] = spend
         features[f"orders_{name}"] = len(set(zip(inside.order_id, inside.day, strict=True)))
-        features[f"spend_change_{name}"] = (
-            float((spend - spend_before) / (spend + spend_before)) if spend + spend_before else 0
-        )
+        change = float((spend - spend_before) / (spend + spend_before)) if spend + spend_before else 0
+        features[f"spend_change_{name}"] = change if tenure >= 2 * length else None
     features["recent_spend_share"] = float(features["spend_medium"] / gross) if gross else 0
     return features
 
 
-def _engagement(events: list[tuple], as_of: date) -> dict[str, Any]:
-    answers = [at for _, at, kind, _ in events if kind == "click"]
-    contacts = len(events) - len(answers)
+def _engagement(events: list[tuple], mean: float, as_of: date) -> dict[str, Any]:
+    answers = [at for _, at, kind, *_ in events if kind == "click"]
+    received, answered = _campaigns(events)
     return {
-        "contacts": contacts,
+        "contacts": len(events) - len(answers),
         "responses": len(answers),
-        "response_rate": len(answers) / contacts if contacts else None,
+        "response_rate": answered / received if received else None,
         "days_since_response": (as_of - max(answers).date()).days if answers else None,
-        "promotion_response": min(1.0, (len(answers) + 1) / (contacts + 2)) if contacts else None,
+        "promotion_response": (answered + 2 * mean) / (received + 2) if received else None,
     }
+
+
+def _campaigns(events: list[tuple]) -> tuple[int, int]:
+    """Campaigns received and answered; a contact or response without one stands for itself."""
+    received = {campaign for _, _, kind, _, campaign in events if kind != "click" and campaign is not None}
+    answered = {campaign for _, _, kind, _, campaign in events if kind == "click"} & received
+    unnamed = Counter(kind == "click" for _, _, kind, _, campaign in events if campaign is None)
+    number = len(received) + unnamed[False]
+    return number, min(number, len(answered) + unnamed[True])
+
+
+def _variety(bought: pd.DataFrame) -> float | None:
+    """Over all ordered pairs of orders, how many products of the first are not in the second."""
+    orders = [set(lines.product_id.dropna()) for _, lines in bought.groupby("order_id")]
+    orders = [products for products in orders if products]
+    pairs = list(itertools.permutations(orders, 2))
+    return sum(len(a - b) for a, b in pairs) / sum(len(a) for a, _ in pairs) if pairs else None
 
 
 def _spend(bought: pd.DataFrame, name: str) -> dict[str, Decimal]:
@@ -163,20 +242,19 @@ def _shares(spend: dict[str, Decimal]) -> list[float]:
 
 
 def _regularity(gaps: list[int]) -> float | None:
-    if len(gaps) < 2:
+    n = len(gaps)
+    if n < 2:
         return None
-    s = math.log(statistics.fmean(gaps)) - statistics.fmean(map(math.log, gaps))
-    if s < 1e-9:
-        return 100.0
-    return min(100.0, (3 - s + math.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s))
+    s = math.log(statistics.fmean(gaps)) - statistics.fmean(map(math.log, gaps)) - digamma(n) + math.log(n)
+    return ((3 - s + math.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)) ** (n / (n + 2))
 
 
-def _clumpiness(gaps: list[int], since_last: int) -> float | None:
-    if not gaps:
+def _clumpiness(intervals: list[int]) -> float | None:
+    if len(intervals) < 3:
         return None
-    intervals = [*gaps, since_last]
     shares = [interval / sum(intervals) for interval in intervals]
-    return min(1.0, max(0.0, 1 + sum(x * math.log(x) for x in shares) / math.log(len(intervals))))
+    at_random = digamma(2) - digamma(len(intervals) + 1)
+    return (sum(x * math.log(x) for x in shares) - at_random) / (0 - at_random)
 
 
 def _midnight(day: date) -> datetime:

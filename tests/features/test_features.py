@@ -70,8 +70,10 @@ def test_a_fully_returned_order_is_no_purchase_but_was_paid_and_returned(spark: 
     first = features["C1"]
     assert (first["frequency"], first["recency_days"], first["distinct_products"]) == (1, 61, 1)
     assert (first["monetary"], first["average_order_value"], first["items_per_order"]) == (Decimal("30.00"), 30.0, 1.0)
-    assert first["return_rate"] == 0.25
-    assert (first["return_order_rate"], features["C3"]["return_order_rate"]) == (0.5, 1.0)
+    # Of the orders placed, 1 of 2, drawn to 2 of 3 over both customers with the weight of 5 orders; C2 is none of them.
+    assert first["return_order_rate"] == pytest.approx((1 + 5 * 2 / 3) / (2 + 5))
+    assert features["C3"]["return_order_rate"] == pytest.approx((1 + 5 * 2 / 3) / (1 + 5))
+    assert first["return_rate"] == pytest.approx((2 * 10 / 40 + 5 * 10 / 50) / (2 + 5))
     assert features["C3"]["frequency"] == 1
 
 
@@ -155,14 +157,18 @@ def test_every_feature_equals_a_pandas_oracle_on_random_histories(spark: SparkSe
             AS_OF_TIME - timedelta(hours=draw.randrange(-99, 9999)),
             draw.choice(["mail", "click"]),
             draw.choice(["web", "post", None]),
+            draw.choice(["spring", "sale", None]),
         )
-        for _ in range(200)
+        for _ in range(400)
     ]
     transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl).repartition(partitions)
 
     rows = customer_features(
         transactions,
-        spark.createDataFrame(events, "customer_id string, occurred_at timestamp, event_type string, channel string"),
+        spark.createDataFrame(
+            events,
+            "customer_id string, occurred_at timestamp, event_type string, channel string, campaign_id string",
+        ),
         spark.createDataFrame(returned_orders, "customer_id string, order_id string, is_fully_returned boolean"),
         as_of=AS_OF,
         response_events=["click"],

@@ -17,7 +17,7 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.stages import Run
 from customer_segmentation.stages import customer_history as history
-from customer_segmentation.stages.builds import record_build
+from customer_segmentation.stages.builds import build_of, record_build
 from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.ingest.batch_log import Batch, read_log
 from tests.csv_lines import seeded
@@ -127,6 +127,21 @@ def assert_as_if_built_anew(run: Run) -> None:
     assert rows_of(run.warehouse.read(t.CUSTOMER_HISTORY)) == expected
 
 
+def as_of_an_earlier_release(run: Run) -> None:
+    """Leave the tables as before orders were counted by product and lines by category."""
+    old_mix = "transform(category_mix, m -> named_struct('category', m.category, 'quantity', m.quantity))"
+    for table, columns in (
+        (t.CUSTOMER_HISTORY, {"category_mix": F.expr(old_mix), "product_lines": F.lit(1)}),
+        (t.CUSTOMER_DAYS, {"discounted_spend": F.lit(1)}),
+    ):
+        old = run.warehouse.read(table).drop("product_orders", "orders_with_product").withColumns(columns)
+        writer = old.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+        writer.save(run.warehouse.location(table))
+    made_from = build_of(run, t.CUSTOMER_HISTORY).committed
+    assert made_from is not None
+    record_build(run, t.CUSTOMER_HISTORY, "committed", {**made_from, "definition": history.DEFINITION - 1})
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_number")
 def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_build_would(
@@ -182,6 +197,9 @@ def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
     earlier = run_of(as_of - timedelta(days=20))
     assert "as of 2024-04-14, the run is as of 2024-03-25" in bring_up_to_date(earlier)
     assert_as_if_built_anew(earlier)
+    as_of_an_earlier_release(earlier)
+    assert bring_up_to_date(run_of(as_of)).endswith("what is made of them changed")
+    assert_as_if_built_anew(run_of(as_of))
     monkeypatch.setattr(history, "DEFINITION", 0)
     assert bring_up_to_date(run_of(as_of)).endswith("what is made of them changed")
     monkeypatch.setattr(history, "_MAX_TOUCHED_SHARE", 2.0)

@@ -43,6 +43,7 @@ def assert_comes_back(preparation: PreparationModel, prepared: np.ndarray, point
 @pytest.mark.parametrize("seed", [1, 2])
 def test_standard_and_robust_scaling_equal_scikit_learns(spark: SparkSession, seed: int) -> None:
     points = drawn(seed)
+    points = np.column_stack([np.log(points[:, 0]), np.arcsinh(points[:, 1]), points[:, 2]])  # near to normal
     frame = framed(spark, points)
 
     for scaling, peer in (("standard", StandardScaler()), ("robust", RobustScaler())):
@@ -51,6 +52,39 @@ def test_standard_and_robust_scaling_equal_scikit_learns(spark: SparkSession, se
         assert prepared == pytest.approx(peer.fit_transform(points), rel=1e-6, abs=1e-7)
         assert [f.spread for f in preparation.features_] == pytest.approx(prepared.std(axis=0))
         assert_comes_back(preparation, prepared, points)
+
+
+@pytest.mark.parametrize("skewed", ["none", "log"])
+def test_robust_scaling_gives_no_feature_more_than_twice_the_variance_of_another(
+    spark: SparkSession, skewed: str
+) -> None:
+    draw = np.random.default_rng(11)
+    rows = 3_000
+    columns = {
+        "even": draw.normal(size=rows),
+        "two_ends": np.where(draw.random(rows) < 0.5, -1.0, 1.0) + 0.01 * draw.normal(size=rows),
+        "mostly_zero": np.where(draw.random(rows) < 0.9, 0.0, draw.exponential(5.0, rows)),
+        "hardly_ever": np.where(np.arange(rows) < 3, 1.0, 0.0),
+        "just_over_a_quarter": np.where(draw.random(rows) < 0.73, 0.0, draw.exponential(5.0, rows)),
+        "heavy_tail": draw.standard_t(1.5, rows),
+        "skewed": np.exp(2 * draw.normal(size=rows)),
+        "far_away": 1e9 + draw.standard_t(2, rows),
+        "often_missing": np.where(draw.random(rows) < 0.7, np.nan, draw.standard_t(2, rows)),
+    }
+    frame = spark.createDataFrame(pd.DataFrame(columns))
+
+    preparation = Preparation(columns=list(columns), skewed=skewed).fit(frame)
+
+    assert preparation.dropped_ == {}
+    variances = {feature.name: feature.spread**2 for feature in preparation.features_}
+    assert max(variances.values()) <= 2 * min(variances.values()) * (1 + 1e-8), variances
+    assert max(variances.values()) <= 2 * sum(variances.values()) / len(variances), variances
+    # Between the bounds it is the interquartile range: that of a normal feature is as it would be without them.
+    low, high = np.percentile(columns["even"], [25, 75])
+    if skewed == "none":
+        assert preparation.features_[0].scale == pytest.approx(high - low, rel=1e-6)
+    prepared = preparation.transform(frame).select("z_often_missing").toPandas()["z_often_missing"]
+    assert prepared.var(ddof=0) <= variances["often_missing"]  # what is missing adds none
 
 
 @pytest.mark.parametrize("seed", [3, 4])

@@ -355,6 +355,7 @@ class Features(Section):
 
     response_events: Annotated[list[Text], AfterValidator(_distinct)] = ["redemption", "click", "reply"]
     windows: Windows = Windows()
+    active_within: Annotated[int, Field(ge=1, le=36_500)] | None = None
     derived: dict[str, Expression] = {}
 
     @field_validator("derived", mode="after")
@@ -414,11 +415,11 @@ class Clustering(Section):
         AfterValidator(_distinct),
     ] = [
         "recency_days",
-        "frequency",
-        "monetary",
+        "expected_gap",
         "average_order_value",
-        "distinct_categories",
-        "discount_rate",
+        "average_item_price",
+        "category_entropy",
+        "price_sensitivity",
     ]
     k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
     preparation: Preparing = Preparing()

@@ -14,7 +14,7 @@ from customer_segmentation.contract.features import FEATURES
 
 MONEY = "decimal(18,2)"
 TOTAL = "decimal(28,2)"
-MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint>>"
+MIX_TYPE = "array<struct<category:string,quantity:bigint,spend:bigint,lines:bigint,discounted_lines:bigint>>"
 TOP_CATEGORIES = ("category_1", "category_2", "category_3")
 """The columns of the categories with most purchases, the largest first; a column NAME_spend has their purchases."""
 TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
@@ -331,7 +331,6 @@ CUSTOMER_DAYS = Table(
         Column("placed", "bigint", "Purchases, fully returned ones included. Unit: cents."),
         Column("returned", "bigint", "Value returned. Unit: cents."),
         Column("discounts", "bigint", "Discounts on purchases. Unit: cents."),
-        Column("discounted_spend", "bigint", "Purchases on lines with a discount. Unit: cents."),
         Column("items", "bigint", "Purchased quantity. Unit: thousandths."),
         *_LINES,
     ),
@@ -352,7 +351,6 @@ CUSTOMER_HISTORY = Table(
         Column("placed", MONEY, "Purchases, fully returned ones included. Unit: money."),
         Column("returned", MONEY, "Value returned. Unit: money."),
         Column("discounts", MONEY, "Discounts on purchases. Unit: money."),
-        Column("discounted_spend", MONEY, "Purchases on lines with a discount. Unit: money."),
         Column("items", "decimal(20,3)", "Purchased quantity."),
         *_LINES,
         *(
@@ -372,8 +370,12 @@ CUSTOMER_HISTORY = Table(
         Column("orders_placed", "bigint", "Distinct orders, fully returned ones included."),
         Column("orders_given_back", "bigint", "Distinct orders of which something was returned."),
         Column("coupon_orders", "bigint", "Distinct orders in which a coupon was used."),
+        Column("orders_with_product", "bigint", "Distinct orders with the purchase of a known product."),
         Column("products", "bigint", "Distinct products purchased."),
-        Column("product_lines", "bigint", "Purchase lines with a product."),
+        Column("product_orders", "bigint", "Sum over products of the orders in which they were purchased."),
+        Column(
+            "product_order_pairs", "bigint", "Sum over products of these orders times the others of them, one less."
+        ),
         *(
             Column(
                 f"{one}_{what}" if what else many, "double" if what else "bigint", meaning.format(one=one, many=many)
@@ -403,7 +405,8 @@ CUSTOMER_HISTORY = Table(
         Column(
             "category_mix",
             MIX_TYPE,
-            "By known category purchased, sorted by it: quantity in thousandths, purchases in cents; null without one.",
+            "By known category purchased, sorted by it: quantity in thousandths, purchases in cents, purchase lines "
+            "and those with a discount; null without one.",
         ),
     ),
     key=(c.CUSTOMER_ID,),
@@ -425,8 +428,8 @@ CUSTOMER_FEATURES = Table(
         Column(
             c.RESPONSE_BY_CHANNEL,
             RESPONSE_TYPE,
-            "By known channel of the engagement events, sorted by it: contacts, responses, and responses by contacts "
-            "(null without contacts).",
+            "By known channel of the engagement events, sorted by it: contacts, responses, and responses by contacts, "
+            "at most 1 (null without contacts).",
         ),
         *_RFM_SCORES,
         Column(c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers, where its attributes are."),

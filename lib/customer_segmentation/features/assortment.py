@@ -10,6 +10,7 @@ from customer_segmentation.contract.tables import TOP_CATEGORIES
 from customer_segmentation.features.lines_by_customer import BOUGHT, HAS_RETURNS, PLACED, conditional_sum, round_double
 
 CATEGORY_MIX = "category_mix"
+_TOTALS = ("quantity", "spend", "lines", "discounted_lines")
 
 _SPEND_DECIMALS = 7
 """Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
@@ -32,27 +33,33 @@ OTHER_DIMENSIONS = (
 
 
 def order_aggregates(lines: DataFrame) -> DataFrame:
-    """By customer: how many orders were placed, have returns, have a purchase, and have one with a coupon."""
+    """By customer: how many orders were placed, have returns, have a purchase, one with a coupon, one of a product."""
     orders = _by(
         c.ORDER_ID,
         lines,
         F.count_if(BOUGHT).alias("lines"),
         F.bool_or(HAS_RETURNS).alias(HAS_RETURNS),
         F.count_if(F.col(BOUGHT) & F.col(c.COUPON)).alias("coupons"),
+        F.count_if(F.col(BOUGHT) & F.col(c.PRODUCT_ID).isNotNull()).alias("product_lines"),
     )
     return orders.groupBy(c.CUSTOMER_ID).agg(
         F.count(F.lit(1)).alias("orders_placed"),
         F.count_if(HAS_RETURNS).alias("orders_given_back"),
         F.count_if(F.col("lines") > 0).alias("orders"),
         F.count_if(F.col("coupons") > 0).alias("coupon_orders"),
+        F.count_if(F.col("product_lines") > 0).alias("orders_with_product"),
     )
 
 
 def product_aggregates(lines: DataFrame) -> DataFrame:
-    """By customer: how many products were bought, and in how many lines."""
-    products = _by(c.PRODUCT_ID, lines, F.count_if(BOUGHT).alias("lines"))
+    """By customer: how many products were bought, in how many orders each, and in how many pairs of orders."""
+    bought = lines.where(F.col(BOUGHT) & F.col(c.PRODUCT_ID).isNotNull())
+    in_orders = bought.select(c.CUSTOMER_ID, c.PRODUCT_ID, c.ORDER_ID).distinct()
+    products = in_orders.groupBy(c.CUSTOMER_ID, c.PRODUCT_ID).agg(F.count(F.lit(1)).alias("orders"))
     return products.groupBy(c.CUSTOMER_ID).agg(
-        F.count_if(F.col("lines") > 0).alias("products"), F.sum("lines").alias("product_lines")
+        F.count(F.lit(1)).alias("products"),
+        F.sum("orders").alias("product_orders"),
+        F.sum(F.col("orders") * (F.col("orders") - 1)).alias("product_order_pairs"),
     )
 
 
@@ -75,19 +82,20 @@ def category_aggregates(lines: DataFrame) -> DataFrame:
             conditional_sum("spend", F.col("place") == place).alias(f"{name}_spend"),
         )
     ]
-    totals = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), "quantity", "spend"))
+    totals = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), *_TOTALS))
     mix = F.sort_array(F.collect_list(totals)).alias(CATEGORY_MIX)
     return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, mix)
 
 
 def category_totals(lines: DataFrame) -> DataFrame:
-    """The quantity and spend of purchases by customer and known category: what category_mix holds, a row for each."""
-    return _by_category(lines).where(F.col("lines") > 0).select(c.CUSTOMER_ID, c.CATEGORY, "quantity", "spend")
+    """The totals of purchases by customer and known category: what category_mix holds, a row for each."""
+    return _by_category(lines).where(F.col("lines") > 0).select(c.CUSTOMER_ID, c.CATEGORY, *_TOTALS)
 
 
 def _by_category(lines: DataFrame) -> DataFrame:
     quantity = conditional_sum(c.QUANTITY, F.col(BOUGHT)).alias("quantity")
-    return _by(c.CATEGORY, lines, F.count_if(BOUGHT).alias("lines"), _spend(), quantity)
+    discounted = F.count_if(F.col(BOUGHT) & (F.col(c.DISCOUNT) > 0)).alias("discounted_lines")
+    return _by(c.CATEGORY, lines, F.count_if(BOUGHT).alias("lines"), _spend(), quantity, discounted)
 
 
 def _spend() -> Column:

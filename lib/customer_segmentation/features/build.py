@@ -27,6 +27,7 @@ from customer_segmentation.features.lines_by_customer import (
     round_double,
 )
 from customer_segmentation.features.prices import price_aggregates
+from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
 from customer_segmentation.spark.local_time import UTC, in_local_time
 
 WINDOWS: Mapping[str, int] = Windows().days()
@@ -36,11 +37,12 @@ RESPONSE_EVENTS: Sequence[str] = tuple(Features().response_events)
 """Event types that are answers of a customer, unless the configuration says otherwise."""
 
 _DECIMALS = 9
+_EVENT_COUNTS = ("contacts", "responses", "received", "answered")
 _AGGREGATES_OF: Mapping[str, set[str]] = {
-    c.PRODUCT_ID: {"products", "product_lines"},
+    c.PRODUCT_ID: {"products", "product_orders"},
     c.CATEGORY: {"categories", "category_spend"},
     c.QUANTITY: {"items"},
-    c.DISCOUNT: {"discounts", "discounted_lines", "discounted_spend"},
+    c.DISCOUNT: {"discounts", "discounted_lines"},
     c.CHANNEL: {"channels", "channel_spend"},
     c.BRAND: {"brands", "brand_spend"},
     c.STORE_ID: {"stores", "store_spend"},
@@ -59,6 +61,7 @@ def customer_features(
     windows: Mapping[str, int] = WINDOWS,
     timezone: str = UTC,
     extra: Sequence[Feature] = (),
+    active_within: int | None = None,
 ) -> DataFrame:
     """One row per customer with a purchase before a date: how recently, often and for how much they buy, and all else.
 
@@ -77,6 +80,8 @@ def customer_features(
         windows: days of the short, the medium and the long window.
         timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
         extra: further features. Their formulas may also use the declared ones.
+        active_within: who counts as a customer: the last purchase is at most so many days before `as_of`; None: all.
+            What is averaged over all customers is so over the others too.
 
     Raises:
         ConfigurationError: `as_of` is no date.
@@ -115,6 +120,7 @@ def customer_features(
         response_events=response_events,
         windows=windows,
         extra=extra,
+        active_within=active_within,
         absent=[name for name in OPTIONAL if name not in columns],
     )
 
@@ -129,6 +135,7 @@ def features_from_aggregates(
     response_events: Sequence[str],
     windows: Mapping[str, int] = WINDOWS,
     extra: Sequence[Feature] = (),
+    active_within: int | None = None,
     absent: Sequence[str] = (),
 ) -> DataFrame:
     """The features of customers from the aggregates of their order lines before a date; see `customer_features`.
@@ -139,7 +146,7 @@ def features_from_aggregates(
         engagement: events, their times in the time zone of the days.
         categories: see `assortment.category_totals`; None: the category_mix of the history, where it costs nothing.
         as_of: the date of the aggregates.
-        response_events: as for `customer_features`, and so are `windows` and `extra`.
+        response_events: as for `customer_features`, and so are `windows`, `extra` and `active_within`.
         absent: optional columns that the order lines did not have.
     """
     if categories is None:
@@ -150,17 +157,26 @@ def features_from_aggregates(
         history.join(recent, on=c.CUSTOMER_ID, how="left")
         .fillna(0, subset=sums)
         .join(price_aggregates(categories), on=c.CUSTOMER_ID, how="left")
+        .crossJoin(F.broadcast(shop_averages(history, as_of=as_of)))
     )
     if engagement is None:
-        no_events = {"contacts": F.lit(0), "responses": F.lit(0), "last_response_day": F.lit(None).cast("date")}
-        aggregates = aggregates.withColumns(no_events | {c.RESPONSE_BY_CHANNEL: F.lit(None)})
+        nothing = {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
+        unknown_of_events = {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
+        aggregates = aggregates.withColumns(nothing | unknown_of_events)
     else:
         events = engagement_aggregates(engagement, as_of=as_of, response_events=response_events)
-        aggregates = aggregates.join(events, on=c.CUSTOMER_ID, how="left").fillna(0, subset=["contacts", "responses"])
+        aggregates = (
+            aggregates.join(events, on=c.CUSTOMER_ID, how="left")
+            .fillna(0, subset=list(_EVENT_COUNTS))
+            .crossJoin(F.broadcast(shop_response_rate(events)))
+        )
     unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
-    known = aggregates.withColumn("as_of", F.lit(as_of)).withColumns(
+    lengths = {f"length_{name}": F.lit(length) for name, length in windows.items()}
+    known = aggregates.withColumns({"as_of": F.lit(as_of)} | lengths).withColumns(
         {feature.name: _value(feature, unknown) for feature in FEATURES}
     )
+    if active_within is not None:
+        known = known.where(F.col(c.RECENCY_DAYS) <= active_within)
     by_channel = F.coalesce(F.col(c.RESPONSE_BY_CHANNEL).cast(RESPONSE_TYPE), F.array().cast(RESPONSE_TYPE))
     return known.select(
         c.CUSTOMER_ID,

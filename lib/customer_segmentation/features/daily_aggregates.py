@@ -20,7 +20,7 @@ from customer_segmentation.features.lines_by_customer import (
 _GAP_DECIMALS = 10
 """Of sums of logarithms of gaps in days: what differs beyond them is the order of addition."""
 
-_MONEY = ("net", "gross", "placed", "returned", "discounts", "discounted_spend")
+_MONEY = ("net", "gross", "placed", "returned", "discounts")
 _DAYPARTS = {"night": 0, "morning": 1, "afternoon": 2, "evening": 3}
 _SEASONS = {"winter": 0, "spring": 1, "summer": 2, "autumn": 3}
 
@@ -42,7 +42,6 @@ def daily_aggregates(lines: DataFrame) -> DataFrame:
         "items": conditional_sum(c.QUANTITY, bought),
         "discounts": conditional_sum(c.DISCOUNT, bought),
         "discounted_lines": F.count_if(bought & discounted),
-        "discounted_spend": conditional_sum(c.AMOUNT, bought & discounted),
         **dayparts,
     }
     orders = lines.groupBy(c.CUSTOMER_ID, DAY, c.ORDER_ID).agg(*(column.alias(name) for name, column in sums.items()))

@@ -20,7 +20,7 @@ from customer_segmentation.features.assortment import (
 )
 from customer_segmentation.features.daily_aggregates import time_aggregates
 
-DEFINITION = 3
+DEFINITION = 4
 """Goes up when the meaning of a column of `customer_days` or `customer_history` changes: what was summed before is then
 summed anew."""
 

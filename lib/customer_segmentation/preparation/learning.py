@@ -27,8 +27,9 @@ SAMPLE_SIZE = 20_000
 """Customers that the lambda of Yeo-Johnson is estimated on."""
 DUPLICATE_TOLERANCE = 1e-9
 """How near to 1 a correlation is taken for 1."""
-MIN_IQR = 1e-9
-"""An interquartile range below this part of the standard deviation is the rounding of equal values."""
+MAX_IQR_RATIO = 2**0.25
+"""How far an interquartile range, as a scale, may be from that of a normal distribution with the same standard
+deviation, either way: the variances of two features then differ by a factor of two at most."""
 MAX_OFFSET = 1e4
 """Values further from 0 than so many times their range, or a centre so many scales: nine digits are too few."""
 TRANSFORM_ROUNDING = 1e-12
@@ -200,9 +201,8 @@ def _prepared(
     low, median, high = statistics["quartiles"]
     deviation, weight = float(rounded(statistics["deviation"])), preparation.weight(name)
     if preparation.scaling == "robust":
-        scale = float(rounded(high - low))
-        if scale <= MIN_IQR * deviation:
-            scale = float(rounded(deviation * IQR_OF_NORMAL))
+        normal = deviation * IQR_OF_NORMAL
+        scale = float(rounded(min(max(high - low, normal / MAX_IQR_RATIO), normal * MAX_IQR_RATIO)))
         center = _center(median, scale)
         missing = 0.0
     else:

@@ -24,8 +24,10 @@ class Preparation(Estimator):
         skewed: the transform of skewed features. "log" (the signed logarithm sign(x) ln(1 + |x|)), "yeo_johnson" (Yeo
             and Johnson 2000, its lambda the likeliest on a sample) or "none" for all columns; a list of columns to
             take the logarithm of; or a dictionary of transforms by column.
-        scaling: robust: median and interquartile range (where half of the values are equal, 1.349 standard
-            deviations); standard: mean and standard deviation.
+        scaling: robust: median and interquartile range, as far as that is 0.84 to 1.19 times what it is in a normal
+            distribution with the same standard deviation, else the nearer end of this range, so that a feature that
+            is mostly zero or has a heavy tail has at most twice the variance of another; standard: mean and standard
+            deviation.
         winsorise: the quantiles that lower and higher values are moved to, such as (0.01, 0.99).
         attributes: columns of texts to encode one-hot: the most frequent values, the others together.
         categories: most columns that an attribute becomes, the others' included; at least 2.

@@ -25,7 +25,7 @@ def build_features(run: Run) -> None:
     """Compute and write the run's customers; RFM scores use the cut points of the model that will be used again.
 
     Raises:
-        DataRejectedError: no customer has a purchase before the as-of date, or the sums of one are too large.
+        DataRejectedError: no customer has a purchase in the time that counts, or the sums of one are too large.
     """
     settings = run.config.features
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
@@ -38,10 +38,11 @@ def build_features(run: Run) -> None:
             response_events=settings.response_events,
             windows=settings.windows.days(),
             extra=settings.derived_features,
+            active_within=settings.active_within,
         )
         with persisted(features) as kept:
             if kept.isEmpty():
-                raise DataRejectedError(f"no customer has a purchase before {run.as_of}; is the as-of date right?")
+                raise DataRejectedError(_nobody(run))
             model = run.models.reusable
             scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
             attributes = _mapped_attributes(run)
@@ -130,8 +131,30 @@ def _describe_customers(run: Run) -> str:
     counts = rows.agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
-    message = f"{count(customers)} customers as of {run.as_of}"
+    message = f"{count(customers)} customers as of {run.as_of}{_describe_inactive(run, customers)}"
     if run.inputs.customers() is None or not unknown:
         return message
     hint = "" if unknown < customers else ": do the ids of the sources fit?"
     return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
+
+
+def _describe_inactive(run: Run, customers: int) -> str:
+    """How many customers are left out since their last purchase is too long ago; nothing where none can be."""
+    days = run.config.features.active_within
+    if days is None:
+        return ""
+    known = run.warehouse.read(t.CUSTOMER_HISTORY).count()
+    return (
+        f", of {count(known)} with a purchase: that of {count(known - customers)} is more than {count(days)} days ago"
+    )
+
+
+def _nobody(run: Run) -> str:
+    """Why there are no customers, and what to look at."""
+    days = run.config.features.active_within
+    if days is None or run.warehouse.read(t.CUSTOMER_HISTORY).isEmpty():
+        return f"no customer has a purchase before {run.as_of}; is the as-of date right?"
+    return (
+        f"features.active_within is {days}: no customer has a purchase so few days before {run.as_of}; is the as-of "
+        "date right?"
+    )

@@ -13,6 +13,7 @@ from functools import cached_property
 from pyspark.sql import SparkSession
 
 from customer_segmentation.config.schema import Config, Sources
+from customer_segmentation.contract.features import DEFINITION
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.local_time import local_day
 from customer_segmentation.stages.as_of import derived_as_of, remarks_on
@@ -91,7 +92,6 @@ class Run:
 
     def _digest(self, sections: set[str]) -> str:
         settings = self.config.model_dump(mode="json", include=sections)
-        if not self.config.features.derived:
-            # As before there were any, so that runs and models of that time are still known.
-            settings["features"].pop("derived")
+        # What a model learnt from features that meant something else is not for these.
+        settings["definition"] = DEFINITION
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

@@ -18,7 +18,10 @@ from customer_segmentation.contract.features.rfm import RFM
 from customer_segmentation.contract.features.time_place import TIME_PLACE
 from customer_segmentation.contract.features.trend import TREND
 
-__all__ = ["FAMILIES", "FEATURES", "FEATURE_BY_NAME", "Feature", "Shape"]
+__all__ = ["DEFINITION", "FAMILIES", "FEATURES", "FEATURE_BY_NAME", "Feature", "Shape"]
+
+DEFINITION = 2
+"""Goes up when the meaning of a feature changes: a model that learnt from the earlier one is then trained anew."""
 
 FEATURES: tuple[Feature, ...] = (
     *(*RFM, *CADENCE, *BASKET, *PRICE),

@@ -14,14 +14,19 @@ _TITLES = {
 }
 _HEAD = """# Features
 
-What `customer_features` has of every customer with a purchase before the as-of date, by family. Only what happened
-before that date enters. Days and hours are those of the run's `timezone`. A formula is Spark SQL over
-`customer_history`, see the comments of its columns.
+What `customer_features` has of every customer with a purchase before the as-of date, or of those who bought in the last
+`features.active_within` days, by family. Only what happened before that date enters. Days and hours are those of the
+run's `timezone`. A formula is Spark SQL over `customer_history`, see the comments of its columns.
+
+A ratio that rests on little is *drawn to* that of all customers, as if so many more lines, orders or campaigns had been
+seen at their rate: (n x + w m) / (n + w) for a ratio x of n with the mean m and the weight w. `docs/decisions` says
+[why](decisions/features-by-what-they-say.md).
 """
 _FOOT = """## Not a number
 
 `top_categories` names the three categories with most gross purchases, the largest first, with their shares.
-`response_by_channel` has the contacts, the responses and their rate by known channel of the engagement events.
+`response_by_channel` has the contacts, the responses and their rate, at most 1, by known channel of the engagement
+events.
 They are for profiles and selections; clusterings take numbers.
 """
 

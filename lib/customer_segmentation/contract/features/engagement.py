@@ -31,8 +31,11 @@ ENGAGEMENT = (
         name="response_rate",
         family="engagement",
         unit="ratio",
-        meaning="Responses by contacts; null for a customer who was not contacted.",
-        formula=ratio("responses", "contacts"),
+        meaning=(
+            "Campaigns answered by campaigns received, 0 to 1; where events name no campaign, contacts answered by "
+            "contacts; null for a customer who was not contacted."
+        ),
+        formula=ratio("answered", "received"),
         shape="skewed",
         high="answers contacts",
         low="does not answer",

@@ -1,14 +1,21 @@
 """Price and returns: what a customer pays in relation to the list price, and what comes back."""
 
-from customer_segmentation.contract.features.feature import Feature, ratio, share
+from customer_segmentation.contract.features.feature import Feature, ratio, shrunk
+
+PRIOR_LINES = 10
+PRIOR_ORDERS = 5
+"""Purchase lines and orders at the mean of all customers that count beside a customer's own."""
 
 PRICE = (
     Feature(
         name="discount_rate",
         family="price",
         unit="share",
-        meaning="Discounts by purchases at list price, 0 to 1; 0 where nothing has a price.",
-        formula=share("discounts", "gross + discounts"),
+        meaning=(
+            "Discounts by purchases at list price, 0 to 1, drawn to the rate of all customers together with the weight "
+            "of 10 purchase lines."
+        ),
+        formula=shrunk("discounts", "gross + discounts", seen="lines", mean="shop_discount_rate", weight=PRIOR_LINES),
         high="discount driven",
         low="full price",
     ),
@@ -16,8 +23,11 @@ PRICE = (
         name="discounted_share",
         family="price",
         unit="share",
-        meaning="Share of purchase lines with a discount.",
-        formula=share("discounted_lines", "lines"),
+        meaning=(
+            "Share of purchase lines with a discount, drawn to that of all customers together with the weight of 10 "
+            "lines."
+        ),
+        formula=shrunk("discounted_lines", "lines", seen="lines", mean="shop_discounted_share", weight=PRIOR_LINES),
         high="buys on offer",
         low="ignores offers",
     ),
@@ -25,8 +35,11 @@ PRICE = (
         name="coupon_rate",
         family="price",
         unit="share",
-        meaning="Share of orders in which a coupon was used; 0 where the source has none.",
-        formula=share("coupon_orders", "orders"),
+        meaning=(
+            "Share of orders in which a coupon was used, drawn to that of all customers together with the weight of 5 "
+            "orders; 0 where the source has none."
+        ),
+        formula=shrunk("coupon_orders", "orders", seen="orders", mean="shop_coupon_rate", weight=PRIOR_ORDERS),
         shape="skewed",
         high="uses coupons",
         low="no coupons",
@@ -60,10 +73,10 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Value returned by gross purchases, fully returned orders included; above 1 where more was returned than "
-            "was bought in the data's time."
+            "Value returned by gross purchases, fully returned orders included, drawn to that of all customers "
+            "together with the weight of 5 orders; above 1 where more was returned than was bought in the data's time."
         ),
-        formula=share("returned", "placed"),
+        formula=shrunk("returned", "placed", seen="orders_placed", mean="shop_return_rate", weight=PRIOR_ORDERS),
         shape="skewed",
         high="returns much",
         low="returns little",
@@ -72,8 +85,17 @@ PRICE = (
         name="return_order_rate",
         family="price",
         unit="share",
-        meaning="Share of the orders placed of which something was returned, fully returned ones included.",
-        formula=share("orders_given_back", "orders_placed"),
+        meaning=(
+            "Share of the orders placed of which something was returned, fully returned ones included, drawn to that "
+            "of all customers together with the weight of 5 orders."
+        ),
+        formula=shrunk(
+            "orders_given_back",
+            "orders_placed",
+            seen="orders_placed",
+            mean="shop_return_order_rate",
+            weight=PRIOR_ORDERS,
+        ),
         shape="skewed",
         high="often sends back",
         low="keeps orders",

@@ -1,14 +1,29 @@
 """Psychographics as far as behaviour shows them: measured from purchases and responses, not asked."""
 
-from customer_segmentation.contract.features.feature import Feature, ratio, share
+from customer_segmentation.contract.features.feature import Feature, ratio, shrunk
+from customer_segmentation.contract.features.price import PRIOR_LINES
+
+PRIOR_CAMPAIGNS = 2
+"""Campaigns answered as often as all customers do that count beside a customer's own."""
+
+_EXPECTED = "(coalesce(expected_discounted_lines, 0D) + (lines - coalesce(category_lines, 0)) * shop_discounted_share)"
 
 PSYCHOGRAPHICS = (
     Feature(
         name="price_sensitivity",
         family="psychographics",
-        unit="share",
-        meaning="Measured from behaviour: share of gross purchases that was spent on lines with a discount.",
-        formula=share("discounted_spend", "gross"),
+        unit="index",
+        meaning=(
+            "Measured from behaviour: purchase lines with a discount by what they would be if of each category the "
+            "customer had bought as large a share with a discount as all customers do (lines without a category as all "
+            "lines); with 10 more lines as all customers': above 1 seeks discounts, whatever is on offer in what is "
+            "bought; null where nobody has a discount."
+        ),
+        formula=ratio(
+            f"(discounted_lines + {PRIOR_LINES} * shop_discounted_share)",
+            f"({_EXPECTED} + {PRIOR_LINES} * shop_discounted_share)",
+        ),
+        shape="skewed",
         high="price sensitive",
         low="price insensitive",
     ),
@@ -17,22 +32,32 @@ PSYCHOGRAPHICS = (
         family="psychographics",
         unit="share",
         meaning=(
-            "Measured from behaviour: distinct products by purchase lines with a product, 1 where nothing is bought "
-            "twice; null without products."
+            "Measured from behaviour: share of the products of an order that are not in another order of the "
+            "customer, on average over all pairs of orders, so whatever their number: 1 where nothing is bought again; "
+            "null with fewer than two orders with a product."
         ),
-        formula=ratio("products", "product_lines"),
+        formula=(
+            "if(orders_with_product > 1, 1 - "
+            + ratio("product_order_pairs", "((orders_with_product - 1) * product_orders)")
+            + ", NULL)"
+        ),
         high="seeks variety",
         low="buys the same again",
+        source="transactions; rarefaction to two orders: Hurlbert 1971, by samples as in Colwell, Mao and Chang 2004",
     ),
     Feature(
         name="brand_loyalty",
         family="psychographics",
         unit="share",
         meaning=(
-            "Measured from behaviour: share of the brand with the most gross purchases in those of all known brands; "
-            "null without any."
+            "Measured from behaviour: share of the brand with the most gross purchases in those of all known brands, "
+            "drawn to that of all customers together with the weight of 10 purchase lines; null without any."
         ),
-        formula=ratio("brand_top", "brand_spend"),
+        formula=(
+            "if(brand_spend > 0, "
+            + shrunk("brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES)
+            + ", NULL)"
+        ),
         high="loyal to a brand",
         low="switches brands",
     ),
@@ -41,10 +66,15 @@ PSYCHOGRAPHICS = (
         family="psychographics",
         unit="share",
         meaning=(
-            "Measured from behaviour: responses by contacts, drawn towards one half where there are few: (responses + "
-            "1) / (contacts + 2), at most 1; null for a customer who was not contacted."
+            "Measured from behaviour: campaigns answered by campaigns received, drawn to the rate of all customers "
+            "together with the weight of 2 campaigns; contacts count where events name no campaign; null for a "
+            "customer who was not contacted."
         ),
-        formula="if(contacts > 0, least(1D, (responses + 1D) / (contacts + 2D)), NULL)",
+        formula=(
+            "if(received > 0, "
+            + shrunk("answered", "received", seen="received", mean="shop_response_rate", weight=PRIOR_CAMPAIGNS)
+            + ", NULL)"
+        ),
         high="responds to promotions",
         low="unmoved by promotions",
         source="engagement",

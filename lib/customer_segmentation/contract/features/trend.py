@@ -14,9 +14,12 @@ def _change(window: str, high: str, low: str) -> Feature:
         unit="index",
         meaning=(
             f"Gross purchases in the {window} window against as many days before it: their difference by their sum, "
-            "-1 to 1; 0 where both are 0."
+            "-1 to 1; 0 where both are 0; null for a customer won in this time, of whom there is no before."
         ),
-        formula=share(f"({now} - {before})", f"({now} + {before})"),
+        formula=(
+            f"if(date_diff(as_of, first_day) >= 2 * length_{window}, "
+            f"{share(f'({now} - {before})', f'({now} + {before})')}, NULL)"
+        ),
         high=high,
         low=low,
     )
