@@ -54,6 +54,8 @@ RANK_IN_SEGMENT = "rank_in_segment"
 CONFIDENCE = "confidence"
 IS_OUTLIER = "is_outlier"
 PREVIOUS_SEGMENT_ID = "previous_segment_id"
+MOVED_BY_BEHAVIOUR = "moved_by_behaviour"
+MOVED_BY_MODEL = "moved_by_model"
 DRIVERS = "drivers"
 
 NOISE_ID = -1

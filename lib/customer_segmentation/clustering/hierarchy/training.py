@@ -21,24 +21,34 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
     choice = None
     if settings.k == "auto":
         ks = [k for k in ks if k <= len(model.micro.prototypes)]
-        choice = choose_cut(data, model, ks=ks, smallest_share=settings.smallest_share, seed=seed)
+        choice = choose_cut(
+            data, model, ks=ks, smallest_share=settings.smallest_share, seed=seed, incumbent_k=data.incumbent_k
+        )
         model = model.cut(choice.candidate.k)
-    return replace(evaluated(data, model, choice, seed), quality={"lost_variance": model.compression_loss_})
+    fitted = evaluated(data, model, choice, settings, seed)
+    return replace(fitted, quality={**fitted.quality, "lost_variance": model.compression_loss_})
 
 
 def choose_cut(
-    data: TrainingData, tree: HierarchyModel, *, ks: Sequence[int], smallest_share: float, seed: int
+    data: TrainingData,
+    tree: HierarchyModel,
+    *,
+    ks: Sequence[int],
+    smallest_share: float,
+    seed: int,
+    incumbent_k: int | None = None,
 ) -> Choice:
     """Evaluate cuts of a tree on all rows, choose by the rule of `selection.choice`. Runs two jobs.
 
     Args:
         tree: of the customers, cut anywhere.
         ks: numbers of segments, at least one.
+        incumbent_k: see `selection.choice.choose`.
     """
     cuts = [tree.cut(k) for k in ks]
     stability = stabilities(data.coreset, cuts, algorithm=tree.algorithm, seed=seed)
     measured = zip(ks, evaluate_cuts(data, cuts), stability, strict=True)
-    return choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share)
+    return choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share, incumbent_k)
 
 
 def evaluate_cut(data: TrainingData, model: HierarchyModel) -> ClusterMetrics:
