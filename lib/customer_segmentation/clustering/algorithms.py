@@ -41,7 +41,6 @@ for _spec in (
         CentroidModel,
         _center_parameters,
         fit_coreset=coreset_fits.bisecting_kmeans,
-        refit=refit,
         follow=follow,
         evaluate=evaluate_partition,
     ),

@@ -114,7 +114,7 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
             seed=seed,
             incumbent_k=data.incumbent_k,
         )
-    if spec.refit is not None:
+    if choice is not None and spec.refit is not None:
         return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
     model = spec.configured(settings, k=k, seed=seed).fit(data.features, preparation=data.preparation)
@@ -145,10 +145,10 @@ def evaluated(
 
 
 def followed(data: TrainingData, independent: SegmentationModel, settings: Clustering) -> SegmentationModel | None:
-    """A fit of as many segments that starts from the incumbent's; None where that is not possible.
+    """The incumbent's segments, changed as little as it takes to be as good; None where that can't be.
 
-    It is not where the incumbent is of another algorithm, number of segments or features, where the algorithm has no
-    start, or where a segment is left without customers.
+    It can't where the incumbent is of another algorithm, number of segments or features, and where the algorithm has no
+    start.
     """
     incumbent, follow = data.incumbent, ALGORITHMS[independent.algorithm].follow
     if follow is None or incumbent is None:

@@ -32,10 +32,10 @@ class AlgorithmSpec:
     needs_k: whether the number of segments is a parameter; otherwise it follows from the customers.
     fit_coreset: segmentations of a coreset on the driver, for several k: (coreset, ks, n_init, seed). None: k can't be
         chosen, and stability can't be measured by fitting again.
-    refit: what was chosen on the coreset, or is configured, fitted to all customers: (data, choice or None, settings,
-        seed). None: the estimator is fitted with that k.
-    follow: a fit that starts from the incumbent's segments: (data, incumbent, independent fit of as many segments,
-        settings). On the customers of the incumbent it is the incumbent. None: there is no start.
+    refit: what was chosen on the coreset, fitted to all customers: (data, choice, settings, seed). None: the estimator
+        is fitted with the chosen k.
+    follow: the incumbent's segments, changed as little as it takes to be nearly as good as an independent fit: (data,
+        incumbent, independent fit of as many segments, settings), None where that can't be. None: they are no start.
     train: all of a training, where it is another than `fitting.train_estimator`: (data, settings, seed).
     evaluate: metrics of a model over all customers: (data, model). None: over the segments that it assigns.
     stability: how well the segments are recovered from bootstraps: (coreset, model, seed); None where it can't be
@@ -47,7 +47,7 @@ class AlgorithmSpec:
     parameters: Callable[[Clustering], dict[str, Any]]
     needs_k: bool = True
     fit_coreset: Callable[[Coreset, Sequence[int], int, int], list[Partition]] | None = None
-    refit: Callable[[TrainingData, Choice | None, Clustering, int], SegmentationModel] | None = None
+    refit: Callable[[TrainingData, Choice, Clustering, int], SegmentationModel] | None = None
     follow: Callable[[TrainingData, Any, Any, Clustering], SegmentationModel | None] | None = None
     train: Callable[[TrainingData, Clustering, int], FittedSegmentation] | None = None
     evaluate: Callable[[TrainingData, Any], ClusterMetrics] | None = None

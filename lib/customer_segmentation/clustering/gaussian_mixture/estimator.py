@@ -83,14 +83,20 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         self._require_above("reg_covar", 0, below=1)
         self._require_above("outlier_quantile", 0, below=1)
 
-    def fit_from(self, features: DataFrame, preparation: PreparationModel, start: Mixture) -> MixtureModel | None:
-        """Fit from one initial mixture, in the preparation's units; None where a segment loses its customers."""
+    def fit_from(
+        self, features: DataFrame, preparation: PreparationModel, start: Mixture, *, enough: float
+    ) -> MixtureModel | None:
+        """Fit from one initial mixture, in the preparation's units; None where a segment loses its customers.
+
+        Args:
+            enough: a log-likelihood of all customers that need not be surpassed.
+        """
         self._validate()
         points = points_of(features, columns=None, preparation=preparation, caller=f"{type(self).__name__}.fit_from")
         with points.in_fixed_layout() as fixed:
             added = self._added(_variances(fixed))
             extended = replace(start, covariances=positive_definite(start.covariances, added))
-            fitted = self._maximised(fixed, extended, added)
+            fitted = self._maximised(fixed, extended, added, enough)
         return self._model(points, fitted, added) if fitted is not None else None
 
     def _fit(self, points: Points) -> MixtureModel:
@@ -118,9 +124,14 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         """What is added to each feature's variance in every segment."""
         return self.reg_covar * np.where(variances > 0, variances, 1.0)
 
-    def _maximised(self, points: Points, start: Mixture, added: np.ndarray) -> Mixture | None:
+    def _maximised(self, points: Points, start: Mixture, added: np.ndarray, enough: float = np.inf) -> Mixture | None:
         return maximise_likelihood(
-            points, start, max_iterations=self.max_iterations, tolerance=self.tolerance, added=added
+            points,
+            start,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            added=added,
+            enough=enough,
         )
 
     def _noisy(self, points: Points, added: np.ndarray) -> DataFrame:

@@ -4,14 +4,13 @@ MLlib's Gaussian mixture takes no initial one, and its own, means of five custom
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from customer_segmentation.clustering.estimator.points import Points
 from customer_segmentation.clustering.gaussian_mixture.model import densities
-from customer_segmentation.preparation.rounding import rounded
 
 MIN_EXTENT = 0.1
 """Smallest eigenvalue of a covariance, in the variances added to it: with those it has 1, so less is rounding."""
@@ -36,43 +35,42 @@ def diagonal_mixture(centers: np.ndarray, variances: np.ndarray) -> Mixture:
 
 
 def maximise_likelihood(
-    points: Points, start: Mixture, *, max_iterations: int, tolerance: float, added: np.ndarray
+    points: Points,
+    start: Mixture,
+    *,
+    max_iterations: int,
+    tolerance: float,
+    added: np.ndarray,
+    enough: float = np.inf,
 ) -> Mixture | None:
     """Iterate until the log-likelihood converges.
 
-    The mixture where an iteration gains little is the result, not what that iteration made of it: on the same customers
-    it is its own result.
-
     Args:
         points: in their fixed layout: sums are added in its order.
-        tolerance: an iteration that raises the log-likelihood per customer by less gains little.
+        tolerance: an iteration that raises the log-likelihood per customer by less is the last.
         added: to the variances of each feature, which keeps covariances positive definite.
+        enough: the first mixture with this log-likelihood is the last too, be it the start.
 
     Returns:
         The mixture, or None where a component has no more customers than features, too few for a covariance, or one
         that has no inverse.
     """
     d = len(points.inputs)
-    current, settled = _rounded(start), None
-    for _ in range(max_iterations + 1):
+    current, before = start, -np.inf
+    for _ in range(max_iterations):
         try:
             log_likelihood, sizes, sums, squares = _expected(points, current)
         except np.linalg.LinAlgError:
             return None
         if not np.isfinite(log_likelihood) or (sizes <= d).any():
             return None
-        if settled is not None and log_likelihood - settled.log_likelihood < tolerance * points.count:
-            return settled
-        settled = replace(current, log_likelihood=log_likelihood)
+        if log_likelihood >= enough or log_likelihood - before < tolerance * points.count:
+            return Mixture(current.weights, current.means, current.covariances, log_likelihood)
+        before = log_likelihood
         offsets = sums / sizes[:, None]
         covariances = squares / sizes[:, None, None] - offsets[:, :, None] * offsets[:, None, :] + np.diag(added)
-        covariances = positive_definite((covariances + covariances.transpose(0, 2, 1)) / 2, added)
-        current = _rounded(Mixture(sizes / sizes.sum(), current.means + offsets, covariances))
-    return settled
-
-
-def _rounded(mixture: Mixture) -> Mixture:
-    return Mixture(rounded(mixture.weights), rounded(mixture.means), rounded(mixture.covariances))
+        current = Mixture(sizes / sizes.sum(), current.means + offsets, positive_definite(covariances, added))
+    return Mixture(current.weights, current.means, current.covariances, _expected(points, current)[0])
 
 
 def positive_definite(covariances: np.ndarray, added: np.ndarray) -> np.ndarray:

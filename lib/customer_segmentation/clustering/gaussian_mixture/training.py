@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from customer_segmentation.clustering.fitting import TrainingData
+from customer_segmentation.clustering.fitting import MAX_LOSS, TrainingData
+from customer_segmentation.clustering.gaussian_mixture.estimator import GaussianMixture
 from customer_segmentation.clustering.gaussian_mixture.expectation import Mixture
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
-from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.preparation import PreparationModel
 
@@ -14,13 +14,17 @@ STEP = 1e-3
 
 
 def follow_mixture(
-    data: TrainingData, incumbent: MixtureModel, model: MixtureModel, settings: Clustering
+    data: TrainingData, incumbent: MixtureModel, independent: MixtureModel, settings: Clustering
 ) -> MixtureModel | None:
-    """A mixture by expectation maximisation from the incumbent's; None where a segment loses its customers."""
-    estimator = ALGORITHMS[model.algorithm].configured(settings, k=model.k, seed=0)
+    """The incumbent's mixture, or as few iterations from it as it takes to be nearly as likely as the independent one.
+
+    None where a segment loses its customers.
+    """
+    estimator = GaussianMixture(independent.k, max_iterations=settings.max_iterations)
+    loss = MAX_LOSS * data.coreset.rows * len(data.inputs) / 2  # of log-likelihood; a cost is minus twice of it
     start = carried_over(incumbent, data.preparation)
-    followed: MixtureModel | None = estimator.fit_from(data.features, data.preparation, start)  # type: ignore[attr-defined]
-    return followed
+    enough = independent.log_likelihood_ - loss
+    return estimator.fit_from(data.features, data.preparation, start, enough=enough)
 
 
 def carried_over(model: MixtureModel, preparation: PreparationModel) -> Mixture:

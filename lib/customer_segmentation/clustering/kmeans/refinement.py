@@ -1,113 +1,137 @@
-"""Moves centres to where the k-means cost of all customers is low, from the best of several initial ones."""
+"""Moves centres to where the k-means cost of all customers is lowest, from the best of several initial ones.
+
+After a model that serves already, they move no further than they must.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from pyspark.sql import DataFrame
+from scipy.optimize import linear_sum_assignment
 
 from customer_segmentation.clustering.estimator.points import in_order
-from customer_segmentation.clustering.fitting import TrainingData
+from customer_segmentation.clustering.fitting import MAX_LOSS, TrainingData
+from customer_segmentation.clustering.kmeans.estimator import KMeans
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice
 from customer_segmentation.clustering.selection.metrics import Partition, Sums, summed
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.preparation.rounding import rounded
 
 MIN_GAIN = 1e-4
-"""Centres are settled when a pass from them lowers the cost by less than this share."""
+"""A pass that lowers the cost by less than this share is the last."""
 MAX_MLLIB_ITERATIONS = 10
 """Of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
+STEPS = 20
+"""Of the way to centres that cost less."""
 
 Measure = Callable[[Sequence[Partition]], list[Sums]]
-"""The sums of a pass over all points for each of several partitions."""
+"""The sums of a pass over all points for each of several partitions, see `selection.metrics.summed`."""
 
 
-@dataclass(frozen=True)
-class SettledCenters:
-    """Centres from which a pass gains little.
+def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -> CentroidModel:
+    """Fit what was chosen to all customers: by MLlib with one restart, then moved on, from there and the coreset.
 
-    centers: (k, d), in the order of their coordinates.
-    sizes: (k,) points nearest to each.
-    radii: (k,) root mean square distances of these.
-    cost: sum of all squared distances.
+    Of the two results the one with the lower cost is kept, so the model is never worse than either.
     """
-
-    centers: np.ndarray
-    sizes: np.ndarray
-    radii: np.ndarray
-    cost: float
-
-
-def refit(data: TrainingData, choice: Choice | None, settings: Clustering, seed: int) -> CentroidModel:
-    """Fit centres to all customers: by the estimator, then moved on, from there and from the choice's.
-
-    After a choice k-means has one restart only. Of the results the one with the lowest cost is kept. What the centres
-    of bisecting k-means gain by being moved on is part of that algorithm as published (Steinbach, Karypis, Kumar 2000).
-    """
-    algorithm = choice.candidate.algorithm if choice else settings.algorithm
-    k = choice.candidate.k if choice else int(settings.k)
-    estimator = ALGORITHMS[algorithm].configured(settings, k=k, seed=seed)
-    if choice is not None and "n_init" in estimator.get_params():
-        estimator.set_params(n_init=1, max_iterations=min(settings.max_iterations, MAX_MLLIB_ITERATIONS))
-    model: CentroidModel = estimator.fit(data.features, preparation=data.preparation)
-    initial = [model.centers_, *([choice.partition.centers] if choice else [])]
-    refined = refine_centers(_measure(data), initial, passes=settings.max_iterations)
-    return _with_centers(model, min(refined, key=lambda each: (not each.sizes.all(), each.cost)))
+    estimator = KMeans(
+        choice.candidate.k,
+        max_iterations=min(settings.max_iterations, MAX_MLLIB_ITERATIONS),
+        n_init=1,
+        seed=seed,
+        outlier_distance=settings.outlier_distance,
+    )
+    model = estimator.fit(data.features, preparation=data.preparation)
+    initial = [model.centers_, choice.partition.centers]
+    centers, radii, cost = refine_centers(data.points, data.inputs, initial, passes=settings.max_iterations)
+    return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
 def follow(
-    data: TrainingData, incumbent: CentroidModel, model: CentroidModel, settings: Clustering
+    data: TrainingData, incumbent: CentroidModel, independent: CentroidModel, settings: Clustering
 ) -> CentroidModel | None:
-    """The model with centres moved on from the incumbent's; None where one is left without customers."""
-    start = incumbent.centers_in(data.preparation)
-    (refined,) = refine_centers(_measure(data), [start], passes=settings.max_iterations)
-    return _with_centers(model, refined) if refined.sizes.all() else None
+    """The incumbent's centres, moved as little as it takes for them to cost little more than the independent ones."""
+    moved = centers_within(
+        lambda partitions: summed(data.points, data.inputs, partitions),
+        incumbent.centers_in(data.preparation),
+        independent.centers_,
+        limit=(1 + MAX_LOSS) * independent.cost_,
+        passes=settings.max_iterations,
+    )
+    if moved is None:
+        return None
+    centers, radii, cost = moved
+    return replace(independent, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
-def refine_centers(measure: Measure, initial: Sequence[np.ndarray], *, passes: int) -> list[SettledCenters]:
-    """Lloyd's passes over all points from each of several sets of centres, all in one job a pass, until they settle.
+def centers_within(
+    measure: Measure, start: np.ndarray, target: np.ndarray, *, limit: float, passes: int
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """The first centres on a way whose cost is within a limit, and who all have points nearest to them.
 
-    Settled centres stay where they are: on the same points they are their own result, and not those of another pass.
+    The way is Lloyd's passes from the start, until they gain little; then straight on to the target, each centre to
+    its counterpart, those together nearest to each other.
 
     Args:
-        measure: goes over the points, see `selection.metrics.summed`.
+        start, target: (k, d) centres.
+        limit: the most that the centres may cost.
+        passes: most of Lloyd's.
+
+    Returns:
+        The centres, radii and cost, as of `refine_centers`; None where only the target is within the limit.
+    """
+    current, before = rounded(start), np.inf
+    for _ in range(passes + 1):
+        (sums,) = measure([Partition(current)])
+        if sums.cost <= limit and sums.counts.all():
+            return _described(current, sums)
+        if before - sums.cost < MIN_GAIN * sums.cost:
+            break
+        before = sums.cost
+        current = rounded(sums.means(current))
+    squared = ((current[:, None] - target[None]) ** 2).sum(axis=2)
+    difference = target[linear_sum_assignment(squared)[1]] - current
+    way = [rounded(current + step / STEPS * difference) for step in range(1, STEPS)]
+    measured = zip(way, measure([Partition(centers) for centers in way]), strict=True)
+    within = (_described(*pair) for pair in measured if pair[1].cost <= limit and pair[1].counts.all())
+    return next(within, None)
+
+
+def refine_centers(
+    points: DataFrame, columns: Sequence[str], initial: Sequence[np.ndarray], *, passes: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Lloyd's passes over all rows from each of several sets of centres, all in one job a pass.
+
+    Args:
+        points: numeric columns without nulls, read once a pass.
+        columns: coordinates.
         initial: (k, d) centres each.
         passes: most of them.
 
     Returns:
-        For each set where it settled, or where the last pass took it.
+        (k, d) centres of the lowest cost, in the order of their coordinates; (k,) root mean square distances of their
+        customers; the cost.
     """
-    centers = [_in_order(start) for start in initial]
-    all_sums = measure([Partition(start) for start in centers])
-    moving = list(range(len(centers)))
-    for _ in range(passes):
-        moved = {i: _in_order(all_sums[i].means(centers[i])) for i in moving}
-        measured = dict(zip(moving, measure([Partition(moved[i]) for i in moving]), strict=True))
-        moving = [i for i in moving if all_sums[i].cost - measured[i].cost > MIN_GAIN * measured[i].cost]
-        if not moving:
+    centers = [rounded(start) for start in initial]
+    best: tuple[np.ndarray, np.ndarray, float] | None = None
+    for _ in range(passes + 1):
+        all_sums = summed(points, columns, [Partition(current) for current in centers])
+        costs = [float(rounded(sums.cost)) for sums in all_sums]
+        lowest = int(np.argmin(costs))
+        before = best[2] if best else np.inf
+        if costs[lowest] < before:
+            best = _described(centers[lowest], all_sums[lowest])
+        if before - costs[lowest] < MIN_GAIN * costs[lowest]:
             break
-        for i in moving:
-            centers[i], all_sums[i] = moved[i], measured[i]
-    return [_settled(*values) for values in zip(centers, all_sums, strict=True)]
+        centers = [rounded(sums.means(current)) for sums, current in zip(all_sums, centers, strict=True)]
+    assert best is not None, "there is at least one pass"
+    return best
 
 
-def _settled(centers: np.ndarray, sums: Sums) -> SettledCenters:
+def _described(centers: np.ndarray, sums: Sums) -> tuple[np.ndarray, np.ndarray, float]:
+    """The centres in the order of their coordinates, the root mean square distances of their points, and the cost."""
     squares = sums.squares - 2 * (sums.sums * centers).sum(axis=1) + sums.counts * (centers**2).sum(axis=1)
     radii = rounded(np.sqrt(np.maximum(squares, 0.0) / np.maximum(sums.counts, 1)))
-    return SettledCenters(centers, sums.counts, radii, float(rounded(sums.cost)))
-
-
-def _in_order(centers: np.ndarray) -> np.ndarray:
-    """The centres rounded, in the order of their coordinates: ties between them are broken as in the model."""
-    ordered: np.ndarray = rounded(centers)[in_order(rounded(centers))]
-    return ordered
-
-
-def _measure(data: TrainingData) -> Measure:
-    return lambda partitions: summed(data.points, data.inputs, partitions)
-
-
-def _with_centers(model: CentroidModel, refined: SettledCenters) -> CentroidModel:
-    radii = tuple(refined.radii.tolist())
-    return replace(model, centers_=refined.centers, radii_=radii, cost_=refined.cost)
+    order = in_order(centers)
+    return centers[order], radii[order], float(rounded(sums.cost))
