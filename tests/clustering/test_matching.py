@@ -6,24 +6,27 @@ Nothing here needs Spark; `test_retraining` goes the whole way.
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.gaussian_mixture.training import carried_over
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.hierarchy.ward import ward
+from customer_segmentation.clustering.hierarchy.training import follow_tree
+from customer_segmentation.clustering.hierarchy.ward import labels, ward
 from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.clustering.kmeans.refinement import centers_within
 from customer_segmentation.clustering.matching import MIN_JACCARD, Overlap, kept_ids, matches
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.metrics import Partition, Sums
 from customer_segmentation.clustering.selection.stability import jaccard
+from customer_segmentation.config.schema import Clustering
 from customer_segmentation.insight.lineage import describe_lineage, lineage
 from customer_segmentation.preparation import PreparationModel, identity_preparation
 from customer_segmentation.preparation.columns import OneHotFeature, PreparedFeature
@@ -275,6 +278,47 @@ def drifting(month: int, seed: int) -> np.ndarray:
     own = np.repeat(middles, 200, axis=0) + draws.normal(size=(1000, 4))
     steps = np.random.default_rng([seed, 1]).normal(scale=0.15, size=(month + 1, 1000, 4))[1:].sum(axis=0)
     return own + month * np.repeat(ways, 200, axis=0) + steps
+
+
+def test_a_tree_merges_what_belongs_together_first() -> None:
+    print("seed 10")
+    draws = np.random.default_rng(10)
+    for _ in range(20):
+        points, weights = draws.normal(size=(40, 2)), draws.integers(1, 9, size=40).astype(float)
+        groups = draws.permutation(np.arange(40) % 6)
+
+        tree, free = ward(points, weights, groups), ward(points, weights)
+
+        assert (np.diff(tree[:, 2]) >= 0).all()
+        assert sorted(tree[:, :2].ravel()) == list(range(78))
+        assert tree[-1, 3] == weights.sum()
+        assert adjusted_rand_score(labels(tree, 6), groups) == 1
+        assert ward(points, weights, labels(free, 6)) == pytest.approx(free)  # its own cut changes nothing
+
+
+NO_DATA: Any = None
+"""What a tree's follower needs of a training's data."""
+
+
+def test_a_tree_follows_the_one_before_at_little_cost() -> None:
+    print("seed 11")
+    draws = np.random.default_rng(11)
+    followed = 0
+    for _ in range(20):
+        points = draws.normal(size=(300, 2)) * [3, 1]
+        incumbent = tree_model(points, 5)
+        independent = tree_model(points + draws.normal(scale=0.1, size=points.shape), 5)
+
+        model = follow_tree(NO_DATA, incumbent, independent, Clustering())
+
+        if model is not None:
+            followed += 1
+            assert model.cost_ <= 1.005 * independent.cost_
+            assert model.k == 5
+        same = follow_tree(NO_DATA, incumbent, incumbent, Clustering())
+        assert same is not None
+        assert same.labels_.tolist() == incumbent.labels_.tolist()
+    assert followed >= 15
 
 
 class Month(NamedTuple):

@@ -12,7 +12,7 @@ from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.gaussian_mixture.training import follow_mixture
 from customer_segmentation.clustering.hierarchy.estimator import AgglomerativeClustering
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.hierarchy.training import evaluate_cut, train_tree
+from customer_segmentation.clustering.hierarchy.training import evaluate_cut, follow_tree, train_tree
 from customer_segmentation.clustering.kmeans.bisecting import BisectingKMeans
 from customer_segmentation.clustering.kmeans.estimator import KMeans
 from customer_segmentation.clustering.kmeans.model import CentroidModel
@@ -57,6 +57,7 @@ for _spec in (
         HierarchyModel,
         lambda settings: {"micro_clusters": settings.micro_clusters, "outlier_distance": settings.outlier_distance},
         fit_coreset=coreset_fits.ward,
+        follow=follow_tree,
         train=train_tree,
         evaluate=evaluate_cut,
     ),

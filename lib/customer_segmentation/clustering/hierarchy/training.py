@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from customer_segmentation.clustering.fitting import FittedSegmentation, TrainingData, candidate_ks, evaluated
+import numpy as np
+
+from customer_segmentation.clustering.fitting import (
+    MAX_LOSS,
+    FittedSegmentation,
+    TrainingData,
+    candidate_ks,
+    evaluated,
+)
 from customer_segmentation.clustering.hierarchy.micro import with_nearest_prototype
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
+from customer_segmentation.clustering.hierarchy.ward import ward
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, candidate_of, choice_of
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate_groups
@@ -27,6 +36,29 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
         model = model.cut(choice.candidate.k)
     fitted = evaluated(data, model, choice, settings, seed)
     return replace(fitted, quality={**fitted.quality, "lost_variance": model.compression_loss_})
+
+
+def follow_tree(
+    data: TrainingData, incumbent: HierarchyModel, independent: HierarchyModel, settings: Clustering
+) -> HierarchyModel | None:
+    """A tree whose cut has the incumbent's segments, changed as little as it takes to cost little more than the others.
+
+    The segments are those in which the incumbent has today's micro-clusters; where they cost too much, each goes to the
+    segment with the nearest mean, until they don't. None where that leaves a segment empty or does not suffice.
+    """
+    micro = independent.micro
+    segments = incumbent.labels(independent.carried_over(micro.prototypes, incumbent.preparation))
+    for _ in range(settings.max_iterations + 1):
+        sizes = np.bincount(segments, micro.weights, minlength=incumbent.k)
+        if not sizes.all():
+            return None
+        sums = [np.bincount(segments, micro.weights * x, minlength=incumbent.k) for x in micro.means.T]
+        squared = ((micro.means[:, None] - np.stack(sums, axis=1) / sizes[:, None]) ** 2).sum(axis=2)
+        own = squared[np.arange(len(segments)), segments]
+        if micro.squares.sum() + micro.weights @ own <= (1 + MAX_LOSS) * independent.cost_:
+            return replace(independent, linkage_=ward(micro.means, micro.weights, segments))
+        segments = squared.argmin(axis=1)
+    return None
 
 
 def choose_cut(
