@@ -215,7 +215,7 @@ def test_every_segment_of_both_models_has_a_row_in_the_lineage() -> None:
 def test_the_lineage_is_told_in_words() -> None:
     rows = lineage(replace(counted([[50, 50, 0, 0], [0, 0, 80, 0], [0, 0, 0, 0]]), ids=(4, 5, 2, 6)))
 
-    assert describe_lineage(rows) == "1 is kept, 1 is split, 1 is new, 1 is gone"
+    assert describe_lineage(rows) == "1 kept, 1 split, 1 new, 1 gone"
 
 
 def measure(points: np.ndarray) -> Callable[[list[Partition]], list[Sums]]:

@@ -65,11 +65,11 @@ def first_lineage(sizes: dict[int, int]) -> list[dict[str, Any]]:
 
 
 def describe_lineage(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The events in words, such as "5 are kept, 1 is split"; the segments of the earlier model, and those born."""
+    """The events in words, such as "4 kept, 1 split, 1 new": of the earlier model, and those that are new."""
     earlier = {event: {row["previous_segment_id"] for row in rows if row["event"] == event} for event in EVENTS}
     counts = {event: len(ids) for event, ids in earlier.items()} | {BORN: sum(row["event"] == BORN for row in rows)}
-    verbs = {KEPT: "kept", SPLIT: "split", MERGED: "merged", BORN: "new", ENDED: "gone"}
-    return ", ".join(f"{n} {'is' if n == 1 else 'are'} {verbs[event]}" for event, n in counts.items() if n)
+    words = {KEPT: "kept", SPLIT: "split", MERGED: "merged", BORN: "new", ENDED: "gone"}
+    return ", ".join(f"{n} {words[event]}" for event, n in counts.items() if n)
 
 
 def _parted(counts: np.ndarray, whole: np.ndarray, part: np.ndarray) -> np.ndarray:

@@ -53,10 +53,16 @@ class ModelRegistry:
         model = self._newest(models.where(F.col("trained_as_of") < F.lit(self._as_of())))
         return replace(model, highest_id=highest[0] or 0) if model and highest else None
 
-    def registered(self, version: str) -> SegmentationModel | None:
-        """The model of this version; None where these settings have none."""
+    def registered(self, version: str, *, able_to_assign: bool = True) -> SegmentationModel | None:
+        """The model of this version; None where these settings have none.
+
+        Args:
+            able_to_assign: with the core points that a DBSCAN model assigns by.
+        """
         models = self._models()
-        return None if models is None else self._newest(models.where(F.col(c.MODEL_VERSION) == version))
+        if models is None:
+            return None
+        return self._newest(models.where(F.col(c.MODEL_VERSION) == version), able_to_assign=able_to_assign)
 
     def is_of_other_settings(self, version: str) -> bool:
         """Whether a model was registered for other settings: its segments' ids have nothing to do with these."""
@@ -105,9 +111,9 @@ class ModelRegistry:
             return None
         return self._warehouse.read(t.MODEL_RUNS).where(F.col("configuration") == self.settings)
 
-    def _newest(self, models: DataFrame) -> SegmentationModel | None:
+    def _newest(self, models: DataFrame, *, able_to_assign: bool = True) -> SegmentationModel | None:
         row = models.orderBy(F.desc("trained_as_of")).select("model").first()
-        return model_from_json(row["model"], self._core_points) if row else None
+        return model_from_json(row["model"], self._core_points if able_to_assign else None) if row else None
 
     def _core_points(self, model: DBSCANModel) -> DataFrame:
         """The registered core points of a model."""

@@ -34,7 +34,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             incumbent = run.models.incumbent
             version = f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}"
             training = train(features, settings, seed=run.config.seed, incumbent=incumbent)
-            training = _as_registered(training, run.models.registered(version))
+            training = _as_registered(training, run.models.registered(version, able_to_assign=False))
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
@@ -50,7 +50,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         _register(run, named, training, rows)
         stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
         if incumbent is not None:
-            stage.result += f"; of those of {incumbent.trained_as_of} {describe_lineage(rows)}"
+            stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
@@ -73,7 +73,7 @@ def _lineage_rows(
     return [{**row, "previous_model_version": incumbent.version} for row in lineage(training.overlap)]
 
 
-def _register(run: Run, model: SegmentationModel, training: Training, lineage: list[dict[str, Any]]) -> None:
+def _register(run: Run, model: SegmentationModel, training: Training, rows: list[dict[str, Any]]) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
     used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
     row = {
@@ -83,4 +83,4 @@ def _register(run: Run, model: SegmentationModel, training: Training, lineage: l
         "code_version": __version__,
         "data_version": run.inputs.versions[t.TRANSACTIONS.name],
     }
-    run.models.register(model, row, lineage=lineage)
+    run.models.register(model, row, lineage=rows)

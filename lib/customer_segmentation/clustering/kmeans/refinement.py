@@ -84,18 +84,20 @@ def centers_within(
     current, before = rounded(start), np.inf
     for _ in range(passes + 1):
         (sums,) = measure([Partition(current)])
-        if sums.cost <= limit and sums.counts.all():
+        cost = float(rounded(sums.cost))
+        if cost <= limit and sums.counts.all():
             return _described(current, sums)
-        if before - sums.cost < MIN_GAIN * sums.cost:
+        if before - cost < MIN_GAIN * cost:
             break
-        before = sums.cost
+        before = cost
         current = rounded(sums.means(current))
     squared = ((current[:, None] - target[None]) ** 2).sum(axis=2)
     difference = target[linear_sum_assignment(squared)[1]] - current
     way = [rounded(current + step / STEPS * difference) for step in range(1, STEPS)]
-    measured = zip(way, measure([Partition(centers) for centers in way]), strict=True)
-    within = (_described(*pair) for pair in measured if pair[1].cost <= limit and pair[1].counts.all())
-    return next(within, None)
+    for centers, sums in zip(way, measure([Partition(centers) for centers in way]), strict=True):
+        if float(rounded(sums.cost)) <= limit and sums.counts.all():
+            return _described(centers, sums)
+    return None
 
 
 def refine_centers(
