@@ -43,8 +43,9 @@ def follow_tree(
 ) -> HierarchyModel | None:
     """A tree whose cut has the incumbent's segments, changed as little as it takes to cost little more than the others.
 
-    The segments are those in which the incumbent has today's micro-clusters; where they cost too much, each goes to the
-    segment with the nearest mean, until they don't. None where that leaves a segment empty or does not suffice.
+    The segments are those in which the incumbent has today's micro-clusters; where they cost too much, those that gain
+    most by it go to the segment with the nearest mean, as many as are needed. None where that leaves a segment empty or
+    does not suffice.
     """
     micro = independent.micro
     segments = incumbent.labels(independent.carried_over(micro.prototypes, incumbent.preparation))
@@ -55,9 +56,13 @@ def follow_tree(
         sums = [np.bincount(segments, micro.weights * x, minlength=incumbent.k) for x in micro.means.T]
         squared = ((micro.means[:, None] - np.stack(sums, axis=1) / sizes[:, None]) ** 2).sum(axis=2)
         own = squared[np.arange(len(segments)), segments]
-        if micro.squares.sum() + micro.weights @ own <= (1 + MAX_LOSS) * independent.cost_:
+        excess = micro.squares.sum() + micro.weights @ own - (1 + MAX_LOSS) * independent.cost_
+        if excess <= 0:
             return replace(independent, linkage_=ward(micro.means, micro.weights, segments))
-        segments = squared.argmin(axis=1)
+        gains = micro.weights * (own - squared.min(axis=1))
+        order = np.argsort(-gains, kind="stable")
+        moved = order[: int(np.searchsorted(gains[order].cumsum(), excess)) + 1]
+        segments[moved] = squared[moved].argmin(axis=1)
     return None
 
 
