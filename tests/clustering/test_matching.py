@@ -56,14 +56,15 @@ def tree_model(points: np.ndarray, k: int) -> HierarchyModel:
 
 
 def overlap_on(points: np.ndarray, previous: SegmentationModel, model: SegmentationModel) -> Overlap:
-    """What `matching.overlap` counts, by NumPy: outliers are those beyond three radii of the segment's customers."""
+    """What `matching.overlap` counts, by NumPy: newcomers are those far from the segment that they are nearest to."""
     before, after = (each.labels(points) for each in (previous, model))  # type: ignore[attr-defined]
     away = np.sqrt(((points - previous.segment_centers[before]) ** 2).sum(axis=1))
-    before = np.where(away > 3, previous.k, before)  # every planted segment has a radius of about 1
-    counts = np.zeros((previous.k + 1, model.k + 1))
-    np.add.at(counts, (before, after), 1)
+    counts, newcomers = np.zeros((previous.k + 1, model.k + 1)), np.zeros(model.k + 1)
+    is_new = away > 5
+    np.add.at(counts, (before[~is_new], after[~is_new]), 1)
+    np.add.at(newcomers, after[is_new], 1)
     distances = np.sqrt(((previous.segment_centers[:, None] - model.segment_centers[None]) ** 2).sum(axis=2))
-    return Overlap(previous.segment_ids, model.segment_ids, counts, distances)
+    return Overlap(previous.segment_ids, model.segment_ids, counts, newcomers, distances)
 
 
 def events_of(points: np.ndarray, previous: SegmentationModel, model: SegmentationModel) -> list[dict]:
@@ -116,14 +117,14 @@ def test_planted_events_are_told_by_any_algorithm(
         assert len({row[column] for row in rows if row["event"] == event}) == (event in events)
     for row in rows:
         assert row["event"] != "kept" or row["segment_id"] == row["previous_segment_id"]
-        assert row["event"] != "born" or row["segment_id"] > k_before
+        assert row["event"] != "born" or (row["segment_id"] > k_before and row["customers"] == len(FAR))
 
 
 def counted(rows: list[list[int]], **more: object) -> Overlap:
     """Overlap of these counts, customers without segment added as none; ids from 1."""
     counts = np.pad(np.array(rows, dtype=float), ((0, 1), (0, 1)))
     previous, later = counts.shape[0] - 1, counts.shape[1] - 1
-    return Overlap(tuple(range(1, previous + 1)), tuple(range(1, later + 1)), counts, **more)  # type: ignore[arg-type]
+    return Overlap(tuple(range(1, previous + 1)), tuple(range(1, later + 1)), counts, counts[-1], **more)  # type: ignore[arg-type]
 
 
 def test_two_segments_are_one_where_they_share_half_of_their_customers() -> None:
@@ -161,7 +162,7 @@ def test_the_same_segments_keep_all_their_ids_whatever_their_order() -> None:
         k = int(draws.integers(1, 9))
         order, old_ids = draws.permutation(k), tuple(draws.permutation(40)[:k] + 1)
         counts = np.pad(np.diag(draws.integers(1, 99, size=k)).astype(float)[:, order], ((0, 1), (0, 1)))
-        shared = Overlap(old_ids, tuple(range(1, k + 1)), counts)
+        shared = Overlap(old_ids, tuple(range(1, k + 1)), counts, counts[-1])
 
         ids = kept_ids(shared.ids, matches(shared), highest=40)
 
@@ -179,7 +180,7 @@ def test_an_id_is_never_used_again() -> None:
         later = np.where(draws.uniform(size=500) < 0.7, labels % k, draws.integers(k, size=500))
         counts = np.zeros((len(ids) + 1, k + 1))
         np.add.at(counts, (labels, later), 1)
-        shared = Overlap(ids, tuple(range(1, k + 1)), counts)
+        shared = Overlap(ids, tuple(range(1, k + 1)), counts, counts[-1])
 
         new = kept_ids(shared.ids, matches(shared), highest=highest)
 
@@ -197,7 +198,7 @@ def test_every_segment_of_both_models_has_a_row_in_the_lineage() -> None:
     for _ in range(200):
         shape = draws.integers(2, 7, size=2)
         counts = np.floor(draws.exponential(20, size=shape) * (draws.uniform(size=shape) < 0.4))
-        shared = Overlap(tuple(range(1, shape[0])), tuple(range(1, shape[1])), counts)
+        shared = Overlap(tuple(range(1, shape[0])), tuple(range(1, shape[1])), counts, counts[-1])
         ids = kept_ids(shared.ids, matches(shared), highest=9)
 
         rows = lineage(replace(shared, ids=ids))
@@ -352,7 +353,7 @@ def test_customers_of_a_drifting_shop_keep_their_segments_from_month_to_month(se
             shift = np.array([f.transform(0.0) for f in before.model.preparation.features_])
             scale = np.array([f.transform(1.0) for f in before.model.preparation.features_]) - shift
             np.add.at(counts, (before.model.labels(points * scale + shift), Partition(centers).labels(prepared)), 1)
-            shared = Overlap(before.model.segment_ids, ids, counts)
+            shared = Overlap(before.model.segment_ids, ids, counts, counts[-1])
             ids = kept_ids(ids, matches(shared), highest=5)
             assert set(ids) == {1, 2, 3, 4, 5}
         now = Month(points, prepared, CentroidModel("kmeans", preparation, ids, centers, (1.0,) * 5, 3.0, limit))

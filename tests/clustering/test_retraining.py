@@ -1,6 +1,7 @@
 """A model that is trained again has the segments of the one before, and the tables say what became of each."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,22 @@ def settings(algorithm: str, **more: Any) -> Clustering:
     return Clustering(algorithm=algorithm, features=FEATURES, preparation=plain, micro_clusters=100, **(asked | more))
 
 
-def customers(spark: SparkSession, *groups: tuple[float, float, float, int], seed: int) -> DataFrame:
-    """Customers around middles, each with so many; a customer's place in its group does not depend on the others."""
+TODAY = date(2024, 8, 1)
+
+
+def customers(spark: SparkSession, *groups: tuple[float, float, float, int], seed: int, new: int = 0) -> DataFrame:
+    """Customers around middles, each with so many; a customer's place in its group does not depend on the others.
+
+    Those of the last `new` groups came less than a month ago.
+    """
     print(f"seed {seed}")
     points = [
         np.random.default_rng([seed, i]).normal(middle, 1.0, size=(size, 3)) for i, (*middle, size) in enumerate(groups)
     ]
+    tenures = np.repeat([400] * (len(groups) - new) + [7] * new, [len(group) for group in points])
     table = pd.DataFrame(np.vstack(points), columns=FEATURES)
     table.insert(0, "customer_id", [f"C{i:04d}" for i in range(len(table))])
-    return spark.createDataFrame(table)
+    return spark.createDataFrame(table.assign(as_of_date=TODAY, tenure_days=tenures))
 
 
 GROUPS = [(0.0, 0.0, 0.0, 120), (9.0, 0.0, 0.0, 100), (0.0, 30.0, 0.0, 80)]
@@ -70,20 +78,22 @@ def test_a_training_on_the_same_customers_gives_the_same_segments(spark: SparkSe
 def test_the_segments_stay_when_their_customers_drift_and_a_divided_one_is_told(spark: SparkSession) -> None:
     first = train(customers(spark, *GROUPS, seed=3), settings("kmeans"), seed=5)
     drifted = customers(spark, *((x + 0.5, y + 0.5, z, size) for x, y, z, size in GROUPS), seed=3)
-    divided = customers(spark, (0, 0, -4.5, 60), (0, 0, 4.5, 60), *GROUPS[1:], seed=3)
+    divided = customers(spark, (0, 0, -4.5, 60), (0, 0, 4.5, 60), *GROUPS[1:], (0, 30, 20, 90), seed=3, new=1)
 
     second = train(drifted, settings("kmeans"), seed=5, incumbent=first.model)
-    third = train(divided, settings("kmeans", k=4), seed=5, incumbent=second.model)
+    incumbent = replace(second.model, trained_as_of=date(2024, 7, 1))
+    third = train(divided, settings("kmeans", k=5), seed=5, incumbent=incumbent)
 
     assert segments(second, drifted).equals(segments(first, drifted))
     assert "independent_cost" not in first.quality
     assert second.quality["cost"] <= 1.005 * second.quality["independent_cost"]
     assert third.overlap is not None
     rows = lineage(third.overlap)
-    assert Counter(row["event"] for row in rows) == {"kept": 2, "split": 2}
+    assert Counter(row["event"] for row in rows) == {"kept": 2, "split": 2, "born": 1}
+    assert [row["customers"] for row in rows if row["event"] == "born"] == [90]
     parts = {row["segment_id"] for row in rows if row["event"] == "split"}
     assert set(third.model.segment_ids) == {row["segment_id"] for row in rows}
-    assert parts - set(first.model.segment_ids) <= {4, 5}
+    assert parts - set(first.model.segment_ids) <= {4, 5, 6}
     assert third.model.highest_id == max(third.model.segment_ids)
 
 

@@ -45,6 +45,7 @@ CAMPAIGN_ID = "campaign_id"
 # A run and what it says of a customer
 RUN_ID = "run_id"
 AS_OF_DATE = "as_of_date"
+TENURE_DAYS = "tenure_days"
 MODEL_VERSION = "model_version"
 SEGMENT_ID = "segment_id"
 SECOND_SEGMENT_ID = "second_segment_id"

@@ -560,7 +560,7 @@ SEGMENT_LINEAGE = Table(
         Column(
             "customers",
             "bigint",
-            "Customers of the later training who are in both, without those whom the earlier model finds unusual; all "
+            "Customers of the later training who are in both, without those who came after the earlier training; all "
             "of the segment where it was born or has ended.",
         ),
     ),

@@ -1,8 +1,8 @@
 """Lineage: what became of each segment when a model was trained after another.
 
-Shares are of today's customers, whom both models assign; those whom the earlier one finds unusual are in none of its
-segments (see `clustering.matching.Overlap`), so that a group of a new kind is born, not split off. An earlier and a
-later segment belong together where most of the one are in the other, and they are a considerable part of it:
+Shares are of today's customers, whom both models assign, without newcomers (see `clustering.matching`), so that a group
+of these is born, not split off. An earlier and a later segment belong together where most of the one are in the other,
+and they are a considerable part of it:
 
 split: most customers of a later segment were in the earlier one, at least `MIN_PART` of the earlier one's customers are
     in it, and there are several such segments, which together have most of the earlier one's customers. One of them
@@ -50,7 +50,7 @@ def lineage(shared: Overlap) -> list[dict[str, Any]]:
         for n in [counts[i, j]]
     ]
     born, ended = np.flatnonzero(~links.any(axis=0)), np.flatnonzero(~links.any(axis=1))
-    rows += [_row(shared.ids[j], None, BORN, counts[:, j].sum()) for j in born]
+    rows += [_row(shared.ids[j], None, BORN, counts[:, j].sum() + shared.newcomers[j]) for j in born]
     rows += [_row(None, shared.previous_ids[i], ENDED, counts[i].sum()) for i in ended]
     return sorted(rows, key=lambda row: [row[name] or 0 for name in ("segment_id", "previous_segment_id")])
 
