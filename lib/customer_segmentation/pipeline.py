@@ -5,7 +5,7 @@ sources ─▶ ingest ─▶ features ─▶ train ─▶ assign ─▶ report
            │          │           │        │          └ report.html, a summary on the terminal
            │          │           │        └ customer_segments (the last commit), its history,
            │          │           │          segment_profiles, segment_transitions, pipeline_runs
-           │          │           └ model_runs, and model_core_points of dbscan
+           │          │           └ segment_lineage, model_runs, and model_core_points of dbscan
            │          └ customer_features
            └ transactions, rejected_transactions, returns, customers, engagement
 """

@@ -431,6 +431,32 @@ def test_what_moved_is_told_only_when_there_is_a_run_to_compare_with(page: Page,
     assert not content(run={"previous_run_id": None}).has_previous_run
 
 
+def test_those_who_moved_because_of_a_training_are_told_from_those_who_moved_by_behaviour() -> None:
+    def moves(by_model: int | None) -> list[dict[str, Any]]:
+        rows = [(1, 1, 90, 0), (1, 2, 7, by_model), (2, 3, 4, by_model and 0), (None, 2, 5, None)]
+        return [
+            {"from_segment_id": a, "to_segment_id": b, "customers": n, "revenue": Decimal(n), "moved_by_model": by}
+            for a, b, n, by in rows
+        ]
+
+    retrained, same, unknown = (content(transitions=moves(by_model)) for by_model in (6, 0, None))
+    page, told = Page(render_page(retrained)).text, " ".join(printed(retrained, 300).split())
+
+    for text in (page, told):
+        assert "11 moved to another and 5 are new" in text
+        assert "5 did so by their behaviour and 6 only because the model was trained again" in text
+    assert "By the model" in page
+    assert movement(same).summary.endswith("Those who moved did so by their behaviour.")
+    assert "By the model" not in Page(render_page(same)).text
+    assert movement(unknown).summary.endswith("5 are new.")
+
+
+def test_segments_of_other_settings_are_not_compared() -> None:
+    new = [{"from_segment_id": None, "to_segment_id": 1, "customers": 9, "revenue": Decimal(5)}]
+
+    assert not content(transitions=new).has_previous_run
+
+
 def test_stayed_and_joined_and_new_are_the_customers_of_a_segment() -> None:
     shown = content()
     customers = {row["segment_id"]: row["customers"] for row in shown.segments}

@@ -20,7 +20,7 @@ from customer_segmentation.insight import profiles
 from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
-from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.insight.transitions import UNCHANGED_MODEL_SEGMENT_ID, transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
 
 
@@ -225,8 +225,8 @@ def test_traits_tell_what_is_clearly_more_common(frame: Callable[..., DataFrame]
 
 def test_transitions_conserve_customers_and_revenue(frame: Callable[..., DataFrame]) -> None:
     now = frame(
-        [("a", 1, Decimal("1.10")), ("b", 1, Decimal("2.20")), ("c", 2, Decimal("3.30"))],
-        "customer_id string, segment_id int, monetary decimal(18,2)",
+        [("a", 1, Decimal("1.10"), 1), ("b", 1, Decimal("2.20"), 1), ("c", 2, Decimal("3.30"), 2)],
+        f"customer_id string, segment_id int, monetary decimal(18,2), {UNCHANGED_MODEL_SEGMENT_ID} int",
     )
     before = frame([("a", 2), ("c", 2), ("gone", 1)], "customer_id string, segment_id int")
 
@@ -238,3 +238,26 @@ def test_transitions_conserve_customers_and_revenue(frame: Callable[..., DataFra
         (None, 1, 1, "2.20"),
     ]
     assert transitions(with_previous(now, None)).where("from_segment_id IS NOT NULL").count() == 0
+
+
+def test_who_moved_by_behaviour_is_told_from_who_moved_by_the_model(frame: Callable[..., DataFrame]) -> None:
+    # Segment before, by the same model today, by the new model.
+    paths = {"stays": (1, 1, 1), "itself": (1, 2, 2), "model": (1, 1, 2), "both": (1, 3, 2), "back": (1, 2, 1)}
+    paths |= {"split": (3, 3, 7), "noise": (-1, -1, 1), "unknown": (2, None, 3)}
+    now = frame(
+        [(name, now, Decimal(1), unchanged) for name, (_, unchanged, now) in paths.items()]
+        + [("new", 1, Decimal(1), 1)],
+        f"customer_id string, segment_id int, monetary decimal(18,2), {UNCHANGED_MODEL_SEGMENT_ID} int",
+    )
+    before = frame([(name, before) for name, (before, *_) in paths.items()], "customer_id string, segment_id int")
+
+    rows = transitions(with_previous(now, before)).drop("revenue").collect()
+
+    assert {(row[0], row[1]): tuple(row[2:]) for row in rows} == {
+        (1, 1): (2, 0, 0),
+        (1, 2): (3, 2, 1),  # "itself" and "both" would have left segment 1 anyway
+        (3, 7): (1, 0, 1),
+        (-1, 1): (1, 0, 1),
+        (2, 3): (1, None, None),
+        (None, 1): (1, None, None),
+    }

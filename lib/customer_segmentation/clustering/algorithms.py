@@ -9,13 +9,14 @@ from customer_segmentation.clustering.dbscan.training import train_density
 from customer_segmentation.clustering.fitting import evaluate_partition
 from customer_segmentation.clustering.gaussian_mixture.estimator import GaussianMixture
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
+from customer_segmentation.clustering.gaussian_mixture.training import follow_mixture
 from customer_segmentation.clustering.hierarchy.estimator import AgglomerativeClustering
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
-from customer_segmentation.clustering.hierarchy.training import evaluate_cut, train_tree
+from customer_segmentation.clustering.hierarchy.training import evaluate_cut, follow_tree, train_tree
 from customer_segmentation.clustering.kmeans.bisecting import BisectingKMeans
 from customer_segmentation.clustering.kmeans.estimator import KMeans
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.clustering.kmeans.refinement import refit
+from customer_segmentation.clustering.kmeans.refinement import follow, refit
 from customer_segmentation.clustering.registry import AlgorithmSpec, register
 from customer_segmentation.clustering.selection import coreset_fits
 from customer_segmentation.config.schema import Clustering
@@ -32,6 +33,7 @@ for _spec in (
         _center_parameters,
         fit_coreset=coreset_fits.kmeans,
         refit=refit,
+        follow=follow,
         evaluate=evaluate_partition,
     ),
     AlgorithmSpec(
@@ -39,6 +41,7 @@ for _spec in (
         CentroidModel,
         _center_parameters,
         fit_coreset=coreset_fits.bisecting_kmeans,
+        follow=follow,
         evaluate=evaluate_partition,
     ),
     AlgorithmSpec(
@@ -46,6 +49,7 @@ for _spec in (
         MixtureModel,
         lambda settings: {"max_iterations": settings.max_iterations},
         fit_coreset=coreset_fits.gaussian_mixture,
+        follow=follow_mixture,
         evaluate=evaluate_partition,
     ),
     AlgorithmSpec(
@@ -53,6 +57,7 @@ for _spec in (
         HierarchyModel,
         lambda settings: {"micro_clusters": settings.micro_clusters, "outlier_distance": settings.outlier_distance},
         fit_coreset=coreset_fits.ward,
+        follow=follow_tree,
         train=train_tree,
         evaluate=evaluate_cut,
     ),

@@ -20,6 +20,9 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.preparation import PreparationModel, sql
 from customer_segmentation.spark.persistence import persisted
 
+MAX_LOSS = 0.005
+"""Most that a fit may cost more than an independent one for its segments to be those that were there before."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -28,12 +31,19 @@ class TrainingData:
     features: in original units.
     points: the same, prepared and persisted.
     coreset: weighted customers that represent all, on the driver.
+    incumbent: the model that the training is to follow; None for a first one.
     """
 
     features: DataFrame
     points: DataFrame
     preparation: PreparationModel
     coreset: Coreset
+    incumbent: SegmentationModel | None = None
+
+    @property
+    def incumbent_k(self) -> int | None:
+        """Number of segments of the incumbent."""
+        return self.incumbent.k if self.incumbent else None
 
     @property
     def inputs(self) -> list[str]:
@@ -43,14 +53,19 @@ class TrainingData:
 
 @contextmanager
 def training_data(
-    features: DataFrame, preparation: PreparationModel, *, size: int, seed: int
+    features: DataFrame,
+    preparation: PreparationModel,
+    *,
+    size: int,
+    seed: int,
+    incumbent: SegmentationModel | None = None,
 ) -> Iterator[TrainingData]:
     """Prepare customers and draw a coreset of at most `size` of them; the points are persisted for the block."""
     inputs = preparation.outputs
     points = preparation.transform(features).select(CUSTOMER_ID, *map(sql.column, inputs))
     with persisted(points) as kept:
         drawn = coreset(kept, inputs, size=size, seed=seed, by=CUSTOMER_ID)
-        yield TrainingData(features, kept, preparation, drawn)
+        yield TrainingData(features, kept, preparation, drawn, incumbent)
 
 
 @dataclass(frozen=True)
@@ -97,18 +112,63 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
             algorithms=[spec.name],
             smallest_share=settings.smallest_share,
             seed=seed,
+            incumbent_k=data.incumbent_k,
         )
     if choice is not None and spec.refit is not None:
-        return evaluated(data, spec.refit(data, choice, settings, seed), choice, seed)
+        return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
     model = spec.configured(settings, k=k, seed=seed).fit(data.features, preparation=data.preparation)
-    return evaluated(data, model, choice, seed)
+    return evaluated(data, model, choice, settings, seed)
 
 
-def evaluated(data: TrainingData, model: SegmentationModel, choice: Choice | None, seed: int) -> FittedSegmentation:
-    """The model with its segments numbered by value, its metrics and its stability."""
+def evaluated(
+    data: TrainingData, independent: SegmentationModel, choice: Choice | None, settings: Clustering, seed: int
+) -> FittedSegmentation:
+    """The model with its segments numbered by value, its metrics and its stability.
+
+    A fit that follows the incumbent takes the model's place where it `is_as_good`.
+
+    Args:
+        independent: a fit that knows nothing of the incumbent.
+    """
+    model, metrics = independent, metrics_of(data, independent)
+    quality: dict[str, float] = {}
+    following = followed(data, independent, settings)
+    if following is not None:
+        quality["independent_cost"] = metrics.cost
+        measured = metrics_of(data, following)
+        unit = metrics.sizes.sum() * len(data.inputs) if following.HAS_LIKELIHOOD else metrics.cost
+        if is_as_good(measured, metrics, unit=unit, smallest_share=settings.smallest_share):
+            model, metrics = following, measured
     model = numbered_by_value(model)
-    return FittedSegmentation(model, metrics_of(data, model), stability_of(data.coreset, model, seed=seed), choice)
+    return FittedSegmentation(model, metrics, stability_of(data.coreset, model, seed=seed), choice, quality)
+
+
+def followed(data: TrainingData, independent: SegmentationModel, settings: Clustering) -> SegmentationModel | None:
+    """The incumbent's segments, changed as little as it takes to be as good; None where that can't be.
+
+    It can't where the incumbent is of another algorithm, number of segments or features, and where the algorithm has no
+    start.
+    """
+    incumbent, follow = data.incumbent, ALGORITHMS[independent.algorithm].follow
+    if follow is None or incumbent is None:
+        return None
+    same = (incumbent.algorithm, incumbent.k, incumbent.preparation.names)
+    if same != (independent.algorithm, independent.k, independent.preparation.names):
+        return None
+    return follow(data, incumbent, independent, settings)
+
+
+def is_as_good(following: ClusterMetrics, independent: ClusterMetrics, *, unit: float, smallest_share: float) -> bool:
+    """Whether a fit that follows the incumbent costs little more than an independent one.
+
+    Args:
+        unit: `MAX_LOSS` is a part of it: the independent cost; with a mixture, whose cost has no zero, the number of
+            customers times features, what their squared distances in the segments' standard deviations add up to.
+        smallest_share: the smallest segment may not be smaller, unless the independent fit's is.
+    """
+    is_large_enough = following.smallest_share >= min(smallest_share, independent.smallest_share)
+    return is_large_enough and following.cost - independent.cost <= MAX_LOSS * unit
 
 
 def metrics_of(data: TrainingData, model: SegmentationModel) -> ClusterMetrics:

@@ -34,6 +34,8 @@ class AlgorithmSpec:
         chosen, and stability can't be measured by fitting again.
     refit: what was chosen on the coreset, fitted to all customers: (data, choice, settings, seed). None: the estimator
         is fitted with the chosen k.
+    follow: the incumbent's segments, changed as little as it takes to be nearly as good as an independent fit: (data,
+        incumbent, independent fit of as many segments, settings), None where that can't be. None: they are no start.
     train: all of a training, where it is another than `fitting.train_estimator`: (data, settings, seed).
     evaluate: metrics of a model over all customers: (data, model). None: over the segments that it assigns.
     stability: how well the segments are recovered from bootstraps: (coreset, model, seed); None where it can't be
@@ -46,6 +48,7 @@ class AlgorithmSpec:
     needs_k: bool = True
     fit_coreset: Callable[[Coreset, Sequence[int], int, int], list[Partition]] | None = None
     refit: Callable[[TrainingData, Choice, Clustering, int], SegmentationModel] | None = None
+    follow: Callable[[TrainingData, Any, Any, Clustering], SegmentationModel | None] | None = None
     train: Callable[[TrainingData, Clustering, int], FittedSegmentation] | None = None
     evaluate: Callable[[TrainingData, Any], ClusterMetrics] | None = None
     stability: Callable[[Coreset, Any, int], Stability | None] | None = None

@@ -1,12 +1,14 @@
 """Trains a segmentation: prepare, choose, fit to all customers, evaluate."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.fitting import fit_segmentation, training_data
+from customer_segmentation.clustering.matching import Overlap, kept_ids, matches, overlap
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
@@ -20,14 +22,17 @@ from customer_segmentation.preparation import Preparation
 class Training:
     """A trained model with its evaluation.
 
+    model: its segments have the ids of the incumbent's that they are, see `clustering.matching`.
     choice: the candidates; None where k was configured or follows from the customers.
     quality: figures over all customers that are in a segment: silhouette, calinski_harabasz, davies_bouldin (see
         `ClusterMetrics`), cost, smallest_share; on the coreset: stability (mean adjusted Rand index of bootstraps),
         hopkins, and structure (clusterability: 0 none, 1 weak, 2 clear); noise_share of DBSCAN, lost_variance of a
-        tree. What is not defined or can't be measured is not there.
+        tree; independent_cost, of a fit that does not follow the incumbent. What is not defined or can't be measured is
+        not there.
     stability: mean bootstrap Jaccard index by segment id; empty where it can't be measured.
     clusterability: whether the customers have segments at all.
     auto_parameters: values that the fit gave to parameters which the settings leave to it ("auto"), by their names.
+    overlap: of the incumbent and the model; None without an incumbent.
     """
 
     model: SegmentationModel
@@ -36,21 +41,40 @@ class Training:
     stability: dict[int, float]
     clusterability: Clusterability
     auto_parameters: dict[str, float]
+    overlap: Overlap | None = None
+
+    def numbered(self, ids: Sequence[int]) -> "Training":
+        """The training with other ids of the model's segments, in the model's order."""
+        number = dict(zip(self.model.segment_ids, ids, strict=True))
+        return replace(
+            self,
+            model=replace(self.model, segment_ids=tuple(ids), highest_id=max([self.model.highest_id, *ids])),
+            stability={number[segment]: index for segment, index in self.stability.items()},
+            overlap=replace(self.overlap, ids=tuple(ids)) if self.overlap else None,
+        )
 
     def candidate_rows(self) -> list[dict[str, Any]]:
         """The candidates as rows of `model_runs.candidates`."""
         return candidate_rows(self.choice)
 
 
-def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
+def train(
+    features: DataFrame, settings: Clustering, *, seed: int, incumbent: SegmentationModel | None = None
+) -> Training:
     """Prepare the features, choose k where it is not given, fit and evaluate.
+
+    With an incumbent its number of segments stays unless another is clearly better, the fit starts from its segments
+    unless that costs more (see `fitting.is_as_good`), and its segments keep their ids. On the incumbent's own
+    customers, with its settings and seed, the result has the same segments.
 
     Args:
         features: rows of `customer_features`, with the attributes that the settings name.
         settings: the `clustering` section.
+        incumbent: the model that serves now, of any algorithm.
 
     Returns:
-        The training; segments are numbered from 1 by their centre's net spend, the highest first.
+        The training; segments are numbered by their centre's net spend, the highest first: from 1, with an incumbent
+        from above its highest id those that are none of its segments.
 
     Raises:
         DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
@@ -59,8 +83,10 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     if not preparation.features_:
         reasons = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())
         raise DataRejectedError(f"no feature tells the customers apart: {reasons}")
-    with training_data(features, preparation, size=settings.sample_size, seed=seed) as data:
+    size = settings.sample_size
+    with training_data(features, preparation, size=size, seed=seed, incumbent=incumbent) as data:
         fitted = fit_segmentation(data, settings, seed=seed)
+        shared = overlap(incumbent, fitted.model, features) if incumbent else None
     model, metrics, stability = fitted.model, fitted.metrics, fitted.stability
     rand = stability.rand if stability else float("nan")
     measured = clusterability(data.coreset, k=model.k, rand=rand, seed=seed)
@@ -77,7 +103,10 @@ def train(features: DataFrame, settings: Clustering, *, seed: int) -> Training:
     }
     defined = {name: value for name, value in quality.items() if np.isfinite(value)}
     by_segment = dict(zip(model.segment_ids, stability.segments.tolist(), strict=True)) if stability else {}
-    return Training(model, fitted.choice, defined, by_segment, measured, fitted.auto_parameters)
+    highest = max([incumbent.highest_id, *incumbent.segment_ids] if incumbent else [0])
+    model = replace(model, highest_id=highest)
+    training = Training(model, fitted.choice, defined, by_segment, measured, fitted.auto_parameters, shared)
+    return training.numbered(kept_ids(model.segment_ids, matches(shared) if shared else {}, highest=highest))
 
 
 def configured_preparation(settings: Clustering, *, seed: int) -> Preparation:

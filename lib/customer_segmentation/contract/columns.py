@@ -45,6 +45,7 @@ CAMPAIGN_ID = "campaign_id"
 # A run and what it says of a customer
 RUN_ID = "run_id"
 AS_OF_DATE = "as_of_date"
+TENURE_DAYS = "tenure_days"
 MODEL_VERSION = "model_version"
 SEGMENT_ID = "segment_id"
 SECOND_SEGMENT_ID = "second_segment_id"
@@ -54,6 +55,8 @@ RANK_IN_SEGMENT = "rank_in_segment"
 CONFIDENCE = "confidence"
 IS_OUTLIER = "is_outlier"
 PREVIOUS_SEGMENT_ID = "previous_segment_id"
+MOVED_BY_BEHAVIOUR = "moved_by_behaviour"
+MOVED_BY_MODEL = "moved_by_model"
 DRIVERS = "drivers"
 
 NOISE_ID = -1

@@ -456,7 +456,8 @@ _ASSIGNMENT = (
     Column(
         c.PREVIOUS_SEGMENT_ID,
         "int",
-        "Segment in the run published before; null for a customer that was not in it.",
+        "Segment in the run published before; null for a customer that was not in it, and where that run was of other "
+        "settings, whose segments are others.",
     ),
     Column(
         c.DRIVERS,
@@ -521,12 +522,52 @@ SEGMENT_TRANSITIONS = Table(
     "customers that moved from one segment to another in a run",
     (
         _RUN,
-        Column("from_segment_id", "int", "Segment in the run published before; null for new customers."),
+        Column(
+            "from_segment_id",
+            "int",
+            "Segment in the run published before; null for new customers, and where that run was of other settings.",
+        ),
         Column("to_segment_id", "int", "Segment in this run."),
         Column("customers", "bigint", "Customers that moved this way."),
         Column("revenue", TOTAL, "Their net spend up to the as-of date. Unit: money."),
+        Column(
+            c.MOVED_BY_BEHAVIOUR,
+            "bigint",
+            "Those of them who changed segment and would have left theirs by the previous run's model too. Null where "
+            "that can't be known: new customers, and a previous model that is no longer registered.",
+        ),
+        Column(
+            c.MOVED_BY_MODEL,
+            "bigint",
+            "Those of them who changed segment only because the model was trained again: the previous run's model "
+            "would have left them where they were. With moved_by_behaviour all who changed segment. Null as there.",
+        ),
     ),
     key=(c.RUN_ID, "from_segment_id", "to_segment_id"),
+)
+
+SEGMENT_LINEAGE = Table(
+    "segment_lineage",
+    "what became of a segment when the model was trained again",
+    (
+        Column(c.MODEL_VERSION, "string", "The later model; see model_runs."),
+        Column("previous_model_version", "string", "The model that it is compared with; null for a first one."),
+        Column(c.SEGMENT_ID, "int", "Segment of the later model; null for one that ended."),
+        Column(c.PREVIOUS_SEGMENT_ID, "int", "Segment of the earlier model; null for one that was born."),
+        Column(
+            "event",
+            "string",
+            "kept: the same segment under its id; split: one of several that an earlier one was divided into; merged: "
+            "one of several that went into a later one; born: of no earlier segment; ended: in no later segment.",
+        ),
+        Column(
+            "customers",
+            "bigint",
+            "Customers of the later training who are in both, without those who came after the earlier training; all "
+            "of the segment where it was born or has ended.",
+        ),
+    ),
+    key=(c.MODEL_VERSION, c.SEGMENT_ID, c.PREVIOUS_SEGMENT_ID),
 )
 
 MODEL_RUNS = Table(
@@ -550,7 +591,8 @@ MODEL_RUNS = Table(
                 "Quality figures: silhouette, calinski_harabasz, davies_bouldin, cost and smallest_share over all "
                 "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
                 "hopkins and structure (0 none, 1 weak, 2 clear) on a weighted sample; noise_share, the customers in "
-                "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative. Shares "
+                "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative; "
+                "independent_cost, of a fit that does not start from the segments of the model before. Shares "
                 "are 0 to 1. What is not defined or can't be measured is not in it."
             ),
         ),
@@ -694,6 +736,7 @@ ALL_TABLES: tuple[Table, ...] = (
     CUSTOMER_SEGMENTS_HISTORY,
     SEGMENT_PROFILES,
     SEGMENT_TRANSITIONS,
+    SEGMENT_LINEAGE,
     MODEL_RUNS,
     PIPELINE_RUNS,
 )

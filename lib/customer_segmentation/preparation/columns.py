@@ -70,6 +70,15 @@ class PreparedFeature:
             return transforms.yeo_johnson_inverse(transformed, self.yeo_johnson_lambda)
         return transforms.log_inverse(transformed) if self.log else transformed
 
+    def transform(self, value: float) -> float:
+        """The prepared value of one in original units, beyond the bounds too: what `inverse_transform` inverts."""
+        transformed = value
+        if self.yeo_johnson_lambda is not None:
+            transformed = transforms.yeo_johnson(value, self.yeo_johnson_lambda)
+        elif self.log:
+            transformed = transforms.log(value)
+        return (transformed - self.center) / self.scale
+
 
 @dataclass(frozen=True)
 class OneHotFeature:
@@ -118,6 +127,10 @@ class OneHotFeature:
     def inverse_transform(self, prepared: float) -> float:
         """The share of customers that gives the prepared mean."""
         return prepared * self.scale
+
+    def transform(self, value: float) -> float:
+        """The prepared mean of a share of customers."""
+        return value / self.scale
 
 
 OwnFeature = PreparedFeature | OneHotFeature

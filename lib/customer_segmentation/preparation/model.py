@@ -97,6 +97,11 @@ class PreparationModel:
         values = zip(self.features_, prepared, strict=True)
         return {feature.name: feature.inverse_transform(float(value)) for feature, value in values}
 
+    def transform_point(self, values: Mapping[str, float]) -> np.ndarray:
+        """A point in original units by feature, in prepared units: what `inverse_transform` inverts."""
+        own = np.array([feature.transform(values[feature.name]) for feature in self._own])
+        return own if self.components_ is None else self.components_.project(own)
+
     def missing(self) -> dict[str, float]:
         """What a missing value counts as, by numeric feature in original units."""
         own = (feature for feature in self._own if isinstance(feature, PreparedFeature))

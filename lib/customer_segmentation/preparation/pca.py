@@ -55,6 +55,11 @@ class PCA:
         scores: np.ndarray = (prepared - self.means) @ self.axes.T
         return scores
 
+    def project(self, prepared: np.ndarray) -> np.ndarray:
+        """Prepared points (n, d) moved to where the kept components place them, in the features' own axes."""
+        projected: np.ndarray = self.means + self.scores(prepared) @ self.axes
+        return projected
+
     def projected(self, own: Sequence[OwnFeature]) -> tuple[PCAFeature, ...]:
         """The features projected on the components: their scores, turned back to the features' axes."""
         if len(own) != len(self.means):

@@ -1,4 +1,4 @@
-"""Transforms that reduce skew, as SQL and with their inverse: the signed logarithm and the one of Yeo and Johnson."""
+"""Transforms that reduce skew, as SQL, of a number and inverse: the signed logarithm and the one of Yeo and Johnson."""
 
 import math
 
@@ -17,6 +17,11 @@ def log_sql(value: str) -> str:
     return f"(signum({value}) * ln(1D + abs({value})))"
 
 
+def log(value: float) -> float:
+    """sign(x) ln(1 + |x|) of one value."""
+    return math.copysign(math.log1p(abs(value)), value)
+
+
 def log_inverse(transformed: float) -> float:
     """The x with sign(x) ln(1 + |x|) = transformed."""
     return math.copysign(math.expm1(min(abs(transformed), 700.0)), transformed)
@@ -26,6 +31,11 @@ def yeo_johnson_sql(value: str, lambda_: float) -> str:
     """The transform of Yeo and Johnson (2000) with this lambda."""
     above, below = f"ln(1D + greatest({value}, 0D))", f"ln(1D - least({value}, 0D))"
     return f"(CASE WHEN {value} >= 0D THEN {_power_sql(above, lambda_)} ELSE -{_power_sql(below, 2.0 - lambda_)} END)"
+
+
+def yeo_johnson(value: float, lambda_: float) -> float:
+    """The transform of one value."""
+    return _power(math.log1p(value), lambda_) if value >= 0 else -_power(math.log1p(-value), 2.0 - lambda_)
 
 
 def yeo_johnson_inverse(transformed: float, lambda_: float) -> float:
@@ -49,6 +59,10 @@ def _power_sql(log: str, power: float) -> str:
     if abs(power) < LAMBDA_TOLERANCE:
         return log
     return f"(expm1({sql.double(power)} * {log}) / {sql.double(power)})"
+
+
+def _power(log: float, power: float) -> float:
+    return log if abs(power) < LAMBDA_TOLERANCE else math.expm1(min(power * log, 700.0)) / power
 
 
 def _power_inverse(transformed: float, power: float) -> float:

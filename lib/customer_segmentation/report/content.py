@@ -109,8 +109,10 @@ class ReportContent:
 
     @property
     def has_previous_run(self) -> bool:
-        """Whether there is a run before this one to compare with."""
-        return self.run["previous_run_id"] is not None and bool(self.transitions)
+        """Whether there is a run before this one to compare with: one of other settings has other segments."""
+        return self.run["previous_run_id"] is not None and any(
+            row["from_segment_id"] is not None for row in self.transitions
+        )
 
 
 def _check(part: str, needed: frozenset[str], rows: Iterable[Row]) -> None:

@@ -1,11 +1,12 @@
-"""Customers that changed segment since the previously published run."""
+"""Customers that changed segment since the previously published run, and why."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
+from customer_segmentation.contract.columns import MOVED_BY_MODEL, NOISE_ID, NOISE_NAME
+from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.palette import segment_tone
 from customer_segmentation.report.content import ReportContent
 
@@ -34,7 +35,10 @@ class Balance:
 
 @dataclass(frozen=True)
 class Move:
-    """Customers that changed from one segment to another, with their net spend."""
+    """Customers that changed from one segment to another, with their net spend.
+
+    by_model: those who did only because the model was trained again; None where that is not known.
+    """
 
     from_id: int
     to_id: int
@@ -42,6 +46,7 @@ class Move:
     to_name: str
     customers: int
     revenue: Decimal | None
+    by_model: int | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,28 @@ class Movement:
         known = self.stayed + self.moved
         return self.stayed / known if known else None
 
+    @property
+    def by_model(self) -> int | None:
+        """Customers who moved only because the model was trained again; None where that is not known."""
+        counts = [move.by_model for move in self.moves if move.by_model is not None]
+        return sum(counts) if len(counts) == len(self.moves) else None
+
+    @property
+    def summary(self) -> str:
+        """Who stayed, moved and is new, and why those who moved did."""
+        said = (
+            f"{fmt.share(self.loyalty)} of the customers seen before kept their segment; {fmt.count(self.moved)} moved "
+            f"to another and {fmt.count(self.new)} are new."
+        )
+        if self.by_model is None or not self.moved:
+            return said
+        if not self.by_model:
+            return f"{said} Those who moved did so by their behaviour."
+        return (
+            f"{said} Of those who moved, {fmt.count(self.moved - self.by_model)} did so by their behaviour and "
+            f"{fmt.count(self.by_model)} only because the model was trained again."
+        )
+
 
 def movement(content: ReportContent) -> Movement:
     """The transitions of a run as balances and moves."""
@@ -101,6 +128,7 @@ def movement(content: ReportContent) -> Movement:
             _name_of(row["to_segment_id"], names),
             row["customers"] or 0,
             row["revenue"],
+            row.get(MOVED_BY_MODEL),
         )
         for row in rows
         if row["from_segment_id"] is not None and row["from_segment_id"] != row["to_segment_id"]

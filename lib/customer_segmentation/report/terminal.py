@@ -16,6 +16,7 @@ from customer_segmentation.report.descriptions import (
     differentiator_label,
     notable_differentiators,
 )
+from customer_segmentation.report.movement import movement
 
 STACKED_UNDER = 130
 """Columns of the terminal under which what sets a segment apart stands below its name."""
@@ -32,7 +33,8 @@ def summary(content: ReportContent, console: Console) -> None:
     Where the console is no terminal the text is plain; letters that its encoding lacks read as question marks.
     """
     console.print(as_text(console, headline(content), "bold"))
-    for line in quality_lines(content):
+    moved = [movement(content).summary] if content.has_previous_run else []
+    for line in [*quality_lines(content), *moved]:
         console.print(as_text(console, line))
     console.print()
     stacked = console.width < STACKED_UNDER

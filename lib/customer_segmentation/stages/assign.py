@@ -14,7 +14,7 @@ from customer_segmentation.contract.errors import ConfigurationError, Publishing
 from customer_segmentation.insight.naming import action, with_noise
 from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.insight.traits import traits
-from customer_segmentation.insight.transitions import transitions, with_previous
+from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
 from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
@@ -32,7 +32,8 @@ def assign_segments(run: Run) -> None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     with run.progress.stage("assign", "a segment for every customer") as stage:
         features = clustered_features(run)
-        assigned = with_previous(model.assign(features), _previous_assignment(run))
+        before, previous = _previous(run, model)
+        assigned = with_previous(assigned_by_both(features, model, previous), before)
         history = _with_names_and_ranks(assigned, model)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
@@ -53,10 +54,18 @@ def assign_segments(run: Run) -> None:
         stage.result = f"run {run.run_id} is what consumers read"
 
 
-def _previous_assignment(run: Run) -> DataFrame | None:
+def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, SegmentationModel | None]:
+    """The run published before, as it assigned its customers, and its model, None where that is not registered.
+
+    No run where the one before was of other settings: its segments can't be compared with these.
+    """
     if run.previous_run_id is None:
-        return None
-    return run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.previous_run_id)
+        return None, None
+    before = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.previous_run_id)
+    row = before.select(c.MODEL_VERSION).first()
+    if row is None or run.models.is_of_other_settings(row[0]):
+        return None, None
+    return before, model if row[0] == model.version else run.models.registered(row[0])
 
 
 def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> DataFrame:

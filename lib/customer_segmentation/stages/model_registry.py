@@ -1,6 +1,7 @@
 """The registered models of one set of settings, in `model_runs` and `model_core_points`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
@@ -34,17 +35,41 @@ class ModelRegistry:
     @cached_property
     def newest(self) -> SegmentationModel | None:
         """The newest model; None where there is none."""
-        if not self._warehouse.exists(t.MODEL_RUNS):
+        models = self._models()
+        return None if models is None else self._newest(models.where(F.col("trained_as_of") <= F.lit(self._as_of())))
+
+    @cached_property
+    def incumbent(self) -> SegmentationModel | None:
+        """The model that a training at the as-of date follows; None for a first one.
+
+        It is the newest of those trained before that date, so that a training that is repeated follows the same one.
+        Its `highest_id` is that of all registered models, whatever their date.
+        """
+        models = self._models()
+        if models is None:
             return None
-        row = (
-            self._warehouse.read(t.MODEL_RUNS)
-            .where(F.col("configuration") == self.settings)
-            .where(F.col("trained_as_of") <= F.lit(self._as_of()))
-            .orderBy(F.desc("trained_as_of"))
-            .select("model")
-            .first()
-        )
-        return model_from_json(row["model"], self._core_points) if row else None
+        ids = F.array_max(F.from_json(F.get_json_object("model", "$.segment_ids"), "array<int>"))
+        highest = models.agg(F.max(F.greatest(ids, F.get_json_object("model", "$.highest_id").cast("int")))).first()
+        model = self._newest(models.where(F.col("trained_as_of") < F.lit(self._as_of())))
+        return replace(model, highest_id=highest[0] or 0) if model and highest else None
+
+    def registered(self, version: str, *, able_to_assign: bool = True) -> SegmentationModel | None:
+        """The model of this version; None where these settings have none.
+
+        Args:
+            able_to_assign: with the core points that a DBSCAN model assigns by.
+        """
+        models = self._models()
+        if models is None:
+            return None
+        return self._newest(models.where(F.col(c.MODEL_VERSION) == version), able_to_assign=able_to_assign)
+
+    def is_of_other_settings(self, version: str) -> bool:
+        """Whether a model was registered for other settings: its segments' ids have nothing to do with these."""
+        if not self._warehouse.exists(t.MODEL_RUNS):
+            return False
+        row = self._warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).select("configuration").first()
+        return row is not None and row["configuration"] != self.settings
 
     @property
     def reusable(self) -> SegmentationModel | None:
@@ -52,13 +77,19 @@ class ModelRegistry:
         model = self.newest
         return model if model is not None and self._as_of() - model.trained_as_of < self._max_age else None
 
-    def register(self, model: SegmentationModel, row: Mapping[str, Any]) -> None:
-        """Write a model, what it needs first.
+    def register(
+        self, model: SegmentationModel, row: Mapping[str, Any], *, lineage: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Write a model, what it needs and its segments' lineage first.
 
         Args:
             model: the model.
             row: further columns of `model_runs`.
+            lineage: rows of `segment_lineage` without the model's version.
         """
+        version = {c.MODEL_VERSION: model.version}
+        rows = [{**each, **version} for each in lineage]
+        self._warehouse.replace_rows(t.SEGMENT_LINEAGE, rows, column=c.MODEL_VERSION, value=model.version)
         if isinstance(model, DBSCANModel):
             points = core_point_rows(model)
             self._warehouse.replace(t.MODEL_CORE_POINTS, points, column=c.MODEL_VERSION, value=model.version)
@@ -73,6 +104,16 @@ class ModelRegistry:
         }
         self._warehouse.replace_rows(t.MODEL_RUNS, [own | {**row}], column=c.MODEL_VERSION, value=model.version)
         self.newest = model
+
+    def _models(self) -> DataFrame | None:
+        """The rows of the models of these settings; None where no model is registered at all."""
+        if not self._warehouse.exists(t.MODEL_RUNS):
+            return None
+        return self._warehouse.read(t.MODEL_RUNS).where(F.col("configuration") == self.settings)
+
+    def _newest(self, models: DataFrame, *, able_to_assign: bool = True) -> SegmentationModel | None:
+        row = models.orderBy(F.desc("trained_as_of")).select("model").first()
+        return model_from_json(row["model"], self._core_points if able_to_assign else None) if row else None
 
     def _core_points(self, model: DBSCANModel) -> DataFrame:
         """The registered core points of a model."""

@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from customer_segmentation import __version__
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.features.rfm_scores import cut_points
+from customer_segmentation.insight.lineage import describe_lineage, first_lineage, lineage
 from customer_segmentation.insight.naming import segment_names
-from customer_segmentation.insight.profiles import segment_profiles
+from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.run import Run
@@ -26,27 +29,51 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         if model is not None:
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
+        settings = run.config.clustering
         with persisted(clustered_features(run)) as features:
-            training = train(features, run.config.clustering, seed=run.config.seed)
+            incumbent = run.models.incumbent
+            version = f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}"
+            training = train(features, settings, seed=run.config.seed, incumbent=incumbent)
+            training = _as_registered(training, run.models.registered(version, able_to_assign=False))
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
-        settings = run.config.clustering
         named = replace(
             training.model,
-            version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
+            version=version,
             trained_as_of=run.as_of,
             names=segment_names(profiles),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
-        _register(run, named, training)
+        rows = _lineage_rows(training, incumbent, profiles)
+        _register(run, named, training, rows)
         stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
+        if incumbent is not None:
+            stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
 
-def _register(run: Run, model: SegmentationModel, training: Training) -> None:
+def _as_registered(training: Training, registered: SegmentationModel | None) -> Training:
+    """The training with the ids of a model that is registered in its place, where that has the same segments."""
+    model = training.model
+    if registered is None or (registered.preparation, registered.to_dict()) != (model.preparation, model.to_dict()):
+        return training
+    again = training.numbered(registered.segment_ids)
+    return replace(again, model=replace(again.model, highest_id=registered.highest_id))
+
+
+def _lineage_rows(
+    training: Training, incumbent: SegmentationModel | None, profiles: list[Profile]
+) -> list[dict[str, Any]]:
+    """What became of the incumbent's segments; all are born without one."""
+    if training.overlap is None or incumbent is None:
+        return first_lineage({each.segment_id: each.customers for each in profiles if each.segment_id != c.NOISE_ID})
+    return [{**row, "previous_model_version": incumbent.version} for row in lineage(training.overlap)]
+
+
+def _register(run: Run, model: SegmentationModel, training: Training, rows: list[dict[str, Any]]) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
     used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
     row = {
@@ -56,4 +83,4 @@ def _register(run: Run, model: SegmentationModel, training: Training) -> None:
         "code_version": __version__,
         "data_version": run.inputs.versions[t.TRANSACTIONS.name],
     }
-    run.models.register(model, row)
+    run.models.register(model, row, lineage=rows)

@@ -22,7 +22,7 @@ def train_density(data: TrainingData, settings: Clustering, seed: int) -> Fitted
             f"all {data.coreset.rows} customers are noise: nowhere do {settings.min_samples} of them lie within "
             f"eps = {model.eps_:.4g} of one; raise clustering.eps or lower clustering.min_samples"
         )
-    fitted = evaluated(data, model, None, seed)
+    fitted = evaluated(data, model, None, settings, seed)
     noise = data.coreset.rows - int(fitted.metrics.sizes.sum())
     return replace(
         fitted,

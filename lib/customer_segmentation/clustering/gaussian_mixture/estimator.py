@@ -1,6 +1,6 @@
 """Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
-from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.estimator.points import Points, in_order, points_of
 from customer_segmentation.clustering.gaussian_mixture.expectation import (
     MIN_EXTENT,
     Mixture,
@@ -23,6 +23,7 @@ from customer_segmentation.clustering.gaussian_mixture.expectation import (
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.kmeans.estimator import best_restart
 from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
 
@@ -82,11 +83,27 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         self._require_above("reg_covar", 0, below=1)
         self._require_above("outlier_quantile", 0, below=1)
 
+    def fit_from(
+        self, features: DataFrame, preparation: PreparationModel, start: Mixture, *, enough: float
+    ) -> MixtureModel | None:
+        """Fit from one initial mixture, in the preparation's units; None where a segment loses its customers.
+
+        Args:
+            enough: a log-likelihood of all customers that need not be surpassed.
+        """
+        self._validate()
+        points = points_of(features, columns=None, preparation=preparation, caller=f"{type(self).__name__}.fit_from")
+        with points.in_fixed_layout() as fixed:
+            added = self._added(_variances(fixed))
+            extended = replace(start, covariances=positive_definite(start.covariances, added))
+            fitted = self._maximised(fixed, extended, added, enough)
+        return self._model(points, fitted, added) if fitted is not None else None
+
     def _fit(self, points: Points) -> MixtureModel:
         points.require(self.k)
         with points.in_fixed_layout() as fixed, collect_garbage_after():
             variances = _variances(fixed)
-            added = self.reg_covar * np.where(variances > 0, variances, 1.0)
+            added = self._added(variances)
             seeds = range(self.seed, self.seed + KMEANS_RESTARTS)
             _, cost, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             within = variances * cost / (fixed.count * max(variances.sum(), added.sum())) + added
@@ -94,12 +111,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             noisy = self._noisy(fixed, added)
             by_mllib = (self._restart(noisy, fixed, added, self.seed + i) for i in range(self.n_init))
             initial += [start for start in by_mllib if start is not None]
-            maximised = (
-                maximise_likelihood(
-                    fixed, start, max_iterations=self.max_iterations, tolerance=self.tolerance, added=added
-                )
-                for start in initial
-            )
+            maximised = (self._maximised(fixed, start, added) for start in initial)
             fitted = [mixture for mixture in maximised if mixture is not None]
         if not fitted:
             raise DataRejectedError(
@@ -107,6 +119,20 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
                 f"covariance of {len(points.inputs)} features; lower clustering.k or use fewer features"
             )
         return self._model(points, max(fitted, key=lambda mixture: mixture.log_likelihood), added)
+
+    def _added(self, variances: np.ndarray) -> np.ndarray:
+        """What is added to each feature's variance in every segment."""
+        return self.reg_covar * np.where(variances > 0, variances, 1.0)
+
+    def _maximised(self, points: Points, start: Mixture, added: np.ndarray, enough: float = np.inf) -> Mixture | None:
+        return maximise_likelihood(
+            points,
+            start,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            added=added,
+            enough=enough,
+        )
 
     def _noisy(self, points: Points, added: np.ndarray) -> DataFrame:
         """The customers with their noise, which follows from the seed, the customer and the feature."""

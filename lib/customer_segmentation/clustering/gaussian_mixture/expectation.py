@@ -35,7 +35,13 @@ def diagonal_mixture(centers: np.ndarray, variances: np.ndarray) -> Mixture:
 
 
 def maximise_likelihood(
-    points: Points, start: Mixture, *, max_iterations: int, tolerance: float, added: np.ndarray
+    points: Points,
+    start: Mixture,
+    *,
+    max_iterations: int,
+    tolerance: float,
+    added: np.ndarray,
+    enough: float = np.inf,
 ) -> Mixture | None:
     """Iterate until the log-likelihood converges.
 
@@ -43,6 +49,7 @@ def maximise_likelihood(
         points: in their fixed layout: sums are added in its order.
         tolerance: an iteration that raises the log-likelihood per customer by less is the last.
         added: to the variances of each feature, which keeps covariances positive definite.
+        enough: the first mixture with this log-likelihood is the last too, be it the start.
 
     Returns:
         The mixture, or None where a component has no more customers than features, too few for a covariance, or one
@@ -57,7 +64,7 @@ def maximise_likelihood(
             return None
         if not np.isfinite(log_likelihood) or (sizes <= d).any():
             return None
-        if log_likelihood - before < tolerance * points.count:
+        if log_likelihood >= enough or log_likelihood - before < tolerance * points.count:
             return Mixture(current.weights, current.means, current.covariances, log_likelihood)
         before = log_likelihood
         offsets = sums / sizes[:, None]

@@ -48,6 +48,8 @@ class MixtureModel(SegmentationModel):
     log_likelihood_: of all customers, at the fit.
     """
 
+    HAS_LIKELIHOOD = True
+
     weights_: np.ndarray
     means_: np.ndarray
     covariances_: np.ndarray

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from customer_segmentation.clustering.fitting import FittedSegmentation, TrainingData, candidate_ks, evaluated
+import numpy as np
+
+from customer_segmentation.clustering.fitting import (
+    MAX_LOSS,
+    FittedSegmentation,
+    TrainingData,
+    candidate_ks,
+    evaluated,
+)
 from customer_segmentation.clustering.hierarchy.micro import with_nearest_prototype
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
+from customer_segmentation.clustering.hierarchy.ward import ward
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, candidate_of, choice_of
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate_groups
@@ -21,24 +30,62 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
     choice = None
     if settings.k == "auto":
         ks = [k for k in ks if k <= len(model.micro.prototypes)]
-        choice = choose_cut(data, model, ks=ks, smallest_share=settings.smallest_share, seed=seed)
+        choice = choose_cut(
+            data, model, ks=ks, smallest_share=settings.smallest_share, seed=seed, incumbent_k=data.incumbent_k
+        )
         model = model.cut(choice.candidate.k)
-    return replace(evaluated(data, model, choice, seed), quality={"lost_variance": model.compression_loss_})
+    fitted = evaluated(data, model, choice, settings, seed)
+    return replace(fitted, quality={**fitted.quality, "lost_variance": model.compression_loss_})
+
+
+def follow_tree(
+    data: TrainingData, incumbent: HierarchyModel, independent: HierarchyModel, settings: Clustering
+) -> HierarchyModel | None:
+    """A tree whose cut has the incumbent's segments, changed as little as it takes to cost little more than the others.
+
+    The segments are those in which the incumbent has today's micro-clusters; where they cost too much, those that gain
+    most by it go to the segment with the nearest mean, as many as are needed. None where that leaves a segment empty or
+    does not suffice.
+    """
+    micro = independent.micro
+    segments = incumbent.labels(independent.carried_over(micro.prototypes, incumbent.preparation))
+    for _ in range(settings.max_iterations + 1):
+        sizes = np.bincount(segments, micro.weights, minlength=incumbent.k)
+        if not sizes.all():
+            return None
+        sums = [np.bincount(segments, micro.weights * x, minlength=incumbent.k) for x in micro.means.T]
+        squared = ((micro.means[:, None] - np.stack(sums, axis=1) / sizes[:, None]) ** 2).sum(axis=2)
+        own = squared[np.arange(len(segments)), segments]
+        excess = micro.squares.sum() + micro.weights @ own - (1 + MAX_LOSS) * independent.cost_
+        if excess <= 0:
+            return replace(independent, linkage_=ward(micro.means, micro.weights, segments))
+        gains = micro.weights * (own - squared.min(axis=1))
+        order = np.argsort(-gains, kind="stable")
+        moved = order[: int(np.searchsorted(gains[order].cumsum(), excess)) + 1]
+        segments[moved] = squared[moved].argmin(axis=1)
+    return None
 
 
 def choose_cut(
-    data: TrainingData, tree: HierarchyModel, *, ks: Sequence[int], smallest_share: float, seed: int
+    data: TrainingData,
+    tree: HierarchyModel,
+    *,
+    ks: Sequence[int],
+    smallest_share: float,
+    seed: int,
+    incumbent_k: int | None = None,
 ) -> Choice:
     """Evaluate cuts of a tree on all rows, choose by the rule of `selection.choice`. Runs two jobs.
 
     Args:
         tree: of the customers, cut anywhere.
         ks: numbers of segments, at least one.
+        incumbent_k: see `selection.choice.choose`.
     """
     cuts = [tree.cut(k) for k in ks]
     stability = stabilities(data.coreset, cuts, algorithm=tree.algorithm, seed=seed)
     measured = zip(ks, evaluate_cuts(data, cuts), stability, strict=True)
-    return choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share)
+    return choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share, incumbent_k)
 
 
 def evaluate_cut(data: TrainingData, model: HierarchyModel) -> ClusterMetrics:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 
-def ward(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def ward(means: np.ndarray, weights: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Ward linkage where each point stands for a number of customers.
 
     The distance of two clusters is sqrt(2 n m / (n + m)) times that of their means, for n and m customers: the
@@ -16,6 +16,9 @@ def ward(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Args:
         means: a row per point.
         weights: customers at each point, above 0.
+        groups: by point the number of a group, all from 0 up to a highest; the points of a group are merged before any
+            with others, and where that is against the order of the distances, those above count as large as the
+            largest below.
 
     Returns:
         The tree as SciPy's `linkage(..., "ward")` gives it, a row per merge in the order of the distances: the two
@@ -23,9 +26,16 @@ def ward(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
         from 0, the cluster that row i makes is number of points + i. SciPy's functions take it, but where they speak
         of observations it is customers that are counted.
     """
-    merges = _chained(means, weights)
-    merges = merges[np.argsort(merges[:, 2], kind="stable")]
-    return _numbered(merges, weights)
+    if groups is None:
+        return _numbered(_by_distance(_chained(means, weights)), weights)
+    members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    within = [_renamed(_chained(means[rows], weights[rows]), rows) for rows in members]
+    centers = np.stack([np.average(means[rows], axis=0, weights=weights[rows]) for rows in members])
+    totals = np.array([weights[rows].sum() for rows in members])
+    above = _renamed(_chained(centers, totals), np.array([rows[0] for rows in members]))
+    below = _by_distance(np.concatenate(within))
+    above[:, 2] = np.maximum(above[:, 2], below[:, 2].max(initial=0.0))
+    return _numbered(np.concatenate([below, _by_distance(above)]), weights)
 
 
 def labels(linkage: np.ndarray, k: int) -> np.ndarray:
@@ -48,6 +58,16 @@ def labels(linkage: np.ndarray, k: int) -> np.ndarray:
 def clusters_within(linkage: np.ndarray, distance: float) -> int:
     """How many clusters are left when all are merged that are no further apart than `distance`."""
     return len(linkage) + 1 - int(np.searchsorted(linkage[:, 2], distance, side="right"))
+
+
+def _by_distance(merges: np.ndarray) -> np.ndarray:
+    ordered: np.ndarray = merges[np.argsort(merges[:, 2], kind="stable")]
+    return ordered
+
+
+def _renamed(merges: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The merges of some points by their positions among all."""
+    return np.column_stack([points[merges[:, :2].astype(int)], merges[:, 2]])
 
 
 def _chained(means: np.ndarray, weights: np.ndarray) -> np.ndarray:

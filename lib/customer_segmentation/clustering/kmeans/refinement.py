@@ -1,17 +1,21 @@
-"""Moves centres to where the k-means cost of all customers is lowest, from the best of several initial ones."""
+"""Moves centres to where the k-means cost of all customers is lowest, from the best of several initial ones.
 
-from collections.abc import Sequence
+After a model that serves already, they move no further than they must.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from pyspark.sql import DataFrame
+from scipy.optimize import linear_sum_assignment
 
 from customer_segmentation.clustering.estimator.points import in_order
-from customer_segmentation.clustering.fitting import TrainingData
+from customer_segmentation.clustering.fitting import MAX_LOSS, TrainingData
 from customer_segmentation.clustering.kmeans.estimator import KMeans
 from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.clustering.selection.choice import Choice
-from customer_segmentation.clustering.selection.metrics import Partition, summed
+from customer_segmentation.clustering.selection.metrics import Partition, Sums, summed
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.preparation.rounding import rounded
 
@@ -19,6 +23,11 @@ MIN_GAIN = 1e-4
 """A pass that lowers the cost by less than this share is the last."""
 MAX_MLLIB_ITERATIONS = 10
 """Of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
+STEPS = 20
+"""Of the way to centres that cost less."""
+
+Measure = Callable[[Sequence[Partition]], list[Sums]]
+"""The sums of a pass over all points for each of several partitions, see `selection.metrics.summed`."""
 
 
 def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -> CentroidModel:
@@ -39,6 +48,58 @@ def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -
     return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
 
 
+def follow(
+    data: TrainingData, incumbent: CentroidModel, independent: CentroidModel, settings: Clustering
+) -> CentroidModel | None:
+    """The incumbent's centres, moved as little as it takes for them to cost little more than the independent ones."""
+    moved = centers_within(
+        lambda partitions: summed(data.points, data.inputs, partitions),
+        incumbent.centers_in(data.preparation),
+        independent.centers_,
+        limit=(1 + MAX_LOSS) * independent.cost_,
+        passes=settings.max_iterations,
+    )
+    if moved is None:
+        return None
+    centers, radii, cost = moved
+    return replace(independent, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
+
+
+def centers_within(
+    measure: Measure, start: np.ndarray, target: np.ndarray, *, limit: float, passes: int
+) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """The first centres on a way whose cost is within a limit, and who all have points nearest to them.
+
+    The way is Lloyd's passes from the start, until they gain little; then straight on to the target, each centre to
+    its counterpart, those together nearest to each other.
+
+    Args:
+        start, target: (k, d) centres.
+        limit: the most that the centres may cost.
+        passes: most of Lloyd's.
+
+    Returns:
+        The centres, radii and cost, as of `refine_centers`; None where only the target is within the limit.
+    """
+    current, before = rounded(start), np.inf
+    for _ in range(passes + 1):
+        (sums,) = measure([Partition(current)])
+        cost = float(rounded(sums.cost))
+        if cost <= limit and sums.counts.all():
+            return _described(current, sums)
+        if before - cost < MIN_GAIN * cost:
+            break
+        before = cost
+        current = rounded(sums.means(current))
+    squared = ((current[:, None] - target[None]) ** 2).sum(axis=2)
+    difference = target[linear_sum_assignment(squared)[1]] - current
+    way = [rounded(current + step / STEPS * difference) for step in range(1, STEPS)]
+    for centers, sums in zip(way, measure([Partition(centers) for centers in way]), strict=True):
+        if float(rounded(sums.cost)) <= limit and sums.counts.all():
+            return _described(centers, sums)
+    return None
+
+
 def refine_centers(
     points: DataFrame, columns: Sequence[str], initial: Sequence[np.ndarray], *, passes: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -55,21 +116,24 @@ def refine_centers(
         customers; the cost.
     """
     centers = [rounded(start) for start in initial]
-    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    best: tuple[np.ndarray, np.ndarray, float] | None = None
     for _ in range(passes + 1):
         all_sums = summed(points, columns, [Partition(current) for current in centers])
         costs = [float(rounded(sums.cost)) for sums in all_sums]
         lowest = int(np.argmin(costs))
-        before = best[0] if best else np.inf
+        before = best[2] if best else np.inf
         if costs[lowest] < before:
-            sums, current = all_sums[lowest], centers[lowest]
-            squares = sums.squares - 2 * (sums.sums * current).sum(axis=1) + sums.counts * (current**2).sum(axis=1)
-            radii = np.sqrt(np.maximum(squares, 0.0) / np.maximum(sums.counts, 1))
-            best = (costs[lowest], current, rounded(radii))
+            best = _described(centers[lowest], all_sums[lowest])
         if before - costs[lowest] < MIN_GAIN * costs[lowest]:
             break
         centers = [rounded(sums.means(current)) for sums, current in zip(all_sums, centers, strict=True)]
     assert best is not None, "there is at least one pass"
-    cost, current, radii = best
-    order = in_order(current)
-    return current[order], radii[order], cost
+    return best
+
+
+def _described(centers: np.ndarray, sums: Sums) -> tuple[np.ndarray, np.ndarray, float]:
+    """The centres in the order of their coordinates, the root mean square distances of their points, and the cost."""
+    squares = sums.squares - 2 * (sums.sums * centers).sum(axis=1) + sums.counts * (centers**2).sum(axis=1)
+    radii = rounded(np.sqrt(np.maximum(squares, 0.0) / np.maximum(sums.counts, 1)))
+    order = in_order(centers)
+    return centers[order], radii[order], float(rounded(sums.cost))

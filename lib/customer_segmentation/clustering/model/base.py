@@ -28,6 +28,7 @@ class SegmentationModel(ABC):
     segment_ids: distinct ids, in the model's own order of its segments.
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
+    highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -41,6 +42,8 @@ class SegmentationModel(ABC):
     """
 
     MIN_SEGMENTS: ClassVar[int] = 1
+    HAS_LIKELIHOOD: ClassVar[bool] = False
+    """Whether the cost of its metrics is minus twice a log-likelihood."""
 
     algorithm: str
     preparation: PreparationModel
@@ -50,6 +53,7 @@ class SegmentationModel(ABC):
     names: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     stability: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
+    highest_id: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
@@ -101,6 +105,17 @@ class SegmentationModel(ABC):
             for segment, center in zip(self.segment_ids, self.segment_centers, strict=True)
         }
 
+    def centers_in(self, preparation: PreparationModel) -> np.ndarray:
+        """The centres by way of original units in the units of another preparation, of the same features."""
+        return self.carried_over(self.segment_centers, preparation)
+
+    def carried_over(self, points: np.ndarray, preparation: PreparationModel) -> np.ndarray:
+        """Prepared points (n, d) of this model's in another preparation of the same features; the same in the same."""
+        if preparation.features_ == self.preparation.features_:
+            return points
+        original = map(self.preparation.inverse_transform, points)
+        return np.stack([preparation.transform_point(values) for values in original])
+
     def to_json(self) -> str:
         """The model as JSON text, keys sorted: the same model is the same text."""
         data = {
@@ -113,6 +128,7 @@ class SegmentationModel(ABC):
             "names": {str(segment): name for segment, name in self.names.items()},
             "stability": {str(segment): index for segment, index in self.stability.items()},
             "cut_points": dict(self.cut_points),
+            "highest_id": self.highest_id,
             **self.to_dict(),
         }
         return json.dumps(data, sort_keys=True, allow_nan=False)
@@ -142,6 +158,7 @@ class SegmentationModel(ABC):
                 trained_as_of=date.fromisoformat(data["trained_as_of"]),
                 names={int(segment): str(name) for segment, name in data["names"].items()},
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
+                highest_id=int(data.get("highest_id", 0)),  # models of 0.1.0 have none
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
                 **model.from_dict(data),
             )

@@ -90,6 +90,7 @@ def choose(
     algorithms: Sequence[str],
     smallest_share: float,
     seed: int,
+    incumbent_k: int | None = None,
 ) -> Choice | None:
     """Try every k by every algorithm on the coreset, evaluate all on all rows, choose by the rule. Runs two jobs.
 
@@ -100,6 +101,7 @@ def choose(
         ks: numbers of segments; those not below the coreset's number of distinct points are left out.
         algorithms: registered ones with a `fit_coreset`.
         smallest_share: see the rule.
+        incumbent_k: the number of segments that serves now: it stays where it is not beaten clearly.
 
     Returns:
         The choice; None where no k is left.
@@ -119,7 +121,7 @@ def choose(
     for name, partition, metrics in zip(names, partitions, evaluate(points, columns, partitions), strict=True):
         measured = stability(coreset, partition, algorithm=name, seed=seed)
         candidates.append(replace(candidate_of(name, partition.k, metrics, measured), bic=_bic(partition, metrics)))
-    return choice_of(candidates, partitions, smallest_share)
+    return choice_of(candidates, partitions, smallest_share, incumbent_k)
 
 
 def candidate_of(algorithm: str, k: int, metrics: ClusterMetrics, stability: Stability) -> Candidate:
@@ -137,10 +139,16 @@ def candidate_of(algorithm: str, k: int, metrics: ClusterMetrics, stability: Sta
     )
 
 
-def choice_of(candidates: Sequence[Candidate], partitions: Sequence[Partition], smallest_share: float) -> Choice:
+def choice_of(
+    candidates: Sequence[Candidate],
+    partitions: Sequence[Partition],
+    smallest_share: float,
+    incumbent_k: int | None = None,
+) -> Choice:
     """The choice among these candidates by the rule."""
     scored = with_scores(candidates)
-    return Choice(tuple(scored), tuple(partitions), scored.index(best(scored, smallest_share=smallest_share)))
+    chosen = best(scored, smallest_share=smallest_share, incumbent_k=incumbent_k)
+    return Choice(tuple(scored), tuple(partitions), scored.index(chosen))
 
 
 def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -165,7 +173,7 @@ def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [replace(candidate, score=score(candidate)) for candidate in with_elbows]
 
 
-def best(candidates: Sequence[Candidate], *, smallest_share: float) -> Candidate:
+def best(candidates: Sequence[Candidate], *, smallest_share: float, incumbent_k: int | None = None) -> Candidate:
     """The winner by the rule. Where no candidate has segments big enough, the one whose smallest is largest."""
     big = [candidate for candidate in candidates if candidate.smallest_share >= smallest_share]
     if not big:
@@ -173,7 +181,7 @@ def best(candidates: Sequence[Candidate], *, smallest_share: float) -> Candidate
     left = [candidate for candidate in big if candidate.stability >= MIN_STABILITY] or big
     highest = max(candidate.score for candidate in left)
     close = [candidate for candidate in left if candidate.score >= highest - TOLERANCE]
-    return min(close, key=lambda candidate: (candidate.k, -candidate.score))
+    return min(close, key=lambda candidate: (candidate.k != incumbent_k, candidate.k, -candidate.score))
 
 
 def candidate_rows(choice: Choice | None) -> list[dict[str, Any]]:
