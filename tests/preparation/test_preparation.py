@@ -335,3 +335,13 @@ def test_wrong_arguments_are_rejected_before_any_job_runs(arguments: dict, said:
 
 def test_an_indicator_is_made_of_its_attribute() -> None:
     assert OneHotFeature("city=Bonn", "city", ("Bonn",), False, 1.0, 0.5).column == "city"
+
+
+def test_a_preparation_is_fitted_by_its_class_as_in_the_first_release(frame: Callable[..., DataFrame]) -> None:
+    customers = frame([(1.0, 2.0), (4.0, 2.0), (9.0, 2.0)], "orders double, same double")
+
+    by_class = Preparation.fit(customers, columns=["orders", "same"], skewed=["orders"], scaling="standard")
+
+    assert by_class == Preparation(columns=["orders", "same"], skewed=["orders"], scaling="standard").fit(customers)
+    assert by_class.features == by_class.features_
+    assert by_class.dropped == {"same": "has the same value for every customer"}

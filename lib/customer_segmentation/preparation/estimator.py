@@ -1,9 +1,31 @@
 """What estimators have in common: parameters that a constructor stores and a fit validates, and their text."""
 
 import inspect
-from typing import Any, Self
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Generic, Self, TypeVar
 
 from customer_segmentation.contract.errors import ConfigurationError
+
+Fitted = TypeVar("Fitted")
+
+
+class also_of_the_class(Generic[Fitted]):  # noqa: N801 (a decorator)
+    """Lets `fit` be called as in 0.1.0 too: `Class.fit(frame, a=1)` is `Class(a=1).fit(frame)`."""
+
+    def __init__(self, fit: Callable[..., Fitted]) -> None:
+        self._fit = fit
+
+    def __get__(self, estimator: Any, of: type[Any]) -> Callable[..., Fitted]:
+        """`fit` of an estimator, or of its class."""
+        if estimator is not None:
+            return partial(self._fit, estimator)
+
+        @wraps(self._fit)
+        def fit(frame: Any, **params: Any) -> Fitted:
+            return self._fit(of(**params), frame)
+
+        return fit
 
 
 class Estimator:

@@ -44,6 +44,16 @@ class PreparationModel:
     components_: PCA | None = None
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """`features_`, by its name in 0.1.0."""
+        return self.features_
+
+    @property
+    def dropped(self) -> Mapping[str, str]:
+        """`dropped_`, by its name in 0.1.0."""
+        return self.dropped_
+
+    @property
     def names(self) -> list[str]:
         """The features that are prepared, in order."""
         return [feature.name for feature in self.features_]

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import frames, learning
-from customer_segmentation.preparation.estimator import Estimator
+from customer_segmentation.preparation.estimator import Estimator, also_of_the_class
 from customer_segmentation.preparation.model import PreparationModel
 
 TRANSFORMS = ("none", "log", "yeo_johnson")
@@ -57,6 +57,7 @@ class Preparation(Estimator):
     variance: float | None = None
     seed: int = 0
 
+    @also_of_the_class
     def fit(self, frame: DataFrame) -> PreparationModel:
         """Learn all numbers from all rows, whatever their order. Runs two aggregations, a few more for what is asked.
 
