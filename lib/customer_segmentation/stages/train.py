@@ -3,12 +3,17 @@
 import json
 from dataclasses import replace
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from customer_segmentation import __version__
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import tables as t
+from customer_segmentation.features.lines_by_customer import DAY
 from customer_segmentation.features.rfm_scores import cut_points
-from customer_segmentation.insight.naming import segment_names
+from customer_segmentation.insight.activity import PurchaseRates, purchase_rates, segment_evidence
+from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.features import clustered_features
@@ -31,12 +36,17 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
+            rates = _purchase_rates(run, features)
+            named_segments = name_segments(profiles, segment_evidence(assigned, rates), run.config.segments)
         settings = run.config.clustering
         named = replace(
             training.model,
             version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
             trained_as_of=run.as_of,
-            names=segment_names(profiles),
+            names={segment: named.name for segment, named in named_segments.items()},
+            actions={segment: named.action for segment, named in named_segments.items()},
+            activities={segment: named.activity for segment, named in named_segments.items()},
+            purchase_rates=rates.to_dict(),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
@@ -44,6 +54,13 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
+
+
+def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
+    """How often customers bought before, by their state then, up to the run's date."""
+    run.warehouse.require(t.CUSTOMER_DAYS, command="features")
+    days = run.warehouse.read(t.CUSTOMER_DAYS).where((F.col("lines") > 0) & (F.col(DAY) < F.lit(run.as_of)))
+    return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:

@@ -28,6 +28,8 @@ class SegmentationModel(ABC):
     segment_ids: distinct ids, in the model's own order of its segments.
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
+    actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
+        training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -50,6 +52,9 @@ class SegmentationModel(ABC):
     names: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     stability: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
+    actions: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    activities: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    purchase_rates: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
@@ -113,6 +118,9 @@ class SegmentationModel(ABC):
             "names": {str(segment): name for segment, name in self.names.items()},
             "stability": {str(segment): index for segment, index in self.stability.items()},
             "cut_points": dict(self.cut_points),
+            "actions": {str(segment): action for segment, action in self.actions.items()},
+            "activities": {str(segment): activity for segment, activity in self.activities.items()},
+            "purchase_rates": dict(self.purchase_rates),
             **self.to_dict(),
         }
         return json.dumps(data, sort_keys=True, allow_nan=False)
@@ -143,6 +151,9 @@ class SegmentationModel(ABC):
                 names={int(segment): str(name) for segment, name in data["names"].items()},
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
+                actions={int(segment): str(action) for segment, action in data.get("actions", {}).items()},
+                activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
+                purchase_rates=dict(data.get("purchase_rates", {})),
                 **model.from_dict(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
