@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from customer_segmentation.features.rfm_scores import rfm_scores
     from customer_segmentation.ingest.order_lines import OrderLines, order_lines
     from customer_segmentation.insight.profiles import profile
+    from customer_segmentation.insight.segment_names import segment_names
     from customer_segmentation.spark.session import get_session
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "plots",
     "profile",
     "rfm_scores",
+    "segment_names",
 ]
 
 _MODULES = {
@@ -61,6 +63,7 @@ _MODULES = {
     "order_lines": "ingest.order_lines",
     "profile": "insight.profiles",
     "rfm_scores": "features.rfm_scores",
+    "segment_names": "insight.segment_names",
 }
 """Where a public name is, if not in `clustering`."""
 

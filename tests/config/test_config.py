@@ -113,7 +113,13 @@ def test_the_templates_of_base_yml_are_valid_and_differ_from_the_defaults(my: Pa
     assert config.sources.engagement
     assert config.generate.dirt
     assert config.checks.severity
-    defaults = {"sources": None, "generate": Config().generate, "checks": Config().checks}
+    assert config.segments.rules
+    defaults = {
+        "sources": None,
+        "generate": Config().generate,
+        "checks": Config().checks,
+        "segments": Config().segments,
+    }
     assert config.model_copy(update=defaults) == Config()
     assert config.checks.model_copy(update={"severity": {}}) == Config().checks
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import vl_convert
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from customer_segmentation import plots
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
@@ -59,6 +60,16 @@ def test_a_profile_is_drawn_in_standard_deviations_largest_segment_first_and_noi
     frequency = np.array([10, 12, 1, 2, 90.0])
     label = next(row["label"] for row in cells if (row["name"], row["column"]) == ("Unclassified (1)", "Frequency"))
     assert label == f"{(90 - frequency.mean()) / frequency.std():+.1f}"
+
+
+def test_a_long_name_has_the_room_it_needs_in_a_profile(segments: DataFrame) -> None:
+    name = "Low-value lapsed one-time buyers, big orders"
+
+    specification = drawn(plots.profile(segments.withColumn("segment_name", F.lit(name)).where("segment_id = 1")))
+
+    axis = specification["layer"][0]["encoding"]["y"]["axis"]
+    assert axis["labelLimit"] >= 6.5 * len(f"{name} (2)")
+    assert axis["minExtent"] <= specification["width"] / 2
 
 
 def test_a_profile_is_drawn_from_its_table_as_from_its_frame(segments: DataFrame) -> None:

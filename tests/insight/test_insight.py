@@ -1,8 +1,8 @@
-"""Profiles, names, traits and transitions."""
+"""Profiles, traits and transitions."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -10,76 +10,16 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from scipy import stats
 
 from customer_segmentation.clustering import CentroidModel
-from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES
-from customer_segmentation.features.rfm_scores import RFM_GRID
 from customer_segmentation.insight import profiles
-from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
-from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
-from customer_segmentation.insight.traits import traits
+from customer_segmentation.insight.profiles import segment_profiles
+from customer_segmentation.insight.traits import strongest_traits, traits
 from customer_segmentation.insight.transitions import UNCHANGED_MODEL_SEGMENT_ID, transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
-
-
-def profile(segment: int, rfm: tuple[float, float, float], revenue: str = "100", **effects: float) -> Profile:
-    differentiators = [Differentiator(name, 1.0, 2.0, effect) for name, effect in effects.items()]
-    return Profile(segment, 10, Decimal(revenue), {}, rfm, differentiators)
-
-
-def test_a_name_is_the_grids_for_the_mean_scores() -> None:
-    names = segment_names([profile(1, (4.9, 4.6, 4.7)), profile(2, (1.2, 1.1, 1.4)), profile(3, (4.6, 1.2, 1.3))])
-
-    assert names == {1: "Champions", 2: "Lost", 3: "New"}
-
-
-def test_namesakes_are_told_apart_by_what_differs_between_them() -> None:
-    names = segment_names(
-        [
-            profile(1, (5, 5, 5), discount_rate=1.5, monetary=2.0),
-            profile(2, (5, 5, 5), discount_rate=-1.5, monetary=-2.0),
-            profile(3, (1, 1, 1)),
-        ]
-    )
-
-    assert names == {1: "Champions, discount driven", 2: "Champions, full price", 3: "Lost"}
-
-
-def test_names_are_distinct_and_do_not_follow_the_clusters_numbers() -> None:
-    draw = random.Random(8)
-    for _ in range(50):
-        found = [
-            profile(
-                segment=i,
-                rfm=tuple(draw.choice([1, 1.2, 3, 5]) for _ in range(3)),
-                revenue=str(draw.randrange(1000) * 12 + i),
-                weekend_share=draw.choice([-1.0, 1.0]),
-            )
-            for i in range(12)
-        ]
-        numbers = draw.sample(range(100), 12)
-        renumbered = [replace(p, segment_id=n) for p, n in zip(found, numbers, strict=True)]
-        draw.shuffle(renumbered)
-
-        before, after = segment_names(found), segment_names(renumbered)
-
-        assert len(set(before.values())) == 12
-        assert [before[p.segment_id] for p in found] == [after[number] for number in numbers]
-
-
-def test_noise_is_not_named_by_its_scores_and_has_an_action_of_its_own() -> None:
-    noise, best = profile(-1, (5, 5, 5)), profile(1, (5, 5, 5))
-
-    assert segment_names([noise, best]) == {1: "Champions"}
-    assert with_noise(segment_names([best])) == {-1: NOISE_NAME, 1: "Champions"}
-    assert action(noise) == NOISE_ACTION
-
-
-def test_every_name_of_the_grid_has_an_action() -> None:
-    assert set(ACTIONS) == set(RFM_GRID)
-    assert action(profile(1, (5, 5, 5))) == ACTIONS["Champions"]
 
 
 def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataFrame]) -> None:
@@ -220,7 +160,50 @@ def test_traits_tell_what_is_clearly_more_common(frame: Callable[..., DataFrame]
     assert [(t["attribute"], t["value"]) for t in found[1]] == [("age", "young")]
     assert found[1][0]["share"] == 1.0
     assert found[1][0]["overall"] == pytest.approx(0.4)
+    assert found[1][0]["lift"] == pytest.approx(2.5)
+    assert found[1][0]["q"] < 1e-9
     assert [(t["attribute"], t["value"]) for t in found[2]] == [("age", "old")]
+
+
+def test_a_trait_is_of_twenty_customers_and_worth_a_word() -> None:
+    def found(here: int, elsewhere: int, segment: int = 100, others: int = 900) -> bool:
+        counts = [(1, "city", "Bonn", here), (1, "city", "Ulm", segment - here)]
+        counts += [(2, "city", "Bonn", elsewhere), (2, "city", "Ulm", others - elsewhere)]
+        return any(trait["value"] == "Bonn" for trait in strongest_traits(counts).get(1, []))
+
+    assert found(20, 30)
+    assert not found(19, 10)
+    assert not found(30, 240)  # 30% against 27%: chance
+    # 55% against 50% of very many: beyond chance, too little to say.
+    assert not found(55_000, 450_000, 100_000, 900_000)
+
+
+def test_the_q_of_a_trait_is_that_of_an_exact_test_over_all_values_and_segments() -> None:
+    counts = [(1, "city", "Bonn", 40), (1, "city", "Ulm", 60), (2, "city", "Bonn", 60), (2, "city", "Ulm", 240)]
+
+    trait = strongest_traits(counts)[1][0]
+
+    # Four tests: each city in each segment. Those that are less common here have a likelihood near 1.
+    tables = [[[40, 60], [60, 240]], [[60, 40], [240, 60]], [[60, 240], [40, 60]], [[240, 60], [60, 40]]]
+    likelihoods = [stats.fisher_exact(table, alternative="greater").pvalue for table in tables]
+    rates = stats.false_discovery_control(likelihoods)
+    assert (trait["value"], trait["q"]) == ("Bonn", pytest.approx(rates[0], rel=1e-5))
+
+
+def test_attributes_by_chance_are_rarely_traits() -> None:
+    draws = 200
+    named = 0
+    for seed in range(draws):
+        draw = np.random.default_rng(seed)
+        segments = draw.choice([1, 2, 3, 4, 5], 1500, p=[0.35, 0.3, 0.2, 0.1, 0.05])
+        counts: Counter[tuple[int, str, str]] = Counter()
+        for attribute, values in (("age", 6), ("city", 12), ("home", 3)):
+            chosen = draw.choice(values, len(segments), p=draw.dirichlet(np.ones(values) * 2))
+            counts.update((int(s), attribute, str(v)) for s, v in zip(segments, chosen, strict=True))
+        named += bool(strongest_traits([(*key, count) for key, count in counts.items()]))
+
+    # At a true rate of 5%, 200 draws have at most 18 with a chance of 99%.
+    assert named <= 18, named
 
 
 def test_transitions_conserve_customers_and_revenue(frame: Callable[..., DataFrame]) -> None:

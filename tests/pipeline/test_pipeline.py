@@ -13,11 +13,12 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
+from customer_segmentation.clustering import model_from_json
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRejectedError, PublishingError
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import ingest_sources
-from customer_segmentation.stages.assign import checked
+from customer_segmentation.stages.assign import checked, segment_names_of
 from customer_segmentation.stages.features import clustered_features
 from tests.generated import LINES, configured, quiet
 from tests.warehouse import contents, read
@@ -143,6 +144,40 @@ def test_ranks_are_by_spend_within_the_segment(table: Callable[[str], pd.DataFra
     for _, segment in both.groupby("segment_id"):
         ordered = segment.sort_values(["monetary", "customer_id"], ascending=[False, True])
         assert ordered.rank_in_segment.tolist() == list(range(1, len(segment) + 1))
+
+
+def test_names_actions_and_activity_are_those_of_the_training(table: Callable[[str], pd.DataFrame]) -> None:
+    profiles = table("segment_profiles").set_index("segment_id")
+    model = model_from_json(table("model_runs").model.iloc[0])
+
+    assert profiles.segment_name.to_dict() == dict(model.names)
+    assert profiles.action.to_dict() == dict(model.actions)
+    assert profiles.activity.to_dict() == dict(model.activities)
+    assert profiles.segment_name.is_unique
+    named = table("customer_segments").groupby("segment_id").segment_name.unique()
+    assert {key: list(names) for key, names in named.items()} == {k: [n] for k, n in model.names.items()}
+
+
+def test_a_profile_says_how_many_are_expected_to_buy(table: Callable[[str], pd.DataFrame]) -> None:
+    profiles = table("segment_profiles").set_index("segment_name")
+
+    assert profiles.expected_buyers.between(0, 1).all()
+    assert (profiles.expected_within_days == 90).all()
+    inactive = profiles[profiles.activity.isin(["lapsed", "lost"])]
+    # The generated customers of one kind left in the first half of the time.
+    assert len(inactive) >= 1
+    overall = (profiles.expected_buyers * profiles.customer_share).sum()
+    assert (inactive.expected_buyers < overall / 2).all()
+    assert (inactive.overdue_share > 0.5).all()
+
+
+def test_a_persons_own_name_counts_at_once(spark: SparkSession, generated: Path) -> None:
+    run = quiet(spark, configured(generated, "tables", 'segments.names={"1": "My VIPs"}'))
+
+    assert run.run_id != quiet(spark, configured(generated, "tables")).run_id
+    assert run.models.newest is not None
+    assert segment_names_of(run, run.models.newest)[1] == "My VIPs"
+    assert segment_names_of(run, run.models.newest)[2] == run.models.newest.names[2]
 
 
 def test_a_report_is_written(generated: Path, table: Callable[[str], pd.DataFrame]) -> None:

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name, columns_of
+from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
 from customer_segmentation.contract.errors import ConfigurationError
@@ -451,6 +452,30 @@ class Clustering(Section):
         return self
 
 
+class Segments(Section):
+    """What segments are called, and what is suggested to do with them."""
+
+    names: dict[str, Text] = {}
+    horizon_days: Annotated[int, Field(ge=7, le=365)] = 90
+    high_value_from: Annotated[float, Field(ge=1)] = 1.5
+    low_value_up_to: Annotated[float, Field(gt=0, le=1)] = 0.5
+    rules: list[SegmentRule] = []
+
+    @field_validator("names", mode="after")
+    @classmethod
+    def _by_segment(cls, names: dict[str, str]) -> dict[str, str]:
+        unknown = [key for key in names if not re.fullmatch(r"[1-9][0-9]{0,8}", key)]
+        if unknown:
+            raise ValueError(f'is by segment_id, such as {{"3": My VIPs}}; {unknown[0]!r:.60} is none')
+        _distinct(list(names.values()))
+        return names
+
+    @property
+    def names_by_id(self) -> dict[int, str]:
+        """A person's own names by segment_id."""
+        return {int(segment): name for segment, name in self.names.items()}
+
+
 class Report(Section):
     """The page for people."""
 
@@ -519,6 +544,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     features: Features = Features()
     clustering: Clustering = Clustering()
+    segments: Segments = Segments()
     report: Report = Report()
     explore: Explore = Explore()
     generate: Generate = Generate()

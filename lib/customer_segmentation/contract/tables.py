@@ -21,7 +21,7 @@ TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
 DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
-TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double>>"
+TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double,lift:double,q:double>>"
 TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
 CANDIDATES_TYPE = (
     "array<struct<algorithm:string,k:int,silhouette:double,calinski_harabasz:double,davies_bouldin:double,bic:double,"
@@ -304,7 +304,11 @@ _RFM_SCORES = (
     Column(c.M_SCORE, "int", "Monetary score, 1 to 5; 5 spends most."),
     Column(c.RFM_SCORE, "string", "The three scores as one cell, from 111 to 555."),
     Column(c.RFM_NUMBER, "double", "Mean of the three scores."),
-    Column(c.RFM_SEGMENT, "string", "Segment of the 11-segment RFM grid the cell lies in."),
+    Column(
+        c.RFM_SEGMENT,
+        "string",
+        "Segment of the 11-segment RFM grid the cell lies in; relative to the customers of the cut points.",
+    ),
 )
 
 _LINES = tuple(
@@ -443,7 +447,12 @@ _ASSIGNMENT = (
     _CUSTOMER,
     _SEGMENT,
     _SEGMENT_NAME,
-    Column(c.RFM_SEGMENT, "string", "Segment of the 11-segment RFM grid."),
+    Column(
+        c.RFM_SEGMENT,
+        "string",
+        "Segment of the 11-segment RFM grid. Relative: a place among the quintiles of the customers, whose names say "
+        "nothing of whether a customer will buy again.",
+    ),
     Column(c.RANK_IN_SEGMENT, "bigint", "Place in the segment by net spend; 1 spends most, ties by customer_id."),
     Column(
         c.CONFIDENCE,
@@ -504,7 +513,9 @@ SEGMENT_PROFILES = Table(
         Column(
             "traits",
             TRAITS_TYPE,
-            "Customer attributes more common here than overall, strongest first, among customers with attributes.",
+            "Attributes more common here than overall, strongest first, of at least 20 customers: share among those "
+            "with the attribute, overall share, lift (share by overall share, 1.2 and above) and q (exact one-sided "
+            "test, false discovery rate over all values and segments, 0.05 and below).",
         ),
         Column(
             "stability",
@@ -512,7 +523,33 @@ SEGMENT_PROFILES = Table(
             "Mean Jaccard index over bootstrap refits, 0 to 1: under .60 unstable, above .75 stable (Hennig 2007); "
             "null for noise, and where it can't be measured.",
         ),
-        Column("action", "string", "Suggested marketing action."),
+        Column("action", "string", "Suggested marketing action, decided with the name at the training."),
+        Column(
+            "activity",
+            "string",
+            "new, active, mixed, lapsed or lost: how active its customers were at the training, by what customers in "
+            "the same state did before and by their own rhythm; null for noise.",
+        ),
+        Column(
+            "expected_buyers",
+            "double",
+            "Expected share of its customers with a purchase in the expected_within_days days from the as-of date, 0 "
+            "to 1: the share of those in the same state before (days since the last purchase, days with one, own mean "
+            "gap); null where the history is too short.",
+        ),
+        Column("expected_within_days", "int", "Days ahead that expected_buyers looks."),
+        Column(
+            "overdue_share",
+            "double",
+            "Share of its customers whose last purchase is longer ago than their own mean gap, or than the median of "
+            "all customers' mean gaps for those with one day with a purchase, 0 to 1.",
+        ),
+        Column(
+            "new_share",
+            "double",
+            "Share of its customers whose first purchase is of late: at most as long ago as that median, but at least "
+            "30 and at most 90 days, 0 to 1; 0 where the history is too short to tell.",
+        ),
     ),
     key=(c.RUN_ID, c.SEGMENT_ID),
 )

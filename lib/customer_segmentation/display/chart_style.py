@@ -1,5 +1,6 @@
 """What all charts have in common: sizes, axes, background."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import altair as alt
@@ -17,6 +18,10 @@ _FAINTEST, _STRONGEST = 0.05, 0.52
 _TYPICAL_FONT = 0.82
 """Text is measured in one font and shown in the reader's, which may be this much wider."""
 
+_USUAL_ROOM = 200
+_LETTER = 7.0
+"""Pixels of a letter on the mean."""
+
 AS_GIVEN: dict[str, Any] = {"scale": None, "legend": None}
 """For a channel whose values are colours or opacities themselves."""
 
@@ -26,9 +31,12 @@ def strength(part: float) -> float:
     return round(_FAINTEST + (_STRONGEST - _FAINTEST) * min(max(part, 0.0), 1.0), 3)
 
 
-def name_room(width: int) -> int:
-    """Pixels for the names at the left of a drawing."""
-    return 0 if width < NARROW else 200
+def name_room(width: int, names: Sequence[str] = ()) -> int:
+    """Pixels for the names at the left of a drawing: for the longest, where that leaves half of the width."""
+    if width < NARROW:
+        return 0
+    longest = max(map(len, names), default=0)
+    return max(_USUAL_ROOM, min(width // 2, round(longest * _LETTER / _TYPICAL_FONT)))
 
 
 def data(rows: list[dict[str, Any]]) -> alt.InlineData:

@@ -51,7 +51,7 @@ def heat_map(
         full_at: size of a value from which the colour gets no stronger.
         narrow: for a small screen, with each row's name above it.
     """
-    room = 0 if narrow else name_room(width)
+    room = 0 if narrow else name_room(width, rows)
     columns = list(dict.fromkeys(cell.column for cell in cells))
     on_side = (width - room) / len(columns) < _UPRIGHT_HEADING
     headings = dict(zip(columns, _headings(columns, on_side=on_side), strict=True))

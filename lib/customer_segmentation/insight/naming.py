@@ -1,62 +1,96 @@
-"""Names and actions for segments, from their profiles alone: a cluster's number never enters."""
+"""Names and actions for segments, from their profiles and evidence alone: a cluster's number never enters.
 
-from collections import Counter
-from collections.abc import Mapping
+A name says what a segment brings, whether it is active, and what sets it apart. An activity word rests on what its
+customers are expected to do, see `insight.activity`, never on a quintile. The action comes from the same rule.
+"""
 
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from customer_segmentation.config.schema import Segments
+from customer_segmentation.config.segment_rules import DEFAULT_RULES, Activity, Frequency, SegmentRule, Value
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
 from customer_segmentation.contract.features import FEATURE_BY_NAME
-from customer_segmentation.features.rfm_scores import GRID_SCORES, SEGMENT_OF_CELL
-from customer_segmentation.insight.profiles import Profile
-
-_RFM_FEATURES = {"recency_days", "frequency", "monetary"}
-
-ACTIONS: dict[str, str] = {
-    "Champions": "Reward them, give early access, ask for referrals and reviews.",
-    "Loyal": "Offer a loyalty tier and related products; ask for their opinion.",
-    "Potential Loyalist": "Invite into the loyalty programme; recommend a second category.",
-    "New": "Welcome series; make the second order easy within 30 days.",
-    "Promising": "Small incentive for the next order; show the range.",
-    "Need Attention": "Limited-time offer on what they bought; remind before they drift off.",
-    "About To Sleep": "Win attention now: popular products, a modest discount.",
-    "At Risk": "Personal win-back with a strong offer; ask what went wrong.",
-    "Can't Lose": "Call or write in person; best offer, before a competitor does.",
-    "Hibernating": "Cheap reactivation only: seasonal mail, bestsellers.",
-    "Lost": "Stop paid contact; one last reactivation, then leave in peace.",
-}
-
+from customer_segmentation.insight.activity import Evidence
+from customer_segmentation.insight.profiles import Differentiator, Profile
 
 NOISE_ACTION = "No campaign fits them all: look at them one by one, the biggest spenders first."
 
+MAX_LENGTH = 40
+"""Letters of a name with a distinction."""
+MATERIAL = 0.5
+"""Standard deviations from the mean of all customers from which a feature is worth a word: a medium effect in Cohen's
+(1988) terms."""
+TOLERANCE = 0.15
+"""Share by which a limit may be missed by a segment that bears the word already."""
 
-def base_name(profile: Profile) -> str:
-    """The RFM grid's name for the segment's mean scores."""
-    cell = "".join(str(min(GRID_SCORES, max(1, int(score + 0.5)))) for score in profile.rfm)
-    return SEGMENT_OF_CELL[cell]
+_ONE_TIME = 0.9
+"""Share of the customers with a single day with a purchase from which the segment's are one-time buyers."""
+_FREQUENT, _RARE = 1.5, 0.67
+"""Days with a purchase per customer, by those of all, from which they are frequent, and up to which they are rare."""
+_VALUE_WORDS: Mapping[Value, str] = {"high": "high-value", "mid": "", "low": "low-value"}
+_DIFFERS = 1.1
+"""Times as much per customer from which one of two segments spends or visits more."""
+
+_SAID_BY_THE_RULES = frozenset({"rfm", "trend"})
+"""Families of features whose words speak of value, frequency or activity, which are the rules' to say ..."""
+_SAYS_ACTIVITY = frozenset({"overdue_ratio", "days_to_next_order", "days_since_response", "days_between_orders"})
+"""... and such features of other families."""
 
 
-def action(profile: Profile) -> str:
-    """The marketing action suggested for the segment, or for noise."""
-    if profile.segment_id == NOISE_ID:
-        return NOISE_ACTION
-    return ACTIONS[base_name(profile)]
+@dataclass(frozen=True)
+class SegmentName:
+    """What a segment is called, what is suggested to do with it, and how active its customers are."""
+
+    name: str
+    action: str
+    activity: Activity
 
 
-def segment_names(profiles: list[Profile]) -> dict[int, str]:
-    """A distinct name for every segment by its id; noise has its own, see `with_noise`.
+def name_segments(
+    profiles: Sequence[Profile],
+    evidence: Sequence[Evidence],
+    rules: Segments,
+    *,
+    kept: Mapping[int, str] | None = None,
+    own: Mapping[int, str] | None = None,
+) -> dict[int, SegmentName]:
+    """A distinct name, an action and an activity for every segment by its id; noise has its own, see `with_noise`.
 
-    A segment takes the grid's name for its mean scores. Where several take the same one, each adds the words for
-    what sets it apart from its namesakes, then its scores, then its rank by revenue.
+    Args:
+        profiles: of the segments; noise among them counts in what customers spend on the whole, and gets no name.
+        evidence: of their activity, from the same customers; a segment without any is neither active nor inactive.
+        rules: the `segments` section of a configuration.
+        kept: names that segments had before, by the ids they have now. One stays as long as its words are still true:
+            its value and frequency within `TOLERANCE` of their limits, its activity exactly, its distinction on the
+            same side of the mean. A name that no rule makes, such as a person's own, is not kept: give it in `own`.
+        own: a person's names by id; they stand whatever the rules say, and no other segment gets one of them.
     """
-    profiles = [profile for profile in profiles if profile.segment_id != NOISE_ID]
-    names = {profile.segment_id: base_name(profile) for profile in profiles}
-    for name, count in Counter(names.values()).items():
-        if count > 1:
-            namesakes = [profile for profile in profiles if names[profile.segment_id] == name]
-            for profile in namesakes:
-                names[profile.segment_id] = f"{name}, {_distinction(profile, namesakes)}"
-    names = _with_endings(names, {profile.segment_id: _scores(profile) for profile in profiles})
-    by_revenue = sorted(profiles, key=lambda p: (-p.revenue, -p.customers, p.segment_id))
-    return _with_endings(names, {profile.segment_id: f" no. {rank}" for rank, profile in enumerate(by_revenue, 1)})
+    kept, own = kept or {}, own or {}
+    named = [profile for profile in profiles if profile.segment_id != NOISE_ID]
+    descriptions = _descriptions(profiles, {each.segment_id: each for each in evidence}, rules)
+    names = {profile.segment_id: own[profile.segment_id] for profile in named if profile.segment_id in own}
+    for profile in named:
+        name = kept.get(profile.segment_id, "")
+        still_true = profile.segment_id not in names and descriptions[profile.segment_id].bears(name, profile)
+        if still_true and name not in {*names.values(), *own.values()}:
+            names[profile.segment_id] = name
+    purchase_days = {each.segment_id: each.purchase_days for each in evidence}
+    unnamed = sorted(
+        (profile for profile in named if profile.segment_id not in names),
+        key=lambda p: (-p.revenue, -p.customers, p.segment_id),
+    )
+    for profile in unnamed:
+        head = descriptions[profile.segment_id].head
+        namesakes = [other for other in unnamed if descriptions[other.segment_id].head == head]
+        taken = {*names.values(), *own.values()}
+        candidates = _candidates(head, profile, namesakes, purchase_days)
+        names[profile.segment_id] = next(name for name in candidates if name not in taken)
+    return {
+        segment: SegmentName(name, descriptions[segment].rule.action, descriptions[segment].activity)
+        for segment, name in sorted(names.items())
+    }
 
 
 def with_noise(names: Mapping[int, str]) -> dict[int, str]:
@@ -64,27 +98,140 @@ def with_noise(names: Mapping[int, str]) -> dict[int, str]:
     return {NOISE_ID: NOISE_NAME, **names}
 
 
-def _with_endings(names: dict[int, str], endings: dict[int, str]) -> dict[int, str]:
-    """The names, with their endings where a name occurs more than once."""
-    repeated = {name for name, count in Counter(names.values()).items() if count > 1}
-    return {segment: name + endings[segment] if name in repeated else name for segment, name in names.items()}
+@dataclass(frozen=True)
+class _Description:
+    """What the rules say of a segment.
+
+    rule: the first that holds.
+    head: the name without what sets the segment apart.
+    true_heads: the heads that are true within the tolerance.
+    """
+
+    activity: Activity
+    rule: SegmentRule
+    head: str
+    true_heads: frozenset[str]
+
+    def bears(self, name: str, profile: Profile) -> bool:
+        """Whether the words of a name are true of the segment."""
+        head, _, distinction = name.partition(", ")
+        if re.sub(r" [0-9]+$", "", head) not in self.true_heads:
+            return False
+        if not distinction:
+            return True
+        limit = MATERIAL * (1 - TOLERANCE)
+        opposite = {_word(each, -each.effect) for each in profile.differentiators}
+        words = {_word(each, each.effect) for each in profile.differentiators if abs(each.effect) >= limit}
+        known = opposite | {_word(each, each.effect) for each in profile.differentiators}
+        return distinction in words or distinction not in known
 
 
-def _distinction(profile: Profile, namesakes: list[Profile]) -> str:
-    """The word for the feature in which the profile differs most from the mean of its namesakes."""
-    effects = {d.feature: d.effect for d in profile.differentiators}
-    mean = {
-        feature: sum(d.effect for p in namesakes for d in p.differentiators if d.feature == feature) / len(namesakes)
-        for feature in effects
-    }
-    candidates = [feature for feature in effects if feature not in _RFM_FEATURES] or list(effects)
-    feature = max(sorted(candidates), key=lambda f: abs(effects[f] - mean[f]))
-    is_high = effects[feature] >= mean[feature]
-    if feature not in FEATURE_BY_NAME:
-        return f"{'high' if is_high else 'low'} {feature.replace('_', ' ')}"
-    return FEATURE_BY_NAME[feature].high if is_high else FEATURE_BY_NAME[feature].low
+def _descriptions(
+    profiles: Sequence[Profile], evidence: Mapping[int, Evidence], rules: Segments
+) -> dict[int, _Description]:
+    customers = sum(profile.customers for profile in profiles)
+    revenue = sum(float(profile.revenue) for profile in profiles)
+    tried = (*rules.rules, *DEFAULT_RULES)
+    descriptions = {}
+    for profile in profiles:
+        seen = evidence.get(profile.segment_id, Evidence(profile.segment_id, profile.customers))
+        spend = float(profile.revenue) / profile.customers * customers / revenue if revenue > 0 else 1.0
+        values, frequencies = _values(spend, rules), _frequencies(seen)
+        heads = {
+            (value, frequency): _head(rule, value)
+            for value in values
+            for frequency in frequencies
+            for rule in [_first(tried, seen.activity, value, frequency)]
+        }
+        descriptions[profile.segment_id] = _Description(
+            seen.activity,
+            _first(tried, seen.activity, values[0], frequencies[0]),
+            heads[values[0], frequencies[0]],
+            frozenset(heads.values()),
+        )
+    return descriptions
 
 
-def _scores(profile: Profile) -> str:
-    r, f, m = (f"{score:.1f}" for score in profile.rfm)
-    return f" (R {r}, F {f}, M {m})"
+def _first(rules: Sequence[SegmentRule], activity: Activity, value: Value, frequency: Frequency) -> SegmentRule:
+    return next(rule for rule in rules if rule.holds(activity, value, frequency))
+
+
+def _head(rule: SegmentRule, value: Value) -> str:
+    words = rule.name if rule.value is not None else f"{_VALUE_WORDS[value]} {rule.name}".strip()
+    return words[0].upper() + words[1:]
+
+
+def _values(spend: float, rules: Segments) -> list[Value]:
+    """The words for a spend per customer, 1 for that of all: the right one, then those within the tolerance."""
+    found: list[Value] = []
+    for slack in (0.0, -TOLERANCE, TOLERANCE):
+        if spend >= rules.high_value_from * (1 + slack):
+            found.append("high")
+        elif spend <= rules.low_value_up_to * (1 + slack):
+            found.append("low")
+        else:
+            found.append("mid")
+    return list(dict.fromkeys(found))
+
+
+def _frequencies(evidence: Evidence) -> list[Frequency]:
+    """The words for how often customers buy: the right one, then those within the tolerance."""
+    ratio = evidence.purchase_days / evidence.overall_purchase_days
+    found: list[Frequency] = []
+    for slack in (0.0, -TOLERANCE, TOLERANCE):
+        if evidence.one_time >= min(1.0, _ONE_TIME * (1 + slack / 5)):
+            found.append("one_time")
+        elif ratio >= _FREQUENT * (1 + slack):
+            found.append("frequent")
+        elif ratio <= _RARE * (1 + slack):
+            found.append("rare")
+        else:
+            found.append("usual")
+    return list(dict.fromkeys(found))
+
+
+def _candidates(
+    head: str, profile: Profile, namesakes: Sequence[Profile], purchase_days: Mapping[int, float]
+) -> Iterator[str]:
+    """Names for a segment, the best first: without end, so that one is free."""
+    material = [each for each in profile.differentiators if abs(each.effect) >= MATERIAL and _word(each, each.effect)]
+    others = [other for other in namesakes if other is not profile]
+    for each in sorted(material, key=lambda each: (-_contrast(each, others), each.feature)):
+        name = f"{head}, {_word(each, each.effect)}"
+        if len(name) <= MAX_LENGTH:
+            yield name
+    if not others:
+        yield head
+    for more, less, amount in (
+        ("higher spend", "lower spend", lambda p: float(p.revenue) / p.customers),
+        ("more visits", "fewer visits", lambda p: purchase_days.get(p.segment_id, 1.0)),
+    ):
+        here, elsewhere = amount(profile), [amount(other) for other in others]
+        if others and here >= _DIFFERS * max(elsewhere) > 0:
+            yield f"{head}, {more}"
+        if others and 0 < here * _DIFFERS <= min(elsewhere):
+            yield f"{head}, {less}"
+    yield head
+    number = 2
+    while True:
+        yield f"{head} {number}"
+        number += 1
+
+
+def _contrast(differentiator: Differentiator, others: Sequence[Profile]) -> float:
+    """How much further a segment goes than its namesakes do on the mean, in the direction of its effect."""
+    effects = [
+        each.effect for other in others for each in other.differentiators if each.feature == differentiator.feature
+    ]
+    mean = sum(effects) / len(effects) if effects else 0.0
+    return (differentiator.effect - mean) * (1 if differentiator.effect > 0 else -1)
+
+
+def _word(differentiator: Differentiator, effect: float) -> str:
+    """What people call customers with much, or little, of a feature; empty where the rules say it."""
+    feature = FEATURE_BY_NAME.get(differentiator.feature)
+    if feature is None:
+        return f"{'high' if effect >= 0 else 'low'} {differentiator.feature.replace('_', ' ')}"
+    if feature.family in _SAID_BY_THE_RULES or feature.name in _SAYS_ACTIVITY:
+        return ""
+    return feature.high if effect >= 0 else feature.low

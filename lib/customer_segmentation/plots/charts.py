@@ -52,7 +52,7 @@ def profile(
         for key, row in rows.items()
         for name, heading in zip(features, headings, strict=True)
     ]
-    width = max(width, name_room(width) + READABLE_CELL * len(features))
+    width = max(width, name_room(width, list(rows.values())) + READABLE_CELL * len(features))
     chart = heat_map(cells, rows=list(rows.values()), width=width, full_at=_FULL_EFFECT)
     return _titled(chart, "How the segments differ", note)
 

@@ -49,7 +49,8 @@ def shares_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
     ]
     ends = [row["share"] for row in rows]
     lowest, highest = min(0.0, *ends), max(0.0, *ends) or 1.0
-    room_for_label = (highest - lowest) * 60 / (width - name_room(width))
+    room = name_room(width, list(names.values()))
+    room_for_label = (highest - lowest) * 60 / (width - room)
     across = alt.Scale(domain=[lowest, highest + room_for_label], nice=False)
     slots = [*(("name",) if narrow else ()), "customers", "revenue"]
     base = alt.Chart(data(rows)).encode(
@@ -57,7 +58,7 @@ def shares_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
             "name:N",
             sort=_order(content),
             title=None,
-            axis=None if narrow else names_axis(name_room(width)),
+            axis=None if narrow else names_axis(room),
             scale=alt.Scale(paddingInner=0.3, paddingOuter=0.1),
         ),
         yOffset=alt.YOffset("slot:N", sort=slots, scale=alt.Scale(domain=slots, paddingInner=0.12)),
@@ -77,7 +78,8 @@ def shares_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
 
 def profile_width(content: ReportContent, *, width: int) -> int:
     """Width that the heat map needs to stay readable: at least the given one."""
-    return max(width, name_room(width) + READABLE_CELL * len(profile_features(content)))
+    room = name_room(width, list(content.names.values()))
+    return max(width, room + READABLE_CELL * len(profile_features(content)))
 
 
 def profile_chart(content: ReportContent, *, width: int, narrow: bool = False) -> alt.LayerChart:

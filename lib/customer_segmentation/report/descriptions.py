@@ -47,6 +47,19 @@ def describe_differentiator(row: Mapping[str, Any], currency: str = "") -> str:
     return f"{differentiator_label(row)} ({differentiator_values(row, currency)})"
 
 
+def describe_activity(row: Mapping[str, Any]) -> str:
+    """What a segment's customers are expected to do: `38% expected to buy within 90 days; 64% overdue`.
+
+    Empty where it is not known, as in the tables of earlier releases.
+    """
+    parts = []
+    if known(row.get("expected_buyers")):
+        parts.append(f"{share(row['expected_buyers'], 0)} expected to buy within {row['expected_within_days']} days")
+    if known(row.get("overdue_share")):
+        parts.append(f"{share(row['overdue_share'], 0)} overdue")
+    return "; ".join(parts)
+
+
 def describe_trait(row: Mapping[str, Any]) -> str:
     """A trait in words: `age 35-44: 31% vs 24% overall`."""
     for digits in range(_MAX_DIGITS + 1):

@@ -12,6 +12,7 @@ from customer_segmentation.display.terminal import as_text
 from customer_segmentation.report import model_quality
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
+    describe_activity,
     describe_differentiator,
     differentiator_label,
     notable_differentiators,
@@ -58,6 +59,7 @@ def summary(content: ReportContent, console: Console) -> None:
         differentiators = as_text(
             console, _differentiators(row, content.currency, figures=console.width >= FIGURES_FROM)
         )
+        activity = as_text(console, describe_activity(row))
         action = as_text(console, fmt.plain_text(row["action"]), "italic" if stacked else "")
         figures = [
             as_text(console, value)
@@ -71,10 +73,11 @@ def summary(content: ReportContent, console: Console) -> None:
         stability = as_text(console, _stability(row))
         if stacked:
             stability = Text.assemble("Stability: ", stability) if stability else stability
-            below = [Padding(part, (0, 0, 0, 2)) for part in (differentiators, action, stability) if part]
+            below = [Padding(part, (0, 0, 0, 2)) for part in (activity, differentiators, action, stability) if part]
             table.add_row(Group(name, *below), *figures, end_section=True)
         else:
-            table.add_row(name, *figures, stability, differentiators, action)
+            described = Group(name, Padding(activity, (0, 0, 0, 2))) if activity else name
+            table.add_row(described, *figures, stability, differentiators, action)
     console.print(table)
 
 

@@ -10,6 +10,7 @@ from customer_segmentation.display.palette import segment_tone
 from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
+    describe_activity,
     describe_trait,
     differentiator_label,
     differentiator_values,
@@ -33,6 +34,7 @@ class Card:
     revenue: str
     revenue_share: str
     average: str
+    activity: str
     differentiators: list[tuple[str, str]]
     traits: list[str]
     stability: Verdict | None
@@ -91,6 +93,7 @@ def cards(content: ReportContent) -> list[Card]:
             revenue=fmt.money(row["revenue"], currency),
             revenue_share=fmt.share(row["revenue_share"]),
             average=fmt.money(average_spend(row), currency),
+            activity=describe_activity(row),
             differentiators=[
                 (differentiator_label(each), differentiator_values(each, currency))
                 for each in notable_differentiators(row, _MAX_DIFFERENTIATORS)

@@ -1,5 +1,6 @@
 """Scores every customer with a registered model, describes the segments, and publishes the run."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,9 @@ from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
-from customer_segmentation.insight.naming import action, with_noise
-from customer_segmentation.insight.profiles import Profile, segment_profiles
+from customer_segmentation.insight.activity import Evidence, PurchaseRates, segment_evidence
+from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
+from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
 from customer_segmentation.stages.features import clustered_features
@@ -34,14 +36,16 @@ def assign_segments(run: Run) -> None:
         features = clustered_features(run)
         before, previous = _previous(run, model)
         assigned = with_previous(assigned_by_both(features, model, previous), before)
-        history = _with_names_and_ranks(assigned, model)
+        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model))
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
         stage.result = f"{model.version}"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
         profiles = segment_profiles(assigned, model, derived=list(run.config.features.derived))
-        _write_profiles(run, model, profiles, segmented)
+        rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
+        evidence = segment_evidence(assigned, rates) if rates else []
+        _write_profiles(run, model, profiles, evidence, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
         noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
@@ -68,22 +72,32 @@ def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, Seg
     return before, model if row[0] == model.version else run.models.registered(row[0])
 
 
-def _with_names_and_ranks(assigned: DataFrame, model: SegmentationModel) -> DataFrame:
-    names = F.create_map(*(F.lit(part) for pair in sorted(with_noise(model.names).items()) for part in pair))
+def segment_names_of(run: Run, model: SegmentationModel) -> dict[int, str]:
+    """The segments' names by id: the model's, and over them a person's own."""
+    own = {id_: name for id_, name in run.config.segments.names_by_id.items() if id_ in model.segment_ids}
+    return with_noise({**model.names, **own})
+
+
+def _with_names_and_ranks(assigned: DataFrame, version: str, names_by_id: Mapping[int, str]) -> DataFrame:
+    names = F.create_map(*(F.lit(part) for pair in sorted(names_by_id.items()) for part in pair))
     by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
     return assigned.withColumns(
         {
             c.SEGMENT_NAME: names[F.col(c.SEGMENT_ID)],
             c.RANK_IN_SEGMENT: F.row_number().over(by_spend),
-            c.MODEL_VERSION: F.lit(model.version),
+            c.MODEL_VERSION: F.lit(version),
         }
     )
 
 
-def _write_profiles(run: Run, model: SegmentationModel, profiles: list[Profile], segmented: DataFrame) -> None:
+def _write_profiles(
+    run: Run, model: SegmentationModel, profiles: list[Profile], evidence: list[Evidence], segmented: DataFrame
+) -> None:
     customers = run.inputs.customers()
     traits_by_segment = traits(segmented, customers) if customers is not None else {}
-    centers, names = model.centers_in_original_units(), with_noise(model.names)
+    centers, names = model.centers_in_original_units(), segment_names_of(run, model)
+    actions = {c.NOISE_ID: NOISE_ACTION, **model.actions}
+    evidence_by_segment = {each.segment_id: each for each in evidence}
     everybody = sum(profile.customers for profile in profiles)
     revenue = sum(profile.revenue for profile in profiles)
     rows = [
@@ -100,11 +114,28 @@ def _write_profiles(run: Run, model: SegmentationModel, profiles: list[Profile],
             "differentiators": [vars(differentiator) for differentiator in profile.differentiators],
             "traits": traits_by_segment.get(profile.segment_id, []),
             "stability": model.stability.get(profile.segment_id),
-            "action": action(profile),
+            "action": actions.get(profile.segment_id),
+            "activity": model.activities.get(profile.segment_id),
+            **_evidence_columns(evidence_by_segment.get(profile.segment_id)),
         }
         for profile in profiles
     ]
     run.warehouse.replace_rows(t.SEGMENT_PROFILES, rows, column=c.RUN_ID, value=run.run_id)
+
+
+def _evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
+    """What is known of the activity of a segment's customers today; nothing with a model of an earlier release."""
+    if evidence is None:
+        return {}
+    return {
+        "overdue_share": rounded(evidence.overdue),
+        "new_share": rounded(evidence.new),
+        **(
+            {}
+            if evidence.buys_again is None
+            else {"expected_buyers": rounded(evidence.buys_again), "expected_within_days": evidence.horizon_days}
+        ),
+    }
 
 
 def checked(run: Run, features: DataFrame, segmented: DataFrame, profiles: list[Profile]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from pyspark.sql import SparkSession
 
-from customer_segmentation.config.schema import Config, Sources
+from customer_segmentation.config.schema import Config, Segments, Sources
 from customer_segmentation.contract.features import DEFINITION
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.local_time import local_day
@@ -76,7 +76,9 @@ class Run:
     @cached_property
     def run_id(self) -> str:
         """Such as 20180102-1f0c9a2e: the as-of date, and a digest of the settings that make the results."""
-        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN)}"
+        # What segments are called counts only where it is set, so that runs of before that are still known.
+        named = {"segments"} if self.config.segments != Segments() else set()
+        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN | named)}"
 
     @cached_property
     def models(self) -> ModelRegistry:

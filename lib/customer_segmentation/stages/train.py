@@ -4,14 +4,19 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from customer_segmentation import __version__
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.features.lines_by_customer import DAY
 from customer_segmentation.features.rfm_scores import cut_points
+from customer_segmentation.insight.activity import PurchaseRates, purchase_rates, segment_evidence
 from customer_segmentation.insight.lineage import describe_lineage, first_lineage, lineage
-from customer_segmentation.insight.naming import segment_names
+from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.features import clustered_features
@@ -38,11 +43,21 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
+            rates = _purchase_rates(run, features)
+            named_segments = name_segments(
+                profiles,
+                segment_evidence(assigned, rates),
+                run.config.segments,
+                kept=incumbent.names if incumbent else None,
+            )
         named = replace(
             training.model,
             version=version,
             trained_as_of=run.as_of,
-            names=segment_names(profiles),
+            names={segment: named.name for segment, named in named_segments.items()},
+            actions={segment: named.action for segment, named in named_segments.items()},
+            activities={segment: named.activity for segment, named in named_segments.items()},
+            purchase_rates=rates.to_dict(),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
@@ -71,6 +86,13 @@ def _lineage_rows(
     if training.overlap is None or incumbent is None:
         return first_lineage({each.segment_id: each.customers for each in profiles if each.segment_id != c.NOISE_ID})
     return [{**row, "previous_model_version": incumbent.version} for row in lineage(training.overlap)]
+
+
+def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
+    """How often customers bought before, by their state then, up to the run's date."""
+    run.warehouse.require(t.CUSTOMER_DAYS, command="features")
+    days = run.warehouse.read(t.CUSTOMER_DAYS).where((F.col("lines") > 0) & (F.col(DAY) < F.lit(run.as_of)))
+    return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 
 
 def _register(run: Run, model: SegmentationModel, training: Training, rows: list[dict[str, Any]]) -> None:

@@ -29,6 +29,8 @@ class SegmentationModel(ABC):
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
     highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one.
+    actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
+        training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -54,6 +56,9 @@ class SegmentationModel(ABC):
     stability: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     cut_points: Mapping[str, list[float]] = field(default_factory=dict, kw_only=True)
     highest_id: int = field(default=0, kw_only=True)
+    actions: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    activities: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    purchase_rates: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
@@ -129,6 +134,9 @@ class SegmentationModel(ABC):
             "stability": {str(segment): index for segment, index in self.stability.items()},
             "cut_points": dict(self.cut_points),
             "highest_id": self.highest_id,
+            "actions": {str(segment): action for segment, action in self.actions.items()},
+            "activities": {str(segment): activity for segment, activity in self.activities.items()},
+            "purchase_rates": dict(self.purchase_rates),
             **self.to_dict(),
         }
         return json.dumps(data, sort_keys=True, allow_nan=False)
@@ -160,6 +168,9 @@ class SegmentationModel(ABC):
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
                 highest_id=int(data.get("highest_id", 0)),  # models of 0.1.0 have none
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
+                actions={int(segment): str(action) for segment, action in data.get("actions", {}).items()},
+                activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
+                purchase_rates=dict(data.get("purchase_rates", {})),
                 **model.from_dict(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -1,0 +1,118 @@
+"""Names the segments of any segmented frame, by the rules that the pipeline names its segments by."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from customer_segmentation.config.schema import Segments
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.features.daily_aggregates import daily_aggregates
+from customer_segmentation.features.lines_by_customer import DAY, columns_of_lines, lines_by_customer
+from customer_segmentation.insight.activity import Evidence, purchase_rates, segment_evidence
+from customer_segmentation.insight.naming import NOISE_ACTION, name_segments, with_noise
+from customer_segmentation.insight.profiles import Differentiator, Profile, profile
+from customer_segmentation.preparation.frames import require_columns
+
+
+def segment_names(
+    segments: DataFrame,
+    transactions: DataFrame | None = None,
+    *,
+    as_of: date | str | None = None,
+    features: Sequence[str] | None = None,
+    own: Mapping[int, str] | None = None,
+    rules: Segments | None = None,
+) -> pd.DataFrame:
+    """Name each segment of a segmented frame, with an action and the evidence. Runs up to four aggregations.
+
+    Args:
+        segments: rows of `customer_features` with `segment_id`, such as what a model's `assign` returns; noise is -1.
+        transactions: the order lines that the features were made of. What customers like these did before says which
+            segments are active and which are not; without them no name speaks of it.
+        as_of: the date of the features; by default that of the frame.
+        features: numeric columns that may set a segment apart; by default all of the frame.
+        own: names of your own by segment_id.
+        rules: the `segments` section of a configuration; by default the one that is shipped.
+
+    Returns:
+        A row per segment, ordered by segment_id: segment_id, segment_name, activity (new, active, mixed, lapsed or
+        lost; None for noise), expected_buyers (share of its customers that is expected to buy within
+        expected_within_days days, NaN where that is not known), expected_within_days, overdue_share, action.
+
+    Raises:
+        ConfigurationError: a column is missing, or the date is not known or none.
+
+    Example:
+        >>> rows = [(c, 1 + (c > 6), 5 + c, 9 - c, 90 + c, 100.0 / c) for c in range(1, 9)]
+        >>> days = "recency_days int, active_days int, tenure_days int"
+        >>> segments = spark.createDataFrame(rows, f"customer_id int, segment_id int, {days}, monetary double")
+        >>> segment_names(segments, features=[])[["segment_id", "segment_name", "activity"]]
+           segment_id         segment_name activity
+        0           1  Mid-value customers    mixed
+        1           2  Low-value occasional buyers    mixed
+    """
+    require_columns("segment_names", segments, numbers=[c.SEGMENT_ID, c.MONETARY, c.RECENCY_DAYS, *_DAYS])
+    rules = rules or Segments()
+    evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days)
+    profiles = [
+        Profile(
+            segment_id=int(row[c.SEGMENT_ID]),
+            customers=int(row["customers"]),
+            revenue=Decimal(str(row["revenue"] or 0)),
+            averages={},
+            rfm=(0.0, 0.0, 0.0),
+            differentiators=[Differentiator(**each) for each in row["differentiators"]],
+        )
+        for row in profile(segments, features).to_dict("records")
+    ]
+    named = name_segments(profiles, evidence, rules, own=own)
+    noise = with_noise({})
+    seen = {each.segment_id: each for each in evidence}
+    described = []
+    for segment in (each.segment_id for each in profiles):
+        name = named.get(segment)
+        described.append(
+            {
+                c.SEGMENT_ID: segment,
+                c.SEGMENT_NAME: name.name if name else noise[segment],
+                "activity": name.activity if name else None,
+                "expected_buyers": seen[segment].buys_again,
+                "expected_within_days": seen[segment].horizon_days,
+                "overdue_share": seen[segment].overdue,
+                "action": name.action if name else NOISE_ACTION,
+            }
+        )
+    return pd.DataFrame(described).astype({"expected_buyers": "float64"})
+
+
+_DAYS = ("active_days", "tenure_days")
+
+
+def _evidence(
+    segments: DataFrame, transactions: DataFrame | None, *, as_of: date | str | None, horizon_days: int
+) -> list[Evidence]:
+    day = _as_of(segments, as_of) if transactions is not None else date.max
+    if transactions is None:
+        days = segments.select(c.CUSTOMER_ID, F.lit(None).cast("date").alias(DAY))
+        horizon_days = 0
+    else:
+        lines = lines_by_customer(transactions, as_of=day, columns=columns_of_lines(transactions))
+        days = daily_aggregates(lines).where("lines > 0")
+    return segment_evidence(segments, purchase_rates(days, segments, as_of=day, horizon_days=horizon_days))
+
+
+def _as_of(segments: DataFrame, as_of: date | str | None) -> date:
+    if as_of is None:
+        if c.AS_OF_DATE not in segments.columns:
+            raise ConfigurationError("segment_names needs as_of, the date of the features; the frame has no as_of_date")
+        row = segments.agg(F.max(c.AS_OF_DATE)).first()
+        as_of = row[0] if row is not None else None
+    try:
+        return as_of if isinstance(as_of, date) else date.fromisoformat(str(as_of))
+    except ValueError:
+        raise ConfigurationError(f"as_of has to be a date such as 2011-12-10, but is {as_of!r:.60}") from None
