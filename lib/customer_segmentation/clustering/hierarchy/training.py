@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from customer_segmentation.clustering.calibrating import calibrated
 from customer_segmentation.clustering.fitting import FittedSegmentation, TrainingData, candidate_ks, evaluated
 from customer_segmentation.clustering.hierarchy.micro import with_nearest_prototype
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
@@ -17,12 +18,13 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
     """Build Ward's tree, choose the cut where k is not given, and evaluate it."""
     ks = candidate_ks(data, settings) if settings.k == "auto" else [settings.k]
     estimator = ALGORITHMS[settings.algorithm].configured(settings, k=ks[0], seed=seed)
-    model: HierarchyModel = estimator.fit(data.features, preparation=data.preparation)
+    model: HierarchyModel = estimator.set_params(bootstraps=0).fit(data.features, preparation=data.preparation)
     choice = None
     if settings.k == "auto":
         ks = [k for k in ks if k <= len(model.micro.prototypes)]
         choice = choose_cut(data, model, ks=ks, smallest_share=settings.smallest_share, seed=seed)
         model = model.cut(choice.candidate.k)
+    model = calibrated(model, data.coreset, seed=seed, outlier_share=settings.outlier_share)
     return replace(evaluated(data, model, choice, seed), quality={"lost_variance": model.compression_loss_})
 
 

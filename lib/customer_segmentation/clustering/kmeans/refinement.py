@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from pyspark.sql import DataFrame
 
+from customer_segmentation.clustering.calibrating import calibrated
 from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.fitting import TrainingData
 from customer_segmentation.clustering.kmeans.estimator import KMeans
@@ -31,12 +32,13 @@ def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -
         max_iterations=min(settings.max_iterations, MAX_MLLIB_ITERATIONS),
         n_init=1,
         seed=seed,
-        outlier_distance=settings.outlier_distance,
+        bootstraps=0,
     )
     model = estimator.fit(data.features, preparation=data.preparation)
     initial = [model.centers_, choice.partition.centers]
     centers, radii, cost = refine_centers(data.points, data.inputs, initial, passes=settings.max_iterations)
-    return replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
+    refined = replace(model, centers_=centers, radii_=tuple(radii.tolist()), cost_=cost)
+    return calibrated(refined, data.coreset, seed=seed, outlier_share=settings.outlier_share)
 
 
 def refine_centers(
