@@ -21,7 +21,7 @@ from customer_segmentation.contract.errors import DataRejectedError
 
 BOOTSTRAPS = 50
 OUTLIER_SHARE = 0.01
-SAMPLE_SIZE = 4_000
+SAMPLE_SIZE = 10_000
 """Customers that a fit is calibrated by."""
 MAX_DRAWN = 4_000
 """Most customers of a bootstrap that an algorithm without weights is fitted to."""
