@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from scipy.optimize import linear_sum_assignment
@@ -21,6 +22,7 @@ from customer_segmentation.clustering import (
     HierarchyModel,
     KMeans,
     MixtureModel,
+    Preparation,
     SegmentationEstimator,
     SegmentationModel,
     model_from_json,
@@ -32,8 +34,11 @@ from customer_segmentation.clustering.hierarchy.ward import ward
 from customer_segmentation.clustering.model.calibration import Calibration, calibration_of, outlier_limits
 from customer_segmentation.clustering.model.scoring import center_parts, driver_scorer, score_calibration
 from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.config.schema import Tables
+from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import identity_preparation
+from customer_segmentation.storage import Warehouse
 from tests.clustering.test_clustering import as_frame
 
 ALGORITHMS = ["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative"]

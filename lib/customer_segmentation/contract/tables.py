@@ -40,8 +40,16 @@ class Column:
     comment: str
 
     def of(self, frame: DataFrame) -> SparkColumn:
-        """The frame's column of this name, in this type, with the comment as its metadata."""
-        return frame[self.name].cast(self.type).alias(self.name, metadata={"comment": self.comment})
+        """The frame's column of this name, in this type, with the comment as its metadata.
+
+        Fields that the structs of an earlier release lack are null.
+        """
+        column = frame[self.name]
+        if self.type.startswith("array<struct"):
+            present = frame.schema[self.name].dataType.simpleString()
+            if present.startswith("array<struct") and present.count(":") < self.type.count(":"):
+                column = F.from_json(F.to_json(column), self.type)
+        return column.cast(self.type).alias(self.name, metadata={"comment": self.comment})
 
 
 @dataclass(frozen=True)
