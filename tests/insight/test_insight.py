@@ -15,10 +15,12 @@ from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract.tables import DRIVERS_TYPE
 from customer_segmentation.features.rfm_scores import RFM_GRID
 from customer_segmentation.insight import profiles
 from customer_segmentation.insight.naming import ACTIONS, NOISE_ACTION, action, segment_names, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, segment_profiles
+from customer_segmentation.insight.reasons import reasons
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
@@ -238,3 +240,30 @@ def test_transitions_conserve_customers_and_revenue(frame: Callable[..., DataFra
         (None, 1, 1, "2.20"),
     ]
     assert transitions(with_previous(now, None)).where("from_segment_id IS NOT NULL").count() == 0
+
+
+def test_the_reasons_of_a_segment_are_its_most_frequent_drivers(frame: Callable[..., DataFrame]) -> None:
+    recent = ("recency_days", 3.0, 0.6, "low", 4.0, 30.0)
+    often = ("frequency", 9.0, 0.3, "high", 8.0, 2.0)
+    former = ("monetary", 9.0, 0.3, None, None, None)
+    rows = [
+        ("a", 1, 0.9, False, [recent, often]),
+        ("b", 1, 0.5, True, [(*recent[:-1], 40.0)]),
+        ("c", 1, 0.4, False, [(*often[:3], "low", 8.0, 9.0)]),
+        ("d", 2, 0.3, False, [former]),
+        ("e", -1, 0.0, True, []),
+    ]
+    schema = "customer_id string, segment_id int, confidence double, is_outlier boolean, drivers " + DRIVERS_TYPE
+
+    made = {row.segment_id: row for row in reasons(frame(rows, schema)).collect()}
+
+    assert made[1].confidence == pytest.approx(0.6)
+    assert made[1].outlier_share == pytest.approx(1 / 3)
+    assert [(row.feature, row.direction, row.segment_value, row.other_value) for row in made[1].reasons] == [
+        ("recency_days", "low", 4.0, 35.0),
+        ("frequency", "low", 8.0, 9.0),
+        ("frequency", "high", 8.0, 2.0),
+    ]
+    assert [row.share for row in made[1].reasons] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert made[2].reasons is None
+    assert (made[-1].confidence, made[-1].outlier_share) == (0.0, 1.0)
