@@ -362,7 +362,7 @@ def test_without_its_drivers_a_customer_leaves_twice_as_often_as_without_others(
 
 
 @pytest.mark.parametrize("variance", [None, 0.9])
-@pytest.mark.parametrize("estimator", [KMeans(3, n_init=1, bootstraps=5), DBSCAN(3.0, 3, bootstraps=5)])
+@pytest.mark.parametrize("estimator", [KMeans(3, n_init=1, bootstraps=5), DBSCAN(1.5, 3, bootstraps=5)])
 def test_a_missing_value_is_no_driver(
     spark: SparkSession, estimator: SegmentationEstimator, variance: float | None
 ) -> None:
@@ -388,7 +388,7 @@ def test_a_missing_value_is_no_driver(
             assert not pd.isna(driver["value"])
             assert driver["direction"] == ("high" if driver["value"] > driver["other_value"] else "low")
             assert (driver["segment_value"] > driver["other_value"]) == (driver["direction"] == "high")
-    assert features == {"a", "b", "c", "city"}
+    assert {"city"} < features
 
 
 def test_segments_of_an_earlier_release_are_read_and_written_on(spark: SparkSession, tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -102,7 +102,7 @@ def calibration_of(
         tuple(tuple(knots.tolist()) for knots, _ in functions),
         tuple(tuple(values.tolist()) for _, values in functions),
         tuple(limits),
-        outlier_share,
+        float(outlier_share),
     )
 
 
