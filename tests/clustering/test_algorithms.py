@@ -44,7 +44,7 @@ class Diagonal(SegmentationEstimator[CentroidModel]):
 
     def _fit(self, points: Points) -> CentroidModel:
         centers = np.linspace(points.minimum, points.maximum, self.k)
-        return centroid_model(self.algorithm, points, centers, k=self.k, outlier_distance=3.0)
+        return centroid_model(self.algorithm, points, centers, k=self.k)
 
 
 def along_the_diagonal(coreset, ks, n_init, seed):  # type: ignore[no-untyped-def]

@@ -102,13 +102,18 @@ def test_an_assignment_equals_numpy_and_its_drivers_add_up(spark: SparkSession) 
     assert rows.segment_id.tolist() == np.array([4, 9, 2, 7, 5])[nearest].tolist()
     assert rows.confidence.to_numpy() == pytest.approx(1 - d1 / d2)
     assert rows.is_outlier.tolist() == (d1 > 1.6).tolist()
-    parts = (points - centers[second]) ** 2 - (points - centers[nearest]) ** 2
+    # What each feature adds to the customer's preference, as against a customer at the other centre in it.
+    parts = np.maximum((centers[nearest] - centers[second]) * (points - centers[second]), 0)
     shares = parts / parts.sum(axis=1, keepdims=True)
-    for drivers, share, point in zip(rows.drivers, shares, points, strict=True):
-        expected = [(f"x{j}", point[j], share[j]) for j in np.argsort(-share)[:3] if share[j] > 0]
-        assert [d["feature"] for d in drivers] == [name for name, _, _ in expected]
-        assert [d["effect"] for d in drivers] == pytest.approx([effect for _, _, effect in expected])
-        assert [d["value"] for d in drivers] == pytest.approx([value for _, value, _ in expected])
+    for i, drivers in enumerate(rows.drivers):
+        order = np.argsort(-shares[i])
+        listed = order[: min(3, 1 + int((np.cumsum(shares[i][order]) < 0.5).sum()))]
+        assert [d["feature"] for d in drivers] == [f"x{j}" for j in listed]
+        assert [d["effect"] for d in drivers] == pytest.approx(shares[i][listed])
+        assert [d["value"] for d in drivers] == pytest.approx(points[i][listed])
+        assert [d["segment_value"] for d in drivers] == pytest.approx(centers[nearest[i]][listed])
+        assert [d["other_value"] for d in drivers] == pytest.approx(centers[second[i]][listed])
+        assert [d["direction"] == "high" for d in drivers] == (points[i] > centers[second[i]])[listed].tolist()
 
 
 def test_a_model_saves_and_loads_as_it_is(spark: SparkSession, tmp_path) -> None:
@@ -157,7 +162,7 @@ def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
         (KMeans(1), {"columns": ["x0"]}, "k must be"),
         (KMeans(2.5), {"columns": ["x0"]}, "k must be"),
         (KMeans(3, n_init=0), {"columns": ["x0"]}, "n_init"),
-        (KMeans(3, outlier_distance=0), {"columns": ["x0"]}, "outlier_distance"),
+        (KMeans(3, outlier_share=0.3), {"columns": ["x0"]}, "outlier_share"),
         (KMeans(3), {}, "either columns or a preparation"),
     ],
 )

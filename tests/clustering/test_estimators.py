@@ -27,8 +27,9 @@ from customer_segmentation.clustering import (
     load_model,
     model_from_json,
 )
-from customer_segmentation.clustering.gaussian_mixture.model import density_scorer
+from customer_segmentation.clustering.gaussian_mixture.model import density_parts, density_scorer
 from customer_segmentation.clustering.hierarchy.model import nearest_prototype_scorer
+from customer_segmentation.clustering.model.calibration import calibrated_scores
 from customer_segmentation.clustering.model.scoring import batch_scorer, driver_scorer, nearest_center_scorer
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import identity_preparation
@@ -187,12 +188,12 @@ def test_as_many_different_customers_as_segments_are_a_segment_each(spark: Spark
         (BisectingKMeans(1), "k must be"),
         (BisectingKMeans(3, max_iterations=0), "max_iterations"),
         (BisectingKMeans(3, smallest_share=1.0), "smallest_share"),
-        (BisectingKMeans(3, outlier_distance=-1), "outlier_distance"),
+        (BisectingKMeans(3, outlier_share=-0.1), "outlier_share"),
         (GaussianMixture(True), "k must be"),
         (GaussianMixture(3, n_init=-1), "n_init"),
         (GaussianMixture(3, tolerance=0), "tolerance"),
         (GaussianMixture(3, reg_covar=0), "reg_covar"),
-        (GaussianMixture(3, outlier_quantile=1), "outlier_quantile"),
+        (GaussianMixture(3, outlier_share=True), "outlier_share"),
     ],
 )
 def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: BisectingKMeans, said: str) -> None:
@@ -219,18 +220,21 @@ def test_columns_and_values_that_can_not_be_clustered_are_rejected(frame: Callab
 def test_what_goes_to_the_workers_needs_no_library_there(model: str) -> None:
     """The scoring functions and their data, unpickled where the library can't be imported."""
     scorers = {
-        "centroids": nearest_center_scorer(np.eye(3), np.ones(3)),
-        "mixture": density_scorer(mixture(1, k=3, d=3).densities_, 9.0),
-        "hierarchy": nearest_prototype_scorer(np.eye(3), np.arange(3), np.eye(3), np.ones(3)),
+        "centroids": nearest_center_scorer(np.eye(3)),
+        "mixture": density_scorer(mixture(1, k=3, d=3).densities_),
+        "hierarchy": nearest_prototype_scorer(np.eye(3), np.arange(3), np.eye(3), by_centers=True),
     }
-    sent = cloudpickle.dumps(batch_scorer(scorers[model], driver_scorer(np.eye(3), np.ones((3, 3)))))
+    calibrate = calibrated_scores([[0.0, 1.0]] * 3, [[0.5, 1.0]] * 3, [9.0] * 3)
+    parts = density_parts(np.stack([np.eye(3)] * 3), np.eye(3)) if model == "mixture" else None
+    drive = driver_scorer(mixture(1, k=3, d=3), parts)
+    sent = cloudpickle.dumps(batch_scorer(scorers[model], calibrate, drive, np.zeros(3)))
     script = (
         "import sys, pickle, pyarrow as pa; sys.modules['customer_segmentation'] = None; "
         "score = pickle.loads(bytes.fromhex(sys.stdin.read())); "
         "scored = score(*[pa.array([1.0, 0.2]) for _ in range(3)]); print(len(scored), scored.type.num_fields)"
     )
     ended = subprocess.run([sys.executable, "-c", script], input=sent.hex(), capture_output=True, text=True)
-    assert ended.stdout == "2 11\n", ended.stderr
+    assert ended.stdout == "2 20\n", ended.stderr
 
 
 def centroids() -> CentroidModel:

@@ -122,7 +122,9 @@ def test_micro_clusters_count_all_rows_and_an_assignment_equals_numpy(spark: Spa
     points, truth = blobs(7, k=5, per=200)
     frame = as_frame(spark, points)
 
-    model = AgglomerativeClustering(5, micro_clusters=40, macro_k=2).fit(frame, columns=["x0", "x1", "x2"])
+    model = AgglomerativeClustering(5, micro_clusters=40, macro_k=2, bootstraps=0).fit(
+        frame, columns=["x0", "x1", "x2"]
+    )
     rows = model.assign(frame).toPandas().sort_values("customer_id")
 
     micro, position = model.micro, model.labels_
@@ -191,7 +193,7 @@ def test_a_cut_that_there_is_not_is_rejected(arguments: dict) -> None:
         ({"k": 3, "macro_k": 4}, "macro_k must be"),
         ({"k": 3, "micro_clusters": 1.5}, "micro_clusters must be"),
         ({"distance_threshold": -1.0}, "distance_threshold must be"),
-        ({"k": 3, "outlier_distance": 0}, "outlier_distance must be"),
+        ({"k": 3, "outlier_share": "few"}, "outlier_share must be"),
     ],
 )
 def test_wrong_parameters_are_rejected_before_any_job_runs(arguments: dict, said: str) -> None:

@@ -261,8 +261,12 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "not a number": ("checks: {max_quantity: .nan}", ["checks.max_quantity: must be a number above 0; found nan"]),
     "infinity": (
-        "clustering: {outlier_distance: .inf}",
-        ["clustering.outlier_distance: must be a number", "found inf"],
+        "clustering: {outlier_share: .inf}",
+        ["clustering.outlier_share: must be a number", "found inf"],
+    ),
+    "a former setting": (
+        "clustering: {outlier_distance: 3.0}",
+        ["outlier_distance, which is no setting any more", "write outlier_share: 0.02 for 2%"],
     ),
     "a number beyond all numbers": ("checks: {max_quantity: 1e999}", ["checks.max_quantity: ", "found inf"]),
     "the open end of a range": (

@@ -71,6 +71,15 @@ def segment(segment_id: int, name: str | None, customers: int, revenue: str, **c
     return row | changes
 
 
+REASON = {
+    "share": 0.641,
+    "feature": "recency_days",
+    "direction": "low",
+    "segment_value": 3.0,
+    "other_value": 25.0,
+}
+
+
 def usual_segments() -> list[dict[str, Any]]:
     return [
         segment(1, "Champions", 412, "1702345.11"),
@@ -130,6 +139,10 @@ def content(**changes: Any) -> ReportContent:
         ],
         "transitions": [
             {"from_segment_id": a, "to_segment_id": b, "customers": n, "revenue": Decimal(n * 10)} for a, b, n in moves
+        ],
+        "reasons": [
+            {"segment_id": 1, "confidence": 0.874, "outlier_share": 0.012, "reasons": [REASON]},
+            {"segment_id": -1, "confidence": 0.0, "outlier_share": 1.0, "reasons": []},
         ],
         "title": "Segments of the grocer",
         "currency": "$",
@@ -416,6 +429,14 @@ def test_every_segment_of_thirty_has_a_card_and_a_name_of_its_own(hostile: Page)
     for name in shown.names.values():
         assert name
         assert name in hostile.text
+
+
+def test_a_card_says_how_sure_its_segment_is_and_why_customers_are_in_it(page: Page) -> None:
+    card = page.text.split("Segment by segment")[1].split("Loyal, big orders")[0]
+    assert "Why its customers are here and not in the next segment" in card
+    assert "Recently active (3 days vs 25 in the next segment), for 64%" in card
+    assert "Confidence 87% on average, 1.2% outliers" in card
+    assert page.text.count("in the next segment)") == 1
 
 
 def test_two_segments_without_a_cent_make_a_page(bare: Page) -> None:

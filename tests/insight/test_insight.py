@@ -15,8 +15,10 @@ from scipy import stats
 from customer_segmentation.clustering import CentroidModel
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features import FEATURES
+from customer_segmentation.contract.tables import DRIVERS_TYPE
 from customer_segmentation.insight import profiles
 from customer_segmentation.insight.profiles import segment_profiles
+from customer_segmentation.insight.reasons import reasons
 from customer_segmentation.insight.traits import strongest_traits, traits
 from customer_segmentation.insight.transitions import UNCHANGED_MODEL_SEGMENT_ID, transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
@@ -244,3 +246,30 @@ def test_who_moved_by_behaviour_is_told_from_who_moved_by_the_model(frame: Calla
         (2, 3): (1, None, None),
         (None, 1): (1, None, None),
     }
+
+
+def test_the_reasons_of_a_segment_are_its_most_frequent_drivers(frame: Callable[..., DataFrame]) -> None:
+    recent = ("recency_days", 3.0, 0.6, "low", 4.0, 30.0)
+    often = ("frequency", 9.0, 0.3, "high", 8.0, 2.0)
+    former = ("monetary", 9.0, 0.3, None, None, None)
+    rows = [
+        ("a", 1, 0.9, False, [recent, often]),
+        ("b", 1, 0.5, True, [(*recent[:-1], 40.0)]),
+        ("c", 1, 0.4, False, [(*often[:3], "low", 8.0, 9.0)]),
+        ("d", 2, 0.3, False, [former]),
+        ("e", -1, 0.0, True, []),
+    ]
+    schema = "customer_id string, segment_id int, confidence double, is_outlier boolean, drivers " + DRIVERS_TYPE
+
+    made = {row.segment_id: row for row in reasons(frame(rows, schema)).collect()}
+
+    assert made[1].confidence == pytest.approx(0.6)
+    assert made[1].outlier_share == pytest.approx(1 / 3)
+    assert [(row.feature, row.direction, row.segment_value, row.other_value) for row in made[1].reasons] == [
+        ("recency_days", "low", 4.0, 35.0),
+        ("frequency", "low", 8.0, 9.0),
+        ("frequency", "high", 8.0, 2.0),
+    ]
+    assert [row.share for row in made[1].reasons] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert made[2].reasons is None
+    assert (made[-1].confidence, made[-1].outlier_share) == (0.0, 1.0)

@@ -1,5 +1,6 @@
 """Fits a segmentation to all customers, by any registered algorithm, and evaluates it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
+from customer_segmentation.clustering.calibrating import calibrated
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, choose
@@ -72,7 +75,7 @@ def training_data(
 class FittedSegmentation:
     """A segmentation of all customers, with its evaluation.
 
-    model: its segments numbered by value.
+    model: calibrated.
     metrics: over all customers that are in a segment.
     stability: None where it can't be measured.
     choice: the candidates; None where there was nothing to choose.
@@ -117,14 +120,15 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
     if choice is not None and spec.refit is not None:
         return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
-    model = spec.configured(settings, k=k, seed=seed).fit(data.features, preparation=data.preparation)
+    estimator = spec.configured(settings, k=k, seed=seed).set_params(bootstraps=0)
+    model = estimator.fit(data.features, preparation=data.preparation)
     return evaluated(data, model, choice, settings, seed)
 
 
 def evaluated(
     data: TrainingData, independent: SegmentationModel, choice: Choice | None, settings: Clustering, seed: int
 ) -> FittedSegmentation:
-    """The model with its segments numbered by value, its metrics and its stability.
+    """The model, calibrated on the coreset where its fit did not do so, with its metrics and its stability.
 
     A fit that follows the incumbent takes the model's place where it `is_as_good`.
 
@@ -140,7 +144,8 @@ def evaluated(
         unit = metrics.sizes.sum() * len(data.inputs) if following.HAS_LIKELIHOOD else metrics.cost
         if is_as_good(measured, metrics, unit=unit, smallest_share=settings.smallest_share):
             model, metrics = following, measured
-    model = numbered_by_value(model)
+    if model.calibration is None:
+        model = calibrated(model, data.coreset, seed=seed, outlier_share=settings.outlier_share)
     return FittedSegmentation(model, metrics, stability_of(data.coreset, model, seed=seed), choice, quality)
 
 
@@ -213,10 +218,17 @@ def candidate_ks(data: TrainingData, settings: Clustering) -> list[int]:
     return ks
 
 
-def numbered_by_value(model: SegmentationModel) -> SegmentationModel:
-    """Number the segments from 1 by net spend at the centre, or by the first feature where spend is none of them."""
-    centers = model.centers_in_original_units()
-    names = model.preparation.names
-    by = MONETARY if MONETARY in names else names[0]
-    order = sorted(model.segment_ids, key=lambda segment: -centers[segment][by])
+def numbered_by_value(model: SegmentationModel, features: DataFrame) -> SegmentationModel:
+    """Number the segments from 1 by their customers' average net spend, or by the centres of the first feature.
+
+    Args:
+        features: the customers; where they have no net spend, the first feature counts. Runs one job.
+    """
+    if MONETARY in features.columns:
+        by_segment = model.assign(features).groupBy(SEGMENT_ID).agg(F.avg(MONETARY)).collect()
+        values = {row[0]: float(row[1]) for row in by_segment if row[1] is not None}
+    else:
+        centers = model.centers_in_original_units()
+        values = {segment: center[model.preparation.names[0]] for segment, center in centers.items()}
+    order = sorted(model.segment_ids, key=lambda segment: -values.get(segment, -math.inf))
     return replace(model, segment_ids=tuple(1 + order.index(segment) for segment in model.segment_ids))

@@ -5,11 +5,13 @@ A leaf of the package: the entries are in `algorithms`, which imports what they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from customer_segmentation.clustering.estimator.base import SegmentationEstimator
     from customer_segmentation.clustering.fitting import FittedSegmentation, TrainingData
     from customer_segmentation.clustering.model.base import SegmentationModel
@@ -40,6 +42,8 @@ class AlgorithmSpec:
     evaluate: metrics of a model over all customers: (data, model). None: over the segments that it assigns.
     stability: how well the segments are recovered from bootstraps: (coreset, model, seed); None where it can't be
         measured. None: by `fit_coreset`.
+    bootstraps: the segments that fits of bootstraps put the points of a coreset into, for a calibration: (coreset,
+        model, number, seed). None: by `fit_coreset`, which has to take weights then.
     """
 
     estimator: type[SegmentationEstimator[Any]]
@@ -52,6 +56,7 @@ class AlgorithmSpec:
     train: Callable[[TrainingData, Clustering, int], FittedSegmentation] | None = None
     evaluate: Callable[[TrainingData, Any], ClusterMetrics] | None = None
     stability: Callable[[Coreset, Any, int], Stability | None] | None = None
+    bootstraps: Callable[[Coreset, Any, int, int], Iterable[np.ndarray]] | None = None
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.fitting import fit_segmentation, training_data
+from customer_segmentation.clustering.fitting import fit_segmentation, numbered_by_value, training_data
 from customer_segmentation.clustering.matching import Overlap, kept_ids, matches, overlap
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
@@ -73,8 +73,8 @@ def train(
         incumbent: the model that serves now, of any algorithm.
 
     Returns:
-        The training; segments are numbered by their centre's net spend, the highest first: from 1, with an incumbent
-        from above its highest id those that are none of its segments.
+        The training; segments are numbered by their customers' average net spend, the highest first: from 1, with an
+        incumbent from above its highest id those that are none of its segments.
 
     Raises:
         DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
@@ -86,8 +86,9 @@ def train(
     size = settings.sample_size
     with training_data(features, preparation, size=size, seed=seed, incumbent=incumbent) as data:
         fitted = fit_segmentation(data, settings, seed=seed)
-        shared = overlap(incumbent, fitted.model, features) if incumbent else None
-    model, metrics, stability = fitted.model, fitted.metrics, fitted.stability
+        model = numbered_by_value(fitted.model, features)
+        shared = overlap(incumbent, model, features) if incumbent else None
+    metrics, stability = fitted.metrics, fitted.stability
     rand = stability.rand if stability else float("nan")
     measured = clusterability(data.coreset, k=model.k, rand=rand, seed=seed)
     quality = {

@@ -429,11 +429,21 @@ class Clustering(Section):
     smallest_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     sample_size: Annotated[int, Field(ge=100, le=100_000)] = 10_000
     max_iterations: Annotated[int, Field(ge=1, le=1_000)] = 50
-    outlier_distance: Annotated[float, Field(gt=0)] = 3.0
+    outlier_share: Annotated[float, Field(ge=0, le=0.2)] = 0.01
     micro_clusters: Annotated[int, Field(ge=100, le=20_000)] = 2_000
     eps: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     retrain_after_days: Annotated[int, Field(ge=0)] = 30
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "outlier_distance" in data:
+            raise ValueError(
+                "has an outlier_distance, which is no setting any more: outliers are now a share of the customers, "
+                "those furthest out in their segment. Leave it out for 0.01, or write outlier_share: 0.02 for 2%"
+            )
+        return data
 
     @model_validator(mode="after")
     def _range(self) -> "Clustering":

@@ -19,7 +19,9 @@ TOP_CATEGORIES = ("category_1", "category_2", "category_3")
 """The columns of the categories with most purchases, the largest first; a column NAME_spend has their purchases."""
 TOP_CATEGORIES_TYPE = "array<struct<category:string,share:double>>"
 RESPONSE_TYPE = "array<struct<channel:string,contacts:bigint,responses:bigint,rate:double>>"
-DRIVERS_TYPE = "array<struct<feature:string,value:double,effect:double>>"
+DRIVERS_TYPE = (
+    "array<struct<feature:string,value:double,effect:double,direction:string,segment_value:double,other_value:double>>"
+)
 DIFFERENTIATORS_TYPE = "array<struct<feature:string,value:double,overall:double,effect:double>>"
 TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:double,lift:double,q:double>>"
 TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
@@ -38,8 +40,16 @@ class Column:
     comment: str
 
     def of(self, frame: DataFrame) -> SparkColumn:
-        """The frame's column of this name, in this type, with the comment as its metadata."""
-        return frame[self.name].cast(self.type).alias(self.name, metadata={"comment": self.comment})
+        """The frame's column of this name, in this type, with the comment as its metadata.
+
+        Fields that the structs of an earlier release lack are null.
+        """
+        column = frame[self.name]
+        if self.type.startswith("array<struct"):
+            present = frame.schema[self.name].dataType.simpleString()
+            if present.startswith("array<struct") and present.count(":") < self.type.count(":"):
+                column = F.from_json(F.to_json(column), self.type)
+        return column.cast(self.type).alias(self.name, metadata={"comment": self.comment})
 
 
 @dataclass(frozen=True)
@@ -457,11 +467,15 @@ _ASSIGNMENT = (
     Column(
         c.CONFIDENCE,
         "double",
-        "How clearly the customer belongs here, 0 to 1: 1 - distance to this segment / distance to the next; the "
-        "posterior probability with gaussian_mixture; 1 - distance to the nearest dense place / eps with dbscan, 0 for "
-        "noise.",
+        "How sure the segment is, 0 to 1: the share of bootstraps of the model's customers that put a customer like "
+        "this one into it; 0 for noise.",
     ),
-    Column(c.IS_OUTLIER, "boolean", "Whether the customer lies unusually far from the segment's centre, or is noise."),
+    Column(
+        c.IS_OUTLIER,
+        "boolean",
+        "Whether the customer is further from the segment's centre than all but clustering.outlier_share of the "
+        "customers the model was trained on, or is noise.",
+    ),
     Column(
         c.PREVIOUS_SEGMENT_ID,
         "int",
@@ -471,8 +485,11 @@ _ASSIGNMENT = (
     Column(
         c.DRIVERS,
         DRIVERS_TYPE,
-        "What speaks most for this segment against the next one: feature, the customer's value in natural "
-        "units, and effect, its share (of 1) in the difference of the two distances; empty for noise.",
+        "Why this segment and not the next one: the strongest features first, until they make up half of what speaks "
+        "for the segment, three at most. feature; value, the customer's, in natural units; effect, its share in all "
+        "that speaks for the segment, 0 to 1, which over all features adds up to 1; direction, high or low, where the "
+        "value lies as against the next segment's centre; segment_value and other_value, the centres of this and of "
+        "the next segment. A missing value is not among them. Empty for noise.",
     ),
     _MODEL,
     _RUN,

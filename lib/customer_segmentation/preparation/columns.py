@@ -55,6 +55,16 @@ class PreparedFeature:
         return sql.number(self.name)
 
     @property
+    def is_missing(self) -> str:
+        """Whether the value is missing, as Spark SQL."""
+        return f"{self.value} IS NULL"
+
+    @property
+    def imputed(self) -> float:
+        """What a missing value counts as, prepared."""
+        return self.missing
+
+    @property
     def sql(self) -> str:
         """The prepared value as Spark SQL over the feature's column."""
         transformed = transformed_sql(
@@ -118,6 +128,16 @@ class OneHotFeature:
         texts = ", ".join(sql.text(value) for value in self.values)
         is_in = "NOT IN" if self.others else "IN"
         return f"CAST({sql.category(self.attribute)} {is_in} ({texts}) AS DOUBLE)"
+
+    @property
+    def is_missing(self) -> str:
+        """Whether the attribute is missing, as Spark SQL."""
+        return f"{sql.category(self.attribute)} = ''"
+
+    @property
+    def imputed(self) -> float:
+        """What a missing attribute counts as, prepared."""
+        return float(("" in self.values) != self.others) / self.scale
 
     @property
     def sql(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from customer_segmentation.contract.columns import CUSTOMER_ID, NOISE_ID
@@ -50,6 +50,7 @@ _NEEDED: dict[str, frozenset[str]] = {
     "rfm_cells": frozenset({"r_score", "f_score", "customers", "revenue"}),
     "rfm_segments": frozenset({"rfm_segment", "customers", "revenue"}),
     "transitions": frozenset({"from_segment_id", "to_segment_id", "customers", "revenue"}),
+    "reasons": frozenset({"segment_id", "confidence", "outlier_share", "reasons"}),
 }
 
 
@@ -63,6 +64,7 @@ class ReportContent:
     rfm_cells: customers and their revenue by r_score and f_score, 1 to 5 each; an absent cell is empty.
     rfm_segments: customers and their revenue by rfm_segment.
     transitions: the run's rows of `segment_transitions`; empty for a first run.
+    reasons: of each segment, as `insight.reasons` gives them; none is shown where there are none.
     title: heading of the page.
     currency: goes before every amount, such as "€" or "GBP".
 
@@ -75,6 +77,7 @@ class ReportContent:
     rfm_cells: list[Row]
     rfm_segments: list[Row]
     transitions: list[Row]
+    reasons: list[Row] = field(default_factory=list)
     title: str = "Customer segments"
     currency: str = ""
 

@@ -27,10 +27,13 @@ def differentiator_label(row: Mapping[str, Any]) -> str:
     return FEATURE_BY_NAME[name].high if size > 0 else FEATURE_BY_NAME[name].low
 
 
-def differentiator_values(row: Mapping[str, Any], currency: str = "") -> str:
+def differentiator_values(row: Mapping[str, Any], currency: str = "", *, of: str = "overall") -> str:
     """The figures behind a differentiator: `3 days vs 25 overall`, in as many digits as the two differ in.
 
     Without the unit where the label has it already.
+
+    Args:
+        of: what the second figure is of.
     """
     name, here, overall = row["feature"], row["value"], row["overall"]
     unit = name in FEATURE_BY_NAME and FEATURE_BY_NAME[name].unit not in differentiator_label(row)
@@ -39,7 +42,15 @@ def differentiator_values(row: Mapping[str, Any], currency: str = "") -> str:
         right = feature_value(name, overall, currency, digits=digits, unit=False)
         if left.split(" ")[0] != right:
             break
-    return f"{left} vs {right} overall"
+    return f"{left} vs {right} {of}"
+
+
+def describe_reason(row: Mapping[str, Any], currency: str = "") -> str:
+    """A frequent driver in words and figures: `recently active (3 days vs 25 in the next segment), for 64%`."""
+    effect = 1.0 if row["direction"] == "high" else -1.0
+    compared = {**row, "effect": effect, "value": row["segment_value"], "overall": row["other_value"]}
+    values = differentiator_values(compared, currency, of="in the next segment")
+    return f"{differentiator_label(compared)} ({values}), for {share(row['share'], 0)}"
 
 
 def describe_differentiator(row: Mapping[str, Any], currency: str = "") -> str:

@@ -11,6 +11,7 @@ from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
     describe_activity,
+    describe_reason,
     describe_trait,
     differentiator_label,
     differentiator_values,
@@ -24,7 +25,7 @@ _MAX_TRAITS = 3
 
 @dataclass(frozen=True)
 class Card:
-    """A segment as its card shows it. `tone` names its colour; noise has no stability."""
+    """A segment as its card shows it. `tone` names its colour; noise has no stability, no confidence and no reasons."""
 
     segment_id: int
     name: str
@@ -38,6 +39,9 @@ class Card:
     differentiators: list[tuple[str, str]]
     traits: list[str]
     stability: Verdict | None
+    reasons: list[str]
+    confidence: str
+    outliers: str
     action: str
 
 
@@ -83,6 +87,7 @@ def glance(content: ReportContent) -> str:
 def cards(content: ReportContent) -> list[Card]:
     """A card per segment, by value."""
     names, currency = content.names, content.currency
+    reasons = {row["segment_id"]: row for row in content.reasons if row["segment_id"] != NOISE_ID}
     return [
         Card(
             segment_id=row["segment_id"],
@@ -100,7 +105,11 @@ def cards(content: ReportContent) -> list[Card]:
             ],
             traits=[describe_trait(trait) for trait in (row["traits"] or ())[:_MAX_TRAITS]],
             stability=stability(row["stability"]) if row["segment_id"] != NOISE_ID else None,
+            reasons=[describe_reason(each, currency) for each in reason.get("reasons") or ()],
+            confidence=fmt.share(reason["confidence"], 0) if reason else "",
+            outliers=fmt.share(reason["outlier_share"]) if reason else "",
             action=fmt.plain_text(row["action"]),
         )
         for row in content.by_value
+        for reason in [reasons.get(row["segment_id"], {})]
     ]

@@ -10,6 +10,7 @@ from rich.console import Console
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.insight.reasons import reasons
 from customer_segmentation.report import ReportContent, render_page, summary
 from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
@@ -46,6 +47,8 @@ def _content(run: Run) -> ReportContent:
     model = run.warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).first()
     assert model is not None, "a published run has a registered model"
     features = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=published)
+    segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=published)
+    segmented = t.CUSTOMER_SEGMENTS_HISTORY.conform(segmented)
     totals = [F.count(F.lit(1)).alias("customers"), F.sum(c.MONETARY).alias("revenue")]
     cells = features.groupBy(c.R_SCORE, c.F_SCORE).agg(*totals).collect()
     grid = features.groupBy(c.RFM_SEGMENT).agg(*totals).collect()
@@ -56,6 +59,7 @@ def _content(run: Run) -> ReportContent:
         rfm_cells=[row.asDict() for row in cells],
         rfm_segments=[row.asDict() for row in grid],
         transitions=rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
+        reasons=[row.asDict(recursive=True) for row in reasons(segmented).collect()],
         title=run.config.report.title,
         currency=run.config.report.currency,
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, calibrated
 from customer_segmentation.clustering.dbscan.eps import suggested_eps
 from customer_segmentation.clustering.dbscan.kernel import clusters, inverse_permutation
 from customer_segmentation.clustering.dbscan.model import DBSCANModel, fingerprint
@@ -30,6 +31,7 @@ from customer_segmentation.clustering.dbscan.workers import (
 )
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.rounding import rounded
@@ -40,6 +42,8 @@ POINTS_PER_REGION = 100_000
 SAMPLED_PER_REGION = 200
 """Sampled points by which a region's cuts are placed."""
 
+MAX_CALIBRATED_POINTS = 200_000
+"""Most different points that are clustered again for a calibration."""
 MIN_SAMPLE_SIZE = 20_000
 QUERIES = 2_000
 """Customers whose distances to their neighbours are measured to suggest eps."""
@@ -66,6 +70,8 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
             bytes each; 0: always by tasks.
         points_per_region: about how many different points a task clusters, or assigns customers by. The result depends
             neither on it nor on max_driver_points.
+        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0, and with more than 200,000
+            different points: none, the confidence is then 1 - distance to the nearest core point / eps.
 
     Example:
         >>> from customer_segmentation.clustering import DBSCAN
@@ -83,12 +89,14 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
     seed: int = 42
     max_driver_points: int = MAX_DRIVER_POINTS
     points_per_region: int = POINTS_PER_REGION
+    bootstraps: int = BOOTSTRAPS
 
     def _validate(self) -> None:
         self._require_whole("min_samples", minimum=1)
         self._require_whole("max_driver_points", minimum=0)
         self._require_whole("points_per_region", minimum=1)
         self._require_whole("seed")
+        self._require_whole("bootstraps", minimum=0)
         eps = self.eps
         if isinstance(eps, int | float) and not isinstance(eps, bool):
             is_valid = math.isfinite(eps) and eps > 0
@@ -121,6 +129,17 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
             fingerprint_=fingerprint(core),
             core_points_=core,
         )
+
+    def _calibrated(self, model: DBSCANModel, points: Points) -> DBSCANModel:
+        """The model with a calibration by all customers: a sample of them is less dense."""
+        if not self.bootstraps or not model.k:
+            return model
+        rows = points.frame.groupBy(*points.inputs).count().limit(MAX_CALIBRATED_POINTS + 1).toPandas().to_numpy(float)
+        if len(rows) > MAX_CALIBRATED_POINTS:
+            return model
+        rows = rows[in_order(rows)] + 0.0  # no negative zero
+        everybody = Coreset(rows[:, :-1], rows[:, -1], points.count)
+        return calibrated(model, everybody, seed=self.seed, bootstraps=self.bootstraps, outlier_share=0.0)
 
     def _sample(self, points: DataFrame, names: list[str], count: int) -> np.ndarray:
         """Some of the distinct points, the same ones for a seed whatever the partitions, in a fixed order.

@@ -26,7 +26,7 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.model.base import SegmentationModel, finite, require_features
+from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, finite, require_features
 from customer_segmentation.clustering.model.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -80,13 +80,31 @@ class DBSCANModel(SegmentationModel):
         """The means of the segments' core customers."""
         return self.centers_
 
+    @property
+    def scorer(self) -> Scorer:
+        """The nearest core point within eps; the margin is 1 - distance / eps. For few core points: it collects them.
+
+        Segments need not be round, so no distance from a centre is unusual: all are 0. There is no second best.
+        """
+        core, order, segments = self._collected
+        tree, eps = cKDTree(core.reshape(-1, len(self._names))), self.eps_
+
+        def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+            segment, margin = assigned(tree, core, order, segments, points.T, eps)
+            best = np.where(segment < 0, -1, segment - 1)
+            return best, np.full(len(best), -1), margin, np.zeros(len(best))
+
+        return score
+
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
         Customers of the fit get their segment of the fit.
 
         segment_id: the segment of the nearest core point within eps, in a tie that of the lowest rank; -1 for noise.
-        confidence: 1 - distance / eps to that core point: 1 where it is, towards 0 at eps, 0 for noise.
+        confidence: the share of bootstraps of the fit's customers that put such a customer into this segment, as
+            calibrated from 1 - distance / eps to that core point, which it is where the fit had too many customers to
+            be calibrated; 0 for noise.
         is_outlier: whether the customer is noise.
         second_segment_id: the other segment with the nearest centre, for noise the one with the nearest centre at
             all; null where there is none. Segments need not be round, so it need not be the one next to the customer.
@@ -116,21 +134,17 @@ class DBSCANModel(SegmentationModel):
         ids = sql.integers(self.segment_ids) if self.k else "CAST(array() AS ARRAY<INT>)"
         values = {
             c.SEGMENT_ID: f"coalesce(get({ids}, {match}.segment - 1), {c.NOISE_ID})",
-            c.CONFIDENCE: f"{match}.confidence",
             c.IS_OUTLIER: f"{match}.segment < 0",
         }
         position = f"if({match}.segment < 0, -1, {match}.segment - 1)"
-        explained = with_reasons(by(prepared, point, match), self, position=position)
+        explained = with_reasons(by(prepared, point, match), self, position=position, margin=f"{match}.confidence")
         return explained.select(
             *own, *(F.expr(values[name]).alias(name) if name in values else F.col(name) for name in added)
         )
 
     def labels(self, points: np.ndarray) -> np.ndarray:
         """The position of each prepared point's segment, -1 for noise. For few core points: it collects them."""
-        core, order, segments = self._collected
-        tree = cKDTree(core.reshape(-1, len(self._names)))
-        segment, _ = assigned(tree, core, order, segments, points, self.eps_)
-        return np.where(segment < 0, -1, segment - 1)
+        return self.scorer(np.ascontiguousarray(points.T))[0]
 
     def with_core_points(self, core_points: DataFrame) -> "DBSCANModel":
         """The model with its core points, checked. Runs one aggregation.

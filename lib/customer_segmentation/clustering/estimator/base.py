@@ -5,12 +5,15 @@ from typing import ClassVar, Generic, TypeVar
 
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.estimator.points import Points, points_of
+from customer_segmentation.clustering.calibrating import SAMPLE_SIZE, calibrated
+from customer_segmentation.clustering.estimator.points import Points, points_of, sample_of
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.preparation import Preparation, PreparationModel
 from customer_segmentation.preparation.estimator import Estimator
 
 Model = TypeVar("Model", bound=SegmentationModel)
+
+MAX_OUTLIER_SHARE = 0.2
 
 
 class SegmentationEstimator(Estimator, ABC, Generic[Model]):
@@ -48,11 +51,27 @@ class SegmentationEstimator(Estimator, ABC, Generic[Model]):
         if isinstance(preparation, Preparation):
             preparation = preparation.fit(features)
         caller = f"{type(self).__name__}.fit"
-        return self._fit(points_of(features, columns=columns, preparation=preparation, caller=caller))
+        points = points_of(features, columns=columns, preparation=preparation, caller=caller)
+        return self._calibrated(self._fit(points), points)
 
     @abstractmethod
     def _validate(self) -> None:
         """Reject parameters out of range, with a ConfigurationError."""
+
+    def _validate_calibration(self) -> None:
+        self._require_whole("bootstraps", minimum=0)
+        share = self.get_params()["outlier_share"]
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= MAX_OUTLIER_SHARE:
+            raise self._error("outlier_share", f"a number from 0 to {MAX_OUTLIER_SHARE}", share)
+
+    def _calibrated(self, model: Model, points: Points) -> Model:
+        """The model with a calibration by a sample of the customers, the same one whatever the partitions."""
+        params = self.get_params()
+        asked = {name: params[name] for name in ("bootstraps", "outlier_share") if name in params}
+        seed = params.get("seed", 0)
+        if asked.get("bootstraps") == 0:
+            return model
+        return calibrated(model, sample_of(points, size=SAMPLE_SIZE, seed=seed), seed=seed, **asked)
 
     @abstractmethod
     def _fit(self, points: Points) -> Model:

@@ -8,7 +8,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.estimator.layout import in_fixed_order
+from customer_segmentation.clustering.estimator.layout import hashed_share, in_fixed_order
+from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import (
@@ -190,6 +191,20 @@ def _nothing_to_cluster_on(caller: str, preparation: PreparationModel) -> Config
         return ConfigurationError(f"{caller} needs at least one feature; found none")
     why = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())
     return DataRejectedError(f"{caller}: no feature tells the customers apart: {why}")
+
+
+def sample_of(points: Points, *, size: int, seed: int) -> Coreset:
+    """About this many of the customers, drawn by a hash of their keys, all of them where there are no more.
+
+    Returns:
+        The sample in the order of its coordinates, each customer weighing the same.
+    """
+    share = min(1.0, size / points.count)
+    drawn = points.frame if share == 1 else hashed_share(points.frame, share=share, seed=seed, by=points.keys)
+    rows = drawn.select(*points.inputs).toPandas().to_numpy(dtype=float)
+    if not len(rows):  # a few different rows that all fell outside the share
+        return sample_of(points, size=points.count, seed=seed)
+    return Coreset(rows[in_order(rows)], np.full(len(rows), points.count / len(rows)), points.count)
 
 
 def in_order(centers: np.ndarray) -> np.ndarray:

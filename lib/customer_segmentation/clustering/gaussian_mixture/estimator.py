@@ -11,6 +11,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points, in_order, points_of
 from customer_segmentation.clustering.gaussian_mixture.expectation import (
@@ -29,6 +30,8 @@ from customer_segmentation.spark.garbage import collect_garbage_after
 
 KMEANS_RESTARTS = 3
 """Restarts of k-means, of which the best gives the mixture initial means."""
+OUTLIER_QUANTILE = 0.999
+"""See `MixtureModel`."""
 _SINGULAR = ("non-zero singular value", "breeze.linalg.NotConvergedException", "breeze.linalg.MatrixNotSymmetric")
 """MLlib's errors for a covariance that it can't decompose."""
 
@@ -53,7 +56,9 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         n_init: restarts of MLlib's Gaussian mixture; 0 for the initial means of k-means alone.
         seed: of the first restart.
         reg_covar: share of each feature's variance, above 0 and below 1.
-        outlier_quantile: see `MixtureModel`.
+        outlier_share: share of the customers that are to be outliers, 0 to 0.2.
+        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0: none, the confidence is then
+            the posterior probability.
 
     Example:
         >>> from customer_segmentation.clustering import GaussianMixture
@@ -73,7 +78,8 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
     n_init: int = 1
     seed: int = 42
     reg_covar: float = 1e-6
-    outlier_quantile: float = 0.999
+    outlier_share: float = OUTLIER_SHARE
+    bootstraps: int = BOOTSTRAPS
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)
@@ -81,7 +87,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         self._require_whole("n_init", minimum=0)
         self._require_above("tolerance", 0)
         self._require_above("reg_covar", 0, below=1)
-        self._require_above("outlier_quantile", 0, below=1)
+        self._validate_calibration()
 
     def fit_from(
         self, features: DataFrame, preparation: PreparationModel, start: Mixture, *, enough: float
@@ -188,7 +194,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             weights_=rounded(mixture.weights)[order],
             means_=means[order],
             covariances_=covariances[order],
-            outlier_quantile=self.outlier_quantile,
+            outlier_quantile=OUTLIER_QUANTILE,
             log_likelihood_=float(rounded(mixture.log_likelihood)),
         )
 

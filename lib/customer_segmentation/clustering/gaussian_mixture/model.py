@@ -1,7 +1,7 @@
 """A fitted Gaussian mixture: plain, checked data that assigns customers to the likeliest."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,8 +9,8 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy.special import gammaincinv
 
-from customer_segmentation.clustering.model.base import SegmentationModel, finite
-from customer_segmentation.clustering.model.scoring import Scorer, with_scores
+from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import Parts, with_scores
 from customer_segmentation.clustering.selection.metrics import Partition
 
 
@@ -43,8 +43,9 @@ class MixtureModel(SegmentationModel):
     weights_: share of each segment, above 0, adding up to 1.
     means_: one row per segment, one column per prepared feature.
     covariances_: segments x features x features, symmetric and positive definite, in prepared units.
-    outlier_quantile: a customer is an outlier when its squared Mahalanobis distance to its segment's mean is above
-        this quantile of the chi-squared distribution with as many degrees of freedom as features.
+    outlier_quantile: without a calibration, a customer is an outlier when its squared Mahalanobis distance to its
+        segment's mean is above this quantile of the chi-squared distribution with as many degrees of freedom as
+        features.
     log_likelihood_: of all customers, at the fit.
     """
 
@@ -94,15 +95,35 @@ class MixtureModel(SegmentationModel):
         """The position of each prepared point's segment in `segment_ids`."""
         return self.partition.labels(points)
 
+    @property
+    def scorer(self) -> Scorer:
+        """The highest posterior, which is the margin; the distance is Mahalanobis."""
+        return density_scorer(self.densities_)
+
+    @property
+    def former_limits(self) -> Sequence[float]:
+        """By the `outlier_quantile`."""
+        # The chi-square distribution's quantile; scipy.stats, which has it by name, takes long to import.
+        return [math.sqrt(2 * gammaincinv(len(self.preparation.features_) / 2, self.outlier_quantile))] * self.k
+
+    def unseen_distances(self, segments: np.ndarray, distances: np.ndarray, rows: int) -> np.ndarray:
+        """Mahalanobis distances by the mean and covariance of the segment's other customers (Penny 1996).
+
+        A covariance is drawn to the customers that it is of, the more so the more features there are.
+        """
+        n = np.maximum(self.weights_[segments] * rows, len(self.preparation.features_) + 3)
+        squared = distances**2 * (n - 1) / n
+        left = np.maximum(1 - n * squared / (n - 1) ** 2, 1e-9)
+        unseen: np.ndarray = np.sqrt((n - 2) * n**2 / (n - 1) ** 3 * squared / left)
+        return unseen
+
     def assign(self, features: DataFrame) -> DataFrame:
-        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers; see `SegmentationModel`.
 
         segment_id: of the highest posterior; ties go to the first.
-        confidence: the posterior probability of that segment, 0 to 1.
         second_segment_id: of the second highest posterior; null with one segment.
-        is_outlier: see `outlier_quantile`.
-        drivers: each feature by itself, without the covariances: distances are in the segments' own standard
-            deviations; see `scoring.with_scores`.
+        is_outlier: by the Mahalanobis distance.
+        drivers: by the posteriors, see `density_parts`.
 
         Args:
             features: any frame with the features' columns, in original units.
@@ -110,10 +131,7 @@ class MixtureModel(SegmentationModel):
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
-        deviations = np.sqrt(np.diagonal(self.covariances_, axis1=1, axis2=2))
-        # The chi-square distribution's quantile; scipy.stats, which has it by name, takes workers long to import.
-        limit = float(2 * gammaincinv(len(self.preparation.features_) / 2, self.outlier_quantile))
-        return with_scores(features, self, density_scorer(self.densities_, limit), deviations=deviations)
+        return with_scores(features, self, self.scorer, parts=density_parts(self.densities_.factors, self.means_))
 
     def to_dict(self) -> dict[str, Any]:
         """Weights, means, covariances, the quantile of outliers and the log-likelihood."""
@@ -137,8 +155,8 @@ class MixtureModel(SegmentationModel):
         }
 
 
-def density_scorer(densities: Densities, limit: float) -> Scorer:
-    """Scores by the highest posterior; beyond the limit of squared Mahalanobis distance a point is an outlier."""
+def density_scorer(densities: Densities) -> Scorer:
+    """Scores by the highest posterior."""
     factors, offsets, constants = densities
 
     def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -153,8 +171,29 @@ def density_scorer(densities: Densities, limit: float) -> Scorer:
         logs = constants[:, None] - squared / 2
         rows = np.arange(points.shape[1])
         best = logs.argmax(axis=0)
-        confidence = 1 / np.exp(logs - logs[best, rows]).sum(axis=0)
+        posterior = 1 / np.exp(logs - logs[best, rows]).sum(axis=0)
         logs[best, rows] = -np.inf
-        return best, logs.argmax(axis=0), confidence, squared[best, rows] > limit
+        return best, logs.argmax(axis=0), posterior, np.sqrt(squared[best, rows])
 
     return score
+
+
+def density_parts(factors: np.ndarray, means: np.ndarray) -> Parts:
+    """The parts of features in the log odds of two segments, between the point and the second one's mean.
+
+    A feature's part is its distance from that mean times the slope of the log odds in its direction half way, which is
+    the mean slope, as log odds of normal densities are quadratic: the parts add up to the whole difference (Aumann &
+    Shapley 1974; Sundararajan et al. 2017). With equal round shapes they are those of centres.
+    """
+    precisions = factors.transpose(0, 2, 1) @ factors
+
+    def parts(points: np.ndarray, best: np.ndarray, second: np.ndarray) -> np.ndarray:
+        away = points - means.T[:, second]
+        middle, slopes = points - away / 2, np.zeros_like(points)
+        for segment, (precision, mean) in enumerate(zip(precisions, means, strict=True)):
+            for sign, chosen in ((1.0, second == segment), (-1.0, best == segment)):
+                slopes[:, chosen] += sign * (precision @ (middle[:, chosen] - mean[:, None]))
+        products: np.ndarray = away * slopes
+        return products
+
+    return parts

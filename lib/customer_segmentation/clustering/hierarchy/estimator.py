@@ -4,12 +4,16 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points
 from customer_segmentation.clustering.hierarchy.micro import MicroClusters, micro_clusters
 from customer_segmentation.clustering.hierarchy.model import HierarchyModel
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, ward
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+
+OUTLIER_DISTANCE = 3.0
+"""See `HierarchyModel`."""
 
 
 @dataclass(repr=False, eq=False)
@@ -27,7 +31,9 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
         macro_k: number of macro-segments above the segments, from 2 to k; None for none.
         micro_clusters: the most micro-clusters, at least 2.
         seed: of the sample by which the micro-clusters are placed.
-        outlier_distance: see `HierarchyModel`.
+        outlier_share: share of the customers that are to be outliers, 0 to 0.2.
+        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0: none, the confidence is then
+            1 - distance to the nearest micro-cluster / distance to the nearest one of another segment.
 
     Example:
         >>> from customer_segmentation.clustering import AgglomerativeClustering
@@ -47,7 +53,8 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
     macro_k: int | None = None
     micro_clusters: int = 2_000
     seed: int = 42
-    outlier_distance: float = 3.0
+    outlier_share: float = OUTLIER_SHARE
+    bootstraps: int = BOOTSTRAPS
 
     def _validate(self) -> None:
         if (self.k is None) == (self.distance_threshold is None):
@@ -63,7 +70,7 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
             self._require_whole("macro_k", minimum=2)
             if self.k is not None and self.macro_k > self.k:
                 raise self._error("macro_k", f"at most k = {self.k}", self.macro_k)
-        self._require_above("outlier_distance", 0)
+        self._validate_calibration()
 
     def _fit(self, points: Points) -> HierarchyModel:
         points.require(max(self.k or 2, self.macro_k or 2))
@@ -75,7 +82,7 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
             segment_ids=tuple(range(1, self._segments(micro, linkage) + 1)),
             micro=micro,
             linkage_=linkage,
-            outlier_distance=self.outlier_distance,
+            outlier_distance=OUTLIER_DISTANCE,
             macro_k=self.macro_k,
         )
 

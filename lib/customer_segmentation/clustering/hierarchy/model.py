@@ -1,6 +1,6 @@
 """A fitted hierarchy: a tree over micro-clusters, cut into segments, and if asked into macro-segments above them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -9,14 +9,19 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy.spatial import cKDTree
 
+from customer_segmentation.clustering.calibrating import calibrated
 from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.hierarchy.micro import LEAF_SIZE, MicroClusters
 from customer_segmentation.clustering.hierarchy.ward import clusters_within, labels
-from customer_segmentation.clustering.model.base import SegmentationModel, finite
-from customer_segmentation.clustering.model.scoring import Scorer, with_scores
+from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, finite
+from customer_segmentation.clustering.model.scoring import with_scores
+from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import sql
+
+CUT_SEED = 42
+"""Of the bootstraps by which a cut is calibrated."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class HierarchyModel(SegmentationModel):
     micro: the micro-clusters.
     linkage_: the whole tree as SciPy's `linkage` gives it, over the micro-clusters in their order, with customers for
         observations: (micro-clusters - 1) x 4.
-    outlier_distance: a customer is an outlier when it is further from its segment's centre than this many root mean
-        square distances of the segment's customers.
+    outlier_distance: without a calibration, a customer is an outlier when it is further from its segment's centre than
+        this many root mean square distances of the segment's customers.
     macro_k: number of macro-segments, a coarser cut of the same tree, at most k; or None.
     """
 
@@ -100,7 +105,7 @@ class HierarchyModel(SegmentationModel):
         """The macro-segment of each segment id, numbered from 1 by their centres; {} where there are none."""
         if self.macro_k is None:
             return {}
-        macro = self.cut(self.macro_k).labels_
+        macro = self._cut(self.macro_k).labels_
         return {segment: int(macro[self.labels_ == i][0]) + 1 for i, segment in enumerate(self.segment_ids)}
 
     def cut(
@@ -114,7 +119,8 @@ class HierarchyModel(SegmentationModel):
             macro_k: macro-segments above them.
 
         Returns:
-            A model whose segments are numbered from 1 in the order of their centres' coordinates, without names.
+            A model whose segments are numbered from 1 in the order of their centres' coordinates, without names;
+            calibrated by the micro-clusters where this one is calibrated.
 
         Raises:
             ConfigurationError: neither or both of k and distance are given, or one out of range.
@@ -128,24 +134,38 @@ class HierarchyModel(SegmentationModel):
             raise ConfigurationError(f"cut: k must be from 1 to {limit}, the number of micro-clusters; found {k}")
         if macro_k is not None and not 1 <= macro_k <= k:
             raise ConfigurationError(f"cut: macro_k must be from 1 to k = {k}; found {macro_k}")
+        cut = self._cut(k, macro_k)
+        if self.calibration is None:
+            return cut
+        everybody = Coreset(self.micro.means, self.micro.weights, round(self.micro.weights.sum()))
+        return calibrated(cut, everybody, seed=CUT_SEED, outlier_share=self.calibration.outlier_share)
+
+    def _cut(self, k: int, macro_k: int | None = None) -> "HierarchyModel":
         ids = tuple(range(1, k + 1))
-        return replace(self, segment_ids=ids, macro_k=macro_k, names={}, stability={}, version="")
+        return replace(self, segment_ids=ids, macro_k=macro_k, names={}, stability={}, version="", calibration=None)
 
     def labels(self, points: np.ndarray) -> np.ndarray:
         """The position of each prepared point's segment in `segment_ids`."""
         position: np.ndarray = self.labels_[cKDTree(self.micro.prototypes, leafsize=LEAF_SIZE).query(points)[1]]
         return position
 
+    @property
+    def scorer(self) -> Scorer:
+        """The segment of the nearest prototype; the margin is by the centres."""
+        return nearest_prototype_scorer(self.micro.prototypes, self.labels_, self.centers_, by_centers=True)
+
+    @property
+    def former_limits(self) -> Sequence[float]:
+        """`outlier_distance` radii."""
+        return list(self.outlier_distance * np.array(self.radii_))
+
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id, drivers, and if asked macro_segment_id.
 
         segment_id: of the nearest prototype; ties go to the first.
         second_segment_id: the other segment with the nearest prototype; null with one segment.
-        confidence: 1 - distance to the nearest prototype / distance to the nearest one of another segment, 0 to 1; 0
-            with one segment.
-        is_outlier: see `outlier_distance`.
-        drivers: between the centres of the two segments, see `scoring.with_scores`.
         macro_segment_id: where the model has macro-segments.
+        confidence, is_outlier, drivers: see `SegmentationModel`.
 
         Args:
             features: any frame with the features' columns, in original units.
@@ -153,11 +173,12 @@ class HierarchyModel(SegmentationModel):
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
-        limits = self.outlier_distance * np.array(self.radii_)
         macro = {}
         if self.macro_k is not None:
             macro[c.MACRO_SEGMENT_ID] = f"{sql.integers(self.macro_segments_.values())}[{{best}}]"
-        scorer = nearest_prototype_scorer(self.micro.prototypes, self.labels_, self.centers_, limits)
+        scorer = self.scorer
+        if self.calibration is None:
+            scorer = nearest_prototype_scorer(self.micro.prototypes, self.labels_, self.centers_, by_centers=False)
         return with_scores(features, self, scorer, more=macro)
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,9 +223,13 @@ def _check_tree(linkage: np.ndarray) -> None:
 
 
 def nearest_prototype_scorer(
-    prototypes: np.ndarray, labels: np.ndarray, centers: np.ndarray, limits: np.ndarray
+    prototypes: np.ndarray, labels: np.ndarray, centers: np.ndarray, *, by_centers: bool
 ) -> Scorer:
-    """Scores by the segment of the nearest prototype; beyond the limit of its centre a point is an outlier."""
+    """Scores by the segment of the nearest prototype.
+
+    The margin is 1 - distance to the nearest prototype / distance to the nearest one of another segment, 0 with one
+    segment; or the same by centres, its own and the nearest other one, which is below 0 where the other one is nearer.
+    """
     leaf_size = LEAF_SIZE
     searches: dict[int, tuple[cKDTree, np.ndarray]] = {}
 
@@ -224,9 +249,13 @@ def nearest_prototype_scorer(
         for segment in np.unique(best) if len(centers) > 1 else ():
             here = np.flatnonzero(best == segment)
             further[here], second[here] = search(segment, rows[here])
+        to_centers = np.stack([np.sqrt(((rows - center) ** 2).sum(axis=1)) for center in centers])
+        own = to_centers[best, np.arange(len(rows))]
+        if by_centers and len(centers) > 1:
+            to_centers[best, np.arange(len(rows))] = np.inf
+            distance, further = own, to_centers.min(axis=0)
         apart = further > 0
-        confidence = np.where(apart, 1 - distance / np.where(apart, further, 1), 0.0)
-        away = ((rows - centers[best]) ** 2).sum(axis=1)
-        return best, second, confidence, away > limits[best] ** 2
+        margin = np.where(apart, 1 - distance / np.where(apart, further, 1), 0.0)
+        return best, second, margin, own
 
     return score

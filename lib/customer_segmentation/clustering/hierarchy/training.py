@@ -26,7 +26,7 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
     """Build Ward's tree, choose the cut where k is not given, and evaluate it."""
     ks = candidate_ks(data, settings) if settings.k == "auto" else [settings.k]
     estimator = ALGORITHMS[settings.algorithm].configured(settings, k=ks[0], seed=seed)
-    model: HierarchyModel = estimator.fit(data.features, preparation=data.preparation)
+    model: HierarchyModel = estimator.set_params(bootstraps=0).fit(data.features, preparation=data.preparation)
     choice = None
     if settings.k == "auto":
         ks = [k for k in ks if k <= len(model.micro.prototypes)]

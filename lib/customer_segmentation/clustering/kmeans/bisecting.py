@@ -8,6 +8,7 @@ from pyspark.ml.clustering import BisectingKMeans as MLlibBisectingKMeans
 from pyspark.ml.clustering import BisectingKMeansModel
 from pyspark.ml.feature import VectorAssembler
 
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points, in_order
 from customer_segmentation.clustering.kmeans.centers import centroid_model
@@ -30,7 +31,9 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
         max_iterations: of each division; all of them are run, for every level of the tree.
         smallest_share: a segment with a smaller share of the customers is not divided further, 0 to 1.
         seed: of the divisions' initial centres.
-        outlier_distance: see `CentroidModel`.
+        outlier_share: share of the customers that are to be outliers, 0 to 0.2.
+        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0: none, the confidence is then
+            1 - distance to the nearest centre / distance to the second nearest.
 
     Example:
         >>> from customer_segmentation.clustering import BisectingKMeans
@@ -46,12 +49,13 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
     max_iterations: int = 10
     smallest_share: float = 0.0
     seed: int = 42
-    outlier_distance: float = 3.0
+    outlier_share: float = OUTLIER_SHARE
+    bootstraps: int = BOOTSTRAPS
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)
         self._require_whole("max_iterations", minimum=1)
-        self._require_above("outlier_distance", 0)
+        self._validate_calibration()
         if self.smallest_share != 0:
             self._require_above("smallest_share", 0, below=1)
 
@@ -72,4 +76,4 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
                 centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
                 del fitted
             centers = centers[in_order(centers)]
-            return centroid_model(self.algorithm, fixed, centers, k=self.k, outlier_distance=self.outlier_distance)
+            return centroid_model(self.algorithm, fixed, centers, k=self.k)

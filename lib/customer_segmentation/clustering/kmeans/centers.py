@@ -11,9 +11,12 @@ from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation.rounding import rounded
 
+OUTLIER_DISTANCE = 3.0
+"""In radii, where a model has no calibration."""
+
 
 def centroid_model(
-    algorithm: str, points: Points, centers: np.ndarray, *, k: int, outlier_distance: float
+    algorithm: str, points: Points, centers: np.ndarray, *, k: int, outlier_distance: float = OUTLIER_DISTANCE
 ) -> CentroidModel:
     """The model of these centres, in the order of their coordinates, with the sizes and cost that assigning gives.
 

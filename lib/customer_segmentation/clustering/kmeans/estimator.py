@@ -10,6 +10,7 @@ from pyspark.ml.clustering import KMeans as MLlibKMeans
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import VectorAssembler
 
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.estimator.points import Points, in_order
 from customer_segmentation.clustering.kmeans.centers import centroid_model
@@ -29,7 +30,9 @@ class KMeans(SegmentationEstimator[CentroidModel]):
         max_iterations: of each restart.
         n_init: restarts; the best by cost is kept.
         seed: of the first restart.
-        outlier_distance: see `CentroidModel`.
+        outlier_share: share of the customers that are to be outliers, 0 to 0.2.
+        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0: none, the confidence is then
+            1 - distance to the nearest centre / distance to the second nearest.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -48,13 +51,14 @@ class KMeans(SegmentationEstimator[CentroidModel]):
     max_iterations: int = 50
     n_init: int = 3
     seed: int = 42
-    outlier_distance: float = 3.0
+    outlier_share: float = OUTLIER_SHARE
+    bootstraps: int = BOOTSTRAPS
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)
         self._require_whole("max_iterations", minimum=1)
         self._require_whole("n_init", minimum=1)
-        self._require_above("outlier_distance", 0)
+        self._validate_calibration()
 
     def _fit(self, points: Points) -> CentroidModel:
         points.require(self.k)
@@ -62,7 +66,7 @@ class KMeans(SegmentationEstimator[CentroidModel]):
         with points.in_fixed_layout() as fixed:
             with collect_garbage_after():
                 _, _, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
-            return centroid_model(self.algorithm, fixed, centers, k=self.k, outlier_distance=self.outlier_distance)
+            return centroid_model(self.algorithm, fixed, centers, k=self.k)
 
 
 def best_restart(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:

@@ -1,13 +1,13 @@
 """A fitted segmentation by centres: plain, checked data that assigns customers to the nearest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.model.base import SegmentationModel, finite
+from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, finite
 from customer_segmentation.clustering.model.scoring import nearest_center_scorer, with_scores
 from customer_segmentation.clustering.selection.metrics import Partition
 
@@ -20,7 +20,7 @@ class CentroidModel(SegmentationModel):
 
     centers_: one row per segment, one column per prepared feature.
     radii_: root mean square distance of a segment's customers to its centre, at the fit.
-    outlier_distance: a customer further than this many radii from its centre is an outlier.
+    outlier_distance: without a calibration, a customer further than this many radii from its centre is an outlier.
     cost_: sum of squared distances at the fit.
     """
 
@@ -48,10 +48,19 @@ class CentroidModel(SegmentationModel):
         """The position of each prepared point's segment in `segment_ids`."""
         return self.partition.labels(points)
 
-    def assign(self, features: DataFrame) -> DataFrame:
-        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers; see `scoring.with_scores`.
+    @property
+    def scorer(self) -> Scorer:
+        """The nearest centre; the margin is 1 - distance to it / distance to the second nearest, 0 with one segment."""
+        return nearest_center_scorer(self.centers_)
 
-        confidence: 1 - distance to the nearest centre / distance to the second nearest, 0 to 1; 0 with one segment.
+    @property
+    def former_limits(self) -> Sequence[float]:
+        """`outlier_distance` radii."""
+        return list(self.outlier_distance * np.array(self.radii_))
+
+    def assign(self, features: DataFrame) -> DataFrame:
+        """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers; see `SegmentationModel`.
+
         second_segment_id: the second nearest; null with one segment.
 
         Args:
@@ -60,8 +69,7 @@ class CentroidModel(SegmentationModel):
         Raises:
             ConfigurationError: features of the model are not among the columns.
         """
-        limits = self.outlier_distance * np.array(self.radii_)
-        return with_scores(features, self, nearest_center_scorer(self.centers_, limits))
+        return with_scores(features, self, self.scorer)
 
     def to_dict(self) -> dict[str, Any]:
         """Centres, radii, the distance of outliers and the cost."""

@@ -40,7 +40,7 @@ def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -
         max_iterations=min(settings.max_iterations, MAX_MLLIB_ITERATIONS),
         n_init=1,
         seed=seed,
-        outlier_distance=settings.outlier_distance,
+        bootstraps=0,
     )
     model = estimator.fit(data.features, preparation=data.preparation)
     initial = [model.centers_, choice.partition.centers]

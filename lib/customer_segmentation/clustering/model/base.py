@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Self
@@ -11,12 +11,18 @@ import numpy as np
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from customer_segmentation.clustering.model.calibration import Calibration
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.preparation.frames import require_columns, require_distinct_columns
 
 SCHEMA_VERSION = 1
+
+Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+"""From features x n points, none beyond 1e100, for each point: the positions of the best and the second best segment
+among the model's (with one segment, both 0; -1 for none), how clear the case is, and the distance from the best one's
+centre. A function within a function, so that it is sent to workers by its value."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class SegmentationModel(ABC):
     highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one.
     actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
         training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
+    calibration: what the fit learnt of how sure an assignment is and how far away is unusual. None, as in models of
+        release 0.1.0: the confidence is the model's own margin, and outliers are by a fixed distance.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -59,12 +67,15 @@ class SegmentationModel(ABC):
     actions: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     activities: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     purchase_rates: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    calibration: Calibration | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if len(set(self.segment_ids)) != self.k or self.k < self.MIN_SEGMENTS:
             raise ValueError(f"segment ids must be distinct, at least {self.MIN_SEGMENTS}")
         if not self.preparation.features_:
             raise ValueError("a model needs a feature at least")
+        if self.calibration is not None and len(self.calibration.limits) != self.k:
+            raise ValueError(f"a calibration of {self.k} segments is needed; found {len(self.calibration.limits)}")
 
     @property
     def k(self) -> int:
@@ -76,14 +87,39 @@ class SegmentationModel(ABC):
     def segment_centers(self) -> np.ndarray:
         """The segments' centres in prepared units, a row for each of `segment_ids`."""
 
+    @property
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """Puts prepared points into segments."""
+
+    @property
+    def former_limits(self) -> Sequence[float]:
+        """Without a calibration, the distance of each segment beyond which customers are outliers."""
+        return [np.inf] * self.k
+
+    def unseen_distances(self, segments: np.ndarray, distances: np.ndarray, rows: int) -> np.ndarray:
+        """The distances that customers of the fit would have in a fit without them.
+
+        Args:
+            segments: (n,) positions of their segments.
+            distances: (n,) of the scorer.
+            rows: customers of the fit.
+        """
+        return distances
+
     @abstractmethod
     def assign(self, features: DataFrame) -> DataFrame:
         """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers.
 
+        confidence: the share of bootstraps of the fit's customers that put such a customer into this segment, 0 to 1,
+            as calibrated from the margin; see `clustering.calibrating`.
+        is_outlier: whether the customer is further from the segment's centre than all but a share of the fit's.
+        drivers: why this segment and not the second best, see `scoring`.
+
         Args:
             features: any frame with the features' columns, in original units. A missing value, NaN among them,
-                counts as in the preparation; a customer with an infinite value, or one beyond 1e100, is an outlier
-                with confidence 0.
+                counts as in the preparation, and is no driver; a customer with an infinite value, or one beyond
+                1e100, is an outlier with confidence 0.
 
         Raises:
             ConfigurationError: features of the model are not among the columns.
@@ -139,6 +175,8 @@ class SegmentationModel(ABC):
             "purchase_rates": dict(self.purchase_rates),
             **self.to_dict(),
         }
+        if self.calibration is not None:
+            data["calibration"] = self.calibration.to_dict()
         return json.dumps(data, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -171,6 +209,7 @@ class SegmentationModel(ABC):
                 actions={int(segment): str(action) for segment, action in data.get("actions", {}).items()},
                 activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
                 purchase_rates=dict(data.get("purchase_rates", {})),
+                calibration=Calibration.from_dict(data["calibration"]) if "calibration" in data else None,
                 **model.from_dict(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -4,9 +4,16 @@ The prepared values of many rows go through a Python worker at once and are scor
 Spark would be one compiled method of thousands of operations, which the virtual machine does not optimise. What goes
 to the workers is sent by its value and asks nothing of them but NumPy, SciPy and PyArrow, so the library need not be
 installed there. A row's result does not depend on the rows that come with it.
+
+The drivers of a customer say why it is in its segment and not in the second best. A feature's part is by how much the
+customer's preference for its segment would lessen if the feature had the value of the other segment's centre: with
+centres, (centre - other centre) * (value - other centre). The effect of a feature is its share in the sum of all
+positive parts, so the effects of all features are 0 to 1 and add up to 1. What is missing has no part. Listed are as
+few features as make up most of it.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +21,26 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
 
-from customer_segmentation.clustering.model.base import SegmentationModel, require_features
+from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, require_features
+from customer_segmentation.clustering.model.calibration import CalibratedScores, calibrated_scores
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import DRIVERS_TYPE
 from customer_segmentation.preparation import PreparationModel, sql
+from customer_segmentation.preparation.columns import PCAFeature, measurable_sql
 from customer_segmentation.preparation.frames import MAX_MAGNITUDE, free_name
 
 DRIVERS = 3
+"""Most drivers of a customer."""
+MOST = 0.5
+"""Drivers are listed until they make up this share of all that speaks for the segment."""
 _SCORED = "_scored"
-_DRIVERS_TYPE = "drivers int, " + ", ".join(f"driver{rank} int, effect{rank} double" for rank in range(DRIVERS))
+_DRIVER_TYPE = "driver{0} int, effect{0} double, is_high{0} boolean, segment_value{0} double, other_value{0} double"
+_DRIVERS_TYPE = "drivers int, " + ", ".join(map(_DRIVER_TYPE.format, range(DRIVERS)))
 _SCORED_TYPE = f"best int, second int, confidence double, is_outlier boolean, {_DRIVERS_TYPE}"
 
 
-Scorer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""From features x n points, none beyond 1e100, for each point: the positions of the best and the second best segment
-among the model's (with one segment, both 0), the confidence, 0 to 1, and whether it is an outlier. A function
-within a function, so that it is sent by its value."""
+Parts = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""From features x n points, and the positions of their best and second best segments, the part of each feature."""
 
 
 def with_scores(
@@ -37,20 +48,16 @@ def with_scores(
     model: SegmentationModel,
     scorer: Scorer,
     *,
-    deviations: np.ndarray | None = None,
+    parts: Parts | None = None,
     more: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """The frame with segment_id, confidence, is_outlier, second_segment_id and drivers. One pass, no shuffle.
-
-    A feature's part in why a customer is in its segment and not in the second best is the difference of its squared
-    distances to the two centres; the effect is its share of the sum of all parts, so the effects of all features add
-    up to 1. `drivers` has the strongest positive ones; none where the sum is not positive.
 
     Args:
         features: any frame with the features' columns, in original units. A customer with a value that is infinite or
             beyond 1e100 is an outlier with confidence 0 and no drivers, in the segment of its other values.
         scorer: of the model.
-        deviations: of each segment and feature, to measure the drivers' distances in; 1 where not given.
+        parts: of the features; those of the model's centres where not given.
         more: further columns, as the SQL of a text that `{best}` stands in for the position of the segment.
 
     Raises:
@@ -60,11 +67,11 @@ def with_scores(
     require_features(features, model.preparation)
     present = features.columns
     working = free_name(_SCORED, present)
-    scales = np.ones_like(model.segment_centers) if deviations is None else 1 / deviations
-    scoring = batch_scorer(scorer, driver_scorer(model.segment_centers, scales))
+    scoring = batch_scorer(
+        scorer, score_calibration(model), driver_scorer(model, parts), imputed_values(model.preparation)
+    )
     score = arrow_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-    prepared = map(F.expr, model.preparation.measurable(features))
-    scored = features.withColumn(working, score(*prepared))
+    scored = features.withColumn(working, score(*_arguments(model.preparation, features)))
     ids = sql.integers(model.segment_ids)
     added = {
         c.SEGMENT_ID: f"{ids}[{working}.best]",
@@ -78,48 +85,48 @@ def with_scores(
     return scored.select(*own, *(F.expr(text).alias(name) for name, text in added.items()))
 
 
-def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str) -> DataFrame:
-    """The frame with second_segment_id and drivers, where something else than the centres decides the segment.
+def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str, margin: str) -> DataFrame:
+    """The frame with confidence, second_segment_id and drivers, where something else than centres decides the segment.
 
     The second best segment is the other one with the nearest centre. Drivers are those of `with_scores`; a customer in
     no segment has none.
 
     Args:
-        features: any frame with the features' columns and the position, in original units.
+        features: any frame with the features' columns, the position and the margin, in original units.
         position: of the customer's segment among the model's, as SQL; -1 for none.
+        margin: how clear the case is, as SQL.
     """
     if not model.k:
         return features.withColumns(
             {
+                c.CONFIDENCE: F.lit(0.0),
                 c.SECOND_SEGMENT_ID: F.lit(None).cast("int"),
                 c.DRIVERS: F.expr(f"CAST(array() AS {DRIVERS_TYPE})"),
             }
         )
-    centers = model.segment_centers
-    reasoning = reason_scorer(centers, driver_scorer(centers, np.ones_like(centers)))
+    reasoning = reason_scorer(
+        model.segment_centers, score_calibration(model), driver_scorer(model), imputed_values(model.preparation)
+    )
     reason = arrow_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-        reasoning, f"second int, {_DRIVERS_TYPE}"
+        reasoning, f"second int, confidence double, {_DRIVERS_TYPE}"
     )
     working = free_name(_SCORED, features.columns)
-    prepared = map(F.expr, model.preparation.measurable(features))
     ids = sql.integers(model.segment_ids)
     added = {
+        c.CONFIDENCE: F.col(f"{working}.confidence"),
         c.SECOND_SEGMENT_ID: F.expr(f"get({ids}, {working}.second)"),
         c.DRIVERS: F.expr(_drivers(model.preparation, working)),
     }
-    return features.withColumn(working, reason(F.expr(position), *prepared)).withColumns(added).drop(working)
+    reasons = reason(F.expr(position), F.expr(margin), *_arguments(model.preparation, features))
+    return features.withColumn(working, reasons).withColumns(added).drop(working)
 
 
-def nearest_center_scorer(centers: np.ndarray, limits: np.ndarray) -> Scorer:
+def nearest_center_scorer(centers: np.ndarray) -> Scorer:
     """Scores by the nearest centre, Euclidean; of equally near ones the first counts.
 
-    The confidence is 1 - distance to the nearest centre / distance to the second nearest, 0 where there is no second
-    or both are 0.
-
-    Args:
-        limits: for each centre the distance beyond which a point is an outlier.
+    The margin is 1 - distance to the nearest centre / distance to the second nearest, 0 where there is no second or
+    both are 0.
     """
-    squared_limits = limits**2
 
     def score(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         squared = np.zeros((len(centers), points.shape[1]))
@@ -134,82 +141,145 @@ def nearest_center_scorer(centers: np.ndarray, limits: np.ndarray) -> Scorer:
         second = squared.argmin(axis=0)
         other = squared[second, rows]
         apart = np.isfinite(other) & (other > 0)
-        confidence = np.where(apart, 1 - np.sqrt(own / np.where(apart, other, 1)), 0.0)
-        return best, second, confidence, own > squared_limits[best]
+        margin = np.where(apart, 1 - np.sqrt(own / np.where(apart, other, 1)), 0.0)
+        return best, second, margin, np.sqrt(own)
 
     return score
 
 
-DriverScorer = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, np.ndarray]]
+def center_parts(centers: np.ndarray) -> Parts:
+    """The parts of features by the segments' centres."""
+
+    def parts(points: np.ndarray, best: np.ndarray, second: np.ndarray) -> np.ndarray:
+        other = centers.T[:, second]
+        products: np.ndarray = (centers.T[:, best] - other) * (points - other)
+        return products
+
+    return parts
 
 
-def driver_scorer(centers: np.ndarray, scales: np.ndarray) -> DriverScorer:
-    """How many drivers points have, and by rank the feature and its effect; those beyond the number mean nothing.
+def score_calibration(model: SegmentationModel) -> CalibratedScores:
+    """The model's `calibrated_scores`, without a calibration by its margin and its former limits."""
+    known = model.calibration
+    if known is None:
+        return calibrated_scores((), (), model.former_limits)
+    return calibrated_scores(known.margins, known.shares, known.limits)
 
-    Takes features x n points, their best and their second segment; gives the columns of `_DRIVERS_TYPE`.
+
+DriverScorer = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], dict[str, np.ndarray]]
+
+
+def driver_scorer(model: SegmentationModel, parts: Parts | None = None) -> DriverScorer:
+    """How many drivers points have, and by rank what `_DRIVERS_TYPE` says; those beyond the number mean nothing.
+
+    Takes features x n points, which of these values are known, and the best and the second segments' positions.
     """
+    centers, part = model.segment_centers, parts or center_parts(model.segment_centers)
+    original = np.array([[*values.values()] for values in model.centers_in_original_units().values()])
     ranks = range(min(DRIVERS, centers.shape[1]))
-    none = range(len(ranks), DRIVERS)
+    none, enough = range(len(ranks), DRIVERS), MOST
 
-    def drive(points: np.ndarray, best: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
-        further = (points - centers.T[:, second]) * scales.T[:, second]
-        nearer = (points - centers.T[:, best]) * scales.T[:, best]
-        parts = further * further - nearer * nearer
-        total = parts.sum(axis=0)
-        is_positive = total > 0
-        parts /= np.where(is_positive, total, 1.0)
-        rows = np.arange(len(total))
-        count = np.zeros(len(total), dtype=np.int32)
+    def drive(points: np.ndarray, is_known: np.ndarray, best: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
+        shares = np.maximum(np.where(is_known, part(points, best, second), 0.0), 0.0)
+        largest = shares.max(axis=0)
+        shares /= np.where(largest > 0, largest, 1.0)  # first by the largest: the sum of two could be infinite
+        shares /= np.maximum(shares.sum(axis=0), 1.0)
+        rows = np.arange(points.shape[1])
+        count, listed = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows))
         ranked: dict[str, np.ndarray] = {}
         for rank in ranks:
-            feature = parts.argmax(axis=0)
-            effect = parts[feature, rows]
-            parts[feature, rows] = -np.inf
-            count += is_positive & (effect > 0)
-            ranked |= {f"driver{rank}": feature.astype(np.int32), f"effect{rank}": effect}
+            feature = shares.argmax(axis=0)
+            effect = shares[feature, rows]
+            shares[feature, rows] = -1.0
+            count += (effect > 0) & (listed < enough)
+            listed += effect
+            is_high = points[feature, rows] > centers[second, feature]
+            values = feature.astype(np.int32), effect, is_high, original[best, feature], original[second, feature]
+            names = ("driver", "effect", "is_high", "segment_value", "other_value")
+            ranked |= {f"{name}{rank}": value for name, value in zip(names, values, strict=True)}
         for rank in none:
-            ranked |= {f"driver{rank}": np.zeros_like(count), f"effect{rank}": np.zeros(len(total))}
+            zeros = np.zeros(len(rows))
+            ranked |= {f"driver{rank}": np.zeros_like(count), f"effect{rank}": zeros, f"is_high{rank}": zeros > 0}
+            ranked |= {f"segment_value{rank}": zeros, f"other_value{rank}": zeros}
         return {"drivers": count, **ranked}
 
     return drive
 
 
-def batch_scorer(scorer: Scorer, drive: DriverScorer) -> Callable[..., pa.Array]:
-    """Scores a batch of prepared values, by feature: structs of `_SCORED_TYPE`."""
-    limit = MAX_MAGNITUDE
+Batch = Callable[..., pa.Array]
+
+
+def batch_scorer(scorer: Scorer, calibrate: CalibratedScores, drive: DriverScorer, imputed: np.ndarray) -> Batch:
+    """Scores a batch of what `_arguments` gives: structs of `_SCORED_TYPE`."""
+    read = _reader(imputed)
 
     def scored(*batch: pa.Array) -> pa.Array:
-        points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
-        measurable = np.abs(points) <= limit
-        points[~measurable] = 0.0
-        measured = measurable.all(axis=0)
-        best, second, confidence, is_outlier = scorer(points)
+        points, own, is_known, measured = read(batch)
+        best, second, margin, distance = scorer(points)
+        confidence, is_outlier = calibrate(best, margin, distance)
         columns = {"best": best.astype(np.int32), "second": second.astype(np.int32)}
         columns |= {"confidence": np.where(measured, confidence, 0.0), "is_outlier": is_outlier | ~measured}
-        columns |= drive(points, best, second)
+        columns |= drive(own, is_known, best, second)
         columns["drivers"][~measured] = 0
         return pa.StructArray.from_arrays([pa.array(values) for values in columns.values()], names=list(columns))
 
     return scored
 
 
-def reason_scorer(centers: np.ndarray, drive: DriverScorer) -> Callable[..., pa.Array]:
-    """Second segments, by position and -1 for none, and drivers, for points whose segment is known."""
-    limit = MAX_MAGNITUDE
+def reason_scorer(centers: np.ndarray, calibrate: CalibratedScores, drive: DriverScorer, imputed: np.ndarray) -> Batch:
+    """Second segments, by position and -1 for none, confidences and drivers, for points whose segment is known."""
+    read = _reader(imputed)
 
-    def reasoned(position: pa.Array, *batch: pa.Array) -> pa.Array:
-        best = position.to_numpy(zero_copy_only=False)
-        points = np.stack([values.to_numpy(zero_copy_only=False) for values in batch])
-        points[~(np.abs(points) <= limit)] = 0.0
+    def reasoned(position: pa.Array, margins: pa.Array, *batch: pa.Array) -> pa.Array:
+        best, margin = position.to_numpy(zero_copy_only=False), margins.to_numpy(zero_copy_only=False)
+        points, own, is_known, measured = read(batch)
         squared = ((points[None] - centers[:, :, None]) ** 2).sum(axis=1)
         inside = np.flatnonzero(best >= 0)
         squared[best[inside], inside] = np.inf
         second = np.where(np.isfinite(squared.min(axis=0)), squared.argmin(axis=0), -1)
-        columns = {"second": second.astype(np.int32), **drive(points, best, second)}
+        confidence, _ = calibrate(best, margin, np.zeros(len(best)))
+        columns = {"second": second.astype(np.int32), "confidence": np.where(measured, confidence, 0.0)}
+        columns |= drive(own, is_known, best, second)
         columns["drivers"][(best < 0) | (second < 0)] = 0
         return pa.StructArray.from_arrays([pa.array(values) for values in columns.values()], names=list(columns))
 
     return reasoned
+
+
+def imputed_values(preparation: PreparationModel) -> np.ndarray:
+    """What a missing value counts as, prepared, by feature."""
+    return np.array([(f.own if isinstance(f, PCAFeature) else f).imputed for f in preparation.features_])
+
+
+def _reader(imputed: np.ndarray) -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Reads a batch: points to score, their own values, which of these are known, and which points can be measured."""
+    limit, d = MAX_MAGNITUDE, len(imputed)
+
+    def read(batch: tuple[pa.Array, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        values = np.stack([array.to_numpy(zero_copy_only=False) for array in batch])
+        is_known = ~np.isnan(values[-d:])
+        values[-d:] = np.where(is_known, values[-d:], imputed[:, None])
+        is_measurable = np.abs(values) <= limit
+        values[~is_measurable] = 0.0
+        return values[:d], values[-d:], is_known, is_measurable.all(axis=0)
+
+    return read
+
+
+def _arguments(preparation: PreparationModel, features: DataFrame) -> list[Any]:
+    """The prepared values, null where they are missing; where these are projected on components, both."""
+    measurable = preparation.measurable(features)
+    if preparation.components_ is None:
+        own = list(zip(preparation.features_, measurable, strict=True))
+        return [F.expr(_unless_missing(feature, text)) for feature, text in own]
+    own = [(f.own, measurable_sql(f.own)) for f in preparation.features_ if isinstance(f, PCAFeature)]
+    return [*map(F.expr, measurable), *(F.expr(_unless_missing(feature, text)) for feature, text in own)]
+
+
+def _unless_missing(feature: Any, prepared: str) -> str:
+    """The prepared value as SQL, null where the feature is missing and nothing else can't be measured."""
+    infinity = "CAST('Infinity' AS DOUBLE)"
+    return f"CASE WHEN {feature.is_missing} AND {prepared} < {infinity} THEN CAST(NULL AS DOUBLE) ELSE {prepared} END"
 
 
 def _drivers(preparation: PreparationModel, working: str) -> str:
@@ -218,7 +288,9 @@ def _drivers(preparation: PreparationModel, working: str) -> str:
     values = [feature.value for feature in preparation.features_]
     structs = [
         f"named_struct('feature', {_chosen(f'{working}.driver{rank}', names)}, 'value', "
-        f"{_chosen(f'{working}.driver{rank}', values)}, 'effect', {working}.effect{rank})"
+        f"{_chosen(f'{working}.driver{rank}', values)}, 'effect', {working}.effect{rank}, 'direction', "
+        f"if({working}.is_high{rank}, 'high', 'low'), 'segment_value', {working}.segment_value{rank}, 'other_value', "
+        f"{working}.other_value{rank})"
         for rank in range(DRIVERS)
     ]
     cases = (
