@@ -1,6 +1,6 @@
 """Fits a segmentation to all customers, by any registered algorithm, and evaluates it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,9 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.preparation import PreparationModel, sql
 from customer_segmentation.spark.persistence import persisted
 
+AUTO_ALGORITHMS = ("kmeans", "gaussian_mixture", "bisecting_kmeans", "agglomerative")
+"""What `clustering.algorithm: auto` tries; in a tie the first."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -28,12 +31,14 @@ class TrainingData:
     features: in original units.
     points: the same, prepared and persisted.
     coreset: weighted customers that represent all, on the driver.
+    incumbent_k: number of segments of the model in service; None where there is none.
     """
 
     features: DataFrame
     points: DataFrame
     preparation: PreparationModel
     coreset: Coreset
+    incumbent_k: int | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -43,14 +48,14 @@ class TrainingData:
 
 @contextmanager
 def training_data(
-    features: DataFrame, preparation: PreparationModel, *, size: int, seed: int
+    features: DataFrame, preparation: PreparationModel, *, size: int, seed: int, incumbent_k: int | None = None
 ) -> Iterator[TrainingData]:
     """Prepare customers and draw a coreset of at most `size` of them; the points are persisted for the block."""
     inputs = preparation.outputs
     points = preparation.transform(features).select(CUSTOMER_ID, *map(sql.column, inputs))
     with persisted(points) as kept:
         drawn = coreset(kept, inputs, size=size, seed=seed, by=CUSTOMER_ID)
-        yield TrainingData(features, kept, preparation, drawn)
+        yield TrainingData(features, kept, preparation, drawn, incumbent_k)
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,22 @@ class FittedSegmentation:
 
 
 def fit_segmentation(data: TrainingData, settings: Clustering, *, seed: int) -> FittedSegmentation:
-    """Choose k where it is not given, fit and evaluate.
+    """Choose the algorithm and k where they are not given, fit and evaluate.
 
     Raises:
         ConfigurationError: the algorithm can't choose its number of segments, and none is given.
         DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
     """
-    return (ALGORITHMS[settings.algorithm].train or train_estimator)(data, settings, seed)
+    if settings.algorithm != "auto":
+        return (ALGORITHMS[settings.algorithm].train or train_estimator)(data, settings, seed)
+    choice = _choose(data, settings, AUTO_ALGORITHMS, seed)
+    if choice is None:
+        return fit_segmentation(data, settings.model_copy(update={"algorithm": AUTO_ALGORITHMS[0]}), seed=seed)
+    spec = ALGORITHMS[choice.candidate.algorithm]
+    settings = settings.model_copy(update={"algorithm": spec.name, "k": choice.candidate.k})
+    if spec.refit is not None:
+        return evaluated(data, spec.refit(data, choice, settings, seed), choice, seed)
+    return replace((spec.train or train_estimator)(data, settings, seed), choice=choice)
 
 
 def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> FittedSegmentation:
@@ -89,20 +103,25 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
     if spec.needs_k and settings.k == "auto":
         if spec.fit_coreset is None:
             raise ConfigurationError(f"clustering.k must be a number with the algorithm {spec.name}; found auto")
-        choice = choose(
-            data.points,
-            data.inputs,
-            data.coreset,
-            ks=candidate_ks(data, settings),
-            algorithms=[spec.name],
-            smallest_share=settings.smallest_share,
-            seed=seed,
-        )
+        choice = _choose(data, settings, [spec.name], seed)
     if choice is not None and spec.refit is not None:
         return evaluated(data, spec.refit(data, choice, settings, seed), choice, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
     model = spec.configured(settings, k=k, seed=seed).fit(data.features, preparation=data.preparation)
     return evaluated(data, model, choice, seed)
+
+
+def _choose(data: TrainingData, settings: Clustering, algorithms: Sequence[str], seed: int) -> Choice | None:
+    return choose(
+        data.points,
+        data.inputs,
+        data.coreset,
+        ks=candidate_ks(data, settings) if settings.k == "auto" else [settings.k],
+        algorithms=algorithms,
+        smallest_share=settings.smallest_share,
+        seed=seed,
+        incumbent_k=data.incumbent_k,
+    )
 
 
 def evaluated(data: TrainingData, model: SegmentationModel, choice: Choice | None, seed: int) -> FittedSegmentation:

@@ -31,23 +31,22 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
-        settings = run.config.clustering
         named = replace(
             training.model,
-            version=f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
+            version=f"{training.model.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}",
             trained_as_of=run.as_of,
             names=segment_names(profiles),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
         _register(run, named, training)
-        stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
+        stage.result = f"{named.version}: {named.k} segments, {training.description}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
 
 def _register(run: Run, model: SegmentationModel, training: Training) -> None:
-    settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
+    settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm", "segments"})
     used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
     row = {
         "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
