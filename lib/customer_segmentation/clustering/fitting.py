@@ -1,7 +1,7 @@
 """Fits a segmentation to all customers, by any registered algorithm, and evaluates it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +25,9 @@ from customer_segmentation.spark.persistence import persisted
 
 MAX_LOSS = 0.005
 """Most that a fit may cost more than an independent one for its segments to be those that were there before."""
+
+AUTO_ALGORITHMS = ("kmeans", "gaussian_mixture", "bisecting_kmeans", "agglomerative")
+"""What `clustering.algorithm: auto` tries; in a tie the incumbent's stays, else the first."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,23 @@ class FittedSegmentation:
 
 
 def fit_segmentation(data: TrainingData, settings: Clustering, *, seed: int) -> FittedSegmentation:
-    """Choose k where it is not given, fit and evaluate.
+    """Choose the algorithm and k where they are not given, fit and evaluate.
 
     Raises:
         ConfigurationError: the algorithm can't choose its number of segments, and none is given.
         DataRejectedError: the customers are too few or too similar to be segmented, or all of them are noise.
     """
-    return (ALGORITHMS[settings.algorithm].train or train_estimator)(data, settings, seed)
+    if settings.algorithm != "auto":
+        return (ALGORITHMS[settings.algorithm].train or train_estimator)(data, settings, seed)
+    incumbent = data.incumbent.algorithm if data.incumbent else ""
+    choice = _choose(data, settings, sorted(AUTO_ALGORITHMS, key=lambda name: name != incumbent), seed)
+    if choice is None:
+        return fit_segmentation(data, settings.model_copy(update={"algorithm": AUTO_ALGORITHMS[0]}), seed=seed)
+    spec = ALGORITHMS[choice.candidate.algorithm]
+    settings = settings.model_copy(update={"algorithm": spec.name, "k": choice.candidate.k})
+    if spec.refit is not None:
+        return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
+    return replace((spec.train or train_estimator)(data, settings, seed), choice=choice)
 
 
 def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> FittedSegmentation:
@@ -107,22 +120,26 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
     if spec.needs_k and settings.k == "auto":
         if spec.fit_coreset is None:
             raise ConfigurationError(f"clustering.k must be a number with the algorithm {spec.name}; found auto")
-        choice = choose(
-            data.points,
-            data.inputs,
-            data.coreset,
-            ks=candidate_ks(data, settings),
-            algorithms=[spec.name],
-            smallest_share=settings.smallest_share,
-            seed=seed,
-            incumbent_k=data.incumbent_k,
-        )
+        choice = _choose(data, settings, [spec.name], seed)
     if choice is not None and spec.refit is not None:
         return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
     estimator = spec.configured(settings, k=k, seed=seed).set_params(bootstraps=0)
     model = estimator.fit(data.features, preparation=data.preparation)
     return evaluated(data, model, choice, settings, seed)
+
+
+def _choose(data: TrainingData, settings: Clustering, algorithms: Sequence[str], seed: int) -> Choice | None:
+    return choose(
+        data.points,
+        data.inputs,
+        data.coreset,
+        ks=candidate_ks(data, settings) if settings.k == "auto" else [settings.k],
+        algorithms=algorithms,
+        smallest_share=settings.smallest_share,
+        seed=seed,
+        incumbent_k=data.incumbent_k,
+    )
 
 
 def evaluated(

@@ -12,10 +12,16 @@ from customer_segmentation.clustering.matching import Overlap, kept_ids, matches
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
+from customer_segmentation.clustering.selection.stability import Labelling
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
 from customer_segmentation.preparation import Preparation
+
+ONE_SEGMENT = (
+    "a single segment tells no customers apart: lower clustering.eps, raise clustering.min_samples, or choose another "
+    "clustering.algorithm"
+)
 
 
 @dataclass(frozen=True)
@@ -26,9 +32,9 @@ class Training:
     choice: the candidates; None where k was configured or follows from the customers.
     quality: figures over all customers that are in a segment: silhouette, calinski_harabasz, davies_bouldin (see
         `ClusterMetrics`), cost, smallest_share; on the coreset: stability (mean adjusted Rand index of bootstraps),
-        hopkins, and structure (clusterability: 0 none, 1 weak, 2 clear); noise_share of DBSCAN, lost_variance of a
-        tree; independent_cost, of a fit that does not follow the incumbent. What is not defined or can't be measured is
-        not there.
+        agreement, separation, structure_p_value and structure (clusterability: 0 none, 1 weak, 2 clear); noise_share of
+        DBSCAN, lost_variance of a tree; independent_cost, of a fit that does not follow the incumbent. What is not
+        defined or can't be measured is not there.
     stability: mean bootstrap Jaccard index by segment id; empty where it can't be measured.
     clusterability: whether the customers have segments at all.
     auto_parameters: values that the fit gave to parameters which the settings leave to it ("auto"), by their names.
@@ -52,6 +58,15 @@ class Training:
             stability={number[segment]: index for segment, index in self.stability.items()},
             overlap=replace(self.overlap, ids=tuple(ids)) if self.overlap else None,
         )
+
+    @property
+    def description(self) -> str:
+        """The structure of the customers, and how the number of segments follows from it, in words."""
+        if self.model.k == 1:
+            return f"{self.clusterability.description}; {ONE_SEGMENT}"
+        tied = sorted({candidate.k for candidate in self.choice.candidates if candidate.tied}) if self.choice else []
+        others = [str(k) for k in tied if k != self.model.k]
+        return self.clusterability.description + (f"; {', '.join(others)} segments would do as well" if others else "")
 
     def candidate_rows(self) -> list[dict[str, Any]]:
         """The candidates as rows of `model_runs.candidates`."""
@@ -90,7 +105,8 @@ def train(
         shared = overlap(incumbent, model, features) if incumbent else None
     metrics, stability = fitted.metrics, fitted.stability
     rand = stability.rand if stability else float("nan")
-    measured = clusterability(data.coreset, k=model.k, rand=rand, seed=seed)
+    assert isinstance(model, Labelling), "a model of any algorithm labels points"
+    measured = clusterability(data.coreset, model, stability=stability, seed=seed)
     quality = {
         "silhouette": metrics.silhouette,
         "calinski_harabasz": metrics.calinski_harabasz,
@@ -98,7 +114,9 @@ def train(
         "cost": metrics.cost,
         "smallest_share": metrics.smallest_share,
         "stability": rand,
-        "hopkins": measured.hopkins,
+        "agreement": measured.agreement,
+        "separation": measured.separation,
+        "structure_p_value": measured.p_value,
         "structure": float(measured.level),
         **fitted.quality,
     }

@@ -5,6 +5,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -406,10 +407,13 @@ class Preparing(Section):
         return self
 
 
+NumberOfSegments = Literal["auto"] | Annotated[int, Field(ge=2, le=100)]
+
+
 class Clustering(Section):
     """The clustering algorithm and how it is fitted."""
 
-    algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"] = "kmeans"
+    algorithm: Literal["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan", "auto"] = "kmeans"
     features: Annotated[
         list[str],
         Field(min_length=1, description="a list of feature names that is not empty"),
@@ -422,10 +426,11 @@ class Clustering(Section):
         "category_entropy",
         "price_sensitivity",
     ]
-    k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
+    segments: NumberOfSegments = "auto"
+    k: NumberOfSegments = "auto"
     preparation: Preparing = Preparing()
-    k_min: Annotated[int, Field(ge=2, le=100)] = 2
-    k_max: Annotated[int, Field(ge=2, le=100)] = 16
+    k_min: Annotated[int, Field(ge=2, le=100)] = 3
+    k_max: Annotated[int, Field(ge=2, le=100)] = 8
     smallest_share: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     sample_size: Annotated[int, Field(ge=100, le=100_000)] = 10_000
     max_iterations: Annotated[int, Field(ge=1, le=1_000)] = 50
@@ -445,8 +450,23 @@ class Clustering(Section):
             )
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _two_names(cls, given: Any) -> Any:
+        """`segments` and `k` are one setting: the one that is given counts for both."""
+        names = ("segments", "k")
+        if not isinstance(given, Mapping) or len([name for name in names if name in given]) != 1:
+            return given
+        (value,) = (given[name] for name in names if name in given)
+        is_valid = value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 100)
+        return {**given, **dict.fromkeys(names, value)} if is_valid else given
+
     @model_validator(mode="after")
     def _range(self) -> "Clustering":
+        if self.segments != self.k and self.model_fields_set >= {"segments", "k"}:
+            raise ValueError(
+                f"has segments = {self.segments} and k = {self.k}, which are two names of one setting; leave one out"
+            )
         if self.k_min > self.k_max:
             raise ValueError(f"k_min ({self.k_min}) must not be above k_max ({self.k_max}); lower it or raise k_max")
         if self.algorithm == "dbscan" and self.k != "auto":

@@ -27,7 +27,8 @@ TRAITS_TYPE = "array<struct<attribute:string,value:string,share:double,overall:d
 TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
 CANDIDATES_TYPE = (
     "array<struct<algorithm:string,k:int,silhouette:double,calinski_harabasz:double,davies_bouldin:double,bic:double,"
-    "elbow:double,cost:double,smallest_share:double,stability:double,segment_stability:array<double>,score:double>>"
+    "elbow:double,cost:double,smallest_share:double,stability:double,segment_stability:array<double>,score:double,"
+    "agreement:double,agreement_error:double,separation:double,tied:boolean>>"
 )
 
 
@@ -644,8 +645,9 @@ MODEL_RUNS = Table(
             (
                 "Quality figures: silhouette, calinski_harabasz, davies_bouldin, cost and smallest_share over all "
                 "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
-                "hopkins and structure (0 none, 1 weak, 2 clear) on a weighted sample; noise_share, the customers in "
-                "no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative; "
+                "agreement, separation (see candidates), structure (0 none, 1 weak, 2 clear) and structure_p_value "
+                "(share of clouds without groups that are as compact) on a weighted sample; noise_share, the customers "
+                "in no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative; "
                 "independent_cost, of a fit that does not start from the segments of the model before. Shares "
                 "are 0 to 1. What is not defined or can't be measured is not in it."
             ),
@@ -655,7 +657,10 @@ MODEL_RUNS = Table(
             CANDIDATES_TYPE,
             (
                 "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
-                "stability and segment_stability by bootstraps of the sample; the rule weighs them to the score."
+                "stability, segment_stability and agreement (of the segment that is found again worst, with its "
+                "standard error) by bootstraps of the sample; separation, mean depth of the valleys between segments; "
+                "tied: the chosen one, and what does as well within one standard error. elbow and score are of earlier "
+                "releases, and null since."
             ),
         ),
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),

@@ -15,15 +15,15 @@ _NAMES = 66
 _MIN_DISTANCE = 0.075
 """Least distance of two names, as a share of the height."""
 _LINES = (
-    ("score", 2.5, ACCENT, "Score"),
-    ("stability", 1.5, SOFT, "Stability"),
+    ("agreement", 2.5, ACCENT, "Found again"),
+    ("separation", 1.5, SOFT, "Valleys"),
     ("silhouette", 1.5, SOFT, "Silhouette"),
 )
 
 
 def candidates_chart(content: ReportContent, *, width: int) -> alt.LayerChart:
-    """Score, stability and silhouette of every number of segments that was tried, the chosen one marked."""
-    tried = candidates(content)
+    """Agreement, separation and silhouette of every number of segments that was tried, the chosen one marked."""
+    tried = [row for row in candidates(content) if row.get("algorithm") == content.model["algorithm"]]
     rows: list[dict[str, Any]] = [
         {"line": name, "k": row["k"], "value": float(row[column]), "colour": tone.light, "width": thick}
         for column, thick, tone, name in _LINES

@@ -11,6 +11,7 @@ from customer_segmentation.report import charts
 from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.effects import profile_features
+from customer_segmentation.report.model_quality import candidates
 
 
 def draw(content: ReportContent) -> dict[str, Drawing]:
@@ -37,8 +38,9 @@ def draw(content: ReportContent) -> dict[str, Drawing]:
             "Bars: customers in each RFM segment.",
             HALF,
         )
-    if any(known(row["silhouette"]) for row in content.model["candidates"] or ()):
-        label = f"Lines: score, silhouette and stability by number of segments; {content.model['k']} were chosen."
+    tried = (row for row in candidates(content) if row.get("algorithm") == content.model["algorithm"])
+    if any(known(row["silhouette"]) for row in tried):
+        label = f"Lines: agreement, valleys and silhouette by number of segments; {content.model['k']} were chosen."
         drawn["candidates"] = _pair(candidates_chart, content, label, HALF)
     return drawn
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from customer_segmentation.clustering.selection.clusterability import STABLE
+from customer_segmentation.clustering.selection.choice import is_found_again
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
@@ -36,14 +36,24 @@ _NONE = (
     "but where they end is a choice."
 )
 _ONE_SEGMENT = (
-    "All customers that are in a segment are in one: the customers form a single crowd, with nothing to separate."
+    "All customers that are in a segment are in one, which tells none of them apart. Lower clustering.eps, raise "
+    "clustering.min_samples, or choose another clustering.algorithm."
 )
-_BASIS = {"silhouette": "silhouette", "stability": "stability", "hopkins": "Hopkins statistic"}
+_BASIS = {
+    "structure_p_value": "p-value",
+    "separation": "depth of valleys",
+    "agreement": "found again",
+    "silhouette": "silhouette",
+    "stability": "stability",
+}
 """What the word for the clusterability rests on."""
 
 _METRICS: dict[str, tuple[str, str]] = {
     "silhouette": ("Silhouette", "-1 to 1: how much nearer to the own segment than to the next"),
     "stability": ("Stability", "1: resampled customers are segmented alike; 0: as by chance"),
+    "agreement": ("Found again", "1: two resamplings agree on every segment; by the one they agree on least"),
+    "separation": ("Depth of valleys", "0: segments are cuts through a crowd; 1: empty space between them"),
+    "structure_p_value": ("p-value of the structure", "share of clouds without groups that are as compact"),
     "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
     "smallest_share": ("Smallest segment", "share of the customers in segments"),
     "noise_share": ("Unclassified", "share of the customers in no segment"),
@@ -69,11 +79,12 @@ class Metric:
 class Candidate:
     """A number of segments that was tried, with its metrics formatted."""
 
-    k: int
+    segments: str
     chosen: bool
-    score: str
+    tied: bool
+    agreement: str
+    separation: str
     silhouette: str
-    stability: str
     smallest: str
 
 
@@ -93,7 +104,8 @@ def clusterability(content: ReportContent) -> Verdict | None:
     elif stability is None or not fmt.known(stability):
         sentence = _UNTESTED
     else:
-        sentence = _BLURRED if stability >= STABLE else _UNSTABLE
+        found = is_found_again(float(metrics.get("agreement") or stability), 0.0)
+        sentence = _BLURRED if found else _UNSTABLE
     figures = (f"{name} {metrics[key]:.2f}" for key, name in _BASIS.items() if fmt.known(metrics.get(key)))
     return Verdict(CLUSTERABILITY[level], level + 1, len(CLUSTERABILITY), sentence, ", ".join(figures))
 
@@ -110,8 +122,11 @@ def stability(value: float | None) -> Verdict:
 
 def algorithm(content: ReportContent) -> str:
     """What the algorithm is called."""
-    name = content.model["algorithm"]
-    return _ALGORITHMS.get(name) or fmt.plain_text(name)
+    return _name(content.model["algorithm"])
+
+
+def _name(algorithm: str) -> str:
+    return _ALGORITHMS.get(algorithm) or fmt.plain_text(algorithm)
 
 
 def metrics(content: ReportContent) -> list[Metric]:
@@ -127,12 +142,12 @@ def metrics(content: ReportContent) -> list[Metric]:
 
 def search(content: ReportContent) -> str:
     """One sentence on how the number of segments was chosen."""
-    ks = [row["k"] for row in candidates(content)]
+    tried = candidates(content)
     chosen = fmt.count(content.model["k"])
-    if ks:
+    if tried:
         return (
-            f"{fmt.count(ks[0])} to {fmt.count(ks[-1])} segments were tried on a sample of the customers and evaluated "
-            f"on all; {chosen} were chosen."
+            f"{fmt.count(tried[0]['k'])} to {fmt.count(tried[-1]['k'])} segments were tried on a sample of the "
+            f"customers and evaluated on all; {chosen} were chosen{_reason(content)}."
         )
     if content.model["algorithm"] != "dbscan":
         return f"The number of segments, {chosen}, was set and not searched for."
@@ -154,27 +169,46 @@ def candidates(content: ReportContent) -> list[Row]:
 
 def formatted_candidates(content: ReportContent) -> list[Candidate]:
     """The candidates with their metrics formatted."""
+    algorithms = {row.get("algorithm") for row in candidates(content)}
     return [
         Candidate(
-            row["k"],
-            row["k"] == content.model["k"],
-            fmt.figure(row.get("score")),
+            fmt.count(row["k"]) + (f", {_name(row['algorithm'])}" if len(algorithms) > 1 else ""),
+            _is_chosen(row, content),
+            bool(row.get("tied")),
+            fmt.figure(row.get("agreement")) + _give_or_take(row.get("agreement_error")),
+            fmt.figure(row.get("separation")),
             fmt.figure(row["silhouette"]),
-            fmt.figure(row.get("stability")),
             fmt.share(row["smallest_share"]),
         )
         for row in candidates(content)
     ]
 
 
-def best_scores(content: ReportContent, limit: int) -> str:
-    """The numbers of segments with the highest scores, the chosen one first; empty where nothing was tried."""
-    scored = [row for row in candidates(content) if fmt.known(row.get("score"))]
-    ranked = sorted(scored, key=lambda row: (row["k"] != content.model["k"], -row["score"], row["k"]))[:limit]
-    return ", ".join(
-        f"{fmt.count(row['k'])} ({row['score']:.2f}{', chosen' if row['k'] == content.model['k'] else ''})"
-        for row in ranked
-    )
+def _reason(content: ReportContent) -> str:
+    """Why the chosen number of segments was; empty where the rule was another one, of an earlier release."""
+    chosen = next((row for row in candidates(content) if _is_chosen(row, content)), None)
+    if chosen is None or not fmt.known(chosen.get("agreement")):
+        return ""
+    if is_found_again(chosen["agreement"], chosen.get("agreement_error") or 0.0):
+        return ", as many as are all found again when customers are resampled"
+    return "; no number is found again when customers are resampled, so that any is a choice"
+
+
+def ties(content: ReportContent) -> str:
+    """A sentence on the numbers of segments that would do as well as the chosen one; empty where there is none."""
+    tied = sorted({row["k"] for row in candidates(content) if row.get("tied")} - {content.model["k"]})
+    if not tied:
+        return ""
+    numbers = ", ".join(map(fmt.count, tied))
+    return f"As good within one standard error: {numbers}."
+
+
+def _is_chosen(row: Row, content: ReportContent) -> bool:
+    return bool(row["k"] == content.model["k"] and row.get("algorithm") == content.model["algorithm"])
+
+
+def _give_or_take(error: float | None) -> str:
+    return f" ± {error:.2f}" if error is not None and fmt.known(error) else ""
 
 
 def _metrics(content: ReportContent) -> Mapping[str, float]:

@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing beside itself: no network, no scripts, no fonts."""
 
+from customer_segmentation.clustering.selection.choice import FOUND_AGAIN
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
 from customer_segmentation.display.headlines import rejection_reasons
@@ -40,6 +41,8 @@ def render_page(content: ReportContent) -> str:
             algorithm=model_quality.algorithm(content),
             search=model_quality.search(content),
             candidates=model_quality.formatted_candidates(content),
+            ties=model_quality.ties(content),
+            found_again=FOUND_AGAIN,
             metrics=model_quality.metrics(content),
             model_quality=model_quality,
             reasons=rejection_reasons(content.run["rejected_by_reason"], content.run["rows_rejected"]),

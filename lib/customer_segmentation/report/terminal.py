@@ -24,7 +24,6 @@ STACKED_UNDER = 130
 FIGURES_FROM = 160
 """Columns of the terminal from which what sets a segment apart is shown with its figures."""
 _MAX_DIFFERENTIATORS = 3
-_MAX_SCORES = 4
 """Numbers of segments whose scores are shown."""
 
 
@@ -98,11 +97,10 @@ def quality_lines(content: ReportContent) -> list[str]:
     """Quality of the model, a line each: clusterability, metrics, and how the number of segments was chosen."""
     verdict = model_quality.clusterability(content)
     metrics = "; ".join(f"{metric.name} {metric.value}" for metric in model_quality.metrics(content))
-    scores = model_quality.best_scores(content, _MAX_SCORES)
     return [
         *([f"{fmt.capitalized(verdict.word)}. {verdict.sentence}"] if verdict else []),
         *([f"Quality: {metrics}"] if metrics else []),
-        model_quality.search(content) + (f" Scores: {scores}" if scores else ""),
+        f"{model_quality.search(content)} {model_quality.ties(content)}".rstrip(),
     ]
 
 

@@ -34,11 +34,10 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         if model is not None:
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
-        settings = run.config.clustering
         with persisted(clustered_features(run)) as features:
             incumbent = run.models.incumbent
-            version = f"{settings.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}"
-            training = train(features, settings, seed=run.config.seed, incumbent=incumbent)
+            training = train(features, run.config.clustering, seed=run.config.seed, incumbent=incumbent)
+            version = f"{training.model.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}"
             training = _as_registered(training, run.models.registered(version, able_to_assign=False))
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
@@ -63,7 +62,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         )
         rows = _lineage_rows(training, incumbent, profiles)
         _register(run, named, training, rows)
-        stage.result = f"{named.version}: {named.k} segments, {training.clusterability.description}"
+        stage.result = f"{named.version}: {named.k} segments, {training.description}"
         if incumbent is not None:
             stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
         for name, why in named.preparation.dropped_.items():

@@ -9,7 +9,9 @@ from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.clustering.dbscan.model import DBSCANModel
 from customer_segmentation.clustering.dbscan.workers import assigned
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.stability import BOOTSTRAPS, Stability, compare_bootstraps
+from customer_segmentation.clustering.selection.stability import Stability, compare_bootstraps
+
+BOOTSTRAPS = 10
 
 MIN_BOOTSTRAPS = 10
 MAX_CLUSTERED = 1_000_000

@@ -85,7 +85,8 @@ def choose_cut(
     cuts = [tree.cut(k) for k in ks]
     stability = stabilities(data.coreset, cuts, algorithm=tree.algorithm, seed=seed)
     measured = zip(ks, evaluate_cuts(data, cuts), stability, strict=True)
-    return choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share, incumbent_k)
+    candidates = [candidate_of(tree.algorithm, *values) for values in measured]
+    return choice_of(candidates, (), smallest_share, incumbent_k)
 
 
 def evaluate_cut(data: TrainingData, model: HierarchyModel) -> ClusterMetrics:

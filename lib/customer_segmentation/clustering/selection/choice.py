@@ -1,9 +1,16 @@
-"""Chooses the algorithm and the number of segments by a stated rule.
+"""Chooses the algorithm and the number of segments by a stated rule, which rests on what is found again.
 
-The rule: a candidate with a segment smaller than `smallest_share`, or one that is not stable (a mean adjusted Rand
-index of bootstraps below `MIN_STABILITY`), is out as long as another is left. Of the others the one with the highest
-score wins, which is the weighted mean of its metrics, each from 0 to 1 (`WEIGHTS`); of those within `TOLERANCE` of it
-the one with the fewest segments.
+The rule: a number of segments is *found again* when two bootstraps of the customers agree on every one of its
+segments: the Jaccard index of the one that agrees worst is at least `FOUND_AGAIN`, within one standard error. Of the
+numbers that are found again the largest is chosen. Those that agree as well within one standard error are tied with
+it: among them the number that the segments in service have stays.
+
+Where none is found again, customers form a continuum, any number of segments is a choice, and all are tied: the number
+in service stays, otherwise it is the one nearest to `CONTINUUM_K`.
+
+Numbers that leave a segment below `smallest_share` are out as long as there are others. Of several algorithms the
+first stays, unless it finds nothing again and another does, or the valleys between another's segments are `MIN_GAIN`
+deeper. No figure of a candidate depends on which other candidates there are.
 """
 
 import math
@@ -18,15 +25,18 @@ from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.coreset_fits import one_thread
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, Partition, evaluate
-from customer_segmentation.clustering.selection.stability import Stability, stability
+from customer_segmentation.clustering.selection.separation import separation, without_ties
+from customer_segmentation.clustering.selection.stability import N_INIT, Stability, stabilities
 from customer_segmentation.preparation.rounding import rounded
 
-N_INIT = 5
-MIN_STABILITY = 0.6
-TOLERANCE = 0.01
-WEIGHTS = {"silhouette": 0.4, "stability": 0.3, "calinski_harabasz": 0.1, "davies_bouldin": 0.1, "elbow": 0.1}
-"""Weights of the score: silhouette and stability as they are; Caliński-Harabasz as a share of the best candidate's,
-Davies-Bouldin the best one's as a share of it; and the elbow."""
+FOUND_AGAIN = 0.85
+"""The Jaccard index from which a segment is highly stable (Hennig 2007)."""
+CONTINUUM_K = 4
+"""Segments of a continuum: one cut in each of two directions, such as value and activity; with more cuts less is found
+again."""
+MIN_GAIN = 0.2
+"""How much deeper another algorithm's valleys have to be, as a share of the lower mode. Normal groups of one size that
+are 3 standard deviations apart have a valley of a third, those 4 apart of nearly three quarters."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +46,39 @@ class Candidate:
     algorithm, k: a registered algorithm, and the number of segments.
     silhouette, calinski_harabasz, davies_bouldin, smallest_share: see `ClusterMetrics`.
     stability, segment_stability: mean adjusted Rand index, and each segment's Jaccard index, see `Stability`.
+    agreement, agreement_error: how well the segment that is found again worst is, and its standard error.
+    separation: mean depth of the valleys between the segments, 0 to 1, see `separation`.
     cost: sum of squared distances to the segments' means.
-    elbow: how far the cost is below the line from the first k to the last, as a share of the whole decrease, 0 to 1
-        (Satopää et al. 2011).
     bic: Bayesian information criterion, lower is better; mixtures only.
-    score: by which it is chosen, 0 to 1.
+    tied: whether it is the chosen one, or does as well within one standard error.
     """
 
     algorithm: str
     k: int
     silhouette: float | None
     smallest_share: float
+    agreement: float
+    agreement_error: float = 0.0
     stability: float = 1.0
+    separation: float | None = None
     calinski_harabasz: float | None = None
     davies_bouldin: float | None = None
     cost: float = 0.0
-    elbow: float | None = None
     bic: float | None = None
     segment_stability: tuple[float, ...] = ()
-    score: float = 0.0
+    tied: bool = False
+
+    @property
+    def found_again(self) -> bool:
+        """Whether bootstraps agree on all of its segments."""
+        return is_found_again(self.agreement, self.agreement_error)
 
 
 @dataclass(frozen=True)
 class Choice:
     """The candidates and which of them was chosen.
 
-    candidates: by algorithm and k, with their scores.
+    candidates: by algorithm and k.
     partitions: of each candidate; none where they are cuts of a tree.
     chosen: position of the chosen candidate.
     """
@@ -99,9 +116,9 @@ def choose(
         columns: their coordinates, as in the coreset.
         coreset: of them.
         ks: numbers of segments; those not below the coreset's number of distinct points are left out.
-        algorithms: registered ones with a `fit_coreset`.
+        algorithms: registered ones with a `fit_coreset`; the first one stays in a tie.
         smallest_share: see the rule.
-        incumbent_k: the number of segments that serves now: it stays where it is not beaten clearly.
+        incumbent_k: number of segments of the model in service, if there is one.
 
     Returns:
         The choice; None where no k is left.
@@ -110,27 +127,36 @@ def choose(
     ks = [k for k in ks if k < distinct]
     if not ks:
         return None
-    names, partitions = [], []
-    with one_thread():
-        for algorithm in algorithms:
-            fit = ALGORITHMS[algorithm].fit_coreset
-            assert fit is not None, f"{algorithm} is fitted on coresets"
-            names += [algorithm] * len(ks)
-            partitions += fit(coreset, ks, N_INIT, seed)
+    names: list[str] = []
+    partitions: list[Partition] = []
+    stability: list[Stability] = []
+    for algorithm in algorithms:
+        fit = ALGORITHMS[algorithm].fit_coreset
+        assert fit is not None, f"{algorithm} is fitted on coresets"
+        with one_thread():
+            fitted = fit(coreset, ks, N_INIT, seed)
+        stability += stabilities(coreset, fitted, algorithm=algorithm, seed=seed)
+        partitions += fitted
+        names += [algorithm] * len(ks)
+    spread = without_ties(coreset.points, seed=seed)
     candidates = []
-    for name, partition, metrics in zip(names, partitions, evaluate(points, columns, partitions), strict=True):
-        measured = stability(coreset, partition, algorithm=name, seed=seed)
-        candidates.append(replace(candidate_of(name, partition.k, metrics, measured), bic=_bic(partition, metrics)))
+    metrics = evaluate(points, columns, partitions)
+    for name, partition, own, measured in zip(names, partitions, metrics, stability, strict=True):
+        candidate = candidate_of(name, partition.k, own, measured)
+        apart = separation(spread, coreset.weights, partition.labels(coreset.points))
+        candidates.append(replace(candidate, separation=_defined_and_rounded(apart), bic=_bic(partition, own)))
     return choice_of(candidates, partitions, smallest_share, incumbent_k)
 
 
 def candidate_of(algorithm: str, k: int, metrics: ClusterMetrics, stability: Stability) -> Candidate:
-    """The candidate with its metrics, without elbow and score."""
+    """The candidate with its metrics, without its separation."""
     return Candidate(
         algorithm=algorithm,
         k=k,
         silhouette=defined(metrics.silhouette),
         smallest_share=metrics.smallest_share,
+        agreement=stability.agreement,
+        agreement_error=stability.error,
         stability=stability.rand,
         calinski_harabasz=defined(metrics.calinski_harabasz),
         davies_bouldin=defined(metrics.davies_bouldin),
@@ -146,42 +172,58 @@ def choice_of(
     incumbent_k: int | None = None,
 ) -> Choice:
     """The choice among these candidates by the rule."""
-    scored = with_scores(candidates)
-    chosen = best(scored, smallest_share=smallest_share, incumbent_k=incumbent_k)
-    return Choice(tuple(scored), tuple(partitions), scored.index(chosen))
+    chosen, tied = best(candidates, smallest_share=smallest_share, incumbent_k=incumbent_k)
+    marked = [replace(candidate, tied=candidate in tied) for candidate in candidates]
+    return Choice(tuple(marked), tuple(partitions), list(candidates).index(chosen))
 
 
-def with_scores(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates with elbow and score."""
-    with_elbows = [
-        replace(candidate, elbow=_elbow(candidate, [c for c in candidates if c.algorithm == candidate.algorithm]))
-        for candidate in candidates
-    ]
-    highest = max((candidate.calinski_harabasz or 0.0 for candidate in with_elbows), default=0.0)
-    lowest = min((c.davies_bouldin for c in with_elbows if c.davies_bouldin is not None), default=0.0)
-
-    def score(candidate: Candidate) -> float:
-        shares = {
-            "silhouette": candidate.silhouette or 0.0,
-            "stability": candidate.stability,
-            "calinski_harabasz": (candidate.calinski_harabasz or 0.0) / highest if highest else 0.0,
-            "davies_bouldin": lowest / candidate.davies_bouldin if candidate.davies_bouldin else 0.0,
-            "elbow": candidate.elbow or 0.0,
-        }
-        return float(rounded(sum(weight * min(max(shares[name], 0.0), 1.0) for name, weight in WEIGHTS.items())))
-
-    return [replace(candidate, score=score(candidate)) for candidate in with_elbows]
+def best(
+    candidates: Sequence[Candidate], *, smallest_share: float, incumbent_k: int | None = None
+) -> tuple[Candidate, list[Candidate]]:
+    """The winner by the rule, and the candidates of its algorithm that are tied, itself among them."""
+    algorithms = dict.fromkeys(candidate.algorithm for candidate in candidates)
+    winner, *others = (
+        _best_k([c for c in candidates if c.algorithm == name], smallest_share, incumbent_k) for name in algorithms
+    )
+    for other in others:
+        if _beats(other[0], winner[0], smallest_share):
+            winner = other
+    return winner
 
 
-def best(candidates: Sequence[Candidate], *, smallest_share: float, incumbent_k: int | None = None) -> Candidate:
-    """The winner by the rule. Where no candidate has segments big enough, the one whose smallest is largest."""
+def _best_k(
+    candidates: list[Candidate], smallest_share: float, incumbent_k: int | None
+) -> tuple[Candidate, list[Candidate]]:
+    """The winner among the candidates of one algorithm, and those that are tied with it."""
     big = [candidate for candidate in candidates if candidate.smallest_share >= smallest_share]
     if not big:
-        return max(candidates, key=lambda candidate: (candidate.smallest_share, candidate.score, -candidate.k))
-    left = [candidate for candidate in big if candidate.stability >= MIN_STABILITY] or big
-    highest = max(candidate.score for candidate in left)
-    close = [candidate for candidate in left if candidate.score >= highest - TOLERANCE]
-    return min(close, key=lambda candidate: (candidate.k != incumbent_k, candidate.k, -candidate.score))
+        chosen = max(candidates, key=lambda candidate: (candidate.smallest_share, -candidate.k))
+        return chosen, [chosen]
+    found = [candidate for candidate in big if candidate.found_again]
+    if found:
+        largest = max(found, key=lambda candidate: candidate.k)
+        tied = [candidate for candidate in found if _agree_as_well(candidate, largest)]
+    else:
+        largest = min(big, key=lambda candidate: (abs(candidate.k - CONTINUUM_K), -candidate.k))
+        tied = big
+    return next((candidate for candidate in tied if candidate.k == incumbent_k), largest), tied
+
+
+def _agree_as_well(one: Candidate, other: Candidate) -> bool:
+    return abs(one.agreement - other.agreement) <= max(one.agreement_error, other.agreement_error)
+
+
+def _beats(other: Candidate, one: Candidate, smallest_share: float) -> bool:
+    """Whether a candidate of another algorithm takes the place of one that is first."""
+    order = [(c.smallest_share >= smallest_share, c.found_again) for c in (other, one)]
+    if order[0] != order[1]:
+        return order[0] > order[1]
+    return other.found_again and (other.separation or 0.0) >= (one.separation or 0.0) + MIN_GAIN
+
+
+def is_found_again(agreement: float, error: float) -> bool:
+    """Whether bootstraps agree on all segments, within one standard error."""
+    return agreement + error >= FOUND_AGAIN
 
 
 def candidate_rows(choice: Choice | None) -> list[dict[str, Any]]:
@@ -195,6 +237,10 @@ def defined(metric: float) -> float | None:
     return metric if math.isfinite(metric) else None
 
 
+def _defined_and_rounded(metric: float) -> float | None:
+    return float(rounded(metric)) if math.isfinite(metric) else None
+
+
 def _bic(partition: Partition, metrics: ClusterMetrics) -> float | None:
     """A mixture's cost is minus twice its log likelihood, but for the constant of a normal density."""
     if partition.roots is None:
@@ -202,11 +248,3 @@ def _bic(partition: Partition, metrics: ClusterMetrics) -> float | None:
     (k, d), n = partition.centers.shape, float(metrics.sizes.sum())
     parameters = k * d * (d + 1) / 2 + k * d + k - 1
     return float(rounded(metrics.cost + n * d * math.log(2 * math.pi) + parameters * math.log(n)))
-
-
-def _elbow(candidate: Candidate, same_algorithm: Sequence[Candidate]) -> float | None:
-    first, last = min(same_algorithm, key=lambda c: c.k), max(same_algorithm, key=lambda c: c.k)
-    if last.k - first.k < 2 or first.cost <= last.cost:
-        return None
-    decrease = (first.cost - candidate.cost) / (first.cost - last.cost)
-    return float(rounded(max(0.0, decrease - (candidate.k - first.k) / (last.k - first.k))))

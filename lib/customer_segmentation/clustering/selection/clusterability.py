@@ -1,106 +1,186 @@
-"""Clusterability: whether the data have segments at all, as any data can be cut into k parts."""
+"""Clusterability: whether the customers form groups at all, as any data can be cut into k parts.
+
+The customers are compared with clouds that have no groups but are like them otherwise: the same rank correlations, by a
+Gaussian copula, and for each feature the same values, with shares that rise to one mode and fall from there. A value
+that many customers share, such as none, keeps its share, so that a heap of zeros is no group.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from customer_segmentation.clustering.selection.choice import is_found_again
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import kmeans, one_thread
-from customer_segmentation.clustering.selection.metrics import evaluate_in_memory
+from customer_segmentation.clustering.selection.coreset_fits import one_thread
+from customer_segmentation.clustering.selection.separation import separation, without_ties
+from customer_segmentation.clustering.selection.stability import Labelling, Stability
 from customer_segmentation.preparation.rounding import rounded
 
-MAX_POINTS = 2_000
-PROBE_SHARE = 0.1
-"""Share of the points that the Hopkins statistic is measured at."""
-REFERENCE_CLOUDS = 5
-MAX_UNIFORM_HOPKINS = 0.6
-"""A Hopkins statistic up to this is no better than that of evenly spread points, which have .5."""
-CLEAR = 0.5
-"""A silhouette (squared Euclidean) and a stability above which segments stand apart."""
-STABLE = 0.75
+MAX_POINTS = 600
+"""Customers that are compared with the clouds."""
+MAX_DENSITY_POINTS = 4_000
+"""Customers that valleys are measured on."""
+CLOUDS = 99
+N_INIT = 2
+MIN_SEPARATION = 0.1
+"""Depth of valleys that a crowd with one mode has hardly ever by chance, as a share of the lower mode."""
+SIGNIFICANCE = 0.05
+"""A p-value above this is no evidence of groups."""
+MIN_HEAP = 0.03
+"""Share of the customers that makes equal values a heap ..."""
+HEAP_RATIO = 3.0
+"""... where their density is so many times that on either side."""
+MODES = 15
+"""Places tried for the mode of a feature."""
 
 
 @dataclass(frozen=True)
 class Clusterability:
-    """Evidence of segments in the data.
+    """Evidence of groups in the data.
 
-    hopkins: 0.5 for points spread evenly in the box they fill, towards 1 for points in clusters (Hopkins & Skellam
-        1954, distances to the power of the dimensions).
-    silhouette: of k-means with the chosen k on a sample; nan for one segment.
-    silhouette_of_a_cloud: the largest that k-means gets from one normal cloud with the sample's covariance.
-    rand: stability of the chosen segmentation, see `Stability`; nan where it was not measured, which is never clear.
+    p_value: share of the clouds without groups that k-means cuts into parts at least as compact, the customers counted
+        among them; nan for one segment.
+    separation: mean depth of the valleys around the segments, 0 to 1, see `separation`; nan for one segment.
+    agreement, error: how well the segments are found again, see `Stability`; nan where it was not measured, which is
+        never clear.
     """
 
-    hopkins: float
-    silhouette: float
-    silhouette_of_a_cloud: float
-    rand: float
+    p_value: float
+    separation: float
+    agreement: float
+    error: float = 0.0
 
     @property
     def level(self) -> int:
         """0 none, 1 weak, 2 clear."""
-        if self.hopkins <= MAX_UNIFORM_HOPKINS or not self.silhouette > self.silhouette_of_a_cloud:
+        if not self.p_value <= SIGNIFICANCE:
             return 0
-        return 2 if self.silhouette >= CLEAR and self.rand >= STABLE else 1
+        return 2 if self.separation >= MIN_SEPARATION and is_found_again(self.agreement, self.error) else 1
 
     @property
     def description(self) -> str:
         """The level in words, with the figures behind it."""
-        if self.hopkins <= MAX_UNIFORM_HOPKINS:
-            why = f"customers are spread about evenly (Hopkins {self.hopkins:.2f})"
-            return f"no structure: {why}; the segments are cuts through a continuum"
-        if np.isnan(self.silhouette):
+        if np.isnan(self.p_value):
             return "no structure: all customers that are in a segment are in one"
+        agreement = "stability not measured" if np.isnan(self.agreement) else f"found again {self.agreement:.2f}"
+        figures = f"p = {self.p_value:.2f}, valleys {self.separation:.2f} deep, {agreement}"
         if self.level == 0:
-            why = f"a single cloud is separated as well (silhouette {self.silhouette:.2f})"
-            return f"no structure: {why}; the segments are cuts through a continuum"
-        stability = "stability not measured" if np.isnan(self.rand) else f"stability {self.rand:.2f}"
-        figures = f"silhouette {self.silhouette:.2f}, {stability}, Hopkins {self.hopkins:.2f}"
-        return f"clear structure: {figures}" if self.level == 2 else f"weak structure: {figures}; segments overlap"
+            return f"no structure: a continuum; the segments are cuts through it ({figures})"
+        return f"clear structure ({figures})" if self.level == 2 else f"weak structure: segments overlap ({figures})"
 
 
-def clusterability(coreset: Coreset, *, k: int, rand: float, seed: int) -> Clusterability:
-    """Measure clusterability on a sample of the coreset.
+def clusterability(
+    coreset: Coreset, segmentation: Labelling, *, stability: Stability | None, seed: int
+) -> Clusterability:
+    """Measure clusterability on samples of the coreset.
 
     Args:
-        k: the chosen number of segments.
-        rand: stability of the chosen segmentation.
+        segmentation: the chosen one.
+        stability: of it, where it was measured.
     """
-    points = coreset.unweighted(MAX_POINTS, seed=seed)
-    if k < 2:
-        return Clusterability(hopkins(points, seed=seed), float("nan"), float("nan"), rand)
+    agreement, error = (stability.agreement, stability.error) if stability else (float("nan"), float("nan"))
+    if segmentation.k < 2:
+        return Clusterability(float("nan"), float("nan"), agreement, error)
+    points = coreset.unweighted(MAX_DENSITY_POINTS, seed=seed)
+    apart = separation(without_ties(points, seed=seed), np.ones(len(points)), segmentation.labels(points))
     generator = np.random.default_rng(seed)
-    deviations, axes = np.linalg.eigh(np.atleast_2d(np.cov(points.T, bias=True)))
-    scale = np.sqrt(np.maximum(deviations, 0.0))
-    clouds = [(generator.normal(size=points.shape) * scale) @ axes.T for _ in range(REFERENCE_CLOUDS)]
-    return Clusterability(
-        hopkins=hopkins(points, seed=seed),
-        silhouette=_silhouette(points, k, seed),
-        silhouette_of_a_cloud=max(_silhouette(cloud, k, seed) for cloud in clouds),
-        rand=rand,
-    )
+    if len(points) > MAX_POINTS:
+        points = points[np.sort(generator.choice(len(points), MAX_POINTS, replace=False))]
+    return Clusterability(p_value(points, segmentation.k, generator), float(rounded(apart)), agreement, error)
 
 
-def hopkins(points: np.ndarray, *, seed: int) -> float:
-    """The Hopkins statistic of points (n, d); 1 where all are the same."""
-    from scipy.spatial import cKDTree
-
-    n, d = points.shape
-    generator = np.random.default_rng(seed)
-    probes = max(1, int(n * PROBE_SHARE))
-    low, high = points.min(axis=0), points.max(axis=0)
-    tree = cKDTree(points)
-    from_anywhere = tree.query(generator.uniform(low, high, size=(probes, d)))[0]
-    from_points = tree.query(points[generator.choice(n, probes, replace=False)], k=2)[0][:, 1]
-    longest = max(from_anywhere.max(), from_points.max())
-    if longest == 0:
-        return 1.0
-    anywhere, own = ((from_anywhere / longest) ** d).sum(), ((from_points / longest) ** d).sum()
-    return float(rounded(float(anywhere / (anywhere + own))))
-
-
-def _silhouette(points: np.ndarray, k: int, seed: int) -> float:
-    coreset = Coreset(points, np.ones(len(points)), len(points))
+def p_value(points: np.ndarray, k: int, generator: np.random.Generator) -> float:
+    """Share of clouds without groups whose variance k segments explain as well as that of points (n, d), 0 to 1."""
     with one_thread():
-        partitions = kmeans(coreset, [min(k, len(np.unique(points, axis=0)))], 3, seed)
-    return evaluate_in_memory(points, coreset.weights, partitions)[0].silhouette
+        explained = _explained(points, k)
+        margins = [unimodal_shares(column) for column in points.T]
+        roots = _copula_roots(points)
+        clouds = (_explained(_cloud(len(points), margins, roots, generator), k) for _ in range(CLOUDS))
+        return float(rounded((1 + sum(cloud >= explained for cloud in clouds)) / (1 + CLOUDS)))
+
+
+def unimodal_shares(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values with shares whose density rises to one mode and falls from there, but for heaps.
+
+    The density of a value is its share over the distance halfway to its neighbours. It is fitted by isotonic regression
+    on either side of the mode (Grenander 1956), for the mode whose distribution is nearest to the values' own.
+
+    Returns:
+        The values, ascending, and their shares, which add up to 1.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    distinct, counts = np.unique(values, return_counts=True)
+    shares = counts / counts.sum()
+    heaps = _heaps(distinct, shares)
+    support, own = distinct[~heaps], shares[~heaps]
+    if len(support) < 3:
+        return distinct, shares
+    widths = _widths(support)
+    best, nearest = own, np.inf
+    for mode in np.unique(np.linspace(0, len(support) - 1, MODES).astype(int)):
+        rising = isotonic_regression((own / widths)[: mode + 1], sample_weight=widths[: mode + 1])
+        falling = isotonic_regression((own / widths)[mode:], sample_weight=widths[mode:], increasing=False)
+        fitted = np.concatenate([rising[:-1], [max(rising[-1], falling[0])], falling[1:]]) * widths
+        fitted *= own.sum() / fitted.sum()
+        distance = np.abs(np.cumsum(fitted - own)).max()
+        if distance < nearest:
+            best, nearest = fitted, distance
+    shares = shares.copy()
+    shares[~heaps] = best
+    return distinct, shares
+
+
+def _heaps(distinct: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Which values are held by many more customers than their neighbours are."""
+    if len(distinct) < 2:
+        return np.ones(len(distinct), dtype=bool)
+    density = shares / _widths(distinct)
+    beside = np.maximum(np.r_[0.0, density[:-1]], np.r_[density[1:], 0.0])
+    heaps: np.ndarray = (shares >= MIN_HEAP) & (density >= HEAP_RATIO * beside)
+    return heaps
+
+
+def _widths(support: np.ndarray) -> np.ndarray:
+    """The distance from halfway to the value before to halfway to the next; at the ends twice that to the one side."""
+    gaps = np.diff(support)
+    widths: np.ndarray = (np.r_[gaps[:1], gaps] + np.r_[gaps, gaps[-1:]]) / 2
+    return widths
+
+
+def _copula_roots(points: np.ndarray) -> np.ndarray:
+    """A root of the correlations of the normal scores of the ranks."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    scores = ndtri(rankdata(points, axis=0) / (len(points) + 1))
+    deviations = np.maximum(scores.std(axis=0), 1e-300)
+    correlation = np.atleast_2d(np.cov(scores.T, bias=True)) / np.outer(deviations, deviations)
+    np.fill_diagonal(correlation, 1.0)
+    values, axes = np.linalg.eigh(correlation)
+    roots: np.ndarray = (axes * np.sqrt(np.maximum(values, 0.0))) @ axes.T
+    return roots
+
+
+def _cloud(
+    size: int, margins: list[tuple[np.ndarray, np.ndarray]], roots: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Points with these margins and correlations of normal scores."""
+    from scipy.special import ndtr
+
+    uniform = ndtr(generator.normal(size=(size, len(roots))) @ roots)
+    cloud = [
+        values[np.minimum(np.searchsorted(np.cumsum(shares), u), len(values) - 1)]
+        for (values, shares), u in zip(margins, uniform.T, strict=True)
+    ]
+    return np.stack(cloud, axis=1)
+
+
+def _explained(points: np.ndarray, k: int) -> float:
+    """Share of the variance that k-means explains with k segments, 0 to 1."""
+    from sklearn.cluster import KMeans
+
+    total = float(((points - points.mean(axis=0)) ** 2).sum())
+    if total == 0 or len(np.unique(points, axis=0)) <= k:
+        return 1.0
+    return 1.0 - float(KMeans(k, n_init=N_INIT, random_state=0).fit(points).inertia_) / total

@@ -16,7 +16,7 @@ from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation.rounding import rounded
 
-MAX_UNWEIGHTED_POINTS = 4_000
+MAX_UNWEIGHTED_POINTS = 2_000
 """Most points of a fit that takes no weights."""
 MAX_WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
