@@ -453,11 +453,12 @@ class Clustering(Section):
     @model_validator(mode="before")
     @classmethod
     def _two_names(cls, given: Any) -> Any:
-        """`segments` and `k` are one setting: the one that is given counts for both."""
+        """`segments` and `k` are one setting: what is given counts for both, a number before auto."""
         names = ("segments", "k")
-        if not isinstance(given, Mapping) or len([name for name in names if name in given]) != 1:
+        if not isinstance(given, Mapping):
             return given
-        (value,) = (given[name] for name in names if name in given)
+        values = sorted((given[name] for name in names if name in given), key=lambda value: value == "auto")
+        value = values[0] if values and (len(values) == 1 or values[1] == "auto") else None
         is_valid = value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 100)
         return {**given, **dict.fromkeys(names, value)} if is_valid else given
 
