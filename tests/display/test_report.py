@@ -606,6 +606,22 @@ def test_the_summary_says_the_run_in_a_line_and_the_segments_in_figures() -> Non
     assert "Reward them." in champions
 
 
+def test_how_many_are_expected_to_buy_is_said_where_it_is_known() -> None:
+    known = {"expected_buyers": 0.384, "expected_within_days": 90, "overdue_share": 0.641}
+    segments = [segment(1, "Loyal", 412, "1702345.11", **known), segment(2, "New", 20, "3.00", overdue_share=0.0)]
+    shown = content(segments=segments)
+
+    page = Page(render_page(shown))
+
+    assert "Activity 38% expected to buy within 90 days; 64% overdue" in page.text
+    assert "Activity 0% overdue" in page.text
+    assert "Activity" not in Page(render_page(content())).text
+    for width in (90, 200):
+        assert "38% expected to buy within 90 days; 64% overdue" in " ".join(
+            " ".join(line.split("|")[0] for line in printed(shown, width).splitlines()).split()
+        )
+
+
 def test_the_summary_says_how_far_to_trust_the_segments() -> None:
     told = " ".join(printed(content(), 90).split())
 
