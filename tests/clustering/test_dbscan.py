@@ -25,9 +25,8 @@ from customer_segmentation.clustering.dbscan.space import (
     component_roots,
     routed,
 )
-from customer_segmentation.clustering.dbscan.stability import density_stability
+from customer_segmentation.clustering.dbscan.stability import BOOTSTRAPS, density_stability
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.stability import BOOTSTRAPS
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from tests.clustering.test_choice import whole
 from tests.generated import ROOT

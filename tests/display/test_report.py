@@ -26,7 +26,7 @@ from customer_segmentation.display import palette
 from customer_segmentation.report import ReportContent, render_page, summary
 from customer_segmentation.report.descriptions import describe_differentiator, describe_trait, notable_differentiators
 from customer_segmentation.report.effects import profile_effects
-from customer_segmentation.report.model_quality import clusterability, search, stability
+from customer_segmentation.report.model_quality import clusterability, search, stability, ties
 from customer_segmentation.report.movement import movement
 
 CLUSTERED = ["recency_days", "frequency", "monetary", "discount_rate"]
@@ -93,7 +93,8 @@ def usual_segments() -> list[dict[str, Any]]:
 
 def candidate(k: int) -> dict[str, Any]:
     away = abs(k - 6)
-    figures = {"silhouette": 0.4 - 0.02 * away, "stability": 0.9 - 0.05 * away, "score": 0.7 - 0.03 * away}
+    figures = {"silhouette": 0.4 - 0.02 * away, "separation": 0.3 - 0.03 * away, "agreement": 0.9 - 0.05 * away}
+    figures |= {"agreement_error": 0.02, "tied": away <= 1 and k <= 6}
     return {"algorithm": "kmeans", "k": k, "smallest_share": 0.05, **figures}
 
 
@@ -325,7 +326,7 @@ def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
     assert ["Lost", "300", "$54,322"] in page.rows
     assert ["F 4", "104", "204", "304", "404", "504"] in page.rows
     assert ["F 5", "0", "0", "0", "0", "0"] in page.rows
-    assert ["6, chosen", "0.700", "0.400", "0.900", "5.0%"] in page.rows
+    assert ["6, chosen", "0.900 ± 0.02", "0.300", "0.400", "5.0%"] in page.rows
     assert ["5", "0.670", "0.380", "0.850", "5.0%"] in page.rows
     assert ["Silhouette -1 to 1: how much nearer to the own segment than to the next", "0.358"] in page.rows
     assert ["Champions", "380", "22", "10", "412", "0"] in page.rows
@@ -378,7 +379,7 @@ def test_one_segment_makes_a_page_that_does_not_speak_of_several() -> None:
 def test_a_single_number_that_was_tried_is_drawn() -> None:
     page = Page(render_page(content(model={"candidates": [candidate(6)]})))
 
-    assert ["6, chosen", "0.700", "0.400", "0.900", "5.0%"] in page.rows
+    assert ["6, chosen", "0.900 ± 0.02", "0.300", "0.400", "5.0%"] in page.rows
     assert "6 chosen" in page.text
 
 
@@ -393,6 +394,12 @@ def test_how_the_number_of_segments_came_about_is_said_for_each_algorithm() -> N
     set_ = {"eps": "0.25", "min_samples": "12"}
 
     assert search(content()).startswith("3 to 10 segments were tried")
+    assert "6 were chosen, as many as are all found again" in search(content())
+    assert ties(content()) == "As good within one standard error: 5."
+    continuum = [candidate(6) | {"agreement": 0.4, "tied": True}]
+    assert "no number is found again" in search(content(model={"candidates": continuum}))
+    earlier = [{"algorithm": "kmeans", "k": 6, "silhouette": 0.4, "smallest_share": 0.1, "score": 0.5}]
+    assert search(content(model={"candidates": earlier})).endswith("6 were chosen.")
     assert "was set and not searched for" in search(content(model={"candidates": None}))
     assert "12 or more within eps 0.25, as set" in search(content(model={**dense, "parameters": set_}))
     found = {"eps": '"auto"', "min_samples": "12", "found_eps": "0.31415"}
