@@ -39,7 +39,10 @@ def assign_segments(run: Run) -> None:
         history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model))
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
-        stage.result = f"{model.version}"
+        unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
+        stage.result = model.version
+        if unknown:
+            stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
         profiles = segment_profiles(assigned, model, derived=list(run.config.features.derived))
