@@ -19,7 +19,14 @@ from tests.warehouse import contents, read
 
 pytestmark = pytest.mark.slow
 
-DENSE = ["clustering.algorithm=dbscan", "clustering.min_samples=8", "clustering.eps=0.5"]
+APART = "recency_days, frequency, monetary, average_order_value, distinct_categories, discount_rate"
+"""Features by which the true segments have gaps between them, at so few customers."""
+DENSE = [
+    "clustering.algorithm=dbscan",
+    "clustering.min_samples=8",
+    "clustering.eps=0.5",
+    f"clustering.features=[{APART}]",
+]
 TREE = ["clustering.algorithm=agglomerative", "clustering.k_min=5", "clustering.k_max=7"]
 WRITTEN = ["customer_segments", "segment_profiles", "segment_transitions", "model_runs", "pipeline_runs"]
 

@@ -159,10 +159,10 @@ def features_from_aggregates(
         .join(price_aggregates(categories), on=c.CUSTOMER_ID, how="left")
         .crossJoin(F.broadcast(shop_averages(history, as_of=as_of)))
     )
+    constants = {"as_of": F.lit(as_of)} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
     if engagement is None:
-        nothing = {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
-        unknown_of_events = {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
-        aggregates = aggregates.withColumns(nothing | unknown_of_events)
+        constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
+        constants |= {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
     else:
         events = engagement_aggregates(engagement, as_of=as_of, response_events=response_events)
         aggregates = (
@@ -171,8 +171,7 @@ def features_from_aggregates(
             .crossJoin(F.broadcast(shop_response_rate(events)))
         )
     unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
-    lengths = {f"length_{name}": F.lit(length) for name, length in windows.items()}
-    known = aggregates.withColumns({"as_of": F.lit(as_of)} | lengths).withColumns(
+    known = aggregates.withColumns(constants).withColumns(
         {feature.name: _value(feature, unknown) for feature in FEATURES}
     )
     if active_within is not None:
