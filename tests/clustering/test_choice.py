@@ -139,7 +139,7 @@ def test_bootstraps_that_agree_are_found_again_and_those_that_disagree_have_an_e
 
     assert (same.rand, same.agreement, same.error) == (1.0, 1.0, 0.0)
     assert same.segments == pytest.approx([1.0, 1.0])
-    worst = 2 / 4  # of the third third, with the second half
+    worst = 2 / 5  # of the second third, with the second half
     assert other.agreement == pytest.approx((1 + worst + worst) / 3)
     without = np.array([worst, worst, 1.0])
     assert other.error == pytest.approx(np.sqrt(2 / 3 * ((without - without.mean()) ** 2).sum()))
@@ -168,7 +168,7 @@ def test_a_mixture_is_chosen_where_shapes_differ(in_memory: None) -> None:
         points,
         [],
         whole(points),
-        ks=[2, 3],
+        ks=[2],
         algorithms=["kmeans", "gaussian_mixture"],
         smallest_share=0.02,
         seed=1,
@@ -186,17 +186,16 @@ def test_a_mixture_is_chosen_where_shapes_differ(in_memory: None) -> None:
 def test_a_mixture_is_chosen_where_it_is_right_and_k_means_elsewhere(in_memory: None) -> None:
     print("seed 42")
     generator = np.random.default_rng(42)
-    wide = generator.normal(size=(600, 2)) * 3
-    tight = [generator.normal(size=(100, 2)) * 0.2 + center for center in ([10, 2], [11.5, 2])]
-    unequal, truth = np.concatenate([wide, *tight]), np.repeat([0, 1, 2], [600, 100, 100])
+    rows = [generator.normal(size=(200, 2)) * [3, 0.5] + [0, y] for y in (0, 4, 8)]
+    long, truth = np.concatenate(rows), np.repeat([0, 1, 2], 200)
     round_, _ = separated(43, 3, 2, rows=400)
     both = ("kmeans", "gaussian_mixture")
 
-    mixture = chosen(unequal, range(3, 5), both)
+    mixture = chosen(long, range(3, 5), both)
     centers = chosen(round_, range(3, 5), both)
 
     assert (mixture.candidate.algorithm, mixture.candidate.k) == ("gaussian_mixture", 3)
-    assert adjusted_rand_score(truth, mixture.partition.labels(unequal)) >= 0.95
+    assert adjusted_rand_score(truth, mixture.partition.labels(long)) >= 0.95
     assert (centers.candidate.algorithm, centers.candidate.k) == ("kmeans", 3)
 
 
@@ -351,7 +350,7 @@ def test_the_rule_takes_the_largest_number_that_is_found_again() -> None:
 
 
 def test_the_number_in_service_stays_within_the_ties_only() -> None:
-    tried = [candidate(3, 0.99), candidate(4, 0.93, agreement_error=0.03), candidate(5, 0.9), candidate(6, 0.5)]
+    tried = [candidate(3, 0.99), candidate(4, 0.93, agreement_error=0.04), candidate(5, 0.9), candidate(6, 0.5)]
 
     assert pick(tried) == (5, [4, 5])
     assert pick(tried, incumbent_k=4) == (4, [4, 5])
