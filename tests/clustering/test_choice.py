@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.clustering.kmeans.refinement import refine_centers
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection import choice as choosing
@@ -17,10 +18,11 @@ from customer_segmentation.clustering.selection.coreset import Coreset, coreset
 from customer_segmentation.clustering.selection.metrics import Partition, evaluate_in_memory
 from customer_segmentation.clustering.selection.separation import separation, valley_depth, without_ties
 from customer_segmentation.clustering.selection.stability import adjusted_rand, compare_bootstraps, stability
-from customer_segmentation.clustering.training import train
+from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.config.schema import Clustering, Preparing
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MODEL_RUNS
+from customer_segmentation.preparation.model import identity_preparation
 
 
 def separated(seed: int, k: int, d: int, rows: int = 1500) -> tuple[np.ndarray, np.ndarray]:
@@ -284,6 +286,31 @@ def test_one_segment_is_no_structure() -> None:
     found = clusterability(whole(points), Partition(points[:1]), stability=None, seed=1)
 
     assert (found.level, found.description) == (0, "no structure: all customers that are in a segment are in one")
+
+
+def trained(k: int, tied: tuple[int, ...], level: Clusterability) -> Training:
+    candidates = tuple(candidate(tried, 0.9, tied=tried in tied) for tried in (3, 4, 5))
+    choice = Choice(candidates, (), k - 3) if tied else None
+    model = CentroidModel(
+        "kmeans",
+        identity_preparation(["x"]),
+        tuple(range(1, k + 1)),
+        np.arange(float(k))[:, None],
+        (1.0,) * k,
+        3.0,
+        1.0,
+    )
+    return Training(model, choice, {}, {}, level, {})
+
+
+def test_a_training_says_its_ties_and_that_one_segment_is_of_no_use() -> None:
+    clear = Clusterability(p_value=0.01, separation=0.5, agreement=0.9)
+    one = Clusterability(float("nan"), float("nan"), float("nan"))
+
+    assert trained(5, (5,), clear).description == clear.description
+    assert trained(5, (3, 5), clear).description == f"{clear.description}; 3 segments would do as well"
+    assert "all customers that are in a segment are in one; a single segment tells" in trained(1, (), one).description
+    assert "lower clustering.eps" in trained(1, (), one).description
 
 
 def test_a_valley_is_as_deep_as_the_density_falls() -> None:
