@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.fitting import fit_segmentation, training_data
+from customer_segmentation.clustering.fitting import TrainingData, fit_segmentation, training_data
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
-from customer_segmentation.clustering.selection.stability import Labelling
+from customer_segmentation.clustering.selection.coreset_fits import kmeans, one_thread
+from customer_segmentation.clustering.selection.stability import N_INIT, Labelling, Stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
@@ -79,8 +80,7 @@ def train(features: DataFrame, settings: Clustering, *, seed: int, incumbent_k: 
         fitted = fit_segmentation(data, settings, seed=seed)
     model, metrics, stability = fitted.model, fitted.metrics, fitted.stability
     rand = stability.rand if stability else float("nan")
-    assert isinstance(model, Labelling), "a model of any algorithm labels points"
-    measured = clusterability(data.coreset, model, stability=stability, seed=seed)
+    measured = clusterability(data.coreset, _labelling(data, model, stability, seed), stability=stability, seed=seed)
     quality = {
         "silhouette": metrics.silhouette,
         "calinski_harabasz": metrics.calinski_harabasz,
@@ -97,6 +97,15 @@ def train(features: DataFrame, settings: Clustering, *, seed: int, incumbent_k: 
     defined = {name: value for name, value in quality.items() if np.isfinite(value)}
     by_segment = dict(zip(model.segment_ids, stability.segments.tolist(), strict=True)) if stability else {}
     return Training(model, fitted.choice, defined, by_segment, measured, fitted.auto_parameters)
+
+
+def _labelling(data: TrainingData, model: SegmentationModel, stability: Stability | None, seed: int) -> Labelling:
+    """The model, or k-means with as many segments where it can't label a sample, as DBSCAN by its many core points."""
+    if stability is not None and isinstance(model, Labelling):
+        return model
+    distinct = len(np.unique(data.coreset.points, axis=0))
+    with one_thread():
+        return kmeans(data.coreset, [min(model.k, distinct)], N_INIT, seed)[0]
 
 
 def configured_preparation(settings: Clustering, *, seed: int) -> Preparation:
