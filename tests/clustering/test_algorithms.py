@@ -54,7 +54,7 @@ def along_the_diagonal(coreset, ks, n_init, seed):  # type: ignore[no-untyped-de
 
 def settings(**more: object) -> Clustering:
     plain = Preparing(skewed="none", winsorise=[0.0, 1.0])
-    asked = Clustering(features=FEATURES, k_max=4, preparation=plain, **more)
+    asked = Clustering(features=FEATURES, k_min=2, k_max=4, preparation=plain, **more)
     return asked.model_copy(update={"algorithm": Diagonal.algorithm})
 
 
@@ -96,7 +96,7 @@ def test_an_algorithm_that_is_not_tried_on_a_sample_needs_a_number_of_segments(
 
 
 def test_the_registry_has_the_algorithms_that_can_be_configured() -> None:
-    assert list(ALGORITHMS) == list(get_args(Clustering.model_fields["algorithm"].annotation))
+    assert [*ALGORITHMS, "auto"] == list(get_args(Clustering.model_fields["algorithm"].annotation))
     assert [spec.estimator for spec in ALGORITHMS.values()] == ESTIMATORS
     for name, spec in ALGORITHMS.items():
         estimator = spec.configured(Clustering(), k=5, seed=3)

@@ -19,7 +19,14 @@ from pydantic import BaseModel, ValidationError
 
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.expressions import check_expression, check_name
-from customer_segmentation.config.schema import CustomerSource, EngagementSource, Features, Source, TransactionSource
+from customer_segmentation.config.schema import (
+    Clustering,
+    CustomerSource,
+    EngagementSource,
+    Features,
+    Source,
+    TransactionSource,
+)
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import CUSTOMER_FEATURES, CUSTOMER_SEGMENTS_HISTORY, Table
@@ -202,7 +209,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     # types
     "text for a section": (
         "clustering: many",
-        ["clustering: must be keys such as algorithm, features, k; found 'many'"],
+        ["clustering: must be keys such as algorithm, features, segments; found 'many'"],
     ),
     "a list for a section": ("tables: [a]", ["tables: must be keys such as root, catalog, schema; found a list"]),
     "an empty section": (
@@ -985,3 +992,10 @@ def test_any_expression_is_accepted_as_it_is_or_rejected(parts: list[str]) -> No
         assert check_expression(text) == text
     except ValueError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017 (not to be raised is fine, too)
+
+
+def test_segments_and_k_are_two_names_of_one_setting() -> None:
+    assert (Clustering(segments=5).k, Clustering(k=6).segments, Clustering(segments=5, k=5).k) == (5, 6, 5)
+    assert (Clustering().k, Clustering().k_min, Clustering().k_max) == ("auto", 3, 8)
+    with pytest.raises(ValueError, match="has segments = 5 and k = 6, which are two names of one setting"):
+        Clustering(segments=5, k=6)

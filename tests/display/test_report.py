@@ -327,7 +327,7 @@ def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
     assert ["F 4", "104", "204", "304", "404", "504"] in page.rows
     assert ["F 5", "0", "0", "0", "0", "0"] in page.rows
     assert ["6, chosen", "0.900 ± 0.02", "0.300", "0.400", "5.0%"] in page.rows
-    assert ["5", "0.670", "0.380", "0.850", "5.0%"] in page.rows
+    assert ["5, as good", "0.850 ± 0.02", "0.270", "0.380", "5.0%"] in page.rows
     assert ["Silhouette -1 to 1: how much nearer to the own segment than to the next", "0.358"] in page.rows
     assert ["Champions", "380", "22", "10", "412", "0"] in page.rows
 
@@ -633,7 +633,7 @@ def test_the_summary_says_how_far_to_trust_the_segments() -> None:
     told = " ".join(printed(content(), 90).split())
 
     assert "Quality: Silhouette 0.358; Stability 0.870; Hopkins statistic 0.910; Cost 6,422" in told
-    assert "Scores: 6 (0.70, chosen), 5 (0.67), 7 (0.67), 4 (0.64)" in told
+    assert "as many as are all found again when customers are resampled. As good within one standard error: 5." in told
     for word in ("highly stable (0.91)", "doubtful (0.70)", "Stability: not measured"):
         assert word in told
 

@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.fitting import fit_segmentation, numbered_by_value, training_data
+from customer_segmentation.clustering.fitting import (
+    TrainingData,
+    fit_segmentation,
+    numbered_by_value,
+    training_data,
+)
 from customer_segmentation.clustering.matching import Overlap, kept_ids, matches, overlap
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
-from customer_segmentation.clustering.selection.stability import Labelling
+from customer_segmentation.clustering.selection.coreset_fits import kmeans, one_thread
+from customer_segmentation.clustering.selection.stability import N_INIT, Labelling, Stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
@@ -105,8 +111,7 @@ def train(
         shared = overlap(incumbent, model, features) if incumbent else None
     metrics, stability = fitted.metrics, fitted.stability
     rand = stability.rand if stability else float("nan")
-    assert isinstance(model, Labelling), "a model of any algorithm labels points"
-    measured = clusterability(data.coreset, model, stability=stability, seed=seed)
+    measured = clusterability(data.coreset, _labelling(data, model, stability, seed), stability=stability, seed=seed)
     quality = {
         "silhouette": metrics.silhouette,
         "calinski_harabasz": metrics.calinski_harabasz,
@@ -126,6 +131,15 @@ def train(
     model = replace(model, highest_id=highest)
     training = Training(model, fitted.choice, defined, by_segment, measured, fitted.auto_parameters, shared)
     return training.numbered(kept_ids(model.segment_ids, matches(shared) if shared else {}, highest=highest))
+
+
+def _labelling(data: TrainingData, model: SegmentationModel, stability: Stability | None, seed: int) -> Labelling:
+    """The model, or k-means with as many segments where it can't label a sample, as DBSCAN by its many core points."""
+    if stability is not None and isinstance(model, Labelling):
+        return model
+    distinct = len(np.unique(data.coreset.points, axis=0))
+    with one_thread():
+        return kmeans(data.coreset, [min(model.k, distinct)], N_INIT, seed)[0]
 
 
 def configured_preparation(settings: Clustering, *, seed: int) -> Preparation:

@@ -20,6 +20,8 @@ MAX_UNWEIGHTED_POINTS = 2_000
 """Most points of a fit that takes no weights."""
 MAX_WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
+MAX_MIXTURE_STARTS = 4
+"""Most starts of a mixture, each from points far apart: from segments of k-means, long ones end cut across."""
 MAX_ITERATIONS = 100
 REG_COVAR = 1e-6
 """Added to the variances of a mixture."""
@@ -55,7 +57,7 @@ def bisecting_kmeans(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int
 def gaussian_mixture(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
     """Mixtures with full covariances, on points without weights; see `Partition` for how a mixture becomes one."""
     points = coreset.unweighted(MAX_UNWEIGHTED_POINTS, seed=seed)
-    return [_mixture(points, k, min(n_init, 2), seed) for k in ks]
+    return [_mixture(points, k, min(n_init, MAX_MIXTURE_STARTS), seed) for k in ks]
 
 
 def ward(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:
@@ -74,7 +76,9 @@ def _mixture(points: np.ndarray, k: int, n_init: int, seed: int) -> Partition:
     largest = float(points.var(axis=0).max())
     for reg_covar in (REG_COVAR, *(part * largest for part in LARGER_REG_COVARS if part * largest > REG_COVAR)):
         try:
-            fitted = GaussianMixture(k, n_init=n_init, reg_covar=reg_covar, random_state=seed).fit(points)
+            fitted = GaussianMixture(
+                k, n_init=n_init, init_params="k-means++", reg_covar=reg_covar, random_state=seed
+            ).fit(points)
             break
         except ValueError as error:  # scikit-learn's error for a covariance that is not positive definite
             if "covariance" not in str(error):
