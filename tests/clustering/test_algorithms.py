@@ -54,7 +54,7 @@ def along_the_diagonal(coreset, ks, n_init, seed):  # type: ignore[no-untyped-de
 
 def settings(**more: object) -> Clustering:
     plain = Preparing(skewed="none", winsorise=[0.0, 1.0])
-    asked = Clustering(features=FEATURES, k_min=2, k_max=4, preparation=plain, **more)
+    asked = Clustering(features=FEATURES, k_min=2, k_max=3, preparation=plain, **more)
     return asked.model_copy(update={"algorithm": Diagonal.algorithm})
 
 
@@ -72,7 +72,7 @@ def test_one_entry_makes_a_new_algorithm_chosen_trained_stored_and_loaded(
 
     training = train(customers, settings(), seed=5)
 
-    assert [(row["algorithm"], row["k"]) for row in training.candidate_rows()] == [("diagonal", k) for k in (2, 3, 4)]
+    assert [(row["algorithm"], row["k"]) for row in training.candidate_rows()] == [("diagonal", k) for k in (2, 3)]
     assert training.model.k == 3
     assert set(training.stability) == set(training.model.segment_ids)
     assert {"silhouette", "stability", "structure"} <= set(training.quality)
