@@ -28,7 +28,8 @@ class SegmentationModel(ABC):
     segment_ids: distinct ids, in the model's own order of its segments.
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
-    highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one.
+    highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one. 0
+        where the model was not trained by `train`.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -128,7 +129,7 @@ class SegmentationModel(ABC):
             "names": {str(segment): name for segment, name in self.names.items()},
             "stability": {str(segment): index for segment, index in self.stability.items()},
             "cut_points": dict(self.cut_points),
-            "highest_id": self.highest_id,
+            **({"highest_id": self.highest_id} if self.highest_id else {}),
             **self.to_dict(),
         }
         return json.dumps(data, sort_keys=True, allow_nan=False)
@@ -158,7 +159,7 @@ class SegmentationModel(ABC):
                 trained_as_of=date.fromisoformat(data["trained_as_of"]),
                 names={int(segment): str(name) for segment, name in data["names"].items()},
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
-                highest_id=int(data.get("highest_id", 0)),  # models of 0.1.0 have none
+                highest_id=int(data.get("highest_id", 0)),
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
                 **model.from_dict(data),
             )
