@@ -124,7 +124,9 @@ def train_estimator(data: TrainingData, settings: Clustering, seed: int) -> Fitt
     if choice is not None and spec.refit is not None:
         return evaluated(data, spec.refit(data, choice, settings, seed), choice, settings, seed)
     k = choice.candidate.k if choice is not None else None if settings.k == "auto" else settings.k
-    estimator = spec.configured(settings, k=k, seed=seed).set_params(bootstraps=0)
+    estimator = spec.configured(settings, k=k, seed=seed)
+    if "bootstraps" in estimator.get_params():
+        estimator.set_params(bootstraps=0)  # it is calibrated on the coreset
     model = estimator.fit(data.features, preparation=data.preparation)
     return evaluated(data, model, choice, settings, seed)
 

@@ -34,7 +34,8 @@ class SegmentationModel(ABC):
     segment_ids: distinct ids, in the model's own order of its segments.
     version, trained_as_of, names, stability, cut_points: of a registered model: its version, the as-of date of its
         training, the segments' names and bootstrap stability by id, the RFM cut points.
-    highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one.
+    highest_id: the highest segment id that this model or one before it has used: a new segment gets a higher one. 0
+        where the model was not trained by `train`.
     actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
         training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
     calibration: what the fit learnt of how sure an assignment is and how far away is unusual. None, as in models of
@@ -169,14 +170,17 @@ class SegmentationModel(ABC):
             "names": {str(segment): name for segment, name in self.names.items()},
             "stability": {str(segment): index for segment, index in self.stability.items()},
             "cut_points": dict(self.cut_points),
+            **self.to_dict(),
+        }
+        since_0_1 = {
             "highest_id": self.highest_id,
             "actions": {str(segment): action for segment, action in self.actions.items()},
             "activities": {str(segment): activity for segment, activity in self.activities.items()},
             "purchase_rates": dict(self.purchase_rates),
-            **self.to_dict(),
+            "calibration": self.calibration.to_dict() if self.calibration else None,
         }
-        if self.calibration is not None:
-            data["calibration"] = self.calibration.to_dict()
+        # What a model has not is left out, so that one of 0.1.0 is written as it was.
+        data |= {name: value for name, value in since_0_1.items() if value}
         return json.dumps(data, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -204,7 +208,7 @@ class SegmentationModel(ABC):
                 trained_as_of=date.fromisoformat(data["trained_as_of"]),
                 names={int(segment): str(name) for segment, name in data["names"].items()},
                 stability={int(segment): float(index) for segment, index in data["stability"].items()},
-                highest_id=int(data.get("highest_id", 0)),  # models of 0.1.0 have none
+                highest_id=int(data.get("highest_id", 0)),
                 cut_points={str(name): [float(cut) for cut in cuts] for name, cuts in data["cut_points"].items()},
                 actions={int(segment): str(action) for segment, action in data.get("actions", {}).items()},
                 activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
