@@ -35,7 +35,9 @@ _DIFFERS = 1.1
 
 _SAID_BY_THE_RULES = frozenset({"rfm", "trend"})
 """Families of features whose words speak of value, frequency or activity, which are the rules' to say ..."""
-_SAYS_ACTIVITY = frozenset({"overdue_ratio", "days_to_next_order", "days_since_response", "days_between_orders"})
+_SAYS_ACTIVITY = frozenset(
+    {"overdue_ratio", "days_to_next_order", "days_since_response", "days_between_orders", "expected_gap"}
+)
 """... and such features of other families."""
 
 
