@@ -138,7 +138,7 @@ def test_who_bought_once_has_an_expected_gap_that_grows_with_the_silence(simulat
 
     assert gap["once-now"] == pytest.approx(1 + usual)
     assert gap["once-long-ago"] == pytest.approx(900 + usual)
-    assert gap["clock"] == pytest.approx(10, abs=1)
+    assert gap["clock"] == pytest.approx((690 + usual) / 69)
     assert gap.notna().all()
     assert simulated["days_between_orders"][["once-now", "once-long-ago"]].isna().all()
 

@@ -1,5 +1,6 @@
 """What all charts have in common: sizes, axes, background."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ def name_room(width: int, names: Sequence[str] = ()) -> int:
     if width < NARROW:
         return 0
     longest = max(map(len, names), default=0)
-    return max(_USUAL_ROOM, min(width // 2, round(longest * _LETTER / _TYPICAL_FONT)))
+    return max(_USUAL_ROOM, min(width // 2, math.ceil(longest * _LETTER / _TYPICAL_FONT)))
 
 
 def data(rows: list[dict[str, Any]]) -> alt.InlineData:
