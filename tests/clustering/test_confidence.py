@@ -130,10 +130,7 @@ def scored(model: SegmentationModel, points: np.ndarray) -> tuple[np.ndarray, np
     return best, second, *score_calibration(model)(best, margin, distance)
 
 
-@pytest.mark.parametrize(
-    "algorithm",
-    ["kmeans", "bisecting_kmeans", *(pytest.param(name, marks=pytest.mark.slow) for name in ALGORITHMS[2:])],
-)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("drawn", [separated, overlapping, continuum])
 def test_the_confidence_is_the_share_of_bootstraps_it_has_not_seen(
     drawn: Callable[[np.random.Generator, int], np.ndarray], algorithm: str
@@ -164,7 +161,7 @@ def test_the_confidence_is_the_share_of_bootstraps_it_has_not_seen(
 def test_an_assigned_confidence_is_the_share_of_fresh_bootstraps(
     spark: SparkSession, estimator: SegmentationEstimator
 ) -> None:
-    points = overlapping(np.random.default_rng(2), 400)
+    points = overlapping(np.random.default_rng(2), 600)
     frame = as_frame(spark, points)
 
     model = estimator.fit(frame, columns=[f"x{j}" for j in range(4)])
