@@ -109,21 +109,26 @@ def drawn_by_weight(coreset: Coreset, model: SegmentationModel, count: int, seed
 
 
 def drawn_by_customer(coreset: Coreset, model: SegmentationModel, count: int, seed: int) -> Iterator[np.ndarray]:
-    """The same for an algorithm that takes no weights, with no more than `MAX_DRAWN` customers."""
+    """The same for an algorithm that takes no weights, with no more than `MAX_DRAWN` customers.
+
+    Each has one start: of several the likeliest is often another local optimum, which says nothing of the customers.
+    """
     generator = np.random.default_rng(seed)
     chances = coreset.weights / coreset.weights.sum()
     size = min(MAX_DRAWN, coreset.rows)
     for b in range(count):
         points = coreset.points[generator.choice(len(coreset.points), size, p=chances)]
-        yield from _fitted(Coreset(points, np.ones(size), size), model, coreset.points, seed + b)
+        yield from _fitted(Coreset(points, np.ones(size), size), model, coreset.points, seed + b, n_init=1)
 
 
-def _fitted(bootstrap: Coreset, model: SegmentationModel, points: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+def _fitted(
+    bootstrap: Coreset, model: SegmentationModel, points: np.ndarray, seed: int, *, n_init: int = N_INIT
+) -> Iterator[np.ndarray]:
     """The labels of the points by a fit of the bootstrap; none where it can't be fitted."""
     fit = ALGORITHMS[model.algorithm].fit_coreset
     assert fit is not None, f"{model.algorithm} is fitted on coresets"
     k = min(model.k, len(np.unique(bootstrap.points, axis=0)))
     try:
-        yield fit(bootstrap, [k], N_INIT, seed)[0].labels(points)
+        yield fit(bootstrap, [k], n_init, seed)[0].labels(points)
     except DataRejectedError:
         return

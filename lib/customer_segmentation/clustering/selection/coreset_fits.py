@@ -21,7 +21,8 @@ MAX_UNWEIGHTED_POINTS = 2_000
 MAX_WARD_POINTS = 2_000
 """Most points of Ward's method, which holds their distances two by two."""
 MAX_MIXTURE_STARTS = 4
-"""Most starts of a mixture, each from points far apart: from segments of k-means, long ones end cut across."""
+"""Most starts of a mixture: the first from segments of k-means, which cut long ones across, the others from points far
+apart."""
 MAX_ITERATIONS = 100
 REG_COVAR = 1e-6
 """Added to the variances of a mixture."""
@@ -76,9 +77,12 @@ def _mixture(points: np.ndarray, k: int, n_init: int, seed: int) -> Partition:
     largest = float(points.var(axis=0).max())
     for reg_covar in (REG_COVAR, *(part * largest for part in LARGER_REG_COVARS if part * largest > REG_COVAR)):
         try:
-            fitted = GaussianMixture(
-                k, n_init=n_init, init_params="k-means++", reg_covar=reg_covar, random_state=seed
-            ).fit(points)
+            fits = [
+                GaussianMixture(k, n_init=n, init_params=start, reg_covar=reg_covar, random_state=seed).fit(points)
+                for start, n in (("kmeans", 1), ("k-means++", n_init - 1))
+                if n
+            ]
+            fitted = max(fits, key=lambda fit: fit.lower_bound_)
             break
         except ValueError as error:  # scikit-learn's error for a covariance that is not positive definite
             if "covariance" not in str(error):
