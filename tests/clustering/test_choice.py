@@ -385,12 +385,15 @@ def test_the_number_in_service_stays_within_the_ties_only() -> None:
     assert pick(tried, incumbent_k=6) == (5, [4, 5])
 
 
-def test_a_continuum_is_cut_into_the_same_number_whatever_the_figures() -> None:
+def test_a_continuum_is_cut_into_the_same_number_unless_another_is_found_again_clearly_better() -> None:
     tried = [candidate(k, 0.8 - 0.1 * k) for k in range(3, 9)]
 
     assert pick(tried) == (CONTINUUM_K, [3, 4, 5, 6, 7, 8])
     assert pick(tried, incumbent_k=6)[0] == 6
-    assert pick([candidate(6, 0.1), candidate(7, 0.5)]) == (6, [6, 7])
+    assert pick([candidate(3, 0.7), *tried[1:]]) == (3, [3, 4, 5, 6, 7, 8])
+    assert pick([candidate(3, 0.7), *tried[1:]], incumbent_k=4)[0] == 4
+    assert pick([candidate(6, 0.1), candidate(7, 0.25)]) == (6, [6, 7])
+    assert pick([candidate(6, 0.1), candidate(7, 0.5)]) == (7, [6, 7])
     assert pick([candidate(2, 0.1), candidate(3, 0.5, share=0.01)]) == (2, [2])
     assert pick([candidate(3, 0.1, share=0.001), candidate(4, 0.5, share=0.01)]) == (4, [4])
 

@@ -327,7 +327,7 @@ def test_the_figures_on_the_page_are_the_contents(page: Page) -> None:
     assert ["F 4", "104", "204", "304", "404", "504"] in page.rows
     assert ["F 5", "0", "0", "0", "0", "0"] in page.rows
     assert ["6, chosen", "0.900 ± 0.02", "0.300", "0.400", "5.0%"] in page.rows
-    assert ["5, as good", "0.850 ± 0.02", "0.270", "0.380", "5.0%"] in page.rows
+    assert ["5, tied", "0.850 ± 0.02", "0.270", "0.380", "5.0%"] in page.rows
     assert ["Silhouette -1 to 1: how much nearer to the own segment than to the next", "0.358"] in page.rows
     assert ["Champions", "380", "22", "10", "412", "0"] in page.rows
 

@@ -71,8 +71,11 @@ class Training:
         if self.model.k == 1:
             return f"{self.clusterability.description}; {ONE_SEGMENT}"
         tied = sorted({candidate.k for candidate in self.choice.candidates if candidate.tied}) if self.choice else []
-        others = [str(k) for k in tied if k != self.model.k]
-        return self.clusterability.description + (f"; {', '.join(others)} segments would do as well" if others else "")
+        others = ", ".join(str(k) for k in tied if k != self.model.k)
+        if not others or self.choice is None:
+            return self.clusterability.description
+        are = "would do as well" if self.choice.candidate.found_again else "are other choices"
+        return f"{self.clusterability.description}; {others} segments {are}"
 
     def candidate_rows(self) -> list[dict[str, Any]]:
         """The candidates as rows of `model_runs.candidates`."""

@@ -200,6 +200,9 @@ def ties(content: ReportContent) -> str:
     if not tied:
         return ""
     numbers = ", ".join(map(fmt.count, tied))
+    chosen = next((row for row in candidates(content) if _is_chosen(row, content)), {})
+    if not is_found_again(chosen.get("agreement") or 0.0, chosen.get("agreement_error") or 0.0):
+        return f"Other choices: {numbers}."
     return f"As good within one standard error: {numbers}."
 
 

@@ -6,7 +6,8 @@ numbers that are found again the largest is chosen. Those that agree as well wit
 it: among them the number that the segments in service have stays.
 
 Where none is found again, customers form a continuum, any number of segments is a choice, and all are tied: the number
-in service stays, otherwise it is the one nearest to `CONTINUUM_K`.
+in service stays, otherwise it is the one nearest to `CONTINUUM_K`, unless bootstraps agree better on another, by
+`CLEARLY_BETTER`.
 
 Numbers that leave a segment below `smallest_share` are out as long as there are others. Of several algorithms the
 first stays, unless it finds nothing again and another does, or the valleys between another's segments are `MIN_GAIN`
@@ -34,6 +35,9 @@ FOUND_AGAIN = 0.85
 CONTINUUM_K = 4
 """Segments of a continuum: one cut in each of two directions, such as value and activity; with more cuts less is found
 again."""
+CLEARLY_BETTER = 0.2
+"""Difference of two Jaccard indices that is more than chance from one draw of customers to the next, whose standard
+error is up to .08."""
 MIN_GAIN = 0.2
 """How much deeper another algorithm's valleys have to be, as a share of the lower mode. Normal groups of one size that
 are 3 standard deviations apart have a valley of a third, those 4 apart of nearly three quarters."""
@@ -205,6 +209,9 @@ def _best_k(
         tied = [candidate for candidate in found if _agree_as_well(candidate, largest)]
     else:
         largest = min(big, key=lambda candidate: (abs(candidate.k - CONTINUUM_K), -candidate.k))
+        stablest = max(big, key=lambda candidate: (candidate.agreement, candidate.k))
+        if stablest.agreement >= largest.agreement + CLEARLY_BETTER:
+            largest = stablest
         tied = big
     return next((candidate for candidate in tied if candidate.k == incumbent_k), largest), tied
 
