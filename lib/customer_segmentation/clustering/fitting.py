@@ -16,7 +16,7 @@ from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, choose
 from customer_segmentation.clustering.selection.coreset import Coreset, coreset
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate, evaluate_groups
-from customer_segmentation.clustering.selection.stability import Labelling, Stability, stability
+from customer_segmentation.clustering.selection.stability import BOOTSTRAPS, Labelling, Stability, stability
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID, MONETARY, SEGMENT_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
@@ -200,14 +200,16 @@ def metrics_of(data: TrainingData, model: SegmentationModel) -> ClusterMetrics:
     return (ALGORITHMS[model.algorithm].evaluate or evaluate_assignment)(data, model)
 
 
-def stability_of(coreset: Coreset, model: SegmentationModel, *, seed: int) -> Stability | None:
+def stability_of(
+    coreset: Coreset, model: SegmentationModel, *, seed: int, bootstraps: int = BOOTSTRAPS
+) -> Stability | None:
     """The stability of a model of any algorithm; None where it can't be measured."""
     spec = ALGORITHMS[model.algorithm]
     if spec.stability is not None:
         return spec.stability(coreset, model, seed)
     if spec.fit_coreset is None or not isinstance(model, Labelling):
         return None
-    return stability(coreset, model, algorithm=spec.name, seed=seed)
+    return stability(coreset, model, algorithm=spec.name, seed=seed, bootstraps=bootstraps)
 
 
 def evaluate_partition(data: TrainingData, model: Any) -> ClusterMetrics:

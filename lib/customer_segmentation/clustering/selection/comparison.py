@@ -13,6 +13,8 @@ from customer_segmentation.clustering.fitting import TrainingData, metrics_of, s
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import Preparation, PreparationModel
 
+BOOTSTRAPS = 10
+"""Of each estimator: enough for a mean, where a choice needs its standard error."""
 METRICS = ("silhouette", "calinski_harabasz", "davies_bouldin")
 
 
@@ -74,7 +76,7 @@ def _row(data: TrainingData, estimator: SegmentationEstimator[Any], seed: int) -
     row |= {"segments": model.k, "seconds": time.perf_counter() - started}
     if not model.k:
         return row | {"noise_share": 1.0, "note": "all customers are noise"}
-    metrics, stability = metrics_of(data, model), stability_of(data.coreset, model, seed=seed)
+    metrics, stability = metrics_of(data, model), stability_of(data.coreset, model, seed=seed, bootstraps=BOOTSTRAPS)
     shares = metrics.sizes / data.coreset.rows
     return {
         **row,

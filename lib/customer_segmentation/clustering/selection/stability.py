@@ -50,17 +50,27 @@ class Stability:
     error: float
 
 
-def stability(coreset: Coreset, segmentation: Labelling, *, algorithm: str, seed: int) -> Stability:
+def stability(
+    coreset: Coreset, segmentation: Labelling, *, algorithm: str, seed: int, bootstraps: int = BOOTSTRAPS
+) -> Stability:
     """Draw bootstraps of the coreset by its weights, cluster each, and compare on the whole coreset.
 
     Args:
         segmentation: what to compare the bootstraps with.
         algorithm: that clusters them: a registered one with a `fit_coreset`.
+        bootstraps: how many.
     """
-    return stabilities(coreset, [segmentation], algorithm=algorithm, seed=seed)[0]
+    return stabilities(coreset, [segmentation], algorithm=algorithm, seed=seed, bootstraps=bootstraps)[0]
 
 
-def stabilities(coreset: Coreset, segmentations: Sequence[Labelling], *, algorithm: str, seed: int) -> list[Stability]:
+def stabilities(
+    coreset: Coreset,
+    segmentations: Sequence[Labelling],
+    *,
+    algorithm: str,
+    seed: int,
+    bootstraps: int = BOOTSTRAPS,
+) -> list[Stability]:
     """The stability of several segmentations by the same bootstraps, on each of which a tree is built once."""
     fit = ALGORITHMS[algorithm].fit_coreset
     assert fit is not None, f"{algorithm} is fitted on coresets"
@@ -69,7 +79,7 @@ def stabilities(coreset: Coreset, segmentations: Sequence[Labelling], *, algorit
     chances = coreset.weights / coreset.weights.sum()
     labels = []
     with one_thread():
-        for b in range(BOOTSTRAPS):
+        for b in range(bootstraps):
             points = coreset.points[generator.choice(len(coreset.points), size, p=chances)]
             ks = [_possible_k(points, segmentation.k) for segmentation in segmentations]
             partitions = fit(Coreset(points, np.ones(size), size), ks, N_INIT, seed + b)
