@@ -121,11 +121,17 @@ def test_every_feature_in_a_zone_equals_the_oracle_on_its_wall_clock_times(spark
     lines = [random_line(draw) for _ in range(400)]
     local = [(*one[:2], wall_clock(one[2], zone), *one[3:]) for one in lines]
     events = [
-        (f"C{draw.randrange(40)}", datetime(2024, 7, 1) - timedelta(hours=draw.randrange(-99, 9999)), kind, "web")
+        (
+            f"C{draw.randrange(40)}",
+            datetime(2024, 7, 1) - timedelta(hours=draw.randrange(-99, 9999)),
+            kind,
+            "web",
+            draw.choice(["S", "T", None]),
+        )
         for kind in ("mail", "click")
         for _ in range(60)
     ]
-    schema = "customer_id string, occurred_at timestamp, event_type string, channel string"
+    schema = "customer_id string, occurred_at timestamp, event_type string, channel string, campaign_id string"
 
     found = features(spark, lines, zone, spark.createDataFrame(events, schema))
 
