@@ -63,7 +63,7 @@ def test_a_profile_is_drawn_in_standard_deviations_largest_segment_first_and_noi
 
 
 def test_a_long_name_has_the_room_it_needs_in_a_profile(segments: DataFrame) -> None:
-    name = "Low-value lapsed one-time buyers, big orders"
+    name = "Low-value occasional buyers, dear items"
 
     specification = drawn(plots.profile(segments.withColumn("segment_name", F.lit(name)).where("segment_id = 1")))
 
