@@ -22,7 +22,8 @@ from customer_segmentation.clustering import (
 )
 from customer_segmentation.clustering.gaussian_mixture.expectation import positive_definite
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import gaussian_mixture, one_thread
+from customer_segmentation.clustering.selection.coreset_fits import gaussian_mixture
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError, DataRejectedError
 
 N = 40

@@ -17,6 +17,7 @@ from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.model.calibration import calibration_of
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.contract.errors import DataRejectedError
 
 BOOTSTRAPS = 50
@@ -42,14 +43,12 @@ def calibrated(
         bootstraps: how many; 0: none, the model stays as it is.
         outlier_share: of the customers, 0 and below 1.
     """
-    from threadpoolctl import threadpool_limits
-
     spec = ALGORITHMS[model.algorithm]
     drawn = spec.bootstraps or (drawn_by_weight if spec.fit_coreset else None)
     if drawn is None or not bootstraps or not model.k:
         return model
     segments, _, margins, distances = model.scorer(np.ascontiguousarray(coreset.points.T))
-    with threadpool_limits(1):  # sums over several threads differ from run to run
+    with one_thread():
         shares = membership_shares(segments, drawn(coreset, model, bootstraps, seed), coreset.weights)
     is_in = segments >= 0
     if shares is None or not is_in.any():

@@ -17,8 +17,9 @@ from customer_segmentation.clustering.matching import Overlap, kept_ids, matches
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.selection.choice import Choice, candidate_rows
 from customer_segmentation.clustering.selection.clusterability import Clusterability, clusterability
-from customer_segmentation.clustering.selection.coreset_fits import kmeans, one_thread
+from customer_segmentation.clustering.selection.coreset_fits import kmeans
 from customer_segmentation.clustering.selection.stability import N_INIT, Labelling, Stability
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME

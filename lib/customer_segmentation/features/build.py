@@ -104,7 +104,7 @@ def customer_features(
     +-----------+------------+---------+--------+
     <BLANKLINE>
     """
-    day = _as_date(as_of)
+    day = as_date(as_of)
     columns = columns_of_lines(transactions)
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     if engagement is not None:
@@ -205,7 +205,8 @@ def _value(feature: Feature, unknown: set[str]) -> Column:
     return (round_double(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type)
 
 
-def _as_date(value: date | str) -> date:
+def as_date(value: date | str) -> date:
+    """An as-of date, or its text, as a date; a ConfigurationError where it is none."""
     if isinstance(value, datetime):
         return value.date()
     try:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Segments
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.features.build import as_date
 from customer_segmentation.features.daily_aggregates import daily_aggregates
 from customer_segmentation.features.lines_by_customer import DAY, columns_of_lines, lines_by_customer
 from customer_segmentation.insight.activity import Evidence, purchase_rates, segment_evidence
@@ -111,8 +112,6 @@ def _as_of(segments: DataFrame, as_of: date | str | None) -> date:
         if c.AS_OF_DATE not in segments.columns:
             raise ConfigurationError("segment_names needs as_of, the date of the features; the frame has no as_of_date")
         row = segments.agg(F.max(c.AS_OF_DATE)).first()
-        as_of = row[0] if row is not None else None
-    try:
-        return as_of if isinstance(as_of, date) else date.fromisoformat(str(as_of))
-    except ValueError:
-        raise ConfigurationError(f"as_of has to be a date such as 2011-12-10, but is {as_of!r:.60}") from None
+        assert row is not None, "an aggregation without grouping has one row"
+        as_of = row[0]
+    return as_date(as_of)

@@ -24,10 +24,10 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import one_thread
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, Partition, evaluate
 from customer_segmentation.clustering.selection.separation import separation, without_ties
 from customer_segmentation.clustering.selection.stability import N_INIT, Stability, stabilities
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
 FOUND_AGAIN = 0.85

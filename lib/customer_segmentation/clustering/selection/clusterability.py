@@ -11,9 +11,9 @@ import numpy as np
 
 from customer_segmentation.clustering.selection.choice import is_found_again
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import one_thread
 from customer_segmentation.clustering.selection.separation import separation, without_ties
 from customer_segmentation.clustering.selection.stability import Labelling, Stability
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
 MAX_POINTS = 600

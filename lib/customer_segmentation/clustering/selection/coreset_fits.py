@@ -1,11 +1,10 @@
 """Fits of a coreset on the driver by scikit-learn, each as a partition of any point.
 
 A fit takes a coreset, several numbers of segments (at most the number of distinct points each), the number of restarts,
-of which the best is kept, and the seed of everything drawn. Call it within `one_thread`.
+of which the best is kept, and the seed of everything drawn. Call it within `threads.one_thread`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,15 +27,6 @@ REG_COVAR = 1e-6
 """Added to the variances of a mixture."""
 LARGER_REG_COVARS = (1e-8, 1e-6, 1e-4)
 """Instead of it, in parts of the largest variance, where covariances are not positive definite with the one before."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keeps the sums of fits in one order: those over several threads differ from run to run."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield
 
 
 def kmeans(coreset: Coreset, ks: Sequence[int], n_init: int, seed: int) -> list[Partition]:

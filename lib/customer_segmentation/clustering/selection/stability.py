@@ -8,7 +8,7 @@ import numpy as np
 
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.coreset_fits import one_thread
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
 BOOTSTRAPS = 30
