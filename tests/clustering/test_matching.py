@@ -263,6 +263,23 @@ def test_centres_move_no_further_than_the_cost_asks_for() -> None:
             assert radii == pytest.approx([np.sqrt(squared[labels == i, i].mean()) for i in range(4)])
 
 
+def test_the_last_pass_goes_only_as_far_as_the_cost_asks_for() -> None:
+    points = np.vstack([A, B])
+    best = np.stack([A.mean(axis=0), B.mean(axis=0)])
+    start = best + np.array([[0.0, 2], [0, -2]])  # of the same points, so that one pass goes all the way
+    limit = 1.2 * float(((points[:, None] - best) ** 2).sum(axis=2).min(axis=1).sum())
+
+    found = centers_within(measure(points), start, best, limit=limit, passes=50)
+
+    assert found is not None
+    order = np.lexsort(found[0].T[::-1])
+    covered = (found[0][order] - start[np.lexsort(start.T[::-1])])[:, 1] / [-2, 2]
+    assert covered == pytest.approx([covered[0], covered[0]], abs=1e-6)
+    assert 0 < covered[0] < 1
+    shorter = start + (covered[0] - 1 / 20) * (best - start)
+    assert found[2] <= limit < ((points[:, None] - shorter) ** 2).sum(axis=2).min(axis=1).sum()
+
+
 def test_centres_that_nobody_is_near_are_no_result() -> None:
     points = np.vstack([A, B])
     start = np.array([[0.0, 0], [10, 0], [500, 500]])

@@ -24,7 +24,7 @@ MIN_GAIN = 1e-4
 MAX_MLLIB_ITERATIONS = 10
 """Of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
 STEPS = 20
-"""Of the way to centres that cost less."""
+"""Of a straight way to centres that cost less."""
 
 Measure = Callable[[Sequence[Partition]], list[Sums]]
 """The sums of a pass over all points for each of several partitions, see `selection.metrics.summed`."""
@@ -71,7 +71,7 @@ def centers_within(
     """The first centres on a way whose cost is within a limit, and who all have points nearest to them.
 
     The way is Lloyd's passes from the start, until they gain little; then straight on to the target, each centre to
-    its counterpart, those together nearest to each other.
+    its counterpart, those together nearest to each other. The last of the passes is not made whole either.
 
     Args:
         start, target: (k, d) centres.
@@ -81,23 +81,31 @@ def centers_within(
     Returns:
         The centres, radii and cost, as of `refine_centers`; None where only the target is within the limit.
     """
-    current, before = rounded(start), np.inf
+
+    def is_enough(sums: Sums) -> bool:
+        return float(rounded(sums.cost)) <= limit and bool(sums.counts.all())
+
+    origin, current, before = None, rounded(start), np.inf
     for _ in range(passes + 1):
         (sums,) = measure([Partition(current)])
         cost = float(rounded(sums.cost))
-        if cost <= limit and sums.counts.all():
-            return _described(current, sums)
-        if before - cost < MIN_GAIN * cost:
+        if is_enough(sums) or before - cost < MIN_GAIN * cost:
             break
-        before = cost
-        current = rounded(sums.means(current))
-    squared = ((current[:, None] - target[None]) ** 2).sum(axis=2)
-    difference = target[linear_sum_assignment(squared)[1]] - current
-    way = [rounded(current + step / STEPS * difference) for step in range(1, STEPS)]
-    for centers, sums in zip(way, measure([Partition(centers) for centers in way]), strict=True):
-        if float(rounded(sums.cost)) <= limit and sums.counts.all():
-            return _described(centers, sums)
-    return None
+        origin, current, before = current, rounded(sums.means(current)), cost
+    if not is_enough(sums):
+        squared = ((current[:, None] - target[None]) ** 2).sum(axis=2)
+        way = _between(current, target[linear_sum_assignment(squared)[1]])
+    elif origin is not None:
+        way = [*_between(origin, current), current]
+    else:
+        return _described(current, sums)
+    measured = zip(way, measure([Partition(centers) for centers in way]), strict=True)
+    return next((_described(centers, sums) for centers, sums in measured if is_enough(sums)), None)
+
+
+def _between(origin: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """Centres on the straight way, without its ends."""
+    return [rounded(origin + step / STEPS * (target - origin)) for step in range(1, STEPS)]
 
 
 def refine_centers(
