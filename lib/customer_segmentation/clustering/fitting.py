@@ -16,7 +16,13 @@ from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, choose
 from customer_segmentation.clustering.selection.coreset import Coreset, coreset
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate, evaluate_groups
-from customer_segmentation.clustering.selection.stability import BOOTSTRAPS, Labelling, Stability, stability
+from customer_segmentation.clustering.selection.stability import (
+    BOOTSTRAPS,
+    Labelling,
+    Stability,
+    compare_bootstraps,
+    stability,
+)
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.columns import CUSTOMER_ID, MONETARY, SEGMENT_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
@@ -165,7 +171,14 @@ def evaluated(
             model, metrics = following, measured
     if model.calibration is None:
         model = calibrated(model, data.coreset, seed=seed, outlier_share=settings.outlier_share)
-    return FittedSegmentation(model, metrics, stability_of(data.coreset, model, seed=seed), choice, quality)
+    return FittedSegmentation(model, metrics, _stability(data, model, choice, seed), choice, quality)
+
+
+def _stability(data: TrainingData, model: SegmentationModel, choice: Choice | None, seed: int) -> Stability | None:
+    """The stability of a model, by the bootstraps that its number of segments was chosen by where it has as many."""
+    if choice is not None and choice.candidate.k == model.k and isinstance(model, Labelling):
+        return compare_bootstraps(data.coreset, model, choice.bootstraps)
+    return stability_of(data.coreset, model, seed=seed)
 
 
 def followed(data: TrainingData, independent: SegmentationModel, settings: Clustering) -> SegmentationModel | None:

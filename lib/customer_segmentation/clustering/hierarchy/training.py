@@ -18,7 +18,7 @@ from customer_segmentation.clustering.hierarchy.ward import ward
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, candidate_of, choice_of
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate_groups
-from customer_segmentation.clustering.selection.stability import stabilities
+from customer_segmentation.clustering.selection.stability import bootstraps_by_k, compare_bootstraps
 from customer_segmentation.config.schema import Clustering
 
 
@@ -83,10 +83,11 @@ def choose_cut(
         incumbent_k: see `selection.choice.choose`.
     """
     cuts = [tree.cut(k) for k in ks]
-    stability = stabilities(data.coreset, cuts, algorithm=tree.algorithm, seed=seed)
+    bootstraps = bootstraps_by_k(data.coreset, ks, algorithm=tree.algorithm, seed=seed)
+    stability = [compare_bootstraps(data.coreset, *values) for values in zip(cuts, bootstraps, strict=True)]
     measured = zip(ks, evaluate_cuts(data, cuts), stability, strict=True)
-    candidates = [candidate_of(tree.algorithm, *values) for values in measured]
-    return choice_of(candidates, (), smallest_share, incumbent_k)
+    choice = choice_of([candidate_of(tree.algorithm, *values) for values in measured], (), smallest_share, incumbent_k)
+    return replace(choice, bootstraps=bootstraps[choice.chosen])
 
 
 def evaluate_cut(data: TrainingData, model: HierarchyModel) -> ClusterMetrics:

@@ -26,7 +26,12 @@ from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.metrics import ClusterMetrics, Partition, evaluate
 from customer_segmentation.clustering.selection.separation import separation, without_ties
-from customer_segmentation.clustering.selection.stability import N_INIT, Stability, stabilities
+from customer_segmentation.clustering.selection.stability import (
+    N_INIT,
+    Stability,
+    bootstraps_by_k,
+    compare_bootstraps,
+)
 from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
@@ -85,11 +90,13 @@ class Choice:
     candidates: by algorithm and k.
     partitions: of each candidate; none where they are cuts of a tree.
     chosen: position of the chosen candidate.
+    bootstraps: labels of the coreset's points by its fits of bootstraps, see `compare_bootstraps`.
     """
 
     candidates: tuple[Candidate, ...]
     partitions: tuple[Partition, ...]
     chosen: int
+    bootstraps: Sequence[np.ndarray] = ()
 
     @property
     def candidate(self) -> Candidate:
@@ -133,23 +140,24 @@ def choose(
         return None
     names: list[str] = []
     partitions: list[Partition] = []
-    stability: list[Stability] = []
+    bootstraps: list[list[np.ndarray]] = []
     for algorithm in algorithms:
         fit = ALGORITHMS[algorithm].fit_coreset
         assert fit is not None, f"{algorithm} is fitted on coresets"
         with one_thread():
             fitted = fit(coreset, ks, N_INIT, seed)
-        stability += stabilities(coreset, fitted, algorithm=algorithm, seed=seed)
+        bootstraps += bootstraps_by_k(coreset, ks, algorithm=algorithm, seed=seed)
         partitions += fitted
         names += [algorithm] * len(ks)
     spread = without_ties(coreset.points, seed=seed)
     candidates = []
     metrics = evaluate(points, columns, partitions)
-    for name, partition, own, measured in zip(names, partitions, metrics, stability, strict=True):
-        candidate = candidate_of(name, partition.k, own, measured)
+    for name, partition, own, labels in zip(names, partitions, metrics, bootstraps, strict=True):
+        candidate = candidate_of(name, partition.k, own, compare_bootstraps(coreset, partition, labels))
         apart = separation(spread, coreset.weights, partition.labels(coreset.points))
         candidates.append(replace(candidate, separation=_defined_and_rounded(apart), bic=_bic(partition, own)))
-    return choice_of(candidates, partitions, smallest_share, incumbent_k)
+    choice = choice_of(candidates, partitions, smallest_share, incumbent_k)
+    return replace(choice, bootstraps=bootstraps[choice.chosen])
 
 
 def candidate_of(algorithm: str, k: int, metrics: ClusterMetrics, stability: Stability) -> Candidate:

@@ -60,18 +60,14 @@ def stability(
         algorithm: that clusters them: a registered one with a `fit_coreset`.
         bootstraps: how many.
     """
-    return stabilities(coreset, [segmentation], algorithm=algorithm, seed=seed, bootstraps=bootstraps)[0]
+    (labels,) = bootstraps_by_k(coreset, [segmentation.k], algorithm=algorithm, seed=seed, bootstraps=bootstraps)
+    return compare_bootstraps(coreset, segmentation, labels)
 
 
-def stabilities(
-    coreset: Coreset,
-    segmentations: Sequence[Labelling],
-    *,
-    algorithm: str,
-    seed: int,
-    bootstraps: int = BOOTSTRAPS,
-) -> list[Stability]:
-    """The stability of several segmentations by the same bootstraps, on each of which a tree is built once."""
+def bootstraps_by_k(
+    coreset: Coreset, ks: Sequence[int], *, algorithm: str, seed: int, bootstraps: int = BOOTSTRAPS
+) -> list[list[np.ndarray]]:
+    """For each k the labels that fits of the same bootstraps give the points, a tree being built once on each."""
     fit = ALGORITHMS[algorithm].fit_coreset
     assert fit is not None, f"{algorithm} is fitted on coresets"
     generator = np.random.default_rng(seed)
@@ -81,11 +77,10 @@ def stabilities(
     with one_thread():
         for b in range(bootstraps):
             points = coreset.points[generator.choice(len(coreset.points), size, p=chances)]
-            ks = [_possible_k(points, segmentation.k) for segmentation in segmentations]
-            partitions = fit(Coreset(points, np.ones(size), size), ks, N_INIT, seed + b)
+            possible = [_possible_k(points, k) for k in ks]
+            partitions = fit(Coreset(points, np.ones(size), size), possible, N_INIT, seed + b)
             labels.append([partition.labels(coreset.points) for partition in partitions])
-    by_segmentation = zip(segmentations, zip(*labels, strict=True), strict=True)
-    return [compare_bootstraps(coreset, segmentation, own) for segmentation, own in by_segmentation]
+    return [list(own) for own in zip(*labels, strict=True)]
 
 
 def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequence[np.ndarray]) -> Stability:
