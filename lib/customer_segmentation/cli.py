@@ -118,13 +118,13 @@ def _execute(command: str, config: Config) -> None:
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config), console)
+        _work(command, Run(get_session(config.spark), config, command=command), console)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
         folder = None  # of another machine
     with claimed_folder(folder, command):
-        run = Run(get_session(config.spark), config)
+        run = Run(get_session(config.spark), config, command=command)
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
             _work(command, run, console)

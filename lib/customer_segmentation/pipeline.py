@@ -1,10 +1,10 @@
-"""The flow, end to end.
+"""The flow, end to end. A run of the same settings on what was read before is complete already, and not made again.
 
 sources ─▶ ingest ─▶ features ─▶ train ─▶ assign ─▶ report
            │          │           │        │          │
            │          │           │        │          └ report.html, a summary on the terminal
-           │          │           │        └ customer_segments (the last commit), its history,
-           │          │           │          segment_profiles, segment_transitions, pipeline_runs
+           │          │           │        └ customer_segments_history, segment_profiles, segment_transitions,
+           │          │           │          pipeline_runs; then customer_segments in one commit, publications
            │          │           └ segment_lineage, model_runs, and model_core_points of dbscan
            │          └ customer_features
            └ transactions, rejected_transactions, returns, customers, engagement
@@ -19,6 +19,7 @@ from customer_segmentation.stages import (
     assign_segments,
     build_features,
     ingest_sources,
+    publish_complete_run,
     train_segments,
     write_report,
 )
@@ -31,7 +32,8 @@ def run_pipeline(run: Run, console: Console) -> Path:
         Where the report is.
     """
     ingest_sources(run)
-    build_features(run)
-    train_segments(run)
-    assign_segments(run)
+    if not publish_complete_run(run):
+        build_features(run)
+        train_segments(run)
+        assign_segments(run)
     return write_report(run, console)

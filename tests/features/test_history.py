@@ -137,7 +137,7 @@ def as_of_an_earlier_release(run: Run) -> None:
         old = run.warehouse.read(table).drop("product_orders", "orders_with_product").withColumns(columns)
         writer = old.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
         writer.save(run.warehouse.location(table))
-    made_from = build_of(run, t.CUSTOMER_HISTORY).committed
+    made_from = build_of(run.warehouse, t.CUSTOMER_HISTORY).committed
     assert made_from is not None
     record_build(run, t.CUSTOMER_HISTORY, "committed", {**made_from, "definition": history.DEFINITION - 1})
 

@@ -507,6 +507,12 @@ class Segments(Section):
         return {int(segment): name for segment, name in self.names.items()}
 
 
+class Publishing(Section):
+    """When a run becomes what consumers read."""
+
+    replace_later: bool = False
+
+
 class Report(Section):
     """The page for people."""
 
@@ -576,6 +582,7 @@ class Config(Section):
     features: Features = Features()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
+    publishing: Publishing = Publishing()
     report: Report = Report()
     explore: Explore = Explore()
     generate: Generate = Generate()

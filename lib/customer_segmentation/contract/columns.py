@@ -44,6 +44,7 @@ CAMPAIGN_ID = "campaign_id"
 
 # A run and what it says of a customer
 RUN_ID = "run_id"
+MADE_FROM = "made_from"
 AS_OF_DATE = "as_of_date"
 TENURE_DAYS = "tenure_days"
 MODEL_VERSION = "model_version"

@@ -449,6 +449,7 @@ CUSTOMER_FEATURES = Table(
         *_RFM_SCORES,
         Column(c.HAS_ATTRIBUTES, "boolean", "Whether the customer is in customers, where its attributes are."),
         _RUN,
+        Column(c.MADE_FROM, "string", "Digest of the order lines, customers, events and settings it was made from."),
     ),
     key=(c.RUN_ID, c.CUSTOMER_ID),
     partitioned_by=(c.RUN_ID,),
@@ -667,6 +668,8 @@ MODEL_RUNS = Table(
         Column("code_version", "string", "Version of the library."),
         Column("data_version", "bigint", "Delta version of transactions it was trained on."),
         Column("configuration", "string", "Fingerprint of the settings that made it."),
+        Column("lines", "string", "Fingerprint of the sources and checks that made its order lines."),
+        Column("registered_at", "timestamp", "When it was written, UTC."),
     ),
     key=(c.MODEL_VERSION,),
 )
@@ -716,6 +719,18 @@ PIPELINE_RUNS = Table(
         Column("code_version", "string", "Version of the library."),
     ),
     key=(c.RUN_ID,),
+)
+
+PUBLICATIONS = Table(
+    "publications",
+    "a run becoming what consumers read",
+    (
+        Column("published_at", "timestamp", "When it became so, UTC."),
+        Column(c.RUN_ID, "string", "The run; see pipeline_runs."),
+        Column("command", "string", "The command that published it."),
+        Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
+    ),
+    key=("published_at",),
 )
 
 DATA_PROFILE = Table(
@@ -798,6 +813,7 @@ ALL_TABLES: tuple[Table, ...] = (
     SEGMENT_LINEAGE,
     MODEL_RUNS,
     PIPELINE_RUNS,
+    PUBLICATIONS,
 )
 
 OPTIONAL_TABLES: tuple[Table, ...] = (

@@ -1,6 +1,6 @@
 """The stages of a run: each reads tables of the warehouse, calls the library, and writes its own tables."""
 
-from customer_segmentation.stages.assign import assign_segments
+from customer_segmentation.stages.assign import assign_segments, publish_complete_run
 from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
@@ -15,6 +15,7 @@ __all__ = [
     "clustered_features",
     "explore_data",
     "ingest_sources",
+    "publish_complete_run",
     "train_segments",
     "write_report",
 ]

@@ -32,6 +32,8 @@ def assign_segments(run: Run) -> None:
     model = run.models.newest
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
+    run.serve(model)
+    current = run.publication.current_run_id()
     with run.progress.stage("assign", "a segment for every customer") as stage:
         features = clustered_features(run)
         before, previous = _previous(run, model)
@@ -57,8 +59,35 @@ def assign_segments(run: Run) -> None:
     with run.progress.stage("publish", "checking the run and making it current") as stage:
         counts = checked(run, features, segmented, profiles)
         _write_run(run, model, profiles, counts)
-        run.publication.publish(segmented)
-        stage.result = f"run {run.run_id} is what consumers read"
+        stage.result = publish(run, instead_of=current)
+
+
+def publish_complete_run(run: Run) -> bool:
+    """Publish what was written and checked before of this run, if all of it was; whether it was."""
+    if not run.publication.is_complete(run.run_id):
+        return False
+    with run.progress.stage("publish", "finding the run complete") as stage:
+        stage.result = f"nothing changed; {publish(run, instead_of=run.publication.current_run_id())}"
+    return True
+
+
+def publish(run: Run, *, instead_of: str | None) -> str:
+    """Make a complete run what consumers read, unless that is of a later date; says what was done.
+
+    Args:
+        instead_of: the run that consumers read when this one began.
+
+    Raises:
+        PublishingError: another run was published in between.
+    """
+    later = run.publication.later_date(run.as_of)
+    if later is not None and not run.config.publishing.replace_later:
+        return (
+            f"run {run.run_id} is complete, but consumers read on the one as of {later}, which is later; set "
+            "publishing.replace_later to publish this one in its place"
+        )
+    run.publication.publish(run.run_id, instead_of=instead_of)
+    return f"run {run.run_id} is what consumers read"
 
 
 def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, SegmentationModel | None]:

@@ -8,12 +8,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import tables as t
-from customer_segmentation.stages.run import Run
+from customer_segmentation.storage import Warehouse
+
+if TYPE_CHECKING:
+    from customer_segmentation.stages.run import Run
 
 PLANNED, COMMITTED = "planned", "committed"
 
@@ -35,18 +38,18 @@ class Build:
     interrupted: MadeFrom | None
 
 
-def build_of(run: Run, table: t.Table) -> Build:
+def build_of(warehouse: Warehouse, table: t.Table) -> Build:
     """How far a table is."""
-    if not run.warehouse.exists(t.TABLE_BUILDS) or not run.warehouse.exists(table):
+    if not warehouse.exists(t.TABLE_BUILDS) or not warehouse.exists(table):
         return Build(None, None)
-    rows = run.warehouse.rows(t.TABLE_BUILDS, column="table_name", value=table.name)
+    rows = warehouse.rows(t.TABLE_BUILDS, column="table_name", value=table.name)
     newest = rows.orderBy(F.desc("recorded_at")).limit(_STEPS_READ).select("status", "made_from").collect()
     committed = next((json.loads(row["made_from"]) for row in newest if row["status"] == COMMITTED), None)
     is_interrupted = bool(newest) and newest[0]["status"] == PLANNED
     return Build(committed, json.loads(newest[0]["made_from"]) if is_interrupted else None)
 
 
-def record_build(run: Run, table: t.Table, status: str, made_from: MadeFrom) -> None:
+def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -> None:
     """Keep that a table has reached a step."""
     row = {
         "table_name": table.name,
@@ -58,8 +61,8 @@ def record_build(run: Run, table: t.Table, status: str, made_from: MadeFrom) -> 
     run.warehouse.append_rows(t.TABLE_BUILDS, [row])
 
 
-def oldest_batch(run: Run) -> int:
+def oldest_batch(run: "Run") -> int:
     """The batch that every table which follows the order lines has reached; its changes are needed no more."""
-    builds = (build_of(run, table).committed for table in (t.RETURNS, t.CUSTOMER_HISTORY))
+    builds = (build_of(run.warehouse, table).committed for table in (t.RETURNS, t.CUSTOMER_HISTORY))
     reached = [build["batch"] for build in builds if build is not None]
     return min(reached, default=0)

@@ -47,7 +47,7 @@ def bring_up_to_date(run: Run) -> str:
     """
     batch = committed_batch(run).number
     _require_matching_returns(run, batch)
-    build = build_of(run, t.CUSTOMER_HISTORY)
+    build = build_of(run.warehouse, t.CUSTOMER_HISTORY)
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
     if build.committed == goal and build.interrupted is None:
         return "nothing changed"
@@ -65,7 +65,7 @@ def bring_up_to_date(run: Run) -> str:
 
 
 def _require_matching_returns(run: Run, batch: int) -> None:
-    build = build_of(run, t.RETURNS)
+    build = build_of(run.warehouse, t.RETURNS)
     matched_on = build.committed["batch"] if build.committed else None
     if matched_on != batch or build.interrupted is not None:
         raise ConfigurationError(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
@@ -43,25 +44,55 @@ def build_features(run: Run) -> None:
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRejectedError(_nobody(run))
-            model = run.models.reusable
-            scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
             attributes = _mapped_attributes(run)
-            frame = with_has_attributes(scored, run.inputs.customers(), attributes)
-            table = _features_table(run, attributes)
-            run.warehouse.replace(
-                table, frame.withColumn(c.RUN_ID, F.lit(run.run_id)), column=c.RUN_ID, value=run.run_id
-            )
+            frame = with_has_attributes(_scored(kept, run.models.reusable), run.inputs.customers(), attributes)
+            _write(run, frame, attributes)
         stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
+
+
+def _take_over(run: Run) -> None:
+    """Write the features that another run has of the same inputs as this run's, with the scores of its model.
+
+    Raises:
+        ConfigurationError: there are none of the same inputs.
+    """
+    run.warehouse.add_missing_columns(t.CUSTOMER_FEATURES)
+    same = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.MADE_FROM, value=run.features_id)
+    other = same.select(c.RUN_ID).first()
+    if other is None:
+        raise ConfigurationError(
+            f"there are no features as of {run.as_of} of what was read: order lines, customers, events or settings "
+            "are others than when customer_features was built; run `customer-segmentation features` first"
+        )
+    model = run.models.newest
+    is_served = model is not None and model.version == run.model_version
+    _write(run, _scored(same.where(F.col(c.RUN_ID) == other[0]), model if is_served else None), _mapped_attributes(run))
+
+
+def _scored(features: DataFrame, model: SegmentationModel | None) -> DataFrame:
+    """The features with RFM scores by the cut points of a model, or of the customers themselves."""
+    return rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None)
+
+
+def _write(run: Run, frame: DataFrame, attributes: Mapping[str, str]) -> None:
+    rows = frame.withColumns({c.RUN_ID: F.lit(run.run_id), c.MADE_FROM: F.lit(run.features_id)})
+    run.warehouse.replace(_features_table(run, attributes), rows, column=c.RUN_ID, value=run.run_id)
+
+
+def _rows(run: Run) -> DataFrame:
+    return run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
 
 
 def clustered_features(run: Run) -> DataFrame:
     """The run's customers, with the attributes that they are clustered by, as text.
 
     Raises:
-        ConfigurationError: an attribute is not in `customers`.
+        ConfigurationError: there are none of what the run reads, or an attribute is not in `customers`.
     """
     run.warehouse.require(t.CUSTOMER_FEATURES, command="features")
-    rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
+    rows = _rows(run)
+    if rows.isEmpty():
+        _take_over(run)
     # Attributes are taken from `customers`, whatever of them is here.
     features = rows.select(_features_table(run).column_names)
     attributes = run.config.clustering.preparation.attributes
@@ -127,8 +158,7 @@ def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[s
 
 def _describe_customers(run: Run) -> str:
     """How many customers there are, and how many of them have no row among those with attributes."""
-    rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=run.run_id)
-    counts = rows.agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
+    counts = _rows(run).agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
     message = f"{count(customers)} customers as of {run.as_of}{_describe_inactive(run, customers)}"

@@ -2,6 +2,7 @@
 
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,7 +10,9 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.local_time import in_local_time
+from customer_segmentation.stages.builds import COMMITTED, build_of
 from customer_segmentation.storage import Warehouse
 
 
@@ -28,6 +31,25 @@ class RunInputs:
         tables += [t.CUSTOMERS] if sources.customers else []
         tables += [t.ENGAGEMENT] if sources.engagement else []
         return {table.name: self._warehouse.version(table) for table in tables}
+
+    @cached_property
+    def state(self) -> dict[str, Any]:
+        """What the tables hold, whatever maintenance does to their files; fixed when first asked for.
+
+        The batch that the order lines are of, and what customers and events were made from, as JSON values.
+
+        Raises:
+            ConfigurationError: nothing was read yet.
+        """
+        self._warehouse.require(t.INGEST_BATCHES, command="ingest")
+        batches = self._warehouse.rows(t.INGEST_BATCHES, column="status", value=COMMITTED)
+        newest = batches.orderBy(F.desc("batch_number")).select("batch_number", c.BATCH_ID, "definition").first()
+        if newest is None:
+            raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
+        sources = self._config.configured_sources
+        entities = {t.CUSTOMERS: sources.customers, t.ENGAGEMENT: sources.engagement}
+        made_from = {table.name: build_of(self._warehouse, table).committed for table, own in entities.items() if own}
+        return {"lines": newest.asDict(), **made_from}
 
     def transactions(self) -> DataFrame:
         """The accepted order lines in local time: for reading, not to be written.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -24,13 +24,24 @@ class ModelRegistry:
         settings: digest of the settings that make a model; another one calls for another training.
         as_of: gives the date up to which models count by when they were trained; asked for where there are models.
         max_age: a model of this age and older calls for a training.
+        lines: gives the digest of the sources and checks that make the order lines; a model of other lines calls for a
+            training.
     """
 
-    def __init__(self, warehouse: Warehouse, settings: str, *, as_of: Callable[[], date], max_age: timedelta) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        settings: str,
+        *,
+        as_of: Callable[[], date],
+        max_age: timedelta,
+        lines: Callable[[], str],
+    ) -> None:
         self._warehouse = warehouse
         self.settings = settings
         self._as_of = as_of
         self._max_age = max_age
+        self._lines = lines
 
     @cached_property
     def newest(self) -> SegmentationModel | None:
@@ -73,9 +84,13 @@ class ModelRegistry:
 
     @property
     def reusable(self) -> SegmentationModel | None:
-        """The newest model, unless it calls for a training by its age."""
+        """The newest model, unless it calls for a training by its age or the order lines that it learnt from."""
         model = self.newest
-        return model if model is not None and self._as_of() - model.trained_as_of < self._max_age else None
+        if model is None or self._as_of() - model.trained_as_of >= self._max_age:
+            return None
+        row = self._warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=model.version).first()
+        learnt_from = row.asDict().get("lines") if row else None  # a model of an earlier release has none
+        return model if learnt_from in (None, self._lines()) else None
 
     def register(
         self, model: SegmentationModel, row: Mapping[str, Any], *, lineage: Sequence[Mapping[str, Any]]
@@ -101,6 +116,8 @@ class ModelRegistry:
             "features": model.preparation.names,
             "model": model.to_json(),
             "configuration": self.settings,
+            "lines": self._lines(),
+            "registered_at": datetime.now(UTC),
         }
         self._warehouse.replace_rows(t.MODEL_RUNS, [own | {**row}], column=c.MODEL_VERSION, value=model.version)
         self.newest = model
@@ -112,7 +129,8 @@ class ModelRegistry:
         return self._warehouse.read(t.MODEL_RUNS).where(F.col("configuration") == self.settings)
 
     def _newest(self, models: DataFrame, *, able_to_assign: bool = True) -> SegmentationModel | None:
-        row = models.orderBy(F.desc("trained_as_of")).select("model").first()
+        since = [F.desc("registered_at")] if "registered_at" in models.columns else []
+        row = models.orderBy(F.desc("trained_as_of"), *since).select("model").first()
         return model_from_json(row["model"], self._core_points if able_to_assign else None) if row else None
 
     def _core_points(self, model: DBSCANModel) -> DataFrame:

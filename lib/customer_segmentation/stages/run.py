@@ -1,6 +1,7 @@
 """A run: its session and settings, its name, and what it works with.
 
-The same data, settings and date have the same names, so a repeated run replaces its own results.
+A run is named by its date, its settings, what has been read and the model that assigns: the same ones are the same run,
+and anything else is another one, whose results stand beside those of this one. So is a model, by what it is trained on.
 """
 
 import hashlib
@@ -9,10 +10,12 @@ import os
 import socket
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from pyspark.sql import SparkSession
 
-from customer_segmentation.config.schema import Config, Segments, Sources
+from customer_segmentation.clustering import SegmentationModel
+from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract.features import DEFINITION
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.local_time import local_day
@@ -22,8 +25,10 @@ from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.storage import Warehouse
 
-_SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "clustering"}
+_SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "clustering", "segments"}
+_SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features"}
 _SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "clustering"}
+_SETTINGS_OF_A_TRAINING = {*_SETTINGS_OF_A_MODEL, "segments"}
 
 
 class Run:
@@ -36,16 +41,19 @@ class Run:
         models: the registered models of the run's settings.
         publication: which run is published.
         progress: reports the stages.
+        command: that the run is made by.
         started_at: the only time that the clock is asked for the run.
         claim: names the run, unlike any other, in what it claims.
     """
 
-    def __init__(self, spark: SparkSession, config: Config, progress: Progress | None = None) -> None:
+    def __init__(
+        self, spark: SparkSession, config: Config, progress: Progress | None = None, *, command: str = "run"
+    ) -> None:
         self.spark = spark
         self.config = config
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
-        self.publication = Publication(self.warehouse)
+        self.publication = Publication(self.warehouse, command)
         self.progress = progress or Progress()
         self.started_at = datetime.now(UTC)
         self.claim = (
@@ -73,27 +81,54 @@ class Run:
             return []
         return remarks_on(self.as_of, self.inputs.order_days, start_day=self.start_day)
 
-    @cached_property
+    @property
     def run_id(self) -> str:
-        """Such as 20180102-1f0c9a2e: the as-of date, and a digest of the settings that make the results."""
-        # What segments are called counts only where it is set, so that runs of before that are still known.
-        named = {"segments"} if self.config.segments != Segments() else set()
-        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN | named)}"
+        """Such as 20180102-1f0c9a2e: the as-of date, and a digest of all that makes the results."""
+        digest = self._digest(_SETTINGS_OF_A_RUN, inputs=self.inputs.state, model=self.model_version)
+        return f"{self.as_of:%Y%m%d}-{digest}"
+
+    @cached_property
+    def features_id(self) -> str:
+        """A digest of what the features of the run's customers are made from."""
+        return self._digest(_SETTINGS_OF_FEATURES, inputs=self.inputs.state, as_of=self.as_of.isoformat())
 
     @cached_property
     def models(self) -> ModelRegistry:
         """The registered models of the run's settings, up to its as-of date."""
-        max_age = timedelta(days=self.config.clustering.retrain_after_days)
-        settings = self._digest(_SETTINGS_OF_A_MODEL)
-        return ModelRegistry(self.warehouse, settings, as_of=lambda: self.as_of, max_age=max_age)
+        return ModelRegistry(
+            self.warehouse,
+            self._digest(_SETTINGS_OF_A_MODEL),
+            as_of=lambda: self.as_of,
+            max_age=timedelta(days=self.config.clustering.retrain_after_days),
+            lines=lambda: self.inputs.state["lines"]["definition"],
+        )
+
+    @cached_property
+    def model_version(self) -> str:
+        """The model that assigns: the one that serves on, else the one that the run trains, until `serve`."""
+        model = self.models.reusable
+        return self.version_to_train if model is None else model.version
+
+    def serve(self, model: SegmentationModel) -> None:
+        """Make the run one that this registered model assigns."""
+        self.models.newest, self.model_version = model, model.version
+
+    @cached_property
+    def version_to_train(self) -> str:
+        """The version of a model trained on what the run reads, after the models of before its date."""
+        incumbent = self.models.incumbent
+        digest = self._digest(
+            _SETTINGS_OF_A_TRAINING, inputs=self.inputs.state, incumbent=incumbent.version if incumbent else None
+        )
+        return f"{self.config.clustering.algorithm}-{self.as_of:%Y%m%d}-{digest}"
 
     @cached_property
     def previous_run_id(self) -> str | None:
         """The run that was published before this one."""
         return self.publication.previous_run_id(self.run_id)
 
-    def _digest(self, sections: set[str]) -> str:
-        settings = self.config.model_dump(mode="json", include=sections)
+    def _digest(self, sections: set[str], **more: Any) -> str:
+        settings = self.config.model_dump(mode="json", include=sections) | more
         # What a model learnt from features that meant something else is not for these.
         settings["definition"] = DEFINITION
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

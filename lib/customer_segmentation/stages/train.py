@@ -26,6 +26,8 @@ from customer_segmentation.stages.run import Run
 def train_segments(run: Run, *, retrain: bool = False) -> None:
     """Train on the run's customers, name the segments and register the model, what it needs first.
 
+    A model that is registered stays as it is: a training on other customers, or by other settings, is another one.
+
     Args:
         retrain: train even where a registered model is young enough to serve on.
     """
@@ -34,11 +36,15 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         if model is not None:
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
+        version = run.version_to_train
+        model = run.models.registered(version)
+        if model is not None:
+            run.serve(model)
+            stage.result = f"{version} was trained on these customers before, {model.k} segments"
+            return
         with persisted(clustered_features(run)) as features:
             incumbent = run.models.incumbent
             training = train(features, run.config.clustering, seed=run.config.seed, incumbent=incumbent)
-            version = f"{training.model.algorithm}-{run.as_of:%Y%m%d}-{run.models.settings}"
-            training = _as_registered(training, run.models.registered(version, able_to_assign=False))
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)
@@ -62,20 +68,12 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         )
         rows = _lineage_rows(training, incumbent, profiles)
         _register(run, named, training, rows)
+        run.serve(named)
         stage.result = f"{named.version}: {named.k} segments, {training.description}"
         if incumbent is not None:
             stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
-
-
-def _as_registered(training: Training, registered: SegmentationModel | None) -> Training:
-    """The training with the ids of a model that is registered in its place, where that has the same segments."""
-    model = training.model
-    if registered is None or (registered.preparation, registered.to_dict()) != (model.preparation, model.to_dict()):
-        return training
-    again = training.numbered(registered.segment_ids)
-    return replace(again, model=replace(again.model, highest_id=registered.highest_id))
 
 
 def _lineage_rows(

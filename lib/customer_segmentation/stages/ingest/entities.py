@@ -41,7 +41,7 @@ def _load(
     made_from: Mapping[str, Any] = {
         "sources": analysed(table.name, lambda: fingerprint(run.spark, sources, run.config.timezone, _RULES_VERSION))
     }
-    if build_of(run, table).committed == made_from:
+    if build_of(run.warehouse, table).committed == made_from:
         return "as they were"
     with persisted(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
         filtered_out = sum(rejections.count_filtered_out_rows(run.spark, source) for source in sources)

@@ -15,7 +15,7 @@ from customer_segmentation.stages.run import Run
 
 def follow_returns(run: Run, batch: Batch) -> str:
     """Match the returns of the lines as a batch left them, and say what no purchase explains."""
-    build = build_of(run, t.RETURNS)
+    build = build_of(run.warehouse, t.RETURNS)
     if build.committed != {"batch": batch.number}:
         _match(run, batch, build.committed["batch"] if build.committed else None)
     value, unmatched = F.sum(c.AMOUNT), F.sum(F.when(~F.col(c.IS_MATCHED), F.col(c.AMOUNT)))

@@ -1,0 +1,187 @@
+"""A run stays as it is: what is read, set or trained anew makes another one; what belongs apart is not published."""
+
+import io
+import json
+import random
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from rich.console import Console
+
+from customer_segmentation.config.schema import Config
+from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import ConfigurationError, PublishingError
+from customer_segmentation.pipeline import run_pipeline
+from customer_segmentation.stages import Run, assign_segments, build_features, ingest_sources, train_segments
+from customer_segmentation.stages.publication import Publication
+from tests.csv_lines import COLUMNS, SHEET, Line
+from tests.generated import quiet
+from tests.warehouse import contents, read
+
+AS_OF = date(2024, 3, 10)
+OF_A_RUN = [
+    t.CUSTOMER_FEATURES,
+    t.CUSTOMER_SEGMENTS_HISTORY,
+    t.SEGMENT_PROFILES,
+    t.SEGMENT_TRANSITIONS,
+    t.PIPELINE_RUNS,
+]
+RunOf = Callable[..., Run]
+
+
+def orders(first: int, customers: range, draw: random.Random) -> list[Line]:
+    """Orders of customers of three kinds: many small ones, few large ones, one long ago."""
+    lines = []
+    for customer in customers:
+        number, price, days = [(8, 2, 9), (3, 90, 25), (1, 20, 60)][customer % 3]
+        for place in range(number):
+            day = datetime(2024, 3, 9) - timedelta(days=days * (place + 1) / number + draw.random() * 2)
+            who = {"who": f"C{customer}", "no": f"O{first + len(lines)}", "at": f"{day:%Y-%m-%d %H:%M:%S}"}
+            lines.append(SHEET.line(**who, price=f"{price * (1 + draw.random() / 5):.2f}"))
+    return lines
+
+
+@pytest.fixture
+def run_of(spark: SparkSession, tmp_path: Path) -> RunOf:
+    """A run over the files in `in`, of a shop with one file."""
+    print("seed 5")
+    SHEET.written(tmp_path / "in" / "1.csv", orders(0, range(60), random.Random(5)))
+
+    def make(as_of: date = AS_OF, **sections: object) -> Run:
+        settings = {
+            "as_of": as_of,
+            "sources": {"transactions": {"format": "csv", "path": str(tmp_path / "in"), "columns": COLUMNS}},
+            "clustering": {"k": 3, "features": ["recency_days", "frequency", "monetary"]},
+            "tables": {"root": str(tmp_path / "tables")},
+        }
+        return quiet(spark, Config.model_validate({**settings, **sections}))
+
+    return make
+
+
+def of_run(root: Path, run_id: str) -> dict[str, list[str]]:
+    """The rows that the tables have of a run."""
+    return {
+        table.name: [row for row in contents(root, table.name) if json.loads(row)["run_id"] == run_id]
+        for table in OF_A_RUN
+    }
+
+
+def versions(root: Path) -> dict[str, int]:
+    return {path.name: DeltaTable(str(path)).version() for path in root.iterdir() if (path / "_delta_log").is_dir()}
+
+
+def whole(run: Run) -> str:
+    """Runs all of it; the run's id."""
+    run_pipeline(run, Console(file=io.StringIO()))
+    return run.run_id
+
+
+@pytest.mark.slow
+def test_late_lines_on_the_same_date_are_another_run_and_nothing_new_is_the_same_one(
+    tmp_path: Path, run_of: RunOf
+) -> None:
+    root = tmp_path / "tables"
+    first = whole(run_of())
+    before, models = of_run(root, first), contents(root, "model_runs")
+
+    SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 75), random.Random(6)))
+    second = whole(run_of())
+    after = versions(root)
+
+    assert second != first
+    assert of_run(root, first) == before
+    assert contents(root, "model_runs") == models, "the model serves on"
+    assert set(read(root, "customer_segments").run_id) == {second}
+    published = read(root, "publications").sort_values("published_at")
+    assert published[["run_id", "previous_run_id", "command"]].values.tolist() == [
+        [first, None, "run"],
+        [second, first, "run"],
+    ]
+    assert whole(run_of()) == second
+    assert versions(root) == after, "nothing was written"
+
+    renamed = whole(run_of(segments={"names": {"1": "Our best"}}))
+    assert renamed not in (first, second)
+    assert of_run(root, first) == before
+    assert whole(run_of()) == second
+    assert set(read(root, "customer_segments").run_id) == {second}, "complete before, and published again"
+    assert of_run(root, first) == before
+
+
+@pytest.mark.slow
+def test_what_does_not_belong_together_is_not_published(tmp_path: Path, run_of: RunOf) -> None:
+    root = tmp_path / "tables"
+    first = whole(run_of())
+    before, models = of_run(root, first), contents(root, "model_runs")
+    SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 90), random.Random(7)))
+
+    ingest_sources(run_of())
+    with pytest.raises(
+        ConfigurationError, match=r"no features as of 2024-03-10 .* run `customer-segmentation features`"
+    ):
+        assign_segments(run_of())
+    assert set(read(root, "customer_segments").run_id) == {first}
+
+    build_features(run_of())
+    trained = run_of()
+    train_segments(trained, retrain=True)
+    assigned = run_of()
+    assign_segments(assigned)
+
+    assert assigned.run_id == trained.run_id != first
+    assert [row for row in contents(root, "model_runs") if row in models] == models
+    features = read(root, "customer_features").set_index("run_id")
+    own = features.loc[assigned.run_id]
+    model = assigned.models.newest
+    assert model is not None
+    assert set(read(root, "customer_segments").model_version) == {model.version}
+    below = [(own.monetary.astype(float) > cut).astype(int) for cut in model.cut_points["monetary"]]
+    assert (own.m_score == 1 + sum(below)).all()
+    assert of_run(root, first) == before
+
+
+@pytest.mark.slow
+def test_an_earlier_date_does_not_take_the_place_of_a_later_one_unless_it_is_told_to(
+    tmp_path: Path, run_of: RunOf
+) -> None:
+    root = tmp_path / "tables"
+    later = whole(run_of())
+
+    earlier = whole(run_of(AS_OF - timedelta(days=5)))
+
+    assert earlier != later
+    assert set(read(root, "customer_segments").run_id) == {later}
+    assert earlier in set(read(root, "customer_segments_history").run_id)
+    assert whole(run_of(AS_OF - timedelta(days=5), publishing={"replace_later": True})) == earlier
+    assert set(read(root, "customer_segments").run_id) == {earlier}
+
+
+def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
+    spark: SparkSession, tmp_path: Path, run_of: RunOf
+) -> None:
+    warehouse, root = run_of().warehouse, tmp_path / "tables"
+    rows = pd.DataFrame({"customer_id": ["a", "a"], "run_id": ["one", "two"], "as_of_date": [AS_OF, AS_OF]})
+    warehouse.overwrite(t.CUSTOMER_SEGMENTS_HISTORY, filled(spark, t.CUSTOMER_SEGMENTS_HISTORY, rows))
+    publication = Publication(warehouse, "assign")
+
+    publication.publish("one", instead_of=None)
+    publication.publish("one", instead_of=None)  # after an end between the two commits
+    with pytest.raises(PublishingError, match="two is not published: one was published while it was made"):
+        publication.publish("two", instead_of="another")
+
+    assert read(root, "customer_segments").run_id.tolist() == ["one"]
+    assert read(root, "publications").run_id.tolist() == ["one"]
+    publication.publish("two", instead_of="one")
+    assert sorted(read(root, "publications").run_id) == ["one", "two"]
+
+
+def filled(spark: SparkSession, table: t.Table, rows: pd.DataFrame) -> DataFrame:
+    """The rows with nulls for all other columns of the table."""
+    values = [tuple(row.get(name) for name in table.column_names) for row in rows.to_dict("records")]
+    return spark.createDataFrame(values, table.ddl)
