@@ -28,6 +28,7 @@ from customer_segmentation.features.lines_by_customer import (
 )
 from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
+from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.local_time import UTC, in_local_time
 
 WINDOWS: Mapping[str, int] = Windows().days()
@@ -56,7 +57,7 @@ def customer_features(
     engagement: DataFrame | None = None,
     returned_orders: DataFrame | None = None,
     *,
-    as_of: date | str,
+    as_of: date | str | Sequence[date | str],
     response_events: Sequence[str] = RESPONSE_EVENTS,
     windows: Mapping[str, int] = WINDOWS,
     timezone: str = UTC,
@@ -64,6 +65,9 @@ def customer_features(
     active_within: int | None = None,
 ) -> DataFrame:
     """One row per customer with a purchase before a date: how recently, often and for how much they buy, and all else.
+
+    Given several dates, the rows of all of them, told apart by as_of_date and each as if built for its date alone: for
+    backtests, training sets and trends. The lines are gone through once, whatever the number of dates.
 
     The columns are customer_id (text), as_of_date, those of `contract.features.FEATURES` and of `extra`,
     top_categories and response_by_channel. Nothing is computed before the frame is; amounts are in the unit they have.
@@ -74,8 +78,9 @@ def customer_features(
             are null; without is_return, lines with a negative amount are returns.
         engagement: events in the columns of the `engagement` table; None where there are none.
         returned_orders: orders of which something was returned before `as_of`, see `lines_by_customer`; None where
-            that is not known.
-        as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter.
+            that is not known. Given several dates, by as_of_date too.
+        as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter. Or several
+            of them, in any order.
         response_events: the event types that are answers of the customer.
         windows: days of the short, the medium and the long window.
         timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
@@ -84,7 +89,7 @@ def customer_features(
             What is averaged over all customers is so over the others too.
 
     Raises:
-        ConfigurationError: `as_of` is no date.
+        ConfigurationError: `as_of` is no date, or there is none.
         DataRejectedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
@@ -104,19 +109,19 @@ def customer_features(
     +-----------+------------+---------+--------+
     <BLANKLINE>
     """
-    day = as_date(as_of)
+    dates = as_dates(as_of)
     columns = columns_of_lines(transactions)
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     if engagement is not None:
         engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
-    lines = lines_by_customer(transactions, returned_orders, as_of=day, columns=columns)
-    days = daily_aggregates(lines)
+    lines = lines_by_customer(transactions, returned_orders, dates=dates, columns=columns)
+    days = daily_aggregates(lines, dates)
     return features_from_aggregates(
-        history_aggregates(lines, days),
+        history_aggregates(lines, days, dates),
         days,
         engagement,
-        categories=category_totals(lines),
-        as_of=day,
+        categories=category_totals(lines, dates),
+        dates=dates,
         response_events=response_events,
         windows=windows,
         extra=extra,
@@ -131,7 +136,7 @@ def features_from_aggregates(
     engagement: DataFrame | None,
     *,
     categories: DataFrame | None = None,
-    as_of: date,
+    dates: Dates,
     response_events: Sequence[str],
     windows: Mapping[str, int] = WINDOWS,
     extra: Sequence[Feature] = (),
@@ -141,35 +146,31 @@ def features_from_aggregates(
     """The features of customers from the aggregates of their order lines before a date; see `customer_features`.
 
     Args:
-        history: rows of `customer_history`, see `history_aggregates`.
-        days: rows of `customer_days`, see `daily_aggregates`.
+        history: rows of `customer_history` or their states, see `history_aggregates`.
+        days: rows of `customer_days` or their states, see `daily_aggregates`.
         engagement: events, their times in the time zone of the days.
         categories: see `assortment.category_totals`; None: the category_mix of the history, where it costs nothing.
-        as_of: the date of the aggregates.
+        dates: of the aggregates.
         response_events: as for `customer_features`, and so are `windows`, `extra` and `active_within`.
         absent: optional columns that the order lines did not have.
     """
     if categories is None:
         categories = history.select(c.CUSTOMER_ID, F.inline(CATEGORY_MIX))
-    recent = window_aggregates(days, as_of=as_of, windows=windows)
-    sums = [name for name in recent.columns if name != c.CUSTOMER_ID]
-    aggregates = (
-        history.join(recent, on=c.CUSTOMER_ID, how="left")
-        .fillna(0, subset=sums)
-        .join(price_aggregates(categories), on=c.CUSTOMER_ID, how="left")
-        .crossJoin(F.broadcast(shop_averages(history, as_of=as_of)))
-    )
-    constants = {"as_of": F.lit(as_of)} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
+    key = dates.key(c.CUSTOMER_ID)
+    history = dates.at_all(history)
+    recent = window_aggregates(days, dates, windows=windows)
+    sums = [name for name in recent.columns if name not in key]
+    aggregates = _joined(history, recent, dates).fillna(0, subset=sums)
+    aggregates = _joined(aggregates, price_aggregates(categories, dates), dates)
+    aggregates = _with_shop(aggregates, shop_averages(history, dates), dates)
+    constants = {"as_of": dates.day} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
     if engagement is None:
         constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
         constants |= {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
     else:
-        events = engagement_aggregates(engagement, as_of=as_of, response_events=response_events)
-        aggregates = (
-            aggregates.join(events, on=c.CUSTOMER_ID, how="left")
-            .fillna(0, subset=list(_EVENT_COUNTS))
-            .crossJoin(F.broadcast(shop_response_rate(events)))
-        )
+        events = engagement_aggregates(engagement, dates, response_events=response_events)
+        aggregates = _joined(aggregates, events, dates).fillna(0, subset=list(_EVENT_COUNTS))
+        aggregates = _with_shop(aggregates, shop_response_rate(events, dates), dates)
     unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
     known = aggregates.withColumns(constants).withColumns(
         {feature.name: _value(feature, unknown) for feature in FEATURES}
@@ -185,6 +186,20 @@ def features_from_aggregates(
         _top_categories().cast(TOP_CATEGORIES_TYPE).alias(c.TOP_CATEGORIES),
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
+
+
+def _joined(rows: DataFrame, aggregates: DataFrame, dates: Dates) -> DataFrame:
+    """The rows with other aggregates of their customers; those of a series lie in the same partitions."""
+    if dates.is_series:
+        aggregates = aggregates.hint("shuffle_hash")
+    return rows.join(aggregates, on=dates.key(c.CUSTOMER_ID), how="left")
+
+
+def _with_shop(rows: DataFrame, averages: DataFrame, dates: Dates) -> DataFrame:
+    """The rows with what all customers have together."""
+    if dates.is_series:
+        return rows.join(F.broadcast(averages), on=dates.key(), how="left")
+    return rows.crossJoin(F.broadcast(averages))
 
 
 def _top_categories() -> Column:
@@ -203,6 +218,15 @@ def _value(feature: Feature, unknown: set[str]) -> Column:
         return F.lit(None).cast(feature.type)
     value = F.expr(feature.formula)
     return (round_double(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type)
+
+
+def as_dates(value: date | str | Sequence[date | str]) -> Dates:
+    """An as-of date, or a series of them; a ConfigurationError where one of them is none."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return Dates((as_date(value),))
+    if not value:
+        raise ConfigurationError("as_of has to be a date such as 2011-12-10 or several, but is an empty list")
+    return Dates(tuple(sorted({as_date(each) for each in value})), is_series=True)
 
 
 def as_date(value: date | str) -> date:

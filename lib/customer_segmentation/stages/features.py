@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,14 +12,19 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.display.formatting import count, share
+from customer_segmentation.features.assortment import category_totals
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
 from customer_segmentation.features.build import features_from_aggregates
+from customer_segmentation.features.daily_aggregates import daily_aggregates
+from customer_segmentation.features.history_aggregates import history_aggregates
 from customer_segmentation.features.overflow import overflow_explained
-from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
+from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
+from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
-from customer_segmentation.stages.customer_history import bring_up_to_date
+from customer_segmentation.stages.customer_history import bring_up_to_date, lines_of_customers, require_matching_returns
 from customer_segmentation.stages.run import Run
+from customer_segmentation.storage import literal
 
 
 def build_features(run: Run) -> None:
@@ -27,31 +33,78 @@ def build_features(run: Run) -> None:
     Raises:
         DataRejectedError: no customer has a purchase in the time that counts, or the sums of one are too large.
     """
-    settings = run.config.features
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
         outcome = bring_up_to_date(run)
-        features = features_from_aggregates(
-            run.warehouse.read(t.CUSTOMER_HISTORY),
-            run.warehouse.read(t.CUSTOMER_DAYS),
-            run.inputs.engagement(),
-            as_of=run.as_of,
-            response_events=settings.response_events,
-            windows=settings.windows.days(),
-            extra=settings.derived_features,
-            active_within=settings.active_within,
-        )
+        history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
+        features = _features(run, history, days, dates=Dates((run.as_of,)))
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRejectedError(_nobody(run))
             model = run.models.reusable
             scored = rfm_scores(kept, cuts=CutPoints.from_dict(model.cut_points) if model else None)
-            attributes = _mapped_attributes(run)
-            frame = with_has_attributes(scored, run.inputs.customers(), attributes)
-            table = _features_table(run, attributes)
-            run.warehouse.replace(
-                table, frame.withColumn(c.RUN_ID, F.lit(run.run_id)), column=c.RUN_ID, value=run.run_id
-            )
+            _write(run, scored.withColumn(c.RUN_ID, F.lit(run.run_id)), [run.run_id])
         stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
+
+
+def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
+    """Compute and write the customers at each of several dates, in one pass over the order lines and in one commit.
+
+    The rows of a date are those that a run as of it writes, under its run_id.
+
+    Args:
+        run: of which all but the date counts.
+        days: the dates, in any order.
+
+    Raises:
+        DataRejectedError: no customer has a purchase in the time that counts at one of the dates, or the sums of one
+            are too large.
+    """
+    dates = Dates(tuple(sorted(set(days))), is_series=True)
+    with run.progress.stage("features", "a row per customer and date") as stage:
+        require_matching_returns(run)
+        with overflow_explained(run.inputs.transactions()):
+            lines = lines_of_customers(run, dates)
+            by_day = daily_aggregates(lines, dates)
+            history = history_aggregates(lines, by_day, dates)
+            features = _features(run, history, by_day, dates=dates, categories=category_totals(lines, dates))
+            with persisted(features) as kept:
+                cuts = cut_points_by_date(kept)
+                for day in dates.days:
+                    if day not in cuts:
+                        raise DataRejectedError(_nobody_at(run, day))
+                models = run.models.reusable_at(dates.days)
+                cuts |= {day: CutPoints.from_dict(model.cut_points) for day, model in models.items()}
+                run_ids = {day: run.at(day).run_id for day in dates.days}
+                run_id = F.create_map(*(F.lit(value) for pair in run_ids.items() for value in pair))
+                scored = rfm_scores(kept, cuts=cuts).withColumn(c.RUN_ID, run_id[F.col(c.AS_OF_DATE)])
+                _write(run, scored, list(run_ids.values()))
+        stage.result = _describe_dates(run, run_ids)
+
+
+def _features(
+    run: Run, history: DataFrame, days: DataFrame, *, dates: Dates, categories: DataFrame | None = None
+) -> DataFrame:
+    """The features by the run's settings from aggregates of its order lines, and its events."""
+    settings = run.config.features
+    return features_from_aggregates(
+        history,
+        days,
+        run.inputs.engagement(),
+        categories=categories,
+        dates=dates,
+        response_events=settings.response_events,
+        windows=settings.windows.days(),
+        extra=settings.derived_features,
+        active_within=settings.active_within,
+    )
+
+
+def _write(run: Run, scored: DataFrame, run_ids: Sequence[str]) -> None:
+    """Replace the rows of some runs by these, with the mapped attributes."""
+    attributes = _mapped_attributes(run)
+    frame = with_has_attributes(scored, run.inputs.customers(), attributes)
+    listed = ", ".join(map(literal, run_ids))
+    run.warehouse.replace_where(_features_table(run, attributes), frame, f"{c.RUN_ID} IN ({listed})")
 
 
 def clustered_features(run: Run) -> DataFrame:
@@ -138,6 +191,17 @@ def _describe_customers(run: Run) -> str:
     return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
 
 
+def _describe_dates(run: Run, run_ids: Mapping[date, str]) -> str:
+    """How many rows were written for how many dates, and how many customers there are at the first and the last."""
+    rows = run.warehouse.read(t.CUSTOMER_FEATURES).where(F.col(c.RUN_ID).isin(list(run_ids.values())))
+    customers = {row[0]: row["count"] for row in rows.groupBy(c.AS_OF_DATE).count().collect()}
+    first, last = min(run_ids), max(run_ids)
+    return (
+        f"{count(sum(customers.values()))} rows of {count(len(run_ids))} dates: {count(customers[first])} customers as "
+        f"of {first}, {count(customers[last])} as of {last}"
+    )
+
+
 def _describe_inactive(run: Run, customers: int) -> str:
     """How many customers are left out since their last purchase is too long ago; nothing where none can be."""
     days = run.config.features.active_within
@@ -147,6 +211,13 @@ def _describe_inactive(run: Run, customers: int) -> str:
     return (
         f", of {count(known)} with a purchase: that of {count(known - customers)} is more than {count(days)} days ago"
     )
+
+
+def _nobody_at(run: Run, day: date) -> str:
+    """That one of several dates has no customers."""
+    days = run.config.features.active_within
+    within = "" if days is None else f" in the {count(days)} days of features.active_within"
+    return f"no customer has a purchase{within} before {day}; leave that date out, or are the dates right?"
 
 
 def _nobody(run: Run) -> str:

@@ -77,6 +77,19 @@ class ModelRegistry:
         model = self.newest
         return model if model is not None and self._as_of() - model.trained_as_of < self._max_age else None
 
+    def reusable_at(self, days: Sequence[date]) -> dict[date, SegmentationModel]:
+        """The model that would be `reusable` as of each of several dates; no item where none would."""
+        models = self._models()
+        if models is None:
+            return {}
+        newest_first = models.orderBy(F.desc("trained_as_of")).select("trained_as_of", "model").collect()
+        reusable = {}
+        for day in days:
+            newest = next((row for row in newest_first if row["trained_as_of"] <= day), None)
+            if newest is not None and day - newest["trained_as_of"] < self._max_age:
+                reusable[day] = model_from_json(newest["model"], None)
+        return reusable
+
     def register(
         self, model: SegmentationModel, row: Mapping[str, Any], *, lineage: Sequence[Mapping[str, Any]]
     ) -> None:

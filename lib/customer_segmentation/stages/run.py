@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import socket
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
@@ -72,6 +73,14 @@ class Run:
         if self.config.as_of is not None:
             return []
         return remarks_on(self.as_of, self.inputs.order_days, start_day=self.start_day)
+
+    def at(self, day: date) -> "Run":
+        """This run as of another date: of the same settings and inputs, under a run_id of its own."""
+        other = copy(self)
+        other.config = self.config.model_copy(update={"as_of": day})
+        for name in ("as_of", "run_id", "models", "previous_run_id"):
+            other.__dict__.pop(name, None)
+        return other
 
     @cached_property
     def run_id(self) -> str:
