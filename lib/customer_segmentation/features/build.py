@@ -7,6 +7,7 @@ pipeline keeps of the same aggregates.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -28,8 +29,9 @@ from customer_segmentation.features.lines_by_customer import (
 )
 from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
-from customer_segmentation.spark.dates import Dates
+from customer_segmentation.spark.dates import INTERVAL, Dates
 from customer_segmentation.spark.local_time import UTC, in_local_time
+from customer_segmentation.spark.shuffling import shuffled_once
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -115,18 +117,37 @@ def customer_features(
     if engagement is not None:
         engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
     lines = lines_by_customer(transactions, returned_orders, dates=dates, columns=columns)
-    days = daily_aggregates(lines, dates)
-    return features_from_aggregates(
-        history_aggregates(lines, days, dates),
-        days,
+    return features_of_lines(
+        lines,
         engagement,
-        categories=category_totals(lines, dates),
         dates=dates,
         response_events=response_events,
         windows=windows,
         extra=extra,
         active_within=active_within,
         absent=[name for name in OPTIONAL if name not in columns],
+    )
+
+
+def features_of_lines(
+    lines: DataFrame, engagement: DataFrame | None, *, dates: Dates, extra: Sequence[Feature] = (), **settings: Any
+) -> DataFrame:
+    """The features of customers from their order lines, with no table in between.
+
+    Args:
+        lines: see `lines_by_customer`.
+        engagement: as for `features_from_aggregates`, and so are the `settings`.
+        dates: those that the lines were taken for.
+        extra: as for `customer_features`.
+    """
+    days = daily_aggregates(lines, dates)
+    history = history_aggregates(lines, days, dates)
+    words = {word.lower() for feature in (*FEATURES, *extra) for word in re.findall(r"\w+", feature.formula)}
+    used = words | {c.CUSTOMER_ID, *TOP_CATEGORIES, *INTERVAL}
+    # The averages of the shop are of the same rows as the features.
+    shared = shuffled_once(history.select(*(name for name in history.columns if name in used)), c.CUSTOMER_ID)
+    return features_from_aggregates(
+        shared, days, engagement, categories=category_totals(lines, dates), dates=dates, extra=extra, **settings
     )
 
 

@@ -8,13 +8,14 @@ fully returned between two of them has a further row, from which on it is taken 
 import difflib
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, Observation, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MONEY, TRANSACTIONS
 from customer_segmentation.spark.dates import SINCE, Dates
+from customer_segmentation.spark.shuffling import shuffled_once
 
 REQUIRED = (c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT)
 OPTIONAL = (c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.DISCOUNT, c.CHANNEL, c.BRAND, c.STORE_ID, c.COUPON)
@@ -60,11 +61,8 @@ def lines_by_customer(
         dates: lines of the last day and later do not enter, in the time zone that the times are of.
         columns: the optional columns that the lines have; the others are null.
     """
-    lines = _lines(transactions, returned_orders, dates=dates, columns=columns).repartition(c.CUSTOMER_ID)
-    # Branches of a plan share a shuffle only where it is the same one. What is observed names every column, so that no
-    # branch's shuffle goes without the columns that only another one reads; as no id is empty, it costs a comparison.
-    odd = (F.col(c.CUSTOMER_ID) == "") & (F.hash(*lines.columns) == 0)
-    return lines.observe(Observation(), F.count_if(odd).alias("odd"))
+    lines = _lines(transactions, returned_orders, dates=dates, columns=columns)
+    return shuffled_once(lines, c.CUSTOMER_ID)
 
 
 def columns_of_lines(transactions: DataFrame) -> list[str]:

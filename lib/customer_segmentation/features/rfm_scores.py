@@ -36,6 +36,7 @@ RFM_GRID: dict[str, str] = {
 SEGMENT_OF_CELL: dict[str, str] = {cell: name for name, cells in RFM_GRID.items() for cell in cells.split()}
 
 
+_NOBODY = "there are no customers to take the cut points of RFM scores from"
 _SCORED = (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
 
 
@@ -72,7 +73,7 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
     """
     row = features.agg(*_percentiles(scores)).first()
     if row is None or any(values is None for values in row):
-        raise DataRejectedError("there are no customers to take the cut points of RFM scores from")
+        raise DataRejectedError(_NOBODY)
     return _cut_points_of(row)
 
 
@@ -85,6 +86,15 @@ def cut_points_by_date(features: DataFrame, *, scores: int = GRID_SCORES) -> dic
     """
     rows = features.groupBy(c.AS_OF_DATE).agg(*_percentiles(scores)).collect()
     return {row[0]: _cut_points_of(row[1:]) for row in sorted(rows)}
+
+
+def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, CutPoints]:
+    if c.AS_OF_DATE not in features.columns:
+        return cut_points(features, scores=scores)
+    by_date = cut_points_by_date(features, scores=scores)
+    if not by_date:
+        raise DataRejectedError(_NOBODY)
+    return by_date if len(by_date) > 1 else next(iter(by_date.values()))
 
 
 def _percentiles(scores: int) -> list[Column]:
@@ -106,9 +116,8 @@ def rfm_scores(
 
     Args:
         features: recency_days (days), frequency (orders) and monetary (money) per customer.
-        cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, for
-            which one aggregation runs. Of a frame of several dates by as_of_date, see `cut_points_by_date`; as many
-            scores at each.
+        cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, at each
+            as_of_date where there are several, for which one aggregation runs. May be by date, as many scores at each.
         scores: how many scores there are, 2 to 9, where no cuts are given.
 
     Raises:
@@ -129,7 +138,7 @@ def rfm_scores(
     +-----------+---------+-----------+
     <BLANKLINE>
     """
-    cuts = cuts or cut_points(features, scores=scores)
+    cuts = cuts or _own_cut_points(features, scores)
     highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
     below = [
         _cuts_below(name, [_cut(cuts, scale, step) for step in range(highest - 1)])

@@ -23,6 +23,10 @@ PLACE = "place"
 """Place of the date, from 0, that a row is as of."""
 
 
+INTERVAL = (SINCE, UNTIL)
+"""When a state holds."""
+
+
 @dataclass(frozen=True)
 class Dates:
     """Dates, ascending and each once. Where they are no series, there is a single one, and rows name no places."""
@@ -65,7 +69,7 @@ class Dates:
     @property
     def interval(self) -> list[str]:
         """The columns that say when a state holds."""
-        return [SINCE, UNTIL] if self.is_series else []
+        return [*INTERVAL] if self.is_series else []
 
     def states(self, sums: DataFrame, *by: str, totals: Sequence[str], maxima: Sequence[str] = ()) -> DataFrame:
         """Sums by period as running totals and maxima, with the interval in which they hold.

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -12,11 +13,8 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.display.formatting import count, share
-from customer_segmentation.features.assortment import category_totals
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
-from customer_segmentation.features.build import features_from_aggregates
-from customer_segmentation.features.daily_aggregates import daily_aggregates
-from customer_segmentation.features.history_aggregates import history_aggregates
+from customer_segmentation.features.build import features_from_aggregates, features_of_lines
 from customer_segmentation.features.overflow import overflow_explained
 from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
@@ -36,7 +34,8 @@ def build_features(run: Run) -> None:
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
         outcome = bring_up_to_date(run)
         history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
-        features = _features(run, history, days, dates=Dates((run.as_of,)))
+        engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
+        features = features_from_aggregates(history, days, engagement, dates=dates, **_settings(run))
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRejectedError(_nobody(run))
@@ -64,9 +63,7 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
         require_matching_returns(run)
         with overflow_explained(run.inputs.transactions()):
             lines = lines_of_customers(run, dates)
-            by_day = daily_aggregates(lines, dates)
-            history = history_aggregates(lines, by_day, dates)
-            features = _features(run, history, by_day, dates=dates, categories=category_totals(lines, dates))
+            features = features_of_lines(lines, run.inputs.engagement(), dates=dates, **_settings(run))
             with persisted(features) as kept:
                 cuts = cut_points_by_date(kept)
                 for day in dates.days:
@@ -81,22 +78,15 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
         stage.result = _describe_dates(run, run_ids)
 
 
-def _features(
-    run: Run, history: DataFrame, days: DataFrame, *, dates: Dates, categories: DataFrame | None = None
-) -> DataFrame:
-    """The features by the run's settings from aggregates of its order lines, and its events."""
+def _settings(run: Run) -> dict[str, Any]:
+    """The run's settings of features."""
     settings = run.config.features
-    return features_from_aggregates(
-        history,
-        days,
-        run.inputs.engagement(),
-        categories=categories,
-        dates=dates,
-        response_events=settings.response_events,
-        windows=settings.windows.days(),
-        extra=settings.derived_features,
-        active_within=settings.active_within,
-    )
+    return {
+        "response_events": settings.response_events,
+        "windows": settings.windows.days(),
+        "extra": settings.derived_features,
+        "active_within": settings.active_within,
+    }
 
 
 def _write(run: Run, scored: DataFrame, run_ids: Sequence[str]) -> None:
