@@ -80,13 +80,17 @@ def dimension_aggregates(lines: DataFrame, dimension: Dimension, dates: Dates, p
     return values.groupBy(*dates.key(c.CUSTOMER_ID)).agg(*_spread(dimension))
 
 
-def category_aggregates(lines: DataFrame, dates: Dates, places: DataFrame) -> DataFrame:
-    """By customer: the `dimension_aggregates` of categories, those with most spend, and the totals of each."""
+def category_aggregates(categories: DataFrame, dates: Dates, places: DataFrame) -> DataFrame:
+    """By customer: the `dimension_aggregates` of categories, those with most spend, and the totals of each.
+
+    Args:
+        categories: see `category_totals`.
+    """
     key = dates.key(c.CUSTOMER_ID)
     first = Window.partitionBy(*key).orderBy(F.desc("spend"), c.CATEGORY)
     rank = F.when(F.col("spend") > 0, F.row_number().over(first))
-    categories = _by(c.CATEGORY, lines, dates, _category_sums())
-    ranked = dates.at_places(categories, places, c.CUSTOMER_ID).withColumn("rank", rank)
+    states = dates.states(categories, c.CUSTOMER_ID, c.CATEGORY, totals=_TOTALS)
+    ranked = dates.at_places(states, places, c.CUSTOMER_ID).withColumn("rank", rank)
     top = [
         column
         for rank, name in enumerate(TOP_CATEGORIES, start=1)
@@ -101,21 +105,17 @@ def category_aggregates(lines: DataFrame, dates: Dates, places: DataFrame) -> Da
 
 
 def category_totals(lines: DataFrame, dates: Dates) -> DataFrame:
-    """The totals of purchases by customer and known category: what category_mix holds, a row for each.
+    """The totals of purchases by customer and known category placed: what category_mix holds, a row for each.
 
     Of a series of dates, by period: what lines add and take away.
     """
-    totals = _sums_by(c.CATEGORY, lines, dates, _category_sums())
-    return totals if dates.is_series else totals.where(F.col("lines") > 0)
-
-
-def _category_sums() -> dict[str, Column]:
-    return {
-        "lines": F.sum(BOUGHT),
-        "spend": sum_of(c.AMOUNT),
+    sums = {
         "quantity": sum_of(c.QUANTITY),
+        "spend": sum_of(c.AMOUNT),
+        "lines": F.sum(BOUGHT),
         "discounted_lines": sum_where(F.col(c.DISCOUNT) > 0),
     }
+    return _sums_by(c.CATEGORY, lines, dates, sums)
 
 
 def _is_positive(name: str) -> Column:
@@ -124,10 +124,11 @@ def _is_positive(name: str) -> Column:
 
 def _spread(dimension: Dimension) -> list[Column]:
     """How the spend is spread over the values of a dimension, from rows with their lines and spend."""
-    spend = F.when(F.col("spend") > 0, F.col("spend").cast("double"))
+    whole = F.when(F.col("spend") > 0, F.col("spend"))
+    spend = whole.cast("double")
     return [
         F.count_if(F.col("lines") > 0).alias(dimension.many),
-        F.sum(spend).alias(f"{dimension.one}_spend"),
+        F.sum(whole).cast("double").alias(f"{dimension.one}_spend"),
         F.max(spend).alias(f"{dimension.one}_top"),
         exact_sum(spend * F.log(spend), binary_digits=24).alias(f"{dimension.one}_logs"),
         exact_sum(spend * spend).alias(f"{dimension.one}_squares"),

@@ -140,14 +140,14 @@ def features_of_lines(
         dates: those that the lines were taken for.
         extra: as for `customer_features`.
     """
-    days = daily_aggregates(lines, dates)
-    history = history_aggregates(lines, days, dates)
-    words = {word.lower() for feature in (*FEATURES, *extra) for word in re.findall(r"\w+", feature.formula)}
-    used = words | {c.CUSTOMER_ID, *TOP_CATEGORIES, *INTERVAL}
-    # The averages of the shop are of the same rows as the features.
+    # What several branches of the plan start from is shuffled, so that it is computed once.
+    days = shuffled_once(daily_aggregates(lines, dates), c.CUSTOMER_ID)
+    categories = shuffled_once(category_totals(lines, dates), c.CUSTOMER_ID)
+    history = history_aggregates(lines, days, categories, dates)
+    used = {c.CUSTOMER_ID, *TOP_CATEGORIES, *INTERVAL}.union(*map(words_of, (*FEATURES, *extra)))
     shared = shuffled_once(history.select(*(name for name in history.columns if name in used)), c.CUSTOMER_ID)
     return features_from_aggregates(
-        shared, days, engagement, categories=category_totals(lines, dates), dates=dates, extra=extra, **settings
+        shared, days, engagement, categories=categories, dates=dates, extra=extra, **settings
     )
 
 
@@ -177,13 +177,18 @@ def features_from_aggregates(
     """
     if categories is None:
         categories = history.select(c.CUSTOMER_ID, F.inline(CATEGORY_MIX))
-    key = dates.key(c.CUSTOMER_ID)
-    history = dates.at_all(history)
+    unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
     recent = window_aggregates(days, dates, windows=windows)
-    sums = [name for name in recent.columns if name not in key]
-    aggregates = _joined(history, recent, dates).fillna(0, subset=sums)
-    aggregates = _joined(aggregates, price_aggregates(categories, dates), dates)
-    aggregates = _with_shop(aggregates, shop_averages(history, dates), dates)
+    prices = price_aggregates(categories, dates)
+    averages = shop_averages(dates.at_all(history), dates)
+    key = dates.key(c.CUSTOMER_ID)
+    sums, of_dates = ([name for name in frame.columns if name not in key] for frame in (recent, averages))
+    # What changes with a customer's purchases alone is evaluated once for all dates on which they are the same.
+    moving = {"as_of", "last_response_day", "shop_response_rate", *_EVENT_COUNTS, *sums, *of_dates, *prices.columns}
+    lasting = {feature.name: _value(feature, unknown) for feature in FEATURES if not moving & words_of(feature)}
+    lasting[c.TOP_CATEGORIES] = _top_categories().cast(TOP_CATEGORIES_TYPE)
+    aggregates = _joined(dates.at_all(history.withColumns(lasting)), recent, dates).fillna(0, subset=sums)
+    aggregates = _with_shop(_joined(aggregates, prices, dates), averages, dates)
     constants = {"as_of": dates.day} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
     if engagement is None:
         constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
@@ -192,9 +197,8 @@ def features_from_aggregates(
         events = engagement_aggregates(engagement, dates, response_events=response_events)
         aggregates = _joined(aggregates, events, dates).fillna(0, subset=list(_EVENT_COUNTS))
         aggregates = _with_shop(aggregates, shop_response_rate(events, dates), dates)
-    unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
     known = aggregates.withColumns(constants).withColumns(
-        {feature.name: _value(feature, unknown) for feature in FEATURES}
+        {feature.name: _value(feature, unknown) for feature in FEATURES if feature.name not in lasting}
     )
     if active_within is not None:
         known = known.where(F.col(c.RECENCY_DAYS) <= active_within)
@@ -204,7 +208,7 @@ def features_from_aggregates(
         F.col("as_of").alias(c.AS_OF_DATE),
         *(feature.name for feature in FEATURES),
         *(_value(feature, unknown).alias(feature.name) for feature in extra),
-        _top_categories().cast(TOP_CATEGORIES_TYPE).alias(c.TOP_CATEGORIES),
+        c.TOP_CATEGORIES,
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
 
@@ -233,9 +237,14 @@ def _top_categories() -> Column:
     return F.array_compact(F.array(*map(category, TOP_CATEGORIES)))
 
 
+def words_of(feature: Feature) -> set[str]:
+    """The words of a formula, the columns that it uses among them."""
+    return {word.lower() for word in re.findall(r"\w+", feature.formula)}
+
+
 def _value(feature: Feature, unknown: set[str]) -> Column:
-    """The feature's formula; what differs beyond nine decimals is the order in which doubles were added."""
-    if unknown.intersection(re.findall(r"\w+", feature.formula)):
+    """The feature's formula, to nine decimals."""
+    if unknown & words_of(feature):
         return F.lit(None).cast(feature.type)
     value = F.expr(feature.formula)
     return (round_double(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type)

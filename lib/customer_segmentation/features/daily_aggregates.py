@@ -43,7 +43,7 @@ def daily_aggregates(lines: DataFrame, dates: Dates = ALL_LINES) -> DataFrame:
         "net": sum_of(c.AMOUNT, ENTERED),
         "gross": sum_of(c.AMOUNT),
         "placed": sum_of(c.AMOUNT, F.when(placed, F.col(ENTERED)).otherwise(F.lit(0))),
-        "returned": -sum_of(c.AMOUNT, F.when(placed, F.lit(0)).otherwise(F.col(ENTERED))),
+        "returned": -sum_of(c.AMOUNT, F.when(~placed, F.col(ENTERED)).otherwise(F.lit(0))),
         "items": sum_of(c.QUANTITY),
         "discounts": sum_of(c.DISCOUNT),
         "discounted_lines": sum_where(F.col(c.DISCOUNT) > 0),

@@ -14,6 +14,7 @@ from customer_segmentation.contract.tables import CUSTOMER_HISTORY
 from customer_segmentation.features.assortment import (
     OTHER_DIMENSIONS,
     category_aggregates,
+    category_totals,
     dimension_aggregates,
     order_aggregates,
     product_aggregates,
@@ -26,18 +27,23 @@ DEFINITION = 5
 summed anew."""
 
 
-def history_aggregates(lines: DataFrame, days: DataFrame, dates: Dates = ALL_LINES) -> DataFrame:
+def history_aggregates(
+    lines: DataFrame, days: DataFrame, categories: DataFrame | None = None, dates: Dates = ALL_LINES
+) -> DataFrame:
     """The rows of `customer_history`: one per customer with a purchase; of a series of dates, its states.
 
     Args:
         lines: of whole customers, see `lines_by_customer`.
         days: theirs, see `daily_aggregates`.
+        categories: theirs, see `category_totals`, where they are there already.
     """
+    if categories is None:
+        categories = category_totals(lines, dates)
     counts = [order_aggregates(lines, dates), product_aggregates(lines, dates)]
     places = dates.places(lines, c.CUSTOMER_ID)
     aggregates = [
         *dates.accumulated(counts, places, c.CUSTOMER_ID),
-        category_aggregates(lines, dates, places),
+        category_aggregates(categories, dates, places),
         *(dimension_aggregates(lines, dimension, dates, places) for dimension in OTHER_DIMENSIONS),
     ]
     # All are of the same partitions of customers, so rows are joined by hashing and none is moved or sorted.

@@ -85,7 +85,8 @@ def columns_of_lines(transactions: DataFrame) -> list[str]:
 
 def sum_of(name: str, counts: Column | str = BOUGHT) -> Column:
     """The sum of a column over the lines that count, such as purchases."""
-    return F.sum(F.col(name) * (F.col(counts) if isinstance(counts, str) else counts))
+    times = F.col(counts) if isinstance(counts, str) else counts
+    return F.sum(F.when(times != 0, F.col(name) * times).otherwise(F.lit(0)))
 
 
 def sum_where(condition: Column, counts: str = BOUGHT) -> Column:
@@ -119,7 +120,7 @@ def _lines(
     known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(dates.last).cast("timestamp"))
     complete = transactions.withColumns(absent) if absent else transactions  # Connect takes no empty mapping
     lines = complete.where(known).select(*REQUIRED, *OPTIONAL, c.IS_RETURN)
-    placed = (~F.col(c.IS_RETURN)).cast("int")
+    placed = F.when(F.col(c.IS_RETURN), F.lit(0)).otherwise(F.lit(1))
     counts = {ENTERED: F.lit(1), BOUGHT: placed, RETURNS: F.lit(0)}
     if dates.is_series:
         since = dates.place(F.to_date(ordered_at))

@@ -13,6 +13,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from customer_segmentation.spark.shuffling import shuffled_once
+
 SINCE = "since"
 """Place of the first date, from 0, on which a row counts."""
 
@@ -21,7 +23,6 @@ UNTIL = "until"
 
 PLACE = "place"
 """Place of the date, from 0, that a row is as of."""
-
 
 INTERVAL = (SINCE, UNTIL)
 """When a state holds."""
@@ -44,7 +45,7 @@ class Dates:
         """The date that a row is as of."""
         if not self.is_series:
             return F.lit(self.last)
-        return F.element_at(F.array(*map(F.lit, self.days)), F.col(PLACE) + 1)
+        return F.get(F.array(*map(F.lit, self.days)), F.col(PLACE))
 
     def place(self, day: Column) -> Column:
         """Place of the first date after a day; the number of dates where there is none."""
@@ -109,7 +110,9 @@ class Dates:
 
     def places(self, rows: DataFrame, of: str) -> DataFrame:
         """The places at which something of each `of` changes; of a single date, the rows."""
-        return rows.select(of, F.col(SINCE).alias(PLACE)).distinct() if self.is_series else rows
+        if not self.is_series:
+            return rows
+        return shuffled_once(rows.select(of, F.col(SINCE).alias(PLACE)).distinct(), of)
 
     def accumulated(self, sums: Sequence[DataFrame], places: DataFrame, of: str) -> list[DataFrame]:
         """Sums of each `of`; of a series, one frame of their running totals at all of its places.
