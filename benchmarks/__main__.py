@@ -10,6 +10,7 @@ BENCHMARKS = {
     "batch": ingest.measure_batch,
     "features": features.measure,
     "day": features.measure_day,
+    "dates": features.measure_dates,
     "growth": features.measure_growth,
     "choice": choice.measure,
     "dbscan": dbscan.measure,

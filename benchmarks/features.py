@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from benchmarks.measuring import Comparison, compared, timed
+from customer_segmentation.config.as_of import as_of_dates
 from customer_segmentation.config.schema import Config, Spark
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -111,6 +112,27 @@ def measure_growth(*, lines: int, runs: int) -> list[Comparison]:
     peer = f"{times} times {small:,} lines"
     of_small, of_large = [times * turn[0] for turn in turns], [turn[1] for turn in turns]
     return [Comparison(f"features, {large:,} lines", peer, large, 1.3, of_large, of_small)]
+
+
+def measure_dates(*, lines: int, runs: int) -> list[Comparison]:
+    """36 monthly dates in one pass against the last of them alone, for two kinds of trade over three years."""
+    return [_measure_dates(lines, runs, per_customer=per_customer) for per_customer in (LINES_PER_CUSTOMER, 200)]
+
+
+def _measure_dates(lines: int, runs: int, *, per_customer: int) -> Comparison:
+    spark = get_session(Spark(driver_memory="4g"))
+    dates = as_of_dates("2022-02-01..2025-01-01")
+    days = (dates[-1] - FIRST).days
+    with tempfile.TemporaryDirectory(prefix="bench-dates-") as folder:
+        path = f"{folder}/lines"
+        generated(spark, lines, customers=max(1, lines // per_customer), days=days).write.parquet(path)
+
+        def features_of(as_of: date | list[date]) -> None:
+            _done(customer_features(spark.read.parquet(path), as_of=as_of))
+
+        what = f"features of {len(dates)} dates, {lines:,} lines, {per_customer} by customer"
+        peer = ("one date", partial(features_of, dates[-1]))
+        return compared(what, partial(features_of, dates), peer=peer, items=lines, limit=3.0, runs=runs)
 
 
 def generated(

@@ -7,10 +7,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import date
 from typing import TYPE_CHECKING
 
 from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
+from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ COMMANDS = {
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
 }
+_AS_OF_HELP = "only what happened before this date enters"
+_LIST_HELP = {
+    "features": "; several dates as 2017-07-01,2017-08-01 or, monthly, as 2017-01-01..2017-12-01 are computed at once"
+}
+"""Commands that take several dates."""
+
 _WRITING = {"run", "ingest", "features", "train", "assign", "explore"}
 """Commands that write tables, so that one at a time is at work."""
 
@@ -44,9 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        config = load_config(options.config, options.set, options.as_of)
+        dates = _listed_dates(options.command, options.as_of)
+        config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config)
+        _execute(options.command, config, dates)
     except CustomerSegmentationError as error:
         if options.debug:
             raise
@@ -79,9 +88,25 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
         )
-        command.add_argument("--as-of", metavar="YYYY-MM-DD", help="only what happened before this date enters")
+        command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
         command.add_argument("--debug", action="store_true", help="show stack traces")
     return parser
+
+
+def _listed_dates(command: str, text: str | None) -> list[date]:
+    """The dates where several are given; none where a single one is, or the configuration's counts.
+
+    Raises:
+        ConfigurationError: the command takes a single one, or one of them is none.
+    """
+    if text is None or not is_list_of_dates(text):
+        return []
+    if command not in _LIST_HELP:
+        raise ConfigurationError(
+            f"--as-of {text:.60}: `{command}` takes a single date such as 2017-07-01; several are for "
+            f"{', '.join(f'`{name}`' for name in _LIST_HELP)}"
+        )
+    return as_of_dates(text)
 
 
 def _require_sources(config: Config, command: str) -> None:
@@ -98,7 +123,7 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config) -> None:
+def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -118,7 +143,7 @@ def _execute(command: str, config: Config) -> None:
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console)
+        _work(command, Run(get_session(config.spark), config, command=command), console, dates)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
@@ -127,10 +152,10 @@ def _execute(command: str, config: Config) -> None:
         run = Run(get_session(config.spark), config, command=command)
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(command, run, console)
+            _work(command, run, console, dates)
 
 
-def _work(command: str, run: "Run", console: "Console") -> None:
+def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
@@ -144,7 +169,10 @@ def _work(command: str, run: "Run", console: "Console") -> None:
         case "ingest":
             stages.ingest_sources(run)
         case "features":
-            stages.build_features(run)
+            if dates:
+                stages.build_features_of_dates(run, dates)
+            else:
+                stages.build_features(run)
         case "train":
             stages.train_segments(run, retrain=True)
         case "assign":

@@ -66,10 +66,9 @@ def run_of(spark: SparkSession, tmp_path: Path) -> RunOf:
 
 def of_run(root: Path, run_id: str) -> dict[str, list[str]]:
     """The rows that the tables have of a run."""
-    return {
-        table.name: [row for row in contents(root, table.name) if json.loads(row)["run_id"] == run_id]
-        for table in OF_A_RUN
-    }
+    tables = {table.name: DeltaTable(str(root / table.name)).to_pyarrow_table() for table in OF_A_RUN}
+    rows = {name: [row for row in table.to_pylist() if row["run_id"] == run_id] for name, table in tables.items()}
+    return {name: sorted(json.dumps(row, default=str) for row in of_table) for name, of_table in rows.items()}
 
 
 def versions(root: Path) -> dict[str, int]:

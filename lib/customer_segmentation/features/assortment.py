@@ -1,5 +1,6 @@
 """How wide a customer's choice is: how many orders, products, categories and so on, and how the spend is spread."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, Window
@@ -7,13 +8,19 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import TOP_CATEGORIES
-from customer_segmentation.features.lines_by_customer import BOUGHT, HAS_RETURNS, PLACED, conditional_sum, round_double
+from customer_segmentation.features.exact_sums import exact_sum
+from customer_segmentation.features.lines_by_customer import (
+    BOUGHT,
+    PLACED,
+    RETURNS,
+    conditional_sum,
+    sum_of,
+    sum_where,
+)
+from customer_segmentation.spark.dates import Dates
 
 CATEGORY_MIX = "category_mix"
 _TOTALS = ("quantity", "spend", "lines", "discounted_lines")
-
-_SPEND_DECIMALS = 7
-"""Of sums of logarithms of spend in cents: what differs beyond them is the order of addition."""
 
 
 class Dimension(NamedTuple):
@@ -32,88 +39,107 @@ OTHER_DIMENSIONS = (
 )
 
 
-def order_aggregates(lines: DataFrame) -> DataFrame:
+def order_aggregates(lines: DataFrame, dates: Dates) -> DataFrame:
     """By customer: how many orders were placed, have returns, have a purchase, one with a coupon, one of a product."""
-    orders = _by(
-        c.ORDER_ID,
-        lines,
-        F.count_if(BOUGHT).alias("lines"),
-        F.bool_or(HAS_RETURNS).alias(HAS_RETURNS),
-        F.count_if(F.col(BOUGHT) & F.col(c.COUPON)).alias("coupons"),
-        F.count_if(F.col(BOUGHT) & F.col(c.PRODUCT_ID).isNotNull()).alias("product_lines"),
-    )
-    return orders.groupBy(c.CUSTOMER_ID).agg(
-        F.count(F.lit(1)).alias("orders_placed"),
-        F.count_if(HAS_RETURNS).alias("orders_given_back"),
-        F.count_if(F.col("lines") > 0).alias("orders"),
-        F.count_if(F.col("coupons") > 0).alias("coupon_orders"),
-        F.count_if(F.col("product_lines") > 0).alias("orders_with_product"),
-    )
+    sums = {
+        "lines": F.sum(BOUGHT),
+        "returns": F.sum(RETURNS),
+        "coupons": sum_where(F.col(c.COUPON)),
+        "product_lines": sum_where(F.col(c.PRODUCT_ID).isNotNull()),
+    }
+    orders = _by(c.ORDER_ID, lines, dates, sums)
+    counts = {
+        "orders_placed": F.lit(1),
+        "orders_given_back": _is_positive("returns"),
+        "orders": _is_positive("lines"),
+        "coupon_orders": _is_positive("coupons"),
+        "orders_with_product": _is_positive("product_lines"),
+    }
+    return dates.sums_of(orders, [c.CUSTOMER_ID], [c.ORDER_ID], counts)
 
 
-def product_aggregates(lines: DataFrame) -> DataFrame:
+def product_aggregates(lines: DataFrame, dates: Dates) -> DataFrame:
     """By customer: how many products were bought, in how many orders each, and in how many pairs of orders."""
-    bought = lines.where(F.col(BOUGHT) & F.col(c.PRODUCT_ID).isNotNull())
-    in_orders = bought.select(c.CUSTOMER_ID, c.PRODUCT_ID, c.ORDER_ID).distinct()
-    products = in_orders.groupBy(c.CUSTOMER_ID, c.PRODUCT_ID).agg(F.count(F.lit(1)).alias("orders"))
-    return products.groupBy(c.CUSTOMER_ID).agg(
-        F.count(F.lit(1)).alias("products"),
-        F.sum("orders").alias("product_orders"),
-        F.sum(F.col("orders") * (F.col("orders") - 1)).alias("product_order_pairs"),
+    key = [c.CUSTOMER_ID, c.PRODUCT_ID]
+    bought = lines.where((F.col(BOUGHT) != 0) & F.col(c.PRODUCT_ID).isNotNull())
+    sums = bought.groupBy(*dates.summed_by(*key, c.ORDER_ID)).agg(F.sum(BOUGHT).alias("lines"))
+    in_orders = dates.states(sums, *key, c.ORDER_ID, totals=["lines"])
+    of_products = dates.sums_of(in_orders, key, [c.ORDER_ID], {"orders": _is_positive("lines")})
+    orders = F.col("orders")
+    return dates.sums_of(
+        dates.states(of_products, *key, totals=["orders"]),
+        *([c.CUSTOMER_ID], [c.PRODUCT_ID]),
+        {"products": _is_positive("orders"), "product_orders": orders, "product_order_pairs": orders * (orders - 1)},
     )
 
 
-def dimension_aggregates(lines: DataFrame, dimension: Dimension) -> DataFrame:
+def dimension_aggregates(lines: DataFrame, dimension: Dimension, dates: Dates, places: DataFrame) -> DataFrame:
     """By customer: how many values of the dimension were bought, and how the spend is spread over them."""
-    values = _by(dimension.column, lines, F.count_if(BOUGHT).alias("lines"), _spend())
-    return values.groupBy(c.CUSTOMER_ID).agg(*_spread(dimension))
+    values = _by(dimension.column, lines, dates, {"lines": F.sum(BOUGHT), "spend": sum_of(c.AMOUNT)})
+    values = dates.at_places(values, places, c.CUSTOMER_ID)
+    return values.groupBy(*dates.key(c.CUSTOMER_ID)).agg(*_spread(dimension))
 
 
-def category_aggregates(lines: DataFrame) -> DataFrame:
-    """By customer: the `dimension_aggregates` of categories, those with most spend, and the totals of each."""
-    first = Window.partitionBy(c.CUSTOMER_ID).orderBy(F.desc("spend"), c.CATEGORY)
-    place = F.when(F.col("spend") > 0, F.row_number().over(first))
-    ranked = _by_category(lines).withColumn("place", place)
+def category_aggregates(categories: DataFrame, dates: Dates, places: DataFrame) -> DataFrame:
+    """By customer: the `dimension_aggregates` of categories, those with most spend, and the totals of each.
+
+    Args:
+        categories: see `category_totals`.
+    """
+    key = dates.key(c.CUSTOMER_ID)
+    first = Window.partitionBy(*key).orderBy(F.desc("spend"), c.CATEGORY)
+    rank = F.when(F.col("spend") > 0, F.row_number().over(first))
+    states = dates.states(categories, c.CUSTOMER_ID, c.CATEGORY, totals=_TOTALS)
+    ranked = dates.at_places(states, places, c.CUSTOMER_ID).withColumn("rank", rank)
     top = [
         column
-        for place, name in enumerate(TOP_CATEGORIES, start=1)
+        for rank, name in enumerate(TOP_CATEGORIES, start=1)
         for column in (
-            F.max(F.when(F.col("place") == place, F.col(c.CATEGORY))).alias(name),
-            conditional_sum("spend", F.col("place") == place).alias(f"{name}_spend"),
+            F.max(F.when(F.col("rank") == rank, F.col(c.CATEGORY))).alias(name),
+            conditional_sum("spend", F.col("rank") == rank).alias(f"{name}_spend"),
         )
     ]
     totals = F.when(F.col("lines") > 0, F.struct(F.col(c.CATEGORY).alias("category"), *_TOTALS))
     mix = F.sort_array(F.collect_list(totals)).alias(CATEGORY_MIX)
-    return ranked.groupBy(c.CUSTOMER_ID).agg(*_spread(CATEGORIES), *top, mix)
+    return ranked.groupBy(*key).agg(*_spread(CATEGORIES), *top, mix)
 
 
-def category_totals(lines: DataFrame) -> DataFrame:
-    """The totals of purchases by customer and known category: what category_mix holds, a row for each."""
-    return _by_category(lines).where(F.col("lines") > 0).select(c.CUSTOMER_ID, c.CATEGORY, *_TOTALS)
+def category_totals(lines: DataFrame, dates: Dates) -> DataFrame:
+    """The totals of purchases by customer and known category placed: what category_mix holds, a row for each.
+
+    Of a series of dates, by period: what lines add and take away.
+    """
+    sums = {
+        "quantity": sum_of(c.QUANTITY),
+        "spend": sum_of(c.AMOUNT),
+        "lines": F.sum(BOUGHT),
+        "discounted_lines": sum_where(F.col(c.DISCOUNT) > 0),
+    }
+    return _sums_by(c.CATEGORY, lines, dates, sums)
 
 
-def _by_category(lines: DataFrame) -> DataFrame:
-    quantity = conditional_sum(c.QUANTITY, F.col(BOUGHT)).alias("quantity")
-    discounted = F.count_if(F.col(BOUGHT) & (F.col(c.DISCOUNT) > 0)).alias("discounted_lines")
-    return _by(c.CATEGORY, lines, F.count_if(BOUGHT).alias("lines"), _spend(), quantity, discounted)
-
-
-def _spend() -> Column:
-    return conditional_sum(c.AMOUNT, F.col(BOUGHT)).alias("spend")
+def _is_positive(name: str) -> Column:
+    return (F.col(name) > 0).cast("bigint")
 
 
 def _spread(dimension: Dimension) -> list[Column]:
     """How the spend is spread over the values of a dimension, from rows with their lines and spend."""
-    spend = F.when(F.col("spend") > 0, F.col("spend").cast("double"))
+    whole = F.when(F.col("spend") > 0, F.col("spend"))
+    spend = whole.cast("double")
     return [
         F.count_if(F.col("lines") > 0).alias(dimension.many),
-        F.sum(spend).alias(f"{dimension.one}_spend"),
+        F.sum(whole).cast("double").alias(f"{dimension.one}_spend"),
         F.max(spend).alias(f"{dimension.one}_top"),
-        round_double(F.sum(spend * F.log(spend)), _SPEND_DECIMALS).alias(f"{dimension.one}_logs"),
-        F.sum(spend * spend).alias(f"{dimension.one}_squares"),
+        exact_sum(spend * F.log(spend), binary_digits=24).alias(f"{dimension.one}_logs"),
+        exact_sum(spend * spend).alias(f"{dimension.one}_squares"),
     ]
 
 
-def _by(column: str, lines: DataFrame, *sums: Column) -> DataFrame:
-    """Sums over what was placed, by customer and a column; lines where it is null are filtered out."""
-    return lines.where(F.col(PLACED) & F.col(column).isNotNull()).groupBy(c.CUSTOMER_ID, column).agg(*sums)
+def _by(column: str, lines: DataFrame, dates: Dates, sums: Mapping[str, Column]) -> DataFrame:
+    """Sums over what was placed, by customer and a column, or their states; lines where it is null are filtered out."""
+    return dates.states(_sums_by(column, lines, dates, sums), c.CUSTOMER_ID, column, totals=list(sums))
+
+
+def _sums_by(column: str, lines: DataFrame, dates: Dates, sums: Mapping[str, Column]) -> DataFrame:
+    placed = lines.where(F.col(PLACED) & F.col(column).isNotNull())
+    return placed.groupBy(*dates.summed_by(c.CUSTOMER_ID, column)).agg(*(v.alias(name) for name, v in sums.items()))

@@ -7,6 +7,7 @@ pipeline keeps of the same aggregates.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -28,7 +29,9 @@ from customer_segmentation.features.lines_by_customer import (
 )
 from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
+from customer_segmentation.spark.dates import INTERVAL, Dates
 from customer_segmentation.spark.local_time import UTC, in_local_time
+from customer_segmentation.spark.shuffling import shuffled_once
 
 WINDOWS: Mapping[str, int] = Windows().days()
 """Days of the windows, unless the configuration says otherwise."""
@@ -56,7 +59,7 @@ def customer_features(
     engagement: DataFrame | None = None,
     returned_orders: DataFrame | None = None,
     *,
-    as_of: date | str,
+    as_of: date | str | Sequence[date | str],
     response_events: Sequence[str] = RESPONSE_EVENTS,
     windows: Mapping[str, int] = WINDOWS,
     timezone: str = UTC,
@@ -64,6 +67,9 @@ def customer_features(
     active_within: int | None = None,
 ) -> DataFrame:
     """One row per customer with a purchase before a date: how recently, often and for how much they buy, and all else.
+
+    Given several dates, the rows of all of them, told apart by as_of_date and each as if built for its date alone: for
+    backtests, training sets and trends. The lines are gone through once, whatever the number of dates.
 
     The columns are customer_id (text), as_of_date, those of `contract.features.FEATURES` and of `extra`,
     top_categories and response_by_channel. Nothing is computed before the frame is; amounts are in the unit they have.
@@ -74,8 +80,9 @@ def customer_features(
             are null; without is_return, lines with a negative amount are returns.
         engagement: events in the columns of the `engagement` table; None where there are none.
         returned_orders: orders of which something was returned before `as_of`, see `lines_by_customer`; None where
-            that is not known.
-        as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter.
+            that is not known. Given several dates, by as_of_date too.
+        as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter. Or several
+            of them, in any order.
         response_events: the event types that are answers of the customer.
         windows: days of the short, the medium and the long window.
         timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
@@ -84,7 +91,7 @@ def customer_features(
             What is averaged over all customers is so over the others too.
 
     Raises:
-        ConfigurationError: `as_of` is no date.
+        ConfigurationError: `as_of` is no date, or there is none.
         DataRejectedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
@@ -104,24 +111,43 @@ def customer_features(
     +-----------+------------+---------+--------+
     <BLANKLINE>
     """
-    day = as_date(as_of)
+    dates = as_dates(as_of)
     columns = columns_of_lines(transactions)
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     if engagement is not None:
         engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
-    lines = lines_by_customer(transactions, returned_orders, as_of=day, columns=columns)
-    days = daily_aggregates(lines)
-    return features_from_aggregates(
-        history_aggregates(lines, days),
-        days,
+    lines = lines_by_customer(transactions, returned_orders, dates=dates, columns=columns)
+    return features_of_lines(
+        lines,
         engagement,
-        categories=category_totals(lines),
-        as_of=day,
+        dates=dates,
         response_events=response_events,
         windows=windows,
         extra=extra,
         active_within=active_within,
         absent=[name for name in OPTIONAL if name not in columns],
+    )
+
+
+def features_of_lines(
+    lines: DataFrame, engagement: DataFrame | None, *, dates: Dates, extra: Sequence[Feature] = (), **settings: Any
+) -> DataFrame:
+    """The features of customers from their order lines, with no table in between.
+
+    Args:
+        lines: see `lines_by_customer`.
+        engagement: as for `features_from_aggregates`, and so are the `settings`.
+        dates: those that the lines were taken for.
+        extra: as for `customer_features`.
+    """
+    # What several branches of the plan start from is shuffled, so that it is computed once.
+    days = shuffled_once(daily_aggregates(lines, dates), c.CUSTOMER_ID)
+    categories = shuffled_once(category_totals(lines, dates), c.CUSTOMER_ID)
+    history = history_aggregates(lines, days, categories, dates)
+    used = {c.CUSTOMER_ID, *TOP_CATEGORIES, *INTERVAL}.union(*map(words_of, (*FEATURES, *extra)))
+    shared = shuffled_once(history.select(*(name for name in history.columns if name in used)), c.CUSTOMER_ID)
+    return features_from_aggregates(
+        shared, days, engagement, categories=categories, dates=dates, extra=extra, **settings
     )
 
 
@@ -131,7 +157,7 @@ def features_from_aggregates(
     engagement: DataFrame | None,
     *,
     categories: DataFrame | None = None,
-    as_of: date,
+    dates: Dates,
     response_events: Sequence[str],
     windows: Mapping[str, int] = WINDOWS,
     extra: Sequence[Feature] = (),
@@ -141,38 +167,38 @@ def features_from_aggregates(
     """The features of customers from the aggregates of their order lines before a date; see `customer_features`.
 
     Args:
-        history: rows of `customer_history`, see `history_aggregates`.
-        days: rows of `customer_days`, see `daily_aggregates`.
+        history: rows of `customer_history` or their states, see `history_aggregates`.
+        days: rows of `customer_days` or their states, see `daily_aggregates`.
         engagement: events, their times in the time zone of the days.
         categories: see `assortment.category_totals`; None: the category_mix of the history, where it costs nothing.
-        as_of: the date of the aggregates.
+        dates: of the aggregates.
         response_events: as for `customer_features`, and so are `windows`, `extra` and `active_within`.
         absent: optional columns that the order lines did not have.
     """
     if categories is None:
         categories = history.select(c.CUSTOMER_ID, F.inline(CATEGORY_MIX))
-    recent = window_aggregates(days, as_of=as_of, windows=windows)
-    sums = [name for name in recent.columns if name != c.CUSTOMER_ID]
-    aggregates = (
-        history.join(recent, on=c.CUSTOMER_ID, how="left")
-        .fillna(0, subset=sums)
-        .join(price_aggregates(categories), on=c.CUSTOMER_ID, how="left")
-        .crossJoin(F.broadcast(shop_averages(history, as_of=as_of)))
-    )
-    constants = {"as_of": F.lit(as_of)} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
+    unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
+    recent = window_aggregates(days, dates, windows=windows)
+    prices = price_aggregates(categories, dates)
+    averages = shop_averages(dates.at_all(history), dates)
+    key = dates.key(c.CUSTOMER_ID)
+    sums, of_dates = ([name for name in frame.columns if name not in key] for frame in (recent, averages))
+    # What changes with a customer's purchases alone is evaluated once for all dates on which they are the same.
+    moving = {"as_of", "last_response_day", "shop_response_rate", *_EVENT_COUNTS, *sums, *of_dates, *prices.columns}
+    lasting = {feature.name: _value(feature, unknown) for feature in FEATURES if not moving & words_of(feature)}
+    lasting[c.TOP_CATEGORIES] = _top_categories().cast(TOP_CATEGORIES_TYPE)
+    aggregates = _joined(dates.at_all(history.withColumns(lasting)), recent, dates).fillna(0, subset=sums)
+    aggregates = _with_shop(_joined(aggregates, prices, dates), averages, dates)
+    constants = {"as_of": dates.day} | {f"length_{name}": F.lit(length) for name, length in windows.items()}
     if engagement is None:
         constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
         constants |= {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
     else:
-        events = engagement_aggregates(engagement, as_of=as_of, response_events=response_events)
-        aggregates = (
-            aggregates.join(events, on=c.CUSTOMER_ID, how="left")
-            .fillna(0, subset=list(_EVENT_COUNTS))
-            .crossJoin(F.broadcast(shop_response_rate(events)))
-        )
-    unknown = {name for column in absent for name in _AGGREGATES_OF[column]}
+        events = engagement_aggregates(engagement, dates, response_events=response_events)
+        aggregates = _joined(aggregates, events, dates).fillna(0, subset=list(_EVENT_COUNTS))
+        aggregates = _with_shop(aggregates, shop_response_rate(events, dates), dates)
     known = aggregates.withColumns(constants).withColumns(
-        {feature.name: _value(feature, unknown) for feature in FEATURES}
+        {feature.name: _value(feature, unknown) for feature in FEATURES if feature.name not in lasting}
     )
     if active_within is not None:
         known = known.where(F.col(c.RECENCY_DAYS) <= active_within)
@@ -182,9 +208,23 @@ def features_from_aggregates(
         F.col("as_of").alias(c.AS_OF_DATE),
         *(feature.name for feature in FEATURES),
         *(_value(feature, unknown).alias(feature.name) for feature in extra),
-        _top_categories().cast(TOP_CATEGORIES_TYPE).alias(c.TOP_CATEGORIES),
+        c.TOP_CATEGORIES,
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
+
+
+def _joined(rows: DataFrame, aggregates: DataFrame, dates: Dates) -> DataFrame:
+    """The rows with other aggregates of their customers; those of a series lie in the same partitions."""
+    if dates.is_series:
+        aggregates = aggregates.hint("shuffle_hash")
+    return rows.join(aggregates, on=dates.key(c.CUSTOMER_ID), how="left")
+
+
+def _with_shop(rows: DataFrame, averages: DataFrame, dates: Dates) -> DataFrame:
+    """The rows with what all customers have together."""
+    if dates.is_series:
+        return rows.join(F.broadcast(averages), on=dates.key(), how="left")
+    return rows.crossJoin(F.broadcast(averages))
 
 
 def _top_categories() -> Column:
@@ -197,12 +237,26 @@ def _top_categories() -> Column:
     return F.array_compact(F.array(*map(category, TOP_CATEGORIES)))
 
 
+def words_of(feature: Feature) -> set[str]:
+    """The words of a formula, the columns that it uses among them."""
+    return {word.lower() for word in re.findall(r"\w+", feature.formula)}
+
+
 def _value(feature: Feature, unknown: set[str]) -> Column:
-    """The feature's formula; what differs beyond nine decimals is the order in which doubles were added."""
-    if unknown.intersection(re.findall(r"\w+", feature.formula)):
+    """The feature's formula, to nine decimals."""
+    if unknown & words_of(feature):
         return F.lit(None).cast(feature.type)
     value = F.expr(feature.formula)
     return (round_double(value, _DECIMALS) if feature.type == "double" else value).cast(feature.type)
+
+
+def as_dates(value: date | str | Sequence[date | str]) -> Dates:
+    """An as-of date, or a series of them; a ConfigurationError where one of them is none."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return Dates((as_date(value),))
+    if not value:
+        raise ConfigurationError("as_of has to be a date such as 2011-12-10 or several, but is an empty list")
+    return Dates(tuple(sorted({as_date(each) for each in value})), is_series=True)
 
 
 def as_date(value: date | str) -> date:

@@ -1,7 +1,6 @@
 """Sums by customer and day, and what is summed over the days: totals, windows that end at a date, gaps between days."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -12,53 +11,66 @@ from customer_segmentation.features.lines_by_customer import (
     BOUGHT,
     DAY,
     DAYPART,
+    ENTERED,
     PLACED,
     conditional_sum,
     round_double,
+    sum_of,
+    sum_where,
 )
+from customer_segmentation.spark.dates import UNTIL, Dates
 
 _GAP_DECIMALS = 10
 """Of sums of logarithms of gaps in days: what differs beyond them is the order of addition."""
+
+ALL_LINES = Dates()
+"""A single date, whichever one: where nothing depends on it but which lines there are."""
 
 _MONEY = ("net", "gross", "placed", "returned", "discounts")
 _DAYPARTS = {"night": 0, "morning": 1, "afternoon": 2, "evening": 3}
 _SEASONS = {"winter": 0, "spring": 1, "summer": 2, "autumn": 3}
 
 
-def daily_aggregates(lines: DataFrame) -> DataFrame:
-    """The rows of `customer_days`: one for each day on which a customer has lines.
+def daily_aggregates(lines: DataFrame, dates: Dates = ALL_LINES) -> DataFrame:
+    """The rows of `customer_days`: one for each day on which a customer has lines; of a series of dates, its states.
 
     Args:
         lines: of whole customers, see `lines_by_customer`.
     """
-    bought, placed, discounted = F.col(BOUGHT), F.col(PLACED), F.col(c.DISCOUNT) > 0
-    dayparts = {f"{part}_lines": F.count_if(bought & (F.col(DAYPART) == i)) for part, i in _DAYPARTS.items()}
+    placed = F.col(PLACED)
     sums = {
-        "lines": F.count_if(bought),
-        "net": F.sum(c.AMOUNT),
-        "gross": conditional_sum(c.AMOUNT, bought),
-        "placed": conditional_sum(c.AMOUNT, placed),
-        "returned": -conditional_sum(c.AMOUNT, ~placed),
-        "items": conditional_sum(c.QUANTITY, bought),
-        "discounts": conditional_sum(c.DISCOUNT, bought),
-        "discounted_lines": F.count_if(bought & discounted),
-        **dayparts,
+        "lines": F.sum(BOUGHT),
+        "net": sum_of(c.AMOUNT, ENTERED),
+        "gross": sum_of(c.AMOUNT),
+        "placed": sum_of(c.AMOUNT, F.when(placed, F.col(ENTERED)).otherwise(F.lit(0))),
+        "returned": -sum_of(c.AMOUNT, F.when(~placed, F.col(ENTERED)).otherwise(F.lit(0))),
+        "items": sum_of(c.QUANTITY),
+        "discounts": sum_of(c.DISCOUNT),
+        "discounted_lines": sum_where(F.col(c.DISCOUNT) > 0),
+        **{f"{part}_lines": sum_where(F.col(DAYPART) == i) for part, i in _DAYPARTS.items()},
     }
-    orders = lines.groupBy(c.CUSTOMER_ID, DAY, c.ORDER_ID).agg(*(column.alias(name) for name, column in sums.items()))
-    days = orders.groupBy(c.CUSTOMER_ID, DAY).agg(
-        F.count_if(F.col("lines") > 0).alias("orders"), *(F.sum(name).alias(name) for name in sums)
+    orders = lines.groupBy(*dates.summed_by(c.CUSTOMER_ID, DAY), c.ORDER_ID).agg(
+        *(column.alias(name) for name, column in sums.items())
     )
+    # All lines of an order and a day enter at once, and are taken away at once.
+    order = F.when(F.col("lines") > 0, 1).when(F.col("lines") < 0, -1).otherwise(0)
+    days = orders.groupBy(*dates.summed_by(c.CUSTOMER_ID, DAY)).agg(
+        F.sum(order).alias("orders"), *(F.sum(name).alias(name) for name in sums)
+    )
+    if dates.is_series:
+        return dates.states(days, c.CUSTOMER_ID, DAY, totals=["orders", *sums])
     return CUSTOMER_DAYS.conform(days)
 
 
-def time_aggregates(days: DataFrame) -> DataFrame:
+def time_aggregates(days: DataFrame, dates: Dates = ALL_LINES) -> DataFrame:
     """By customer with a purchase: totals over the days, and the gaps between those with a purchase.
 
     Args:
-        days: of whole customers, see `daily_aggregates`.
+        days: of whole customers, see `daily_aggregates`; of a series of dates, at each place of a customer.
     """
+    key = dates.key(c.CUSTOMER_ID)
     active = F.when(F.col("lines") > 0, F.col(DAY))
-    earlier = Window.partitionBy(c.CUSTOMER_ID).orderBy(DAY).rowsBetween(Window.unboundedPreceding, -1)
+    earlier = Window.partitionBy(*key).orderBy(DAY).rowsBetween(Window.unboundedPreceding, -1)
     gap = F.date_diff(active, F.last(active, ignorenulls=True).over(earlier)).cast("bigint")
     season = F.floor(F.month(DAY) % 12 / 3)
     with_gaps = days.select("*", active.alias("active"), gap.alias("gap")).select(
@@ -71,7 +83,7 @@ def time_aggregates(days: DataFrame) -> DataFrame:
     counts = ("lines", "discounted_lines", *(f"{part}_lines" for part in parts))
     gaps = {"gap_squares": F.col("gap") * F.col("gap"), "gap_logs": log_gap, "gap_entropy": F.col("gap") * log_gap}
     return (
-        with_gaps.groupBy(c.CUSTOMER_ID)
+        with_gaps.groupBy(*key)
         .agg(
             F.min("active").alias("first_day"),
             F.max("active").alias("last_day"),
@@ -88,25 +100,28 @@ def time_aggregates(days: DataFrame) -> DataFrame:
     )
 
 
-def window_aggregates(days: DataFrame, *, as_of: date, windows: Mapping[str, int]) -> DataFrame:
+def window_aggregates(days: DataFrame, dates: Dates, *, windows: Mapping[str, int]) -> DataFrame:
     """By customer with a purchase in a window or the time before it: spend_, spend_before_ and orders_ of each window.
 
     Args:
-        days: rows of `customer_days` before `as_of`.
-        as_of: where the windows end.
+        days: rows of `customer_days` before the date, or their states, see `daily_aggregates`.
+        dates: where the windows end.
         windows: their lengths in days by name. The time before a window is as long.
     """
+    longest = 2 * max(windows.values())
+    if dates.is_series:
+        end = F.least(F.col(UNTIL), dates.place(F.date_add(DAY, longest)))
+        days = dates.at_all(days.withColumn(UNTIL, end))
     sums = {}
     for name, length in windows.items():
-        start, start_before = F.lit(as_of - timedelta(length)), F.lit(as_of - timedelta(2 * length))
+        start, start_before = F.date_sub(dates.day, length), F.date_sub(dates.day, 2 * length)
         in_window = F.col(DAY) >= start
         before = (F.col(DAY) >= start_before) & ~in_window
         sums[f"spend_{name}"] = _money(conditional_sum("gross", in_window))
         sums[f"spend_before_{name}"] = _money(conditional_sum("gross", before))
         sums[f"orders_{name}"] = conditional_sum("orders", in_window)
-    earliest = as_of - timedelta(2 * max(windows.values()))
-    recent = days.where((F.col(DAY) >= earliest) & (F.col("lines") > 0))
-    return recent.groupBy(c.CUSTOMER_ID).agg(*(column.alias(name) for name, column in sums.items()))
+    recent = days.where((F.col(DAY) >= F.date_sub(dates.day, longest)) & (F.col("lines") > 0))
+    return recent.groupBy(*dates.key(c.CUSTOMER_ID)).agg(*(column.alias(name) for name, column in sums.items()))
 
 
 def _money(cents: Column) -> Column:

@@ -1,19 +1,21 @@
 """Order lines as the features take them: those before a date, in whole numbers, partitioned by customer.
 
 Money and quantities are whole numbers of their smallest units from here on, so that sums are exact and do not depend on
-the order of the lines.
+the order of the lines. What a line counts as is a number too: where there are several dates, a line whose order is
+fully returned between two of them has a further row, from which on it is taken away again.
 """
 
 import difflib
 from collections.abc import Sequence
-from datetime import date
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MONEY, TRANSACTIONS
+from customer_segmentation.spark.dates import SINCE, Dates
+from customer_segmentation.spark.shuffling import shuffled_once
 
 REQUIRED = (c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT)
 OPTIONAL = (c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.DISCOUNT, c.CHANNEL, c.BRAND, c.STORE_ID, c.COUPON)
@@ -26,12 +28,14 @@ DAYPART = "daypart"
 PLACED = "placed"
 """Whether the line is of an order that was placed, a fully returned one included: it is no return."""
 
+ENTERED = "entered"
+"""1 on the row with which the line enters, 0 on a row that changes what it counts as."""
+
 BOUGHT = "bought"
-"""Whether the line is a purchase: placed, and its order not fully returned."""
+"""Purchases that the row adds: 1 where a line is placed and its order not fully returned, -1 where it no longer is."""
 
-HAS_RETURNS = "has_returns"
-"""Whether something of the line's order was returned."""
-
+RETURNS = "returns"
+"""1 where it becomes known that something of the line's order was returned, -1 where it no longer holds."""
 
 _CENTS = 100
 _THOUSANDTHS = 1000
@@ -39,24 +43,26 @@ _DECIMAL_QUANTITY = "decimal(18,3)"
 
 
 def lines_by_customer(
-    transactions: DataFrame, returned_orders: DataFrame | None = None, *, as_of: date, columns: Sequence[str] = OPTIONAL
+    transactions: DataFrame,
+    returned_orders: DataFrame | None = None,
+    *,
+    dates: Dates,
+    columns: Sequence[str] = OPTIONAL,
 ) -> DataFrame:
     """The lines before a date as the other functions of this package take them, a customer's in one partition.
 
     Args:
         transactions: order lines in the columns of the `transactions` table; without is_return, a negative amount is a
             return.
-        returned_orders: customer_id and order_id of the orders of which something was returned before `as_of`, and
+        returned_orders: customer_id and order_id of the orders of which something was returned before the date, and
             is_fully_returned, whether all of it was. The lines of a fully returned order are no purchases; what was
-            paid and returned for them counts in net spend and in the return rates only.
-        as_of: lines of this day and later do not enter, in the time zone that the times are of.
+            paid and returned for them counts in net spend and in the return rates only. For a series of dates also
+            as_of_date: a row holds on that date and the later ones up to that of the order's next row.
+        dates: lines of the last day and later do not enter, in the time zone that the times are of.
         columns: the optional columns that the lines have; the others are null.
     """
-    lines = _lines(transactions, returned_orders, as_of=as_of, columns=columns).repartition(c.CUSTOMER_ID)
-    # Branches of a plan share a shuffle only where it is the same one. What is observed names every column, so that no
-    # branch's shuffle goes without the columns that only another one reads; as no id is empty, it costs a comparison.
-    odd = (F.col(c.CUSTOMER_ID) == "") & (F.hash(*lines.columns) == 0)
-    return lines.observe(Observation(), F.count_if(odd).alias("odd"))
+    lines = _lines(transactions, returned_orders, dates=dates, columns=columns)
+    return shuffled_once(lines, c.CUSTOMER_ID)
 
 
 def columns_of_lines(transactions: DataFrame) -> list[str]:
@@ -77,6 +83,17 @@ def columns_of_lines(transactions: DataFrame) -> list[str]:
     return [name for name in OPTIONAL if name in present]
 
 
+def sum_of(name: str, counts: Column | str = BOUGHT) -> Column:
+    """The sum of a column over the lines that count, such as purchases."""
+    times = F.col(counts) if isinstance(counts, str) else counts
+    return F.sum(F.when(times != 0, F.col(name) * times).otherwise(F.lit(0)))
+
+
+def sum_where(condition: Column, counts: str = BOUGHT) -> Column:
+    """How many lines count for which a condition holds."""
+    return F.sum(F.when(condition, F.col(counts)).otherwise(F.lit(0)))
+
+
 def conditional_sum(name: str, condition: Column) -> Column:
     """The sum of a column where a condition holds; 0 where it never does."""
     return F.sum(F.when(condition, F.col(name)).otherwise(F.lit(0)))
@@ -92,7 +109,7 @@ def round_double(value: Column, decimals: int) -> Column:
 
 
 def _lines(
-    transactions: DataFrame, returned_orders: DataFrame | None, *, as_of: date, columns: Sequence[str]
+    transactions: DataFrame, returned_orders: DataFrame | None, *, dates: Dates, columns: Sequence[str]
 ) -> DataFrame:
     """The lines before the date, with what is needed of them in whole numbers."""
     types = {column.name: column.type for column in TRANSACTIONS.columns}
@@ -100,28 +117,62 @@ def _lines(
     if c.IS_RETURN not in {name.lower() for name in transactions.columns}:
         absent[c.IS_RETURN] = F.col(c.AMOUNT) < 0
     ordered_at = F.col(c.ORDERED_AT).cast("timestamp")
-    known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(as_of).cast("timestamp"))
+    known = F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(dates.last).cast("timestamp"))
     complete = transactions.withColumns(absent) if absent else transactions  # Connect takes no empty mapping
-    lines = complete.where(known)
-    if returned_orders is None:
-        lines = lines.withColumns({HAS_RETURNS: F.lit(False), c.IS_FULLY_RETURNED: F.lit(False)})
-    else:
-        orders = returned_orders.select(c.CUSTOMER_ID, c.ORDER_ID, F.lit(True).alias(HAS_RETURNS), c.IS_FULLY_RETURNED)
+    lines = complete.where(known).select(*REQUIRED, *OPTIONAL, c.IS_RETURN)
+    placed = F.when(F.col(c.IS_RETURN), F.lit(0)).otherwise(F.lit(1))
+    counts = {ENTERED: F.lit(1), BOUGHT: placed, RETURNS: F.lit(0)}
+    if dates.is_series:
+        since = dates.place(F.to_date(ordered_at))
+        if returned_orders is None:
+            counts[SINCE] = since
+        else:
+            lines = _with_changes(lines.withColumn(SINCE, since), returned_orders, dates)
+            bought = placed * (F.col(ENTERED) - F.col("taken"))
+            counts = {ENTERED: F.col(ENTERED), BOUGHT: bought, RETURNS: F.col(RETURNS), SINCE: F.col(SINCE)}
+    elif returned_orders is not None:
+        orders = returned_orders.select(c.CUSTOMER_ID, c.ORDER_ID, F.lit(1).alias(RETURNS), c.IS_FULLY_RETURNED)
         lines = lines.join(orders, on=[c.CUSTOMER_ID, c.ORDER_ID], how="left")
-    placed = ~F.col(c.IS_RETURN)
+        is_left = F.when(F.col(c.IS_FULLY_RETURNED), F.lit(0)).otherwise(F.lit(1))
+        counts |= {BOUGHT: placed * is_left, RETURNS: F.coalesce(RETURNS, F.lit(0))}
     return lines.select(
         F.col(c.CUSTOMER_ID).cast("string").alias(c.CUSTOMER_ID),
         *(c.ORDER_ID, c.PRODUCT_ID, c.CATEGORY, c.BRAND, c.CHANNEL, c.STORE_ID),
         F.to_date(ordered_at).alias(DAY),
         F.floor(F.hour(ordered_at) / 6).cast("tinyint").alias(DAYPART),
-        placed.alias(PLACED),
-        (placed & ~F.coalesce(c.IS_FULLY_RETURNED, F.lit(False))).alias(BOUGHT),
-        F.coalesce(HAS_RETURNS, F.lit(False)).alias(HAS_RETURNS),
+        (~F.col(c.IS_RETURN)).alias(PLACED),
+        *(column.alias(name) for name, column in counts.items()),
         _whole(c.AMOUNT, MONEY, _CENTS).alias(c.AMOUNT),
         F.coalesce(_whole(c.DISCOUNT, MONEY, _CENTS), F.lit(0)).alias(c.DISCOUNT),
         (F.coalesce(F.col(c.COUPON), F.lit(0)) > 0).alias(c.COUPON),
         F.coalesce(_whole(c.QUANTITY, _DECIMAL_QUANTITY, _THOUSANDTHS), F.lit(0)).alias(c.QUANTITY),
     )
+
+
+def _with_changes(lines: DataFrame, returned_orders: DataFrame, dates: Dates) -> DataFrame:
+    """The lines as they enter, and a row for each later change of what is known to be returned of their orders.
+
+    Each row says from which date on it counts, and whether the line enters, is of an order with returns and is taken
+    back with all of it: by 1 what starts to hold and by -1 what ends.
+    """
+    order = [c.CUSTOMER_ID, c.ORDER_ID]
+    known = returned_orders.select(
+        *(*order, c.AS_OF_DATE),
+        dates.place(F.date_sub(c.AS_OF_DATE, 1)).alias("from"),
+        F.col(c.IS_FULLY_RETURNED).cast("int").alias("taken"),
+    )
+    next_from = F.lead("from", 1, len(dates.days)).over(Window.partitionBy(*order).orderBy(c.AS_OF_DATE))
+    periods = known.select(*order, F.struct("from", next_from.alias("to"), "taken").alias("period"))
+    by_order = periods.groupBy(*order).agg(F.collect_list("period").alias("periods"))
+    entry = "named_struct('since', since, 'entered', 1, 'returns', 0, 'taken', 0)"
+    start = "named_struct('since', greatest(since, p.from), 'entered', 0, 'returns', 1, 'taken', p.taken)"
+    end = "named_struct('since', p.to, 'entered', 0, 'returns', -1, 'taken', -p.taken)"
+    changes = F.expr(
+        f"coalesce(concat(array({entry}), transform(filter(periods, p -> p.to > since), p -> {start}), "
+        f"transform(filter(periods, p -> p.to > since AND p.to < {len(dates.days)}), p -> {end})), array({entry}))"
+    )
+    joined = lines.join(by_order, on=order, how="left")
+    return joined.withColumn("change", F.explode(changes)).drop(SINCE).select("*", "change.*")
 
 
 def _whole(name: str, decimal: str, units: int) -> Column:

@@ -6,6 +6,7 @@ customers get equal scores in any order of the rows. Cut points are kept with th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -33,6 +34,10 @@ RFM_GRID: dict[str, str] = {
 """Cells of (R, F, M) by segment: an exact partition of the 125."""
 
 SEGMENT_OF_CELL: dict[str, str] = {cell: name for name, cells in RFM_GRID.items() for cell in cells.split()}
+
+
+_NOBODY = "there are no customers to take the cut points of RFM scores from"
+_SCORED = (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,44 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
     Raises:
         DataRejectedError: there is no customer.
     """
-    steps = [step / scores for step in range(1, scores)]
-    row = features.agg(
-        *(
-            F.percentile(F.col(name).cast("double"), F.array(*map(F.lit, steps))).alias(name)
-            for name in (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
-        )
-    ).first()
+    row = features.agg(*_percentiles(scores)).first()
     if row is None or any(values is None for values in row):
-        raise DataRejectedError("there are no customers to take the cut points of RFM scores from")
-    return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in row))
+        raise DataRejectedError(_NOBODY)
+    return _cut_points_of(row)
 
 
-def rfm_scores(features: DataFrame, *, cuts: CutPoints | None = None, scores: int = GRID_SCORES) -> DataFrame:
+def cut_points_by_date(features: DataFrame, *, scores: int = GRID_SCORES) -> dict[date, CutPoints]:
+    """The `cut_points` of the customers at each of the dates of a frame. Runs one aggregation.
+
+    Args:
+        features: also as_of_date.
+        scores: as for `cut_points`.
+    """
+    rows = features.groupBy(c.AS_OF_DATE).agg(*_percentiles(scores)).collect()
+    return {row[0]: _cut_points_of(row[1:]) for row in sorted(rows)}
+
+
+def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, CutPoints]:
+    if c.AS_OF_DATE not in features.columns:
+        return cut_points(features, scores=scores)
+    by_date = cut_points_by_date(features, scores=scores)
+    if not by_date:
+        raise DataRejectedError(_NOBODY)
+    return by_date if len(by_date) > 1 else next(iter(by_date.values()))
+
+
+def _percentiles(scores: int) -> list[Column]:
+    steps = F.array(*(F.lit(step / scores) for step in range(1, scores)))
+    return [F.percentile(F.col(name).cast("double"), steps).alias(name) for name in _SCORED]
+
+
+def _cut_points_of(percentiles: Sequence[Sequence[float]]) -> CutPoints:
+    return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in percentiles))
+
+
+def rfm_scores(
+    features: DataFrame, *, cuts: CutPoints | Mapping[date, CutPoints] | None = None, scores: int = GRID_SCORES
+) -> DataFrame:
     """The features with r_score, f_score and m_score (1 to n, n is best), rfm_score, rfm_number and rfm_segment.
 
     rfm_score is the cell, such as 545; rfm_number is the mean of the three scores. The grid of rfm_segment has five
@@ -86,8 +116,8 @@ def rfm_scores(features: DataFrame, *, cuts: CutPoints | None = None, scores: in
 
     Args:
         features: recency_days (days), frequency (orders) and monetary (money) per customer.
-        cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, for
-            which one aggregation runs.
+        cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, at each
+            as_of_date where there are several, for which one aggregation runs. May be by date, as many scores at each.
         scores: how many scores there are, 2 to 9, where no cuts are given.
 
     Raises:
@@ -108,14 +138,18 @@ def rfm_scores(features: DataFrame, *, cuts: CutPoints | None = None, scores: in
     +-----------+---------+-----------+
     <BLANKLINE>
     """
-    cuts = cuts or cut_points(features, scores=scores)
-    highest = len(cuts.recency) + 1
+    cuts = cuts or _own_cut_points(features, scores)
+    highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
+    below = [
+        _cuts_below(name, [_cut(cuts, scale, step) for step in range(highest - 1)])
+        for name, scale in zip(_SCORED, ("recency", "frequency", "monetary"), strict=True)
+    ]
     names = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
     scored = features.withColumns(
         {
-            c.R_SCORE: F.lit(highest) - _cuts_below(c.RECENCY_DAYS, cuts.recency),
-            c.F_SCORE: F.lit(1) + _cuts_below(c.FREQUENCY, cuts.frequency),
-            c.M_SCORE: F.lit(1) + _cuts_below(c.MONETARY, cuts.monetary),
+            c.R_SCORE: F.lit(highest) - below[0],
+            c.F_SCORE: F.lit(1) + below[1],
+            c.M_SCORE: F.lit(1) + below[2],
         }
     )
     grid = F.create_map(*(F.lit(text) for pair in SEGMENT_OF_CELL.items() for text in pair))
@@ -133,7 +167,15 @@ def _cell(scores: Sequence[Column]) -> Column:
     return F.concat(*(score.cast("string") for score in scores))
 
 
-def _cuts_below(name: str, cuts: tuple[float, ...]) -> Column:
+def _cut(cuts: CutPoints | Mapping[date, CutPoints], scale: str, step: int) -> Column:
+    """A cut point, that of the row's date where there are several."""
+    if isinstance(cuts, CutPoints):
+        return F.lit(getattr(cuts, scale)[step])
+    by_date = (F.lit(value) for day, points in cuts.items() for value in (day, getattr(points, scale)[step]))
+    return F.create_map(*by_date)[F.col(c.AS_OF_DATE)]
+
+
+def _cuts_below(name: str, cuts: Sequence[Column]) -> Column:
     """How many cut points lie below the value."""
     value = F.col(name).cast("double")
     return sum((F.when(value > cut, 1).otherwise(0) for cut in cuts), F.lit(0))

@@ -1,15 +1,14 @@
 """What is usual in the shop: rates of all customers together, which a customer's own few purchases are drawn to."""
 
-from datetime import date
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.features.large_sums import large_sum
+from customer_segmentation.features.exact_sums import large_sum
+from customer_segmentation.spark.dates import Dates
 
 
-def shop_averages(history: DataFrame, *, as_of: date) -> DataFrame:
-    """One row of what all customers with a purchase have together; all sums are exact, whatever the order of rows.
+def shop_averages(history: DataFrame, dates: Dates) -> DataFrame:
+    """What all customers with a purchase have together, one row for each date; all sums are exact.
 
     shop_gap: days of tenure by repeated purchase day, at least one of them. shop_discount_rate,
     shop_discounted_share, shop_coupon_rate, shop_return_rate and shop_return_order_rate: the shares that features
@@ -17,13 +16,13 @@ def shop_averages(history: DataFrame, *, as_of: date) -> DataFrame:
     known brands. 0 where there is nothing to share.
 
     Args:
-        history: rows of `customer_history`.
-        as_of: where the tenures end.
+        history: rows of `customer_history`, at each date.
+        dates: where the tenures end.
     """
-    tenure = F.sum(F.date_diff(F.lit(as_of), "first_day").cast("bigint")).cast("double")
+    tenure = F.sum(F.date_diff(dates.day, "first_day").cast("bigint")).cast("double")
     repeats = F.greatest(F.sum(F.col("days") - 1), F.lit(1)).cast("double")
     brands = history.withColumns({name: F.col(name).cast("bigint") for name in ("brand_top", "brand_spend")})
-    return brands.agg(
+    return brands.groupBy(*dates.key()).agg(
         F.try_divide(tenure, repeats).alias("shop_gap"),
         _share(_sum("discounts"), _sum("gross") + _sum("discounts")).alias("shop_discount_rate"),
         _share(_sum("discounted_lines"), _sum("lines")).alias("shop_discounted_share"),
@@ -34,13 +33,13 @@ def shop_averages(history: DataFrame, *, as_of: date) -> DataFrame:
     )
 
 
-def shop_response_rate(events: DataFrame) -> DataFrame:
-    """One row: shop_response_rate, the campaigns answered by those received over all who were contacted.
+def shop_response_rate(events: DataFrame, dates: Dates) -> DataFrame:
+    """shop_response_rate, the campaigns answered by those received over all who were contacted; a row for each date.
 
     Args:
-        events: a row per customer, see `engagement_aggregates`.
+        events: a row per customer, see `engagement_aggregates`, at each date.
     """
-    return events.agg(_share(_sum("answered"), _sum("received")).alias("shop_response_rate"))
+    return events.groupBy(*dates.key()).agg(_share(_sum("answered"), _sum("received")).alias("shop_response_rate"))
 
 
 def _sum(name: str) -> Column:

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
+from customer_segmentation.spark.dates import PLACE, SINCE, Dates
 
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"
@@ -128,7 +129,7 @@ def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
     return frame.join(wanted, on=is_wanted, how="left_semi")
 
 
-def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
+def returned_orders(transactions: DataFrame, returns: DataFrame, dates: Dates | None = None) -> DataFrame:
     """The orders of which something was returned.
 
     To know them as of a date, pass the lines and the returns before it; the matches stay the same, see
@@ -137,16 +138,18 @@ def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
     Args:
         transactions: order lines in the columns of the `transactions` table.
         returns: rows of `returns`, matched on the same lines.
+        dates: a series to know them as of each of its dates.
 
     Returns:
         customer_id, order_id, returned_amount (decimal(28,2), money), and is_fully_returned, whether every item was
-        returned.
+        returned. Of a series of dates also as_of_date: what a row says holds from there up to the order's next row.
     """
     order = [c.CUSTOMER_ID, c.ORDER_ID]
-    returned = (
-        returns.where(c.IS_MATCHED)
-        .groupBy(order)
-        .agg(F.sum(c.QUANTITY).alias("returned"), F.sum(c.AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT))
+    matched = returns.where(c.IS_MATCHED)
+    if dates is not None and dates.is_series:
+        return _returned_orders_by_date(transactions, matched, dates)
+    returned = matched.groupBy(order).agg(
+        F.sum(c.QUANTITY).alias("returned"), F.sum(c.AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT)
     )
     return (
         transactions.where(~F.col(c.IS_RETURN) & (F.col(c.QUANTITY) > 0))
@@ -155,6 +158,34 @@ def returned_orders(transactions: DataFrame, returns: DataFrame) -> DataFrame:
         .agg(F.sum(c.QUANTITY).alias("bought"))
         # No purchase has more returned than it had, so that equal sums mean equal lines.
         .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(c.IS_FULLY_RETURNED))
+    )
+
+
+def _returned_orders_by_date(transactions: DataFrame, matched: DataFrame, dates: Dates) -> DataFrame:
+    order = [c.CUSTOMER_ID, c.ORDER_ID]
+    purchases = transactions.where(~F.col(c.IS_RETURN) & (F.col(c.QUANTITY) > 0))
+    bought = purchases.join(matched.select(*order).distinct(), on=order, how="left_semi").select(
+        *order,
+        dates.place(F.to_date(c.ORDERED_AT)).alias(SINCE),
+        F.col(c.QUANTITY).alias("bought"),
+        *(F.lit(0).alias(name) for name in ("returned", c.RETURNED_AMOUNT)),
+    )
+    returned = matched.select(
+        *order,
+        dates.place(F.to_date(c.RETURNED_AT)).alias(SINCE),
+        F.lit(0).alias("bought"),
+        F.col(c.QUANTITY).alias("returned"),
+        F.col(c.AMOUNT).alias(c.RETURNED_AMOUNT),
+    )
+    names = ("bought", "returned", c.RETURNED_AMOUNT)
+    sums = bought.unionByName(returned).groupBy(*order, SINCE).agg(*(F.sum(name).alias(name) for name in names))
+    states = dates.states(sums, *order, totals=names).withColumn(PLACE, F.col(SINCE))
+    known = states.where((F.col("returned") > 0) & (F.col(PLACE) < len(dates.days)))
+    return known.select(
+        *order,
+        dates.day.alias(c.AS_OF_DATE),
+        F.col(c.RETURNED_AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT),
+        (F.col("returned") == F.col("bought")).alias(c.IS_FULLY_RETURNED),
     )
 
 

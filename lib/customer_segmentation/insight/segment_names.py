@@ -18,6 +18,7 @@ from customer_segmentation.insight.activity import Evidence, purchase_rates, seg
 from customer_segmentation.insight.naming import NOISE_ACTION, name_segments, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, profile
 from customer_segmentation.preparation.frames import require_columns
+from customer_segmentation.spark.dates import Dates
 
 
 def segment_names(
@@ -102,7 +103,7 @@ def _evidence(
         days = segments.select(c.CUSTOMER_ID, F.lit(None).cast("date").alias(DAY))
         horizon_days = 0
     else:
-        lines = lines_by_customer(transactions, as_of=day, columns=columns_of_lines(transactions))
+        lines = lines_by_customer(transactions, dates=Dates((day,)), columns=columns_of_lines(transactions))
         days = daily_aggregates(lines).where("lines > 0")
     return segment_evidence(segments, purchase_rates(days, segments, as_of=day, horizon_days=horizon_days))
 

@@ -1,9 +1,10 @@
-"""How many tasks a shuffle feeds."""
+"""How many tasks a shuffle feeds, and how many branches of a plan."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
 
 _PARTITIONS = "spark.sql.shuffle.partitions"
 
@@ -23,3 +24,16 @@ def at_most_partitions(spark: SparkSession, most: int) -> Iterator[None]:
         yield
     finally:
         spark.conf.set(_PARTITIONS, usual)
+
+
+def shuffled_once(frame: DataFrame, by: str) -> DataFrame:
+    """The frame partitioned by a column, in one shuffle for all branches of a plan that use it.
+
+    Branches share a shuffle only where it is the same one. What is observed names every column, so that no branch's
+    shuffle goes without the columns that only another one reads; where no value is empty, it costs a comparison.
+
+    Args:
+        by: a column of text.
+    """
+    odd = (F.col(by) == "") & (F.hash(*frame.columns) == 0)
+    return frame.repartition(by).observe(Observation(), F.count_if(odd).alias("odd"))

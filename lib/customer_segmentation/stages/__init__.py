@@ -2,7 +2,7 @@
 
 from customer_segmentation.stages.assign import assign_segments, publish_complete_run
 from customer_segmentation.stages.explore import explore_data
-from customer_segmentation.stages.features import build_features, clustered_features
+from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.report import write_report
 from customer_segmentation.stages.run import Run
@@ -12,6 +12,7 @@ __all__ = [
     "Run",
     "assign_segments",
     "build_features",
+    "build_features_of_dates",
     "clustered_features",
     "explore_data",
     "ingest_sources",

@@ -22,6 +22,7 @@ from customer_segmentation.features.history_aggregates import DEFINITION, histor
 from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
+from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
@@ -45,8 +46,7 @@ def bring_up_to_date(run: Run) -> str:
     Raises:
         ConfigurationError: the returns were not matched on the lines that the run reads.
     """
-    batch = committed_batch(run).number
-    _require_matching_returns(run, batch)
+    batch = require_matching_returns(run)
     build = build_of(run.warehouse, t.CUSTOMER_HISTORY)
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
     if build.committed == goal and build.interrupted is None:
@@ -64,7 +64,13 @@ def bring_up_to_date(run: Run) -> str:
     return f"{count(customers)} customers have new or changed order lines"
 
 
-def _require_matching_returns(run: Run, batch: int) -> None:
+def require_matching_returns(run: Run) -> int:
+    """The batch of the order lines that the run reads.
+
+    Raises:
+        ConfigurationError: the returns were matched on those of another one.
+    """
+    batch = committed_batch(run).number
     build = build_of(run.warehouse, t.RETURNS)
     matched_on = build.committed["batch"] if build.committed else None
     if matched_on != batch or build.interrupted is not None:
@@ -72,6 +78,7 @@ def _require_matching_returns(run: Run, batch: int) -> None:
             f"returns were matched on batch {matched_on} of the order lines, which are now those of batch {batch}; run "
             "`customer-segmentation ingest`"
         )
+    return batch
 
 
 def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str:
@@ -158,15 +165,18 @@ def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers
     run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
 
 
-def lines_of_customers(run: Run, *, among: DataFrame | None = None, is_small: bool = False) -> DataFrame:
-    """The order lines as features see them, of all customers or of some."""
+def lines_of_customers(
+    run: Run, dates: Dates | None = None, *, among: DataFrame | None = None, is_small: bool = False
+) -> DataFrame:
+    """The order lines as features see them at the run's date or at others, of all customers or of some."""
+    dates = dates or Dates((run.as_of,))
 
     def of_some(frame: DataFrame) -> DataFrame:
         if among is None:
             return frame
         return frame.join(F.broadcast(among) if is_small else among, on=c.CUSTOMER_ID, how="left_semi")
 
-    until = F.lit(run.as_of).cast("timestamp")
+    until = F.lit(dates.last).cast("timestamp")
     lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
-    returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)))
-    return lines_by_customer(lines, returned, as_of=run.as_of)
+    returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)), dates)
+    return lines_by_customer(lines, returned, dates=dates)

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,13 +15,15 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
-from customer_segmentation.features.build import features_from_aggregates
+from customer_segmentation.features.build import features_from_aggregates, features_of_lines
 from customer_segmentation.features.overflow import overflow_explained
-from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
+from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
+from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
-from customer_segmentation.stages.customer_history import bring_up_to_date
+from customer_segmentation.stages.customer_history import bring_up_to_date, lines_of_customers, require_matching_returns
 from customer_segmentation.stages.run import Run
+from customer_segmentation.storage import literal
 
 
 def build_features(run: Run) -> None:
@@ -28,26 +32,47 @@ def build_features(run: Run) -> None:
     Raises:
         DataRejectedError: no customer has a purchase in the time that counts, or the sums of one are too large.
     """
-    settings = run.config.features
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
         outcome = bring_up_to_date(run)
-        features = features_from_aggregates(
-            run.warehouse.read(t.CUSTOMER_HISTORY),
-            run.warehouse.read(t.CUSTOMER_DAYS),
-            run.inputs.engagement(),
-            as_of=run.as_of,
-            response_events=settings.response_events,
-            windows=settings.windows.days(),
-            extra=settings.derived_features,
-            active_within=settings.active_within,
-        )
+        history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
+        engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
+        features = features_from_aggregates(history, days, engagement, dates=dates, **_settings(run))
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRejectedError(_nobody(run))
-            attributes = _mapped_attributes(run)
-            frame = with_has_attributes(_scored(kept, run.models.reusable), run.inputs.customers(), attributes)
-            _write(run, frame, attributes)
+            _write(run, _scored(kept, run.models.reusable), [run])
         stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
+
+
+def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
+    """Compute and write the customers at each of several dates, in one pass over the order lines and in one commit.
+
+    The rows of a date are those that a run as of it writes, under its run_id.
+
+    Args:
+        run: of which all but the date counts.
+        days: the dates, in any order.
+
+    Raises:
+        DataRejectedError: no customer has a purchase in the time that counts at one of the dates, or the sums of one
+            are too large.
+    """
+    dates = Dates(tuple(sorted(set(days))), is_series=True)
+    with run.progress.stage("features", "a row per customer and date") as stage:
+        require_matching_returns(run)
+        with overflow_explained(run.inputs.transactions()):
+            lines = lines_of_customers(run, dates)
+            features = features_of_lines(lines, run.inputs.engagement(), dates=dates, **_settings(run))
+            with persisted(features) as kept:
+                cuts = cut_points_by_date(kept)
+                for day in dates.days:
+                    if day not in cuts:
+                        raise DataRejectedError(_nobody_at(run, day))
+                runs = {day: run.at(day) for day in dates.days}
+                models = {day: each.models.reusable for day, each in runs.items()}
+                cuts |= {day: CutPoints.from_dict(model.cut_points) for day, model in models.items() if model}
+                _write(run, rfm_scores(kept, cuts=cuts), list(runs.values()))
+        stage.result = _describe_dates(run, {day: each.run_id for day, each in runs.items()})
 
 
 def _take_over(run: Run) -> None:
@@ -66,7 +91,7 @@ def _take_over(run: Run) -> None:
         )
     model = run.models.newest
     is_served = model is not None and model.version == run.model_version
-    _write(run, _scored(same.where(F.col(c.RUN_ID) == other[0]), model if is_served else None), _mapped_attributes(run))
+    _write(run, _scored(same.where(F.col(c.RUN_ID) == other[0]), model if is_served else None), [run])
 
 
 def _scored(features: DataFrame, model: SegmentationModel | None) -> DataFrame:
@@ -74,9 +99,26 @@ def _scored(features: DataFrame, model: SegmentationModel | None) -> DataFrame:
     return rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None)
 
 
-def _write(run: Run, frame: DataFrame, attributes: Mapping[str, str]) -> None:
-    rows = frame.withColumns({c.RUN_ID: F.lit(run.run_id), c.MADE_FROM: F.lit(run.features_id)})
-    run.warehouse.replace(_features_table(run, attributes), rows, column=c.RUN_ID, value=run.run_id)
+def _settings(run: Run) -> dict[str, Any]:
+    """The run's settings of features."""
+    settings = run.config.features
+    return {
+        "response_events": settings.response_events,
+        "windows": settings.windows.days(),
+        "extra": settings.derived_features,
+        "active_within": settings.active_within,
+    }
+
+
+def _write(run: Run, scored: DataFrame, runs: Sequence[Run]) -> None:
+    """Replace the rows of some runs, one for each date, by these, with the mapped attributes."""
+    attributes = _mapped_attributes(run)
+    frame = with_has_attributes(scored, run.inputs.customers(), attributes)
+    ids = [(F.lit(each.as_of), F.struct(F.lit(each.run_id), F.lit(each.features_id))) for each in runs]
+    own = F.create_map(*(value for pair in ids for value in pair))[F.col(c.AS_OF_DATE)]
+    rows = frame.withColumns({c.RUN_ID: own["col1"], c.MADE_FROM: own["col2"]})
+    listed = ", ".join(literal(each.run_id) for each in runs)
+    run.warehouse.replace_where(_features_table(run, attributes), rows, f"{c.RUN_ID} IN ({listed})")
 
 
 def _rows(run: Run) -> DataFrame:
@@ -168,6 +210,17 @@ def _describe_customers(run: Run) -> str:
     return f"{message}; {count(unknown)} of them ({share(unknown / customers)}) have no row in customers{hint}"
 
 
+def _describe_dates(run: Run, run_ids: Mapping[date, str]) -> str:
+    """How many rows were written for how many dates, and how many customers there are at the first and the last."""
+    rows = run.warehouse.read(t.CUSTOMER_FEATURES).where(F.col(c.RUN_ID).isin(list(run_ids.values())))
+    customers = {row[0]: row["count"] for row in rows.groupBy(c.AS_OF_DATE).count().collect()}
+    first, last = min(run_ids), max(run_ids)
+    return (
+        f"{count(sum(customers.values()))} rows of {count(len(run_ids))} dates: {count(customers[first])} customers as "
+        f"of {first}, {count(customers[last])} as of {last}"
+    )
+
+
 def _describe_inactive(run: Run, customers: int) -> str:
     """How many customers are left out since their last purchase is too long ago; nothing where none can be."""
     days = run.config.features.active_within
@@ -177,6 +230,13 @@ def _describe_inactive(run: Run, customers: int) -> str:
     return (
         f", of {count(known)} with a purchase: that of {count(known - customers)} is more than {count(days)} days ago"
     )
+
+
+def _nobody_at(run: Run, day: date) -> str:
+    """That one of several dates has no customers."""
+    days = run.config.features.active_within
+    within = "" if days is None else f" in the {count(days)} days of features.active_within"
+    return f"no customer has a purchase{within} before {day}; leave that date out, or are the dates right?"
 
 
 def _nobody(run: Run) -> str:

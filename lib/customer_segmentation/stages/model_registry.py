@@ -1,12 +1,13 @@
 """The registered models of one set of settings, in `model_runs` and `model_core_points`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering import SegmentationModel, model_from_json
@@ -43,37 +44,41 @@ class ModelRegistry:
         self._max_age = max_age
         self._lines = lines
 
+    def at(self, day: date) -> "ModelRegistry":
+        """The same models as of another date."""
+        other = copy(self)
+        other._as_of = lambda: day
+        for name in ("newest", "incumbent"):
+            other.__dict__.pop(name, None)
+        return other
+
     @cached_property
     def newest(self) -> SegmentationModel | None:
         """The newest model; None where there is none."""
-        models = self._models()
-        return None if models is None else self._newest(models.where(F.col("trained_as_of") <= F.lit(self._as_of())))
+        row = self._row(until=self._as_of())
+        return self.registered(row[c.MODEL_VERSION]) if row else None
 
     @cached_property
     def incumbent(self) -> SegmentationModel | None:
-        """The model that a training at the as-of date follows; None for a first one.
+        """The model that a training at the as-of date follows, see `incumbent_version`; None for a first one.
 
-        It is the newest of those trained before that date, so that a training that is repeated follows the same one.
         Its `highest_id` is that of all registered models, whatever their date.
         """
-        models = self._models()
-        if models is None:
-            return None
-        ids = F.array_max(F.from_json(F.get_json_object("model", "$.segment_ids"), "array<int>"))
-        highest = models.agg(F.max(F.greatest(ids, F.get_json_object("model", "$.highest_id").cast("int")))).first()
-        model = self._newest(models.where(F.col("trained_as_of") < F.lit(self._as_of())))
-        return replace(model, highest_id=highest[0] or 0) if model and highest else None
+        model = self.registered(self.incumbent_version) if self.incumbent_version else None
+        return replace(model, highest_id=max(row["highest_id"] or 0 for row in self._rows)) if model else None
 
-    def registered(self, version: str, *, able_to_assign: bool = True) -> SegmentationModel | None:
-        """The model of this version; None where these settings have none.
+    @property
+    def incumbent_version(self) -> str | None:
+        """The newest model trained before the as-of date, so that a training that is repeated follows the same one."""
+        row = self._row(until=self._as_of() - timedelta(days=1))
+        return row[c.MODEL_VERSION] if row else None
 
-        Args:
-            able_to_assign: with the core points that a DBSCAN model assigns by.
-        """
-        models = self._models()
-        if models is None:
+    def registered(self, version: str) -> SegmentationModel | None:
+        """The model of this version; None where these settings have none."""
+        if version not in {row[c.MODEL_VERSION] for row in self._rows}:
             return None
-        return self._newest(models.where(F.col(c.MODEL_VERSION) == version), able_to_assign=able_to_assign)
+        row = self._warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).select("model").first()
+        return model_from_json(row["model"], self._core_points) if row else None
 
     def is_of_other_settings(self, version: str) -> bool:
         """Whether a model was registered for other settings: its segments' ids have nothing to do with these."""
@@ -84,13 +89,17 @@ class ModelRegistry:
 
     @property
     def reusable(self) -> SegmentationModel | None:
+        """The newest model, unless it calls for a training."""
+        return self.newest if self.reusable_version else None
+
+    @property
+    def reusable_version(self) -> str | None:
         """The newest model, unless it calls for a training by its age or the order lines that it learnt from."""
-        model = self.newest
-        if model is None or self._as_of() - model.trained_as_of >= self._max_age:
+        row = self._row(until=self._as_of())
+        if row is None or self._as_of() - row["trained_as_of"] >= self._max_age:
             return None
-        row = self._warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=model.version).first()
-        learnt_from = row.asDict().get("lines") if row else None  # a model of an earlier release has none
-        return model if learnt_from in (None, self._lines()) else None
+        is_of_these = row["lines"] in (None, self._lines())  # a model of an earlier release has none
+        return row[c.MODEL_VERSION] if is_of_these else None
 
     def register(
         self, model: SegmentationModel, row: Mapping[str, Any], *, lineage: Sequence[Mapping[str, Any]]
@@ -121,17 +130,24 @@ class ModelRegistry:
         }
         self._warehouse.replace_rows(t.MODEL_RUNS, [own | {**row}], column=c.MODEL_VERSION, value=model.version)
         self.newest = model
+        self.__dict__.pop("_rows", None)
 
-    def _models(self) -> DataFrame | None:
-        """The rows of the models of these settings; None where no model is registered at all."""
+    @cached_property
+    def _rows(self) -> list[Row]:
+        """What there is to choose a model of these settings by, the newest first; the models themselves are large."""
         if not self._warehouse.exists(t.MODEL_RUNS):
-            return None
-        return self._warehouse.read(t.MODEL_RUNS).where(F.col("configuration") == self.settings)
+            return []
+        models = self._warehouse.rows(t.MODEL_RUNS, column="configuration", value=self.settings)
+        later = {name: F.lit(None) for name in ("lines", "registered_at") if name not in models.columns}
+        ids = F.array_max(F.from_json(F.get_json_object("model", "$.segment_ids"), "array<int>"))
+        highest = F.greatest(ids, F.get_json_object("model", "$.highest_id").cast("int"))
+        newest_first = [F.desc("trained_as_of"), F.desc("registered_at")]
+        rows = (models.withColumns(later) if later else models).orderBy(*newest_first)
+        return rows.select(c.MODEL_VERSION, "trained_as_of", "lines", highest.alias("highest_id")).collect()
 
-    def _newest(self, models: DataFrame, *, able_to_assign: bool = True) -> SegmentationModel | None:
-        since = [F.desc("registered_at")] if "registered_at" in models.columns else []
-        row = models.orderBy(F.desc("trained_as_of"), *since).select("model").first()
-        return model_from_json(row["model"], self._core_points if able_to_assign else None) if row else None
+    def _row(self, *, until: date) -> Row | None:
+        """The newest model trained up to a date."""
+        return next((row for row in self._rows if row["trained_as_of"] <= until), None)
 
     def _core_points(self, model: DBSCANModel) -> DataFrame:
         """The registered core points of a model."""

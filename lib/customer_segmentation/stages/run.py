@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import socket
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -81,6 +82,15 @@ class Run:
             return []
         return remarks_on(self.as_of, self.inputs.order_days, start_day=self.start_day)
 
+    def at(self, day: date) -> "Run":
+        """This run as of another date: of the same settings and inputs, under a run_id of its own."""
+        other = copy(self)
+        other.config = self.config.model_copy(update={"as_of": day})
+        for name in ("as_of", "features_id", "model_version", "version_to_train", "previous_run_id"):
+            other.__dict__.pop(name, None)
+        other.models = self.models.at(day)
+        return other
+
     @property
     def run_id(self) -> str:
         """Such as 20180102-1f0c9a2e: the as-of date, and a digest of all that makes the results."""
@@ -106,8 +116,7 @@ class Run:
     @cached_property
     def model_version(self) -> str:
         """The model that assigns: the one that serves on, else the one that the run trains, until `serve`."""
-        model = self.models.reusable
-        return self.version_to_train if model is None else model.version
+        return self.models.reusable_version or self.version_to_train
 
     def serve(self, model: SegmentationModel) -> None:
         """Make the run one that this registered model assigns."""
@@ -116,10 +125,8 @@ class Run:
     @cached_property
     def version_to_train(self) -> str:
         """The version of a model trained on what the run reads, after the models of before its date."""
-        incumbent = self.models.incumbent
-        digest = self._digest(
-            _SETTINGS_OF_A_TRAINING, inputs=self.inputs.state, incumbent=incumbent.version if incumbent else None
-        )
+        incumbent = self.models.incumbent_version
+        digest = self._digest(_SETTINGS_OF_A_TRAINING, inputs=self.inputs.state, incumbent=incumbent)
         return f"{self.config.clustering.algorithm}-{self.as_of:%Y%m%d}-{digest}"
 
     @cached_property
