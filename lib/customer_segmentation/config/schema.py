@@ -507,6 +507,20 @@ class Segments(Section):
         return {int(segment): name for segment, name in self.names.items()}
 
 
+class Backtest(Section):
+    """What scores and segmentations are judged by, and at which dates."""
+
+    horizons: Annotated[
+        list[Annotated[int, Field(ge=1, le=3650)]],
+        Field(min_length=1, description="a list of days that is not empty, such as [30, 90, 365]"),
+    ] = [30, 90, 365]
+    dates: list[Date] = []
+    folds: Annotated[int, Field(ge=1, le=120)] = 3
+    learned: bool = True
+    bootstraps: Annotated[int, Field(ge=20, le=10_000)] = 500
+    sample_size: Annotated[int, Field(ge=1_000, le=1_000_000)] = 100_000
+
+
 class Report(Section):
     """The page for people."""
 
@@ -576,6 +590,7 @@ class Config(Section):
     features: Features = Features()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
+    backtest: Backtest = Backtest()
     report: Report = Report()
     explore: Explore = Explore()
     generate: Generate = Generate()

@@ -718,6 +718,45 @@ PIPELINE_RUNS = Table(
     key=(c.RUN_ID,),
 )
 
+BACKTESTS = Table(
+    "backtests",
+    "a figure of a backtest",
+    (
+        _RUN,
+        Column(
+            c.AS_OF_DATE,
+            "date",
+            "What was known before this day was judged by what was done from it on; null: the mean over the dates.",
+        ),
+        Column("horizon_days", "int", "Days from that day on that were judged by."),
+        Column(
+            "score",
+            "string",
+            "What customers were ranked by: past_spend (net), recent_spend (in as many days before), frequency; "
+            "the mean past spend of the customer's rfm_cell, cell of rfm_grid, segment of the configured segmentation "
+            "(segments) or of another algorithm by its name; rank_in_segment (segment, then past spend), "
+            "spend_then_segment, lifetime_value, learned (trees on all features).",
+        ),
+        Column("outcome", "string", "What they were judged by: net_spend, gross_spend (money) or orders."),
+        Column(
+            "metric",
+            "string",
+            "gini: Gini coefficient of the ranking by that of the best one, 1 is best and 0 no ranking; gini_gain: how "
+            "far it is above that of past_spend; spearman: rank correlation; top_10_share, top_20_share: share of the "
+            "outcome that the top 10% and 20% have; lift_1 to lift_10: mean outcome of each tenth, the top first, by "
+            "that of all. Of forecasts: mae (money a customer), total_error (forecast of the total by the total, less 1), "
+            "decile_error (mean distance of a tenth's mean forecast and outcome, by the mean of all). Of segments: "
+            "customers (evaluated), retention (share that ordered), spend (net, a customer).",
+        ),
+        Column(c.SEGMENT_ID, "int", "Segment of the model trained at that day; null for figures of all customers."),
+        Column("value", "double", "The figure."),
+        Column("low", "double", "Lower end of its 95% interval, by bootstraps of the customers."),
+        Column("high", "double", "Upper end of its 95% interval."),
+    ),
+    key=(c.RUN_ID, "horizon_days", c.AS_OF_DATE, "score", "outcome", "metric", c.SEGMENT_ID),
+    partitioned_by=(c.RUN_ID,),
+)
+
 DATA_PROFILE = Table(
     "data_profile",
     "a column of a canonical table, as it was before the as-of date of a run",
@@ -805,6 +844,7 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
     REJECTED_CUSTOMERS,
     REJECTED_ENGAGEMENT,
     MODEL_CORE_POINTS,
+    BACKTESTS,
     WAREHOUSE_CLAIM,
 )
 """What is there only where there is something to write: rows to reject, models of some algorithms."""

@@ -12,6 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.insight.reasons import reasons
 from customer_segmentation.report import ReportContent, render_page, summary
+from customer_segmentation.stages.backtest import newest_backtest
 from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
 
@@ -59,6 +60,7 @@ def _content(run: Run) -> ReportContent:
         rfm_cells=[row.asDict() for row in cells],
         rfm_segments=[row.asDict() for row in grid],
         transitions=rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
+        backtest=newest_backtest(run),
         reasons=[row.asDict(recursive=True) for row in reasons(segmented).collect()],
         title=run.config.report.title,
         currency=run.config.report.currency,

@@ -1,0 +1,6 @@
+"""Judges segmentations and scores by what customers did next: fitted at dates of the past, nothing after them known."""
+
+from customer_segmentation.backtest.backtest import BacktestResult, History, backtest
+from customer_segmentation.backtest.dates import BacktestDates, backtest_dates
+
+__all__ = ["BacktestDates", "BacktestResult", "History", "backtest", "backtest_dates"]

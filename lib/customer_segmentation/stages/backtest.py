@@ -1,0 +1,73 @@
+"""`transactions`, `returns` and `engagement` to `backtests`: how well scores and segments told what came next."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from customer_segmentation.backtest import History, backtest, backtest_dates
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract import tables as t
+from customer_segmentation.display.formatting import count
+from customer_segmentation.report.ranking import print_ranking
+from customer_segmentation.stages.run import Run
+
+
+def backtest_segments(run: Run, console: Console) -> None:
+    """Fit at dates before the run's, judge by what followed up to it, write the figures and print what they say.
+
+    Raises:
+        ConfigurationError: no order lines have been read yet.
+        DataRejectedError: the history is too short for any of the horizons.
+    """
+    with run.progress.stage("backtest", "fitting in the past, judging by what came next") as stage:
+        settings = run.config.backtest
+        lines = run.inputs.transactions().where(F.col(c.ORDERED_AT) < F.lit(run.as_of).cast("timestamp"))
+        dates = backtest_dates(
+            run.inputs.order_days[0],
+            run.as_of,
+            horizons=settings.horizons,
+            folds=settings.folds,
+            dates=settings.dates,
+        )
+        result = backtest(
+            History(lines, run.inputs.returns(), run.inputs.engagement()),
+            dates,
+            features=run.config.features,
+            clustering=run.config.clustering,
+            settings=settings,
+            seed=run.config.seed,
+        )
+        rows = [{c.RUN_ID: run.run_id, **row} for row in result.rows]
+        run.warehouse.replace_rows(t.BACKTESTS, rows, column=c.RUN_ID, value=run.run_id)
+        folds = sum(map(len, dates.by_horizon.values()))
+        stage.result = "; ".join(
+            [
+                f"{folds} dates, horizons of {', '.join(map(str, dates.by_horizon))} days, "
+                f"{_evaluated(result.customers, result.evaluated)}",
+                *result.skipped,
+            ]
+        )
+    print_ranking(rows, console)
+
+
+def newest_backtest(run: Run) -> list[Mapping[str, Any]]:
+    """The rows of the newest backtest of the run's settings up to its date; none where there is none."""
+    if not run.warehouse.exists(t.BACKTESTS):
+        return []
+    settings = run.run_id.partition("-")[2]
+    runs = run.warehouse.read(t.BACKTESTS).where(
+        F.col(c.RUN_ID).endswith(f"-{settings}") & (F.col(c.RUN_ID) <= run.run_id)
+    )
+    newest = runs.agg(F.max(c.RUN_ID)).first()
+    if newest is None or newest[0] is None:
+        return []
+    rows = run.warehouse.rows(t.BACKTESTS, column=c.RUN_ID, value=newest[0])
+    return [row.asDict() for row in rows.orderBy(*t.BACKTESTS.key).collect()]
+
+
+def _evaluated(customers: int, evaluated: int) -> str:
+    if evaluated == customers:
+        return f"{count(customers)} customers at the last date"
+    return f"{count(evaluated)} of {count(customers)} customers at the last date, drawn by their ids"
