@@ -2,5 +2,6 @@
 
 from customer_segmentation.backtest.backtest import BacktestResult, History, backtest
 from customer_segmentation.backtest.dates import BacktestDates, backtest_dates
+from customer_segmentation.backtest.scores import best_column
 
-__all__ = ["BacktestDates", "BacktestResult", "History", "backtest", "backtest_dates"]
+__all__ = ["BacktestDates", "BacktestResult", "History", "backtest", "backtest_dates", "best_column"]

@@ -1,13 +1,15 @@
 """The scores that customers are ranked by at a date, each made of what was known before it."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.backtest.outcomes import NET_SPEND
 from customer_segmentation.clustering.fitting import AUTO_ALGORITHMS
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import coreset
@@ -43,6 +45,9 @@ class Score:
     is_forecast: bool = False
 
 
+_PAST = Score(PAST_SPEND, (c.MONETARY,), column=c.MONETARY)
+
+
 @dataclass(frozen=True)
 class CustomersAt:
     """Customers at a date, as far as they are evaluated, with what they are ranked by.
@@ -67,7 +72,7 @@ def scores_of(columns: Collection[str], *, horizon_days: int, windows: Mapping[s
     spent = next((f"spend_{name}" for name, days in windows.items() if days == horizon_days), "")
     expected = f"expected_spend_{horizon_days}d"
     scores = [
-        Score(PAST_SPEND, (c.MONETARY,), column=c.MONETARY),
+        _PAST,
         Score("recent_spend", (spent,), column=spent, is_forecast=True),
         Score("frequency", (c.FREQUENCY,), column=c.FREQUENCY),
         Score("rfm_cell", ("rfm_cell",)),
@@ -80,6 +85,32 @@ def scores_of(columns: Collection[str], *, horizon_days: int, windows: Mapping[s
         Score(LEARNED, (LEARNED,), is_forecast=True),
     ]
     return [score for score in scores if set(score.keys) <= set(columns)]
+
+
+def best_column(
+    rows: Iterable[Mapping[str, Any]], columns: Collection[str], *, horizon_days: int, windows: Mapping[str, int]
+) -> str:
+    """The column of `customer_features` to rank customers by: of those that rank better than past spend the best.
+
+    Better is where the interval of the difference leaves out 0, on the mean over the dates; where none is, it is past
+    spend.
+
+    Args:
+        rows: of one run in `backtests`.
+        columns: of `customer_features`.
+        horizon_days: of the backtest that counts.
+        windows: days of the windows of the features by name.
+    """
+    gains = {
+        row["score"]: row["value"]
+        for row in rows
+        if (row["horizon_days"], row["outcome"], row["metric"]) == (horizon_days, NET_SPEND, "gini_gain")
+        and row[c.AS_OF_DATE] is None
+        and row["low"] > 0
+    }
+    scores = scores_of(columns, horizon_days=horizon_days, windows=windows)
+    better = [score for score in scores if score.column and score.name in gains]
+    return max(better, key=lambda score: gains[score.name], default=_PAST).column or c.MONETARY
 
 
 def customers_at(

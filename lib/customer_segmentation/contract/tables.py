@@ -464,7 +464,12 @@ _ASSIGNMENT = (
         "Segment of the 11-segment RFM grid. Relative: a place among the quintiles of the customers, whose names say "
         "nothing of whether a customer will buy again.",
     ),
-    Column(c.RANK_IN_SEGMENT, "bigint", "Place in the segment by net spend; 1 spends most, ties by customer_id."),
+    Column(
+        c.RANK_IN_SEGMENT,
+        "bigint",
+        "Place in the segment by what the newest backtest of these settings found to rank better than net spend, else "
+        "by net spend; 1 is highest, ties by net spend and customer_id.",
+    ),
     Column(
         c.CONFIDENCE,
         "double",
@@ -744,7 +749,7 @@ BACKTESTS = Table(
             "gini: Gini coefficient of the ranking by that of the best one, 1 is best and 0 no ranking; gini_gain: how "
             "far it is above that of past_spend; spearman: rank correlation; top_10_share, top_20_share: share of the "
             "outcome that the top 10% and 20% have; lift_1 to lift_10: mean outcome of each tenth, the top first, by "
-            "that of all. Of forecasts: mae (money a customer), total_error (forecast of the total by the total, less 1), "
+            "that of all. Of forecasts: mae (money a customer), total_error (forecast total by that of then, less 1), "
             "decile_error (mean distance of a tenth's mean forecast and outcome, by the mean of all). Of segments: "
             "customers (evaluated), retention (share that ordered), spend (net, a customer).",
         ),

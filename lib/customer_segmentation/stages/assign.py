@@ -17,6 +17,7 @@ from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
+from customer_segmentation.stages.backtest import ranking_column
 from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
@@ -36,11 +37,14 @@ def assign_segments(run: Run) -> None:
         features = clustered_features(run)
         before, previous = _previous(run, model)
         assigned = with_previous(assigned_by_both(features, model, previous), before)
-        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model))
+        ranked_by = ranking_column(run, features.columns)
+        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model), ranked_by)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
         unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
         stage.result = model.version
+        if ranked_by != c.MONETARY:
+            stage.result += f"; ranked in their segments by {ranked_by}, which the backtest found best"
         if unknown:
             stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
 
@@ -81,13 +85,16 @@ def segment_names_of(run: Run, model: SegmentationModel) -> dict[int, str]:
     return with_noise({**model.names, **own})
 
 
-def _with_names_and_ranks(assigned: DataFrame, version: str, names_by_id: Mapping[int, str]) -> DataFrame:
+def _with_names_and_ranks(
+    assigned: DataFrame, version: str, names_by_id: Mapping[int, str], ranked_by: str
+) -> DataFrame:
     names = F.create_map(*(F.lit(part) for pair in sorted(names_by_id.items()) for part in pair))
-    by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
+    highest = (F.desc_nulls_last(name) for name in dict.fromkeys([ranked_by, c.MONETARY]))
+    by_rank = Window.partitionBy(c.SEGMENT_ID).orderBy(*highest, c.CUSTOMER_ID)
     return assigned.withColumns(
         {
             c.SEGMENT_NAME: names[F.col(c.SEGMENT_ID)],
-            c.RANK_IN_SEGMENT: F.row_number().over(by_spend),
+            c.RANK_IN_SEGMENT: F.row_number().over(by_rank),
             c.MODEL_VERSION: F.lit(version),
         }
     )

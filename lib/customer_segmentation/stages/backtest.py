@@ -1,16 +1,16 @@
 """`transactions`, `returns` and `engagement` to `backtests`: how well scores and segments told what came next."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from customer_segmentation.backtest import History, backtest, backtest_dates
+from customer_segmentation.backtest import History, backtest, backtest_dates, best_column
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
-from customer_segmentation.report.ranking import print_ranking
+from customer_segmentation.report.ranking import main_horizon, print_ranking
 from customer_segmentation.stages.run import Run
 
 
@@ -65,6 +65,18 @@ def newest_backtest(run: Run) -> list[Mapping[str, Any]]:
         return []
     rows = run.warehouse.rows(t.BACKTESTS, column=c.RUN_ID, value=newest[0])
     return [row.asDict() for row in rows.orderBy(*t.BACKTESTS.key).collect()]
+
+
+def ranking_column(run: Run, columns: Collection[str]) -> str:
+    """The column of customer_features, of these, that the newest backtest ranks customers by best, else net spend.
+
+    Of its horizons the nearest to segments.horizon_days counts.
+    """
+    rows = newest_backtest(run)
+    horizon = main_horizon(rows, run.config.segments.horizon_days)
+    if horizon is None:
+        return c.MONETARY
+    return best_column(rows, columns, horizon_days=horizon, windows=run.config.features.windows.days())
 
 
 def _evaluated(customers: int, evaluated: int) -> str:
