@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.backtest.dates import BacktestDates
 from customer_segmentation.backtest.evaluation import evaluate
-from customer_segmentation.backtest.learned import learned_spend
+from customer_segmentation.backtest.learned import LINE, learned_spend
 from customer_segmentation.backtest.outcomes import OUTCOMES, outcomes
 from customer_segmentation.backtest.scores import LEARNED, customers_at, scores_of
 from customer_segmentation.clustering.estimator.layout import hashed_share
@@ -147,7 +147,8 @@ def backtest(
                     ] * settings.learned
                     continue
                 spend = outcomes(days, start=before, horizon_days=horizon)
-                learned = learned_spend(known[before], spend, drawn(known[day]), columns=numbers, seed=seed)
+                line = [*LINE, *(name for name in ranked_by if name == f"expected_spend_{horizon}d")]
+                learned = learned_spend(known[before], spend, drawn(known[day]), columns=numbers, line=line, seed=seed)
                 if isinstance(learned, str):
                     skipped.append(f"{day}: no learned score of {horizon} days, {learned}")
                 else:
