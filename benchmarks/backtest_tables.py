@@ -1,4 +1,4 @@
-"""`python -m benchmarks.backtest_tables TITLE=ROOT ... > docs/backtests.md`: tables of the newest backtest in warehouses.
+"""`python -m benchmarks.backtest_tables TITLE=ROOT ... > docs/backtests.md`: the newest backtests as tables.
 
 A root has the tables of a configuration over which `customer-segmentation backtest` has run.
 """
@@ -33,7 +33,8 @@ def page(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"## {title}"
     for horizon in horizons(rows):
         dates = sorted({row["as_of_date"] for row in rows if row["horizon_days"] == horizon and row["as_of_date"]})
-        yield f"### The next {horizon} days\n\nFrom {', '.join(map(str, dates))}. {' '.join(conclusions(rows, horizon))}"
+        yield f"### The next {horizon} days"
+        yield f"From {', '.join(map(str, dates))}. {' '.join(conclusions(rows, horizon))}"
         yield "\n".join(
             [
                 "| ranked by | Gini | less that of past spend | Spearman | top 10% | top 20% | total | dates |",

@@ -54,18 +54,16 @@ class History:
         )
 
     def features_at(self, day: date, settings: Features) -> DataFrame:
-        """The features of customers at a date, as a run as of that date has them, with RFM scores."""
-        return rfm_scores(
-            customer_features(
-                self.transactions,
-                self.engagement,
-                self.returned_before(day),
-                as_of=day,
-                response_events=settings.response_events,
-                windows=settings.windows.days(),
-                extra=settings.derived_features,
-                active_within=settings.active_within,
-            )
+        """The features of customers at a date, as a run as of that date has them."""
+        return customer_features(
+            self.transactions,
+            self.engagement,
+            self.returned_before(day),
+            as_of=day,
+            response_events=settings.response_events,
+            windows=settings.windows.days(),
+            extra=settings.derived_features,
+            active_within=settings.active_within,
         )
 
     def days_before(self, day: date) -> DataFrame:
@@ -123,7 +121,7 @@ def backtest(
         days = stack.enter_context(persisted(history.days_before(end)))
         known = {}
         for day in sorted({*at, *(each for each in earlier.values() if each is not None)}):
-            frame = history.features_at(day, features)
+            frame = rfm_scores(history.features_at(day, features))
             known[day] = stack.enter_context(persisted(with_value(frame) if with_value else frame))
         count = known[at[-1]].count()
         drawn = partial(

@@ -28,7 +28,7 @@ TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
 CANDIDATES_TYPE = (
     "array<struct<algorithm:string,k:int,silhouette:double,calinski_harabasz:double,davies_bouldin:double,bic:double,"
     "elbow:double,cost:double,smallest_share:double,stability:double,segment_stability:array<double>,score:double,"
-    "agreement:double,agreement_error:double,separation:double,tied:boolean>>"
+    "agreement:double,agreement_error:double,separation:double,tied:boolean,usefulness:double>>"
 )
 
 
@@ -664,8 +664,9 @@ MODEL_RUNS = Table(
                 "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
                 "stability, segment_stability and agreement (of the segment that is found again worst, with its "
                 "standard error) by bootstraps of the sample; separation, mean depth of the valleys between segments; "
-                "tied: the chosen one, and what does as well within one standard error. elbow and score are of earlier "
-                "releases, and null since."
+                "tied: the chosen one, and what does as well within one standard error; usefulness: where several are "
+                "tied, how well their segments rank customers by what they spent next, up to 1. elbow and score are of "
+                "earlier releases, and null since."
             ),
         ),
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),

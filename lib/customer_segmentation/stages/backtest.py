@@ -1,12 +1,14 @@
 """`transactions`, `returns` and `engagement` to `backtests`: how well scores and segments told what came next."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from customer_segmentation.backtest import History, backtest, backtest_dates, best_column
+from customer_segmentation.backtest import Hindsight, History, backtest, backtest_dates, best_column
+from customer_segmentation.backtest.outcomes import outcomes
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
@@ -23,7 +25,6 @@ def backtest_segments(run: Run, console: Console) -> None:
     """
     with run.progress.stage("backtest", "fitting in the past, judging by what came next") as stage:
         settings = run.config.backtest
-        lines = run.inputs.transactions().where(F.col(c.ORDERED_AT) < F.lit(run.as_of).cast("timestamp"))
         dates = backtest_dates(
             run.inputs.order_days[0],
             run.as_of,
@@ -32,7 +33,7 @@ def backtest_segments(run: Run, console: Console) -> None:
             dates=settings.dates,
         )
         result = backtest(
-            History(lines, run.inputs.returns(), run.inputs.engagement()),
+            _history(run),
             dates,
             features=run.config.features,
             clustering=run.config.clustering,
@@ -65,6 +66,27 @@ def newest_backtest(run: Run) -> list[Mapping[str, Any]]:
         return []
     rows = run.warehouse.rows(t.BACKTESTS, column=c.RUN_ID, value=newest[0])
     return [row.asDict() for row in rows.orderBy(*t.BACKTESTS.key).collect()]
+
+
+def hindsight(run: Run) -> Hindsight | None:
+    """How useful segments would have been segments.horizon_days ago.
+
+    None where too little is known: less than twice as many days, or customers are clustered by attributes, of which it
+    is not known what they were then.
+    """
+    horizon = run.config.segments.horizon_days
+    then = run.as_of - timedelta(horizon)
+    if run.config.clustering.preparation.attributes or (then - run.inputs.order_days[0]).days < horizon:
+        return None
+    history = _history(run)
+    spend = outcomes(history.days_before(run.as_of), start=then, horizon_days=horizon)
+    features = history.features_at(then, run.config.features)
+    return Hindsight(features, spend, run.config.backtest.sample_size, run.config.seed)
+
+
+def _history(run: Run) -> History:
+    lines = run.inputs.transactions().where(F.col(c.ORDERED_AT) < F.lit(run.as_of).cast("timestamp"))
+    return History(lines, run.inputs.returns(), run.inputs.engagement())
 
 
 def ranking_column(run: Run, columns: Collection[str]) -> str:
