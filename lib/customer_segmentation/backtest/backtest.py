@@ -121,8 +121,8 @@ def backtest(
         days = stack.enter_context(persisted(history.days_before(end)))
         known = {}
         for day in sorted({*at, *(each for each in earlier.values() if each is not None)}):
-            frame = rfm_scores(history.features_at(day, features))
-            known[day] = stack.enter_context(persisted(with_value(frame) if with_value else frame))
+            frame = rfm_scores(stack.enter_context(persisted(history.features_at(day, features))))
+            known[day] = stack.enter_context(persisted(with_value(frame))) if with_value else frame
         count = known[at[-1]].count()
         drawn = partial(
             hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID]
