@@ -7,7 +7,15 @@ import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable
 
-TIMES_OF_A_RUN = {"ingested_at", "started_at", "finished_at", "stage_seconds", "registered_at", "published_at"}
+TIMES_OF_A_RUN = {
+    "tested_at",
+    "ingested_at",
+    "started_at",
+    "finished_at",
+    "stage_seconds",
+    "registered_at",
+    "published_at",
+}
 
 
 def read(root: Path, table: str) -> pd.DataFrame:

@@ -28,6 +28,7 @@ COMMANDS = {
     "features": "canonical tables to one row per customer",
     "train": "choose, fit, evaluate and register a model",
     "assign": "score every customer with a registered model and publish",
+    "backtest": "fit at dates of the past, judge on what the customers did after them",
     "report": "the HTML report of the published run",
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
@@ -39,7 +40,7 @@ _LIST_HELP = {
 }
 """Commands that take several dates."""
 
-_WRITING = {"run", "ingest", "features", "train", "assign", "explore"}
+_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "explore"}
 """Commands that write tables, so that one at a time is at work."""
 
 
@@ -178,6 +179,8 @@ def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -
         case "assign":
             stages.assign_segments(run)
             _name_tables(run, console)
+        case "backtest":
+            stages.backtest_segments(run, console)
         case "report":
             console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
         case "generate":

@@ -376,6 +376,19 @@ def test_the_rule_takes_the_largest_number_that_is_found_again() -> None:
     assert pick([*tried, candidate(7, 0.99, share=0.01)], smallest_share=0.0) == (7, [7])
 
 
+def test_within_the_ties_the_most_useful_number_is_taken_unless_another_is_in_service() -> None:
+    tried = [
+        candidate(3, 0.92, usefulness=0.5),
+        candidate(4, 0.93, agreement_error=0.04, usefulness=0.7),
+        candidate(5, 0.92, usefulness=0.6),
+        candidate(6, 0.5),
+    ]
+
+    assert pick(tried) == (4, [3, 4, 5])
+    assert pick(tried, incumbent_k=3) == (3, [3, 4, 5])
+    assert pick([*tried[:3], candidate(7, 0.86, usefulness=0.1)]) == (7, [7])
+
+
 def test_the_number_in_service_stays_within_the_ties_only() -> None:
     tried = [candidate(3, 0.99), candidate(4, 0.93, agreement_error=0.04), candidate(5, 0.9), candidate(6, 0.5)]
 

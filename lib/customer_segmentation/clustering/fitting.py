@@ -1,9 +1,10 @@
 """Fits a segmentation to all customers, by any registered algorithm, and evaluates it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.choice import Choice, choose
 from customer_segmentation.clustering.selection.coreset import Coreset, coreset
-from customer_segmentation.clustering.selection.metrics import ClusterMetrics, evaluate, evaluate_groups
+from customer_segmentation.clustering.selection.metrics import ClusterMetrics, Partition, evaluate, evaluate_groups
 from customer_segmentation.clustering.selection.stability import (
     BOOTSTRAPS,
     Labelling,
@@ -32,6 +33,9 @@ from customer_segmentation.spark.persistence import persisted
 MAX_LOSS = 0.005
 """Most that a fit may cost more than an independent one for its segments to be those that were there before."""
 
+Usefulness = Callable[[PreparationModel, Sequence[Partition]], Sequence[float]]
+"""How well each partition of customers, prepared in a way, ranks them by what they spent next, up to 1."""
+
 AUTO_ALGORITHMS = ("kmeans", "gaussian_mixture", "bisecting_kmeans", "agglomerative")
 """What `clustering.algorithm: auto` tries; in a tie the incumbent's stays, else the first."""
 
@@ -44,6 +48,7 @@ class TrainingData:
     points: the same, prepared and persisted.
     coreset: weighted customers that represent all, on the driver.
     incumbent: the model that the training is to follow; None for a first one.
+    usefulness: how useful partitions are; None where it is not known.
     """
 
     features: DataFrame
@@ -51,6 +56,7 @@ class TrainingData:
     preparation: PreparationModel
     coreset: Coreset
     incumbent: SegmentationModel | None = None
+    usefulness: Usefulness | None = None
 
     @property
     def incumbent_k(self) -> int | None:
@@ -71,13 +77,14 @@ def training_data(
     size: int,
     seed: int,
     incumbent: SegmentationModel | None = None,
+    usefulness: Usefulness | None = None,
 ) -> Iterator[TrainingData]:
     """Prepare customers and draw a coreset of at most `size` of them; the points are persisted for the block."""
     inputs = preparation.outputs
     points = preparation.transform(features).select(CUSTOMER_ID, *map(sql.column, inputs))
     with persisted(points) as kept:
         drawn = coreset(kept, inputs, size=size, seed=seed, by=CUSTOMER_ID)
-        yield TrainingData(features, kept, preparation, drawn, incumbent)
+        yield TrainingData(features, kept, preparation, drawn, incumbent, usefulness)
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,7 @@ def _choose(data: TrainingData, settings: Clustering, algorithms: Sequence[str],
         smallest_share=settings.smallest_share,
         seed=seed,
         incumbent_k=data.incumbent_k,
+        usefulness=partial(data.usefulness, data.preparation) if data.usefulness else None,
     )
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.fitting import (
     TrainingData,
+    Usefulness,
     fit_segmentation,
     numbered_by_value,
     training_data,
@@ -84,7 +85,12 @@ class Training:
 
 
 def train(
-    features: DataFrame, settings: Clustering, *, seed: int, incumbent: SegmentationModel | None = None
+    features: DataFrame,
+    settings: Clustering,
+    *,
+    seed: int,
+    incumbent: SegmentationModel | None = None,
+    usefulness: Usefulness | None = None,
 ) -> Training:
     """Prepare the features, choose k where it is not given, fit and evaluate.
 
@@ -96,6 +102,8 @@ def train(
         features: rows of `customer_features`, with the attributes that the settings name.
         settings: the `clustering` section.
         incumbent: the model that serves now, of any algorithm.
+        usefulness: of segments, such as `backtest.Hindsight`; numbers of segments that are tied otherwise are told
+            apart by it.
 
     Returns:
         The training; segments are numbered by their customers' average net spend, the highest first: from 1, with an
@@ -109,7 +117,7 @@ def train(
         reasons = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())
         raise DataRejectedError(f"no feature tells the customers apart: {reasons}")
     size = settings.sample_size
-    with training_data(features, preparation, size=size, seed=seed, incumbent=incumbent) as data:
+    with training_data(features, preparation, size=size, seed=seed, incumbent=incumbent, usefulness=usefulness) as data:
         fitted = fit_segmentation(data, settings, seed=seed)
         model = numbered_by_value(fitted.model, features)
         shared = overlap(incumbent, model, features) if incumbent else None

@@ -513,6 +513,20 @@ class Publishing(Section):
     replace_later: bool = False
 
 
+class Backtest(Section):
+    """What scores and segmentations are judged by, and at which dates."""
+
+    horizons: Annotated[
+        list[Annotated[int, Field(ge=1, le=3650)]],
+        Field(min_length=1, description="a list of days that is not empty, such as [30, 90, 365]"),
+    ] = [30, 90, 365]
+    dates: list[Date] = []
+    folds: Annotated[int, Field(ge=1, le=120)] = 3
+    learned: bool = True
+    bootstraps: Annotated[int, Field(ge=20, le=10_000)] = 500
+    sample_size: Annotated[int, Field(ge=1_000, le=1_000_000)] = 100_000
+
+
 class Report(Section):
     """The page for people."""
 
@@ -583,6 +597,7 @@ class Config(Section):
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
     publishing: Publishing = Publishing()
+    backtest: Backtest = Backtest()
     report: Report = Report()
     explore: Explore = Explore()
     generate: Generate = Generate()

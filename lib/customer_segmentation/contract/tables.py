@@ -28,7 +28,7 @@ TOP_VALUES_TYPE = "array<struct<value:string,rows:bigint,share:double>>"
 CANDIDATES_TYPE = (
     "array<struct<algorithm:string,k:int,silhouette:double,calinski_harabasz:double,davies_bouldin:double,bic:double,"
     "elbow:double,cost:double,smallest_share:double,stability:double,segment_stability:array<double>,score:double,"
-    "agreement:double,agreement_error:double,separation:double,tied:boolean>>"
+    "agreement:double,agreement_error:double,separation:double,tied:boolean,usefulness:double>>"
 )
 
 
@@ -465,7 +465,12 @@ _ASSIGNMENT = (
         "Segment of the 11-segment RFM grid. Relative: a place among the quintiles of the customers, whose names say "
         "nothing of whether a customer will buy again.",
     ),
-    Column(c.RANK_IN_SEGMENT, "bigint", "Place in the segment by net spend; 1 spends most, ties by customer_id."),
+    Column(
+        c.RANK_IN_SEGMENT,
+        "bigint",
+        "Place in the segment by what the newest backtest of these settings found to rank better than net spend, else "
+        "by net spend; 1 is highest, ties by net spend and customer_id.",
+    ),
     Column(
         c.CONFIDENCE,
         "double",
@@ -660,8 +665,9 @@ MODEL_RUNS = Table(
                 "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
                 "stability, segment_stability and agreement (of the segment that is found again worst, with its "
                 "standard error) by bootstraps of the sample; separation, mean depth of the valleys between segments; "
-                "tied: the chosen one, and what does as well within one standard error. elbow and score are of earlier "
-                "releases, and null since."
+                "tied: the chosen one, and what does as well within one standard error; usefulness: where several are "
+                "tied, how well their segments rank customers by what they spent next, up to 1. elbow and score are of "
+                "earlier releases, and null since."
             ),
         ),
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),
@@ -731,6 +737,47 @@ PUBLICATIONS = Table(
         Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
     ),
     key=("published_at",),
+)
+
+BACKTESTS = Table(
+    "backtests",
+    "a figure of a backtest",
+    (
+        _RUN,
+        Column(
+            c.AS_OF_DATE,
+            "date",
+            "What was known before this day was judged by what was done from it on; null: the mean over the dates.",
+        ),
+        Column("horizon_days", "int", "Days from that day on that were judged by."),
+        Column(
+            "score",
+            "string",
+            "What customers were ranked by: past_spend (net), recent_spend (in as many days before), frequency; "
+            "the mean past spend of the customer's rfm_cell, cell of rfm_grid, segment of the configured segmentation "
+            "(segments) or of another algorithm by its name; rank_in_segment (segment, then past spend), "
+            "spend_then_segment, lifetime_value, learned (trees on all features).",
+        ),
+        Column("outcome", "string", "What they were judged by: net_spend, gross_spend (money) or orders."),
+        Column(
+            "metric",
+            "string",
+            "gini: Gini coefficient of the ranking by that of the best one, 1 is best and 0 no ranking; gini_gain: how "
+            "far it is above that of past_spend; spearman: rank correlation; top_10_share, top_20_share: share of the "
+            "outcome that the top 10% and 20% have; lift_1 to lift_10: mean outcome of each tenth, the top first, by "
+            "that of all. Of forecasts: mae (money a customer), total_error (forecast total by that of then, less 1), "
+            "decile_error (mean distance of a tenth's mean forecast and outcome, by the mean of all). Of segments: "
+            "customers (evaluated), retention (share that ordered), spend (net, a customer).",
+        ),
+        Column(c.SEGMENT_ID, "int", "Segment of the model trained at that day; null for figures of all customers."),
+        Column("value", "double", "The figure."),
+        Column("low", "double", "Lower end of its 95% interval, by bootstraps of the customers."),
+        Column("high", "double", "Upper end of its 95% interval."),
+        Column("configuration", "string", "Fingerprint of the settings that made the models; see model_runs."),
+        Column("tested_at", "timestamp", "Start of the backtest, UTC."),
+    ),
+    key=(c.RUN_ID, "horizon_days", c.AS_OF_DATE, "score", "outcome", "metric", c.SEGMENT_ID),
+    partitioned_by=(c.RUN_ID,),
 )
 
 DATA_PROFILE = Table(
@@ -821,6 +868,7 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
     REJECTED_CUSTOMERS,
     REJECTED_ENGAGEMENT,
     MODEL_CORE_POINTS,
+    BACKTESTS,
     WAREHOUSE_CLAIM,
 )
 """What is there only where there is something to write: rows to reject, models of some algorithms."""

@@ -51,6 +51,9 @@ _NEEDED: dict[str, frozenset[str]] = {
     "rfm_segments": frozenset({"rfm_segment", "customers", "revenue"}),
     "transitions": frozenset({"from_segment_id", "to_segment_id", "customers", "revenue"}),
     "reasons": frozenset({"segment_id", "confidence", "outlier_share", "reasons"}),
+    "backtest": frozenset(
+        {"as_of_date", "horizon_days", "score", "outcome", "metric", "segment_id", "value", "low", "high"}
+    ),
 }
 
 
@@ -65,6 +68,7 @@ class ReportContent:
     rfm_segments: customers and their revenue by rfm_segment.
     transitions: the run's rows of `segment_transitions`; empty for a first run.
     reasons: of each segment, as `insight.reasons` gives them; none is shown where there are none.
+    backtest: rows of `backtests`, of the newest backtest of the run's settings; none where there is none.
     title: heading of the page.
     currency: goes before every amount, such as "€" or "GBP".
 
@@ -78,6 +82,7 @@ class ReportContent:
     rfm_segments: list[Row]
     transitions: list[Row]
     reasons: list[Row] = field(default_factory=list)
+    backtest: list[Row] = field(default_factory=list)
     title: str = "Customer segments"
     currency: str = ""
 

@@ -7,11 +7,12 @@ import altair as alt
 from customer_segmentation.display import rfm_charts
 from customer_segmentation.display.formatting import known
 from customer_segmentation.display.svg import HALF, PHONE, WIDE, Drawing, drawing_pair, svg
-from customer_segmentation.report import charts
+from customer_segmentation.report import charts, ranking
 from customer_segmentation.report.candidates_chart import candidates_chart
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.effects import profile_features
 from customer_segmentation.report.model_quality import candidates
+from customer_segmentation.report.ranking_chart import ranking_chart
 
 
 def draw(content: ReportContent) -> dict[str, Drawing]:
@@ -38,6 +39,11 @@ def draw(content: ReportContent) -> dict[str, Drawing]:
             "Bars: customers in each RFM segment.",
             HALF,
         )
+    horizon = ranking.main_horizon(content.backtest)
+    if horizon is not None:
+        scores = ranking.ranking(content.backtest, horizon)
+        label = f"Points with intervals: how well each score ranks customers by net spend in the next {horizon} days."
+        drawn["ranking"] = drawing_pair(lambda width: ranking_chart(scores, width=width), label, WIDE)
     tried = (row for row in candidates(content) if row.get("algorithm") == content.model["algorithm"])
     if any(known(row["silhouette"]) for row in tried):
         label = f"Lines: agreement, valleys and silhouette by number of segments; {content.model['k']} were chosen."

@@ -122,10 +122,11 @@ def stability(value: float | None) -> Verdict:
 
 def algorithm(content: ReportContent) -> str:
     """What the algorithm is called."""
-    return _name(content.model["algorithm"])
+    return algorithm_name(content.model["algorithm"])
 
 
-def _name(algorithm: str) -> str:
+def algorithm_name(algorithm: str) -> str:
+    """What an algorithm is called, by its name in the settings."""
     return _ALGORITHMS.get(algorithm) or fmt.plain_text(algorithm)
 
 
@@ -172,7 +173,7 @@ def formatted_candidates(content: ReportContent) -> list[Candidate]:
     algorithms = {row.get("algorithm") for row in candidates(content)}
     return [
         Candidate(
-            fmt.count(row["k"]) + (f", {_name(row['algorithm'])}" if len(algorithms) > 1 else ""),
+            fmt.count(row["k"]) + (f", {algorithm_name(row['algorithm'])}" if len(algorithms) > 1 else ""),
             _is_chosen(row, content),
             bool(row.get("tied")),
             fmt.figure(row.get("agreement")) + _give_or_take(row.get("agreement_error")),

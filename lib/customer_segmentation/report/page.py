@@ -6,7 +6,7 @@ from customer_segmentation.display import formatting, palette
 from customer_segmentation.display.headlines import rejection_reasons
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.features.rfm_scores import GRID_SCORES
-from customer_segmentation.report import effects, model_quality, view
+from customer_segmentation.report import effects, model_quality, ranking, view
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
 
@@ -37,6 +37,8 @@ def render_page(content: ReportContent) -> str:
             rfm_rows=content.ranked_rfm_segments,
             movement=movement(content) if content.has_previous_run else None,
             max_moves=MAX_MOVES,
+            ranking=ranking,
+            horizon=ranking.main_horizon(content.backtest),
             clusterability=model_quality.clusterability(content),
             algorithm=model_quality.algorithm(content),
             search=model_quality.search(content),

@@ -9,7 +9,7 @@ from rich.text import Text
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.terminal import as_text
-from customer_segmentation.report import model_quality
+from customer_segmentation.report import model_quality, ranking
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
     describe_activity,
@@ -34,7 +34,9 @@ def summary(content: ReportContent, console: Console) -> None:
     """
     console.print(as_text(console, headline(content), "bold"))
     moved = [movement(content).summary] if content.has_previous_run else []
-    for line in [*quality_lines(content), *moved]:
+    horizon = ranking.main_horizon(content.backtest)
+    ranked = ranking.conclusions(content.backtest, horizon) if horizon is not None else []
+    for line in [*quality_lines(content), *ranked, *moved]:
         console.print(as_text(console, line))
     console.print()
     stacked = console.width < STACKED_UNDER

@@ -38,11 +38,13 @@ def assign_segments(run: Run) -> None:
         features = clustered_features(run)
         before, previous = _previous(run, model)
         assigned = with_previous(assigned_by_both(features, model, previous), before)
-        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model))
+        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model), run.ranked_by)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
         unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
         stage.result = model.version
+        if run.ranked_by != c.MONETARY:
+            stage.result += f"; ranked in their segments by {run.ranked_by}, which the backtest found best"
         if unknown:
             stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
 
@@ -110,13 +112,16 @@ def segment_names_of(run: Run, model: SegmentationModel) -> dict[int, str]:
     return with_noise({**model.names, **own})
 
 
-def _with_names_and_ranks(assigned: DataFrame, version: str, names_by_id: Mapping[int, str]) -> DataFrame:
+def _with_names_and_ranks(
+    assigned: DataFrame, version: str, names_by_id: Mapping[int, str], ranked_by: str
+) -> DataFrame:
     names = F.create_map(*(F.lit(part) for pair in sorted(names_by_id.items()) for part in pair))
-    by_spend = Window.partitionBy(c.SEGMENT_ID).orderBy(F.desc(c.MONETARY), c.CUSTOMER_ID)
+    highest = (F.desc_nulls_last(name) for name in dict.fromkeys([ranked_by, c.MONETARY]))
+    by_rank = Window.partitionBy(c.SEGMENT_ID).orderBy(*highest, c.CUSTOMER_ID)
     return assigned.withColumns(
         {
             c.SEGMENT_NAME: names[F.col(c.SEGMENT_ID)],
-            c.RANK_IN_SEGMENT: F.row_number().over(by_spend),
+            c.RANK_IN_SEGMENT: F.row_number().over(by_rank),
             c.MODEL_VERSION: F.lit(version),
         }
     )

@@ -59,6 +59,7 @@ def _content(run: Run) -> ReportContent:
         rfm_cells=[row.asDict() for row in cells],
         rfm_segments=[row.asDict() for row in grid],
         transitions=rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
+        backtest=run.backtests.newest,
         reasons=[row.asDict(recursive=True) for row in reasons(segmented).collect()],
         title=run.config.report.title,
         currency=run.config.report.currency,

@@ -17,10 +17,11 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.config.schema import Config, Sources
-from customer_segmentation.contract.features import DEFINITION
+from customer_segmentation.contract.features import DEFINITION, FEATURES
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.local_time import local_day
 from customer_segmentation.stages.as_of import derived_as_of, remarks_on
+from customer_segmentation.stages.backtest_log import BacktestLog
 from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
@@ -29,6 +30,7 @@ from customer_segmentation.storage import Warehouse
 _SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "clustering", "segments"}
 _SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features"}
 _SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "clustering"}
+_SETTINGS_OF_A_BACKTEST = {*_SETTINGS_OF_A_MODEL, "sources", "checks", "backtest"}
 _SETTINGS_OF_A_TRAINING = {*_SETTINGS_OF_A_MODEL, "segments"}
 
 
@@ -86,7 +88,15 @@ class Run:
         """This run as of another date: of the same settings and inputs, under a run_id of its own."""
         other = copy(self)
         other.config = self.config.model_copy(update={"as_of": day})
-        for name in ("as_of", "features_id", "model_version", "version_to_train", "previous_run_id"):
+        for name in (
+            "as_of",
+            "features_id",
+            "model_version",
+            "version_to_train",
+            "backtests",
+            "ranked_by",
+            "previous_run_id",
+        ):
             other.__dict__.pop(name, None)
         other.models = self.models.at(day)
         return other
@@ -94,8 +104,28 @@ class Run:
     @property
     def run_id(self) -> str:
         """Such as 20180102-1f0c9a2e: the as-of date, and a digest of all that makes the results."""
-        digest = self._digest(_SETTINGS_OF_A_RUN, inputs=self.inputs.state, model=self.model_version)
+        digest = self._digest(
+            _SETTINGS_OF_A_RUN, inputs=self.inputs.state, model=self.model_version, rank=self.ranked_by
+        )
         return f"{self.as_of:%Y%m%d}-{digest}"
+
+    @property
+    def backtest_id(self) -> str:
+        """The `run_id` of a backtest up to the run's date."""
+        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_BACKTEST, inputs=self.inputs.state)}"
+
+    @cached_property
+    def backtests(self) -> BacktestLog:
+        """The newest backtest of the run's settings."""
+        return BacktestLog(self.warehouse, self.models.settings, as_of=lambda: self.as_of)
+
+    @cached_property
+    def ranked_by(self) -> str:
+        """The column of customer_features that customers are ranked by within their segments."""
+        settings = self.config.features
+        columns = [feature.name for feature in (*FEATURES, *settings.derived_features)]
+        horizon = self.config.segments.horizon_days
+        return self.backtests.ranking_column(columns, horizon_days=horizon, windows=settings.windows.days())
 
     @cached_property
     def features_id(self) -> str:

@@ -19,6 +19,7 @@ from customer_segmentation.insight.lineage import describe_lineage, first_lineag
 from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.features import clustered_features
 from customer_segmentation.stages.run import Run
 
@@ -44,7 +45,13 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             return
         with persisted(clustered_features(run)) as features:
             incumbent = run.models.incumbent
-            training = train(features, run.config.clustering, seed=run.config.seed, incumbent=incumbent)
+            training = train(
+                features,
+                run.config.clustering,
+                seed=run.config.seed,
+                incumbent=incumbent,
+                usefulness=hindsight(run),
+            )
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
             cuts = cut_points(features)

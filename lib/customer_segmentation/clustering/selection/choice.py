@@ -3,7 +3,8 @@
 The rule: a number of segments is *found again* when two bootstraps of the customers agree on every one of its
 segments: the Jaccard index of the one that agrees worst is at least `FOUND_AGAIN`, within one standard error. Of the
 numbers that are found again the largest is chosen. Those that agree as well within one standard error are tied with
-it: among them the number that the segments in service have stays.
+it: among them the number that the segments in service have stays; without one it is the most useful, where it is known
+how well segments rank customers by what they spend next.
 
 Where none is found again, customers form a continuum, any number of segments is a choice, and all are tied: the number
 in service stays, otherwise it is the one nearest to `CONTINUUM_K`, unless bootstraps agree better on another, by
@@ -15,7 +16,7 @@ deeper. No figure of a candidate depends on which other candidates there are.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +60,7 @@ class Candidate:
     separation: mean depth of the valleys between the segments, 0 to 1, see `separation`.
     cost: sum of squared distances to the segments' means.
     bic: Bayesian information criterion, lower is better; mixtures only.
+    usefulness: how well the segments rank customers by what they spent next, up to 1; None where it is not known.
     tied: whether it is the chosen one, or does as well within one standard error.
     """
 
@@ -76,6 +78,7 @@ class Candidate:
     bic: float | None = None
     segment_stability: tuple[float, ...] = ()
     tied: bool = False
+    usefulness: float | None = None
 
     @property
     def found_again(self) -> bool:
@@ -119,6 +122,7 @@ def choose(
     smallest_share: float,
     seed: int,
     incumbent_k: int | None = None,
+    usefulness: Callable[[Sequence[Partition]], Sequence[float]] | None = None,
 ) -> Choice | None:
     """Try every k by every algorithm on the coreset, evaluate all on all rows, choose by the rule. Runs two jobs.
 
@@ -130,6 +134,7 @@ def choose(
         algorithms: registered ones with a `fit_coreset`; the first one stays in a tie.
         smallest_share: see the rule.
         incumbent_k: number of segments of the model in service, if there is one.
+        usefulness: of partitions of prepared customers, see `Candidate`; asked for where several are tied.
 
     Returns:
         The choice; None where no k is left.
@@ -156,6 +161,12 @@ def choose(
         candidate = candidate_of(name, partition.k, own, compare_bootstraps(coreset, partition, labels))
         apart = separation(spread, coreset.weights, partition.labels(coreset.points))
         candidates.append(replace(candidate, separation=_defined_and_rounded(apart), bic=_bic(partition, own)))
+    if usefulness is not None:
+        _, tied = best(candidates, smallest_share=smallest_share, incumbent_k=incumbent_k)
+        places = [i for i, candidate in enumerate(candidates) if candidate in tied and candidate.found_again]
+        if len(places) > 1:
+            for i, useful in zip(places, usefulness([partitions[i] for i in places]), strict=True):
+                candidates[i] = replace(candidates[i], usefulness=_defined_and_rounded(useful))
     choice = choice_of(candidates, partitions, smallest_share, incumbent_k)
     return replace(choice, bootstraps=bootstraps[choice.chosen])
 
@@ -215,6 +226,7 @@ def _best_k(
     if found:
         largest = max(found, key=lambda candidate: candidate.k)
         tied = [candidate for candidate in found if _agree_as_well(candidate, largest)]
+        largest = max(tied, key=lambda candidate: (candidate.usefulness or 0.0, candidate.k))
     else:
         largest = min(big, key=lambda candidate: (abs(candidate.k - CONTINUUM_K), -candidate.k))
         stablest = max(big, key=lambda candidate: (candidate.agreement, candidate.k))
