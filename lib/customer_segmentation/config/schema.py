@@ -507,6 +507,22 @@ class Segments(Section):
         return {int(segment): name for segment, name in self.names.items()}
 
 
+class Value(Section):
+    """What customers are expected to buy and spend."""
+
+    model: Literal["mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k"] = "mbg_nbd"
+    horizons: Annotated[list[Annotated[int, Field(ge=1, le=3_650)]], Field(min_length=1, max_length=10)] = [30, 90, 365]
+    discount_rate: Share = 0.1
+    interval: Annotated[float, Field(gt=0, lt=1)] = 0.8
+
+    @field_validator("horizons", mode="after")
+    @classmethod
+    def _ascending(cls, horizons: list[int]) -> list[int]:
+        if horizons != sorted(set(horizons)):
+            raise ValueError(f"must ascend, each once; write {sorted(set(horizons))}")
+        return horizons
+
+
 class Report(Section):
     """The page for people."""
 
@@ -576,6 +592,7 @@ class Config(Section):
     features: Features = Features()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
+    value: Value = Value()
     report: Report = Report()
     explore: Explore = Explore()
     generate: Generate = Generate()
