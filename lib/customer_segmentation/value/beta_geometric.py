@@ -10,7 +10,7 @@ Parameters are (r, alpha, a, b), arrays of histories x, t_x, T as in `histories`
 """
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import betainc, gammaln
 
 from customer_segmentation.value.histories import Histories
 from customer_segmentation.value.numerics import beta_quadrature, digamma_rise, log_rising
@@ -107,6 +107,22 @@ def future_purchases(
         for i in range(k - j):
             log_share = log_rising(shape, i) - gammaln(i + 1) + i * np.log(horizon / (base + horizon))
             result[0, j] += np.exp(log_share - shape * np.log1p(c))
+    return result
+
+
+def repeats_of_new(
+    parameters: np.ndarray, tenure: np.ndarray, most: int, *, k: int, leaves_at_first: bool
+) -> np.ndarray:
+    """P(X >= i) for i = 1 to `most`, X being a new customer's repeats in a tenure; most x n.
+
+    The customer stays long enough with the chance E[q^n], and k i phases are over in time: these are negative
+    binomial over customers, whose tail is the incomplete beta function.
+    """
+    r, alpha, a, b = parameters
+    i = np.arange(1, most + 1)
+    purchases = i - 1 + leaves_at_first
+    stays = np.exp(log_rising(b, purchases) - log_rising(a + b, purchases))
+    result: np.ndarray = stays[:, None] * betainc(k * i[:, None], r, tenure / (alpha + tenure))
     return result
 
 

@@ -1,5 +1,6 @@
 """What purchase models know of customers: how often they bought again, when last, and for how long they are known."""
 
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,8 +54,11 @@ class Histories:
 
     def scaled(self, unit: float) -> "Histories":
         """The histories with times by a unit."""
-        logs = self.gap_logs - self.repeats * float(np.log(unit))
-        return Histories(self.x, self.t_x / unit, self.T / unit, self.customers, logs)
+        result = copy(self)
+        for name in ("t_x", "T", "last_values", "tenure_values"):
+            object.__setattr__(result, name, getattr(self, name) / unit)
+        object.__setattr__(result, "gap_logs", self.gap_logs - self.repeats * float(np.log(unit)))
+        return result
 
     def thinned(self, most: int) -> "Histories":
         """Every so manieth history, at most so many."""

@@ -9,6 +9,7 @@ Parameters are (r, alpha, s, beta), arrays of histories x, t_x, T as in `histori
 """
 
 import numpy as np
+from scipy.special import betainc
 
 from customer_segmentation.value.histories import Histories
 from customer_segmentation.value.numerics import digamma_rise, log_rising, mean_decay, unit_quadrature
@@ -76,6 +77,22 @@ def future_purchases(parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, 
     leaves = _log_integral(shape, base, s, leaving, start, start + horizon)[0]
     none = np.exp(stays) + np.exp(leaves)
     return np.stack([np.minimum(none, 1.0), mean, pairs])[:, None]
+
+
+def repeats_of_new(parameters: np.ndarray, tenure: np.ndarray, most: int) -> np.ndarray:
+    """P(X >= i) for i = 1 to `most`, X being a new customer's repeats in a tenure; most x n.
+
+    Given when the customer leaves they are negative binomial; the mean over that is taken by quadrature, evenly over
+    the probability of having left.
+    """
+    r, alpha, s, beta = parameters
+    i = np.arange(1, most + 1)[:, None]
+    stays = np.exp(-s * np.log1p(tenure / beta))
+    result: np.ndarray = stays * betainc(i, r, tenure / (alpha + tenure))
+    for point, weight in zip(*unit_quadrature(NODES), strict=True):
+        left = beta * np.expm1(-np.log1p(-point * (1 - stays)) / s)
+        result = result + weight * (1 - stays) * betainc(i, r, left / (alpha + left))
+    return result
 
 
 def _log_terms(
