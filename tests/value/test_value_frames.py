@@ -2,11 +2,13 @@
 
 import json
 from datetime import date, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from customer_segmentation import plots
 from customer_segmentation.config.schema import Value
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.contract.features.value import value_features
@@ -136,7 +138,7 @@ def test_partitions_and_earlier_columns_make_no_difference(features):
 def test_equal_customers_have_equal_ranks_and_returned_spend_is_no_loss(frame):
     rows = [(f"a{i}", 3, 10, 100, 90.0) for i in range(60)] + [(f"b{i}", 1, 80, 80, 20.0) for i in range(40)]
     rows += [("back", 3, 10, 100, -500.0), ("same", 3, 10, 100, 90.0)]
-    customers = frame([(*row[:4], __import__("decimal").Decimal(row[4])) for row in rows], SCHEMA)
+    customers = frame([(*row[:4], Decimal(row[4])) for row in rows], SCHEMA)
     model = fit_value(customers)
     found = with_value(customers, model).toPandas().set_index("customer_id")
     assert found.loc[[f"a{i}" for i in range(60)] + ["same"], "value_rank"].nunique() == 1
@@ -148,8 +150,6 @@ def test_equal_customers_have_equal_ranks_and_returned_spend_is_no_loss(frame):
 
 
 def test_nothing_spent_nobody_and_no_columns_are_said(frame):
-    from decimal import Decimal
-
     free = frame([("a", 2, 5, 50, Decimal("0.00")), ("b", 1, 9, 9, Decimal("-4.00"))], SCHEMA)
     model = fit_value(free)
     assert model.spend is None
@@ -164,3 +164,16 @@ def test_nothing_spent_nobody_and_no_columns_are_said(frame):
     found = with_value(impossible, model).toPandas()
     assert found["probability_active"].isna().all()
     assert found["value_rank"].isna().all()
+
+
+def test_plots_take_frames(spark, features, lines):
+    model = fit_value(features)
+    repeats = plots.calibration(features, model).to_dict()
+    assert repeats["title"]["text"] == "How often customers bought again"
+    weeks = plots.tracking(spark.createDataFrame(lines), model, as_of=AS_OF, until=AS_OF).to_dict()
+    own = own_histories(lines)
+    values = [row for layer in weeks["layer"] for row in layer.get("data", {}).get("values", []) if "kind" in row]
+    # The last days are no whole week.
+    last_week = max(row["value"] for row in values if row["kind"] == "actual")
+    assert own["x"].sum() * 0.95 <= last_week <= own["x"].sum()
+    assert plots.spend_by_frequency(features, model).to_dict()["title"]["text"] == "Spend against frequency"

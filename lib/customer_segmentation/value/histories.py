@@ -88,7 +88,9 @@ def distinct_histories(frame: pd.DataFrame) -> Histories:
             f"{int((~is_possible).sum())} histories can't be, such as x = {first[REPEATS]:g}, t_x = {first[LAST]:g}, "
             f"T = {first[TENURE]:g}: x is a whole number, 0 <= t_x <= T, and t_x is 0 just where x is 0"
         )
-    distinct = given.groupby([REPEATS, LAST, TENURE], sort=True)[CUSTOMERS].sum().reset_index()
+    codes = [pd.factorize(values, sort=True) for values in (x, t_x, tenure)]
+    sizes = [len(values) for _, values in codes]
+    keys, at = np.unique(np.ravel_multi_index([code for code, _ in codes], sizes), return_inverse=True)
+    x, t_x, tenure = (values[code] for (_, values), code in zip(codes, np.unravel_index(keys, sizes), strict=True))
     logs = float(np.sort(given[GAP_LOGS].to_numpy()).sum()) if GAP_LOGS in given else 0.0
-    x, t_x, tenure, customers = (distinct[name].to_numpy() for name in (REPEATS, LAST, TENURE, CUSTOMERS))
-    return Histories(x, t_x, tenure, customers, logs)
+    return Histories(x, t_x, tenure, np.bincount(at, customers), logs)

@@ -9,12 +9,14 @@ from scipy.optimize import minimize
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """From parameters to the logarithm of the likelihood and its gradient."""
 
-_STEP = 1e-4
+_STEP = 1e-5
 """Of a logarithm, for the Hessian as differences of gradients."""
 _POLISHING = 20
 """Most steps of Newton after L-BFGS; one or two do, but on a ridge."""
 _LONGEST = 2.0
 """Step of a logarithm."""
+_NEAR = 1e-2
+"""Step of a logarithm after which the curvature is still the same, for standard errors."""
 _FLAT = 1e-9
 """Curvature a customer that does not tell a parameter from any other."""
 _TOLERANCE = 1e-5
@@ -72,7 +74,7 @@ def _climbed(likelihood: Likelihood, start: np.ndarray, box: np.ndarray, custome
         value, gradient = likelihood(np.exp(logs))
         return -value / customers, -gradient * np.exp(logs) / customers
 
-    options = {"maxiter": 500, "ftol": 1e-13, "gtol": _TOLERANCE / 10, "maxcor": 20}
+    options = {"maxiter": 500, "ftol": 1e-11, "gtol": _TOLERANCE, "maxcor": 20}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=box, options=options)
     return found.x, float(found.fun)
 
@@ -83,21 +85,22 @@ def _polished(likelihood: Likelihood, logs: np.ndarray, box: np.ndarray, custome
         return value, gradient * np.exp(at)
 
     value, slopes = climbed_to(logs)
+    is_near = False
     for turn in range(_POLISHING + 1):
         low, high = (logs - box[:, 0] < _AT_LIMIT) & (slopes <= 0), (box[:, 1] - logs < _AT_LIMIT) & (slopes >= 0)
         inner = ~(low | high)
-        curvatures, axes = _curvature(lambda at: climbed_to(at)[1], logs, inner)
-        is_flat = np.abs(slopes[inner]).max(initial=0.0) <= _TOLERANCE * customers
-        if turn == _POLISHING or np.abs(slopes[inner]).max(initial=0.0) <= 1e-4 * _TOLERANCE * customers:
+        steepest = np.abs(slopes[inner]).max(initial=0.0) / customers
+        if turn == _POLISHING or (is_near and steepest <= 1e-4 * _TOLERANCE):
             break
+        curvatures, axes = _curvature(climbed_to, logs, slopes, inner)
         step = np.zeros(len(logs))
         step[inner] = axes @ (axes.T @ slopes[inner] / np.maximum(np.abs(curvatures), _FLAT * customers))
-        step *= min(1.0, _LONGEST / np.abs(step).max())
+        step *= min(1.0, _LONGEST / max(np.abs(step).max(), 1e-300))
         candidate = np.clip(logs + step, *box.T)
         higher, new_slopes = climbed_to(candidate)
         if not higher >= value - 1e-12 * abs(value):
             break
-        logs, value, slopes = candidate, higher, new_slopes
+        logs, value, slopes, is_near = candidate, higher, new_slopes, bool(np.abs(step).max() < _NEAR)
     # A direction that the likelihood hardly knows leaves no standard error.
     variances = np.full(len(logs), np.nan)
     if (curvatures < -_FLAT * customers).all():
@@ -108,16 +111,16 @@ def _polished(likelihood: Likelihood, logs: np.ndarray, box: np.ndarray, custome
         {name: float(f"{number:.10g}") for name, number in zip(names, parameters, strict=True)},
         {name: float(f"{e:.6g}") if np.isfinite(e) else None for name, e in zip(names, errors, strict=True)},
         float(value),
-        bool(is_flat and np.isfinite(value)),
+        bool(steepest <= _TOLERANCE and np.isfinite(value)),
         {name: "lower" if low[i] else "upper" for i, name in enumerate(names) if not inner[i]},
     )
 
 
 def _curvature(
-    slopes: Callable[[np.ndarray], np.ndarray], at: np.ndarray, inner: np.ndarray
+    climbed_to: Likelihood, at: np.ndarray, slopes: np.ndarray, inner: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues and -vectors of the second derivatives by the inner parameters, by differences of their slopes."""
     steps = np.eye(len(at))[inner] * _STEP
-    rows = [(slopes(at + step) - slopes(at - step))[inner] / (2 * _STEP) for step in steps]
+    rows = [(climbed_to(at + step)[1] - slopes)[inner] / _STEP for step in steps]
     matrix = np.array(rows).reshape(inner.sum(), inner.sum())
     return np.linalg.eigh((matrix + matrix.T) / 2) if inner.any() else (np.zeros(0), np.zeros((0, 0)))
