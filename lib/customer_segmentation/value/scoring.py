@@ -110,7 +110,7 @@ def fit_value(features: DataFrame, settings: Value | None = None) -> ValueModel:
     shares = [step / RANKS for step in range(1, RANKS)]
     row = scored.agg(F.percentile(f"{_WORKING}.{PRESENT_VALUE}", F.array(*map(F.lit, shares)))).first()
     assert row is not None, "an aggregation without grouping has one row"
-    return replace(model, cuts=tuple(float(f"{cut:.9g}") for cut in row[0]))
+    return replace(model, cuts=tuple(map(float, row[0])))
 
 
 def with_value(features: DataFrame, model: ValueModel) -> DataFrame:
@@ -142,8 +142,8 @@ def _histories() -> list[Column]:
 
 def _mean_value() -> Column:
     """Net spend by purchase day, null where it is not above 0."""
-    net = F.col(c.MONETARY).cast("double")
-    return F.when(net > 0, net / F.col(c.ACTIVE_DAYS))
+    value = F.try_divide(F.col(c.MONETARY).cast("double"), F.col(c.ACTIVE_DAYS))
+    return F.when((value > 0) & (value < float("inf")), value)
 
 
 def _gap_logs() -> Column:
@@ -175,7 +175,7 @@ def _forecast(model: ValueModel, *, value_only: bool = False) -> Column:
     by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
     score = by_task(of_batches, ", ".join(f"{name} {type_}" for name, (_, type_) in returned.items()))
     net = F.coalesce(F.col(c.MONETARY).cast("double"), F.lit(0.0))
-    scored: Column = score(F.struct(*_histories(), (net / F.col(c.ACTIVE_DAYS)).alias("mean")))
+    scored: Column = score(F.struct(*_histories(), F.try_divide(net, F.col(c.ACTIVE_DAYS)).alias("mean")))
     return scored
 
 
@@ -188,7 +188,6 @@ def scorer(
         returned: the names of what forecasts have, and the types, by the names that they get.
         value_only: the present value alone, with no more digits than the ranks tell apart.
     """
-    ranks = RANKS
 
     def score(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         for batch in batches:
@@ -200,7 +199,7 @@ def scorer(
             if value_only:
                 found["present_value"] = told_apart
             else:
-                found["rank"] = ranks - np.searchsorted(cuts, told_apart)
+                found["rank"] = 1 + len(cuts) - np.searchsorted(cuts, told_apart, side="right")
             arrays = [pa.array(found[name], mask=~is_possible) for name, _ in returned.values()]
             types = {"double": pa.float64(), "int": pa.int32()}
             cast = [values.cast(types[type_]) for values, (_, type_) in zip(arrays, returned.values(), strict=True)]

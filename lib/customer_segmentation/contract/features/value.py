@@ -51,7 +51,7 @@ def value_features(horizons: Sequence[int]) -> tuple[Feature, ...]:
         _feature(
             VALUE_RANK,
             f"Rank of the present value among the customers that the model was fitted to, 1 the highest to {RANKS}, "
-            "each with an equal share of them; equal values have equal ranks.",
+            "by the share of them whose value is higher; equal values have equal ranks.",
             unit="rank",
             type_="int",
             words=("low future value", "high future value"),
