@@ -70,6 +70,7 @@ _MODULES = {
     "profile": "insight.profiles",
     "rfm_scores": "features.rfm_scores",
     "segment_names": "insight.segment_names",
+    "with_value": "value",
 }
 """Where a public name is, if not in `clustering`."""
 

@@ -78,7 +78,7 @@ def test_a_customer_s_forecast_does_not_depend_on_who_comes_with_it(name):
 @pytest.mark.parametrize(
     ("name", "parameters", "k"), [("mbg_nbd", (0.8, 20.0, 0.8, 3.0), 1), ("mbg_cnbd_k", (0.8, 7.0, 0.5, 3.0), 3)]
 )
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("level", [0.5, 0.9])
 def test_intervals_hold_what_simulated_customers_did(name, parameters, k, level):
     rows, orders = simulated_histories(name, parameters, k=k, customers=5_000, tenure=365, horizon=90, seed=11)
     rng = np.random.default_rng(12)

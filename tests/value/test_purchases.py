@@ -188,7 +188,7 @@ def test_expectations_of_bg_are_right_where_2f1_overflows(parameters, history):
     ],
 )
 def test_parameters_of_simulated_buyers_are_recovered(name, parameters, k):
-    histories, _ = simulated_histories(name, parameters, k=k, customers=8_000, tenure=365, horizon=180, seed=7)
+    histories, _ = simulated_histories(name, parameters, k=k, customers=6_000, tenure=365, horizon=180, seed=7)
     fitted = fit_purchases(distinct_histories(histories), name)
     assert fitted.k == k
     errors = [error for error in fitted.standard_errors.values() if error is not None]
@@ -205,7 +205,7 @@ def test_parameters_of_simulated_buyers_are_recovered(name, parameters, k):
     ],
 )
 def test_moments_are_those_of_simulated_buyers(name, parameters, k):
-    rows, later = simulated_histories(name, parameters, k=k, customers=30_000, tenure=365, horizon=180, seed=3)
+    rows, later = simulated_histories(name, parameters, k=k, customers=12_000, tenure=365, horizon=180, seed=3)
     histories = Histories(*(rows[column].to_numpy(float) for column in ("x", "t_x", "T")), np.ones(len(rows)))
     fitted = model(name, *parameters, k=k)
     member = fitted.member
