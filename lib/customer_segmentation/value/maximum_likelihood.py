@@ -13,8 +13,8 @@ _STEP = 1e-5
 """Of a logarithm, for the Hessian as differences of gradients."""
 _POLISHING = 20
 """Most steps of Newton after L-BFGS; one or two do, but on a ridge."""
-_LONGEST = 2.0
-"""Step of a logarithm."""
+_LONGEST, _SHORTER = 2.0, 6
+"""Longest step of a logarithm, and how many times it is tried, each time an eighth as long."""
 _NEAR = 1e-2
 """Step of a logarithm after which the curvature is still the same, for standard errors."""
 _FLAT = 1e-9
@@ -85,22 +85,30 @@ def _polished(likelihood: Likelihood, logs: np.ndarray, box: np.ndarray, custome
         return value, gradient * np.exp(at)
 
     value, slopes = climbed_to(logs)
-    is_near = False
+    is_near, measured = False, np.zeros(len(logs), dtype=bool)
     for turn in range(_POLISHING + 1):
         low, high = (logs - box[:, 0] < _AT_LIMIT) & (slopes <= 0), (box[:, 1] - logs < _AT_LIMIT) & (slopes >= 0)
         inner = ~(low | high)
         steepest = np.abs(slopes[inner]).max(initial=0.0) / customers
-        if turn == _POLISHING or (is_near and steepest <= 1e-4 * _TOLERANCE):
+        is_measured = turn > 0 and bool((inner == measured).all())
+        if turn == _POLISHING or (is_near and is_measured and steepest <= 1e-4 * _TOLERANCE):
             break
+        measured = inner
         curvatures, axes = _curvature(climbed_to, logs, slopes, inner)
         step = np.zeros(len(logs))
         step[inner] = axes @ (axes.T @ slopes[inner] / np.maximum(np.abs(curvatures), _FLAT * customers))
         step *= min(1.0, _LONGEST / max(np.abs(step).max(), 1e-300))
-        candidate = np.clip(logs + step, *box.T)
-        higher, new_slopes = climbed_to(candidate)
-        if not higher >= value - 1e-12 * abs(value):
+        for _ in range(_SHORTER):
+            candidate = np.clip(logs + step, *box.T)
+            higher, new_slopes = climbed_to(candidate)
+            if higher >= value - 1e-12 * abs(value):
+                break
+            step /= 8
+        else:
             break
         logs, value, slopes, is_near = candidate, higher, new_slopes, bool(np.abs(step).max() < _NEAR)
+    if (inner != measured).any():
+        curvatures, axes = _curvature(climbed_to, logs, slopes, inner)
     # A direction that the likelihood hardly knows leaves no standard error.
     variances = np.full(len(logs), np.nan)
     if (curvatures < -_FLAT * customers).all():

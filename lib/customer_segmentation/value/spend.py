@@ -73,10 +73,10 @@ class SpendModel:
             )
         if not self.is_converged:
             found.append("the fit did not converge: its likelihood still rises, so take its figures with care")
-        if "q" in (self.at_limit or {}):
-            found.append(
-                f"customers' mean values spread without measure (q = {self.parameters['q']:.4g}, at the limit)"
-            )
+        limit = (self.at_limit or {}).get("q")
+        if limit is not None:
+            meaning = "spread without measure" if limit == "lower" else "hardly differ"
+            found.append(f"customers' mean values {meaning} (q = {self.parameters['q']:.4g}, at the limit)")
         return [f"Gamma-Gamma: {message}" for message in found]
 
     def to_dict(self) -> dict[str, Any]:
