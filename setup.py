@@ -13,6 +13,7 @@ DEV = [
     "duckdb>=1.1",
     "hypothesis>=6.100",
     "import-linter>=2.1",
+    "lifetimes==0.11.3",
     "mypy>=1.15",
     "pandas-stubs<3",
     "pip-tools>=7.4",

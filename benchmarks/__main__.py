@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest
+from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest, value
 from benchmarks.measuring import finish
 
 BENCHMARKS = {
@@ -16,6 +16,8 @@ BENCHMARKS = {
     "dbscan": dbscan.measure,
     "hierarchy": hierarchy.measure,
     "assignment": assignment.measure,
+    "value": value.measure,
+    "value_scale": value.measure_scale,
 }
 
 if __name__ == "__main__":

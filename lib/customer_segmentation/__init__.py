@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from customer_segmentation.insight.profiles import profile
     from customer_segmentation.insight.segment_names import segment_names
     from customer_segmentation.spark.session import get_session
+    from customer_segmentation.value import ValueModel, fit_value, with_value
 
 __version__ = "0.1.0"
 
@@ -45,8 +46,10 @@ __all__ = [
     "KMeans",
     "OrderLines",
     "Preparation",
+    "ValueModel",
     "compare",
     "customer_features",
+    "fit_value",
     "get_session",
     "load_model",
     "order_lines",
@@ -54,16 +57,20 @@ __all__ = [
     "profile",
     "rfm_scores",
     "segment_names",
+    "with_value",
 ]
 
 _MODULES = {
     "OrderLines": "ingest.order_lines",
+    "ValueModel": "value",
     "customer_features": "features.build",
+    "fit_value": "value",
     "get_session": "spark.session",
     "order_lines": "ingest.order_lines",
     "profile": "insight.profiles",
     "rfm_scores": "features.rfm_scores",
     "segment_names": "insight.segment_names",
+    "with_value": "value",
 }
 """Where a public name is, if not in `clustering`."""
 

@@ -23,7 +23,7 @@ from customer_segmentation.clustering.selection.stability import N_INIT, Labelli
 from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.contract.errors import DataRejectedError
-from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME
+from customer_segmentation.contract.features import feature_named
 from customer_segmentation.preparation import Preparation
 
 ONE_SEGMENT = (
@@ -157,17 +157,13 @@ def _labelling(data: TrainingData, model: SegmentationModel, stability: Stabilit
 def configured_preparation(settings: Clustering, *, seed: int) -> Preparation:
     """The preparation that the settings ask for."""
     asked = settings.preparation
-    skewed = {name for name, feature in FEATURE_BY_NAME.items() if feature.shape == "skewed"}
+    known = {name: feature for name in settings.features if (feature := feature_named(name))}
+    skewed = {name for name, feature in known.items() if feature.shape == "skewed"}
     transforms = {
         name: asked.shapes.get(name, asked.skewed if name in skewed else "none") for name in settings.features
     }
-    weights = {
-        feature.name: asked.weights[family]
-        for family, members in FAMILIES.items()
-        if family in asked.weights
-        for feature in members
-    }
-    weights |= {name: weight for name, weight in asked.weights.items() if name not in FAMILIES}
+    of_families = {name: feature.family for name, feature in known.items() if feature.family in asked.weights}
+    weights = {name: asked.weights[family] for name, family in of_families.items()} | dict(asked.weights)
     used = {*settings.features, *asked.attributes}
     return Preparation(
         settings.features,

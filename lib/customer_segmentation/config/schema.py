@@ -29,7 +29,8 @@ from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME, Feature
+from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME, Feature, feature_named
+from customer_segmentation.contract.features.value import value_features
 
 _BESIDE_FEATURES = frozenset(
     {c.CUSTOMER_ID, c.AS_OF_DATE, c.RUN_ID, c.TOP_CATEGORIES, c.RESPONSE_BY_CHANNEL, c.HAS_ATTRIBUTES, c.MODEL_VERSION}
@@ -527,6 +528,22 @@ class Backtest(Section):
     sample_size: Annotated[int, Field(ge=1_000, le=1_000_000)] = 100_000
 
 
+class Value(Section):
+    """What customers are expected to buy and spend."""
+
+    model: Literal["mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k"] = "mbg_nbd"
+    horizons: Annotated[list[Annotated[int, Field(ge=1, le=3_650)]], Field(min_length=1, max_length=10)] = [30, 90, 365]
+    discount_rate: Share = 0.1
+    interval: Annotated[float, Field(gt=0, lt=1)] = 0.8
+
+    @field_validator("horizons", mode="after")
+    @classmethod
+    def _ascending(cls, horizons: list[int]) -> list[int]:
+        if horizons != sorted(set(horizons)):
+            raise ValueError(f"must ascend, each once; write {sorted(set(horizons))}")
+        return horizons
+
+
 class Report(Section):
     """The page for people."""
 
@@ -594,6 +611,7 @@ class Config(Section):
     checks: Checks = Checks()
     ingest: Ingest = Ingest()
     features: Features = Features()
+    value: Value = Value()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
     publishing: Publishing = Publishing()
@@ -619,25 +637,28 @@ class Config(Section):
     @field_validator("clustering", mode="after")
     @classmethod
     def _of_known_features(cls, clustering: Clustering, info: ValidationInfo) -> Clustering:
-        if "features" in info.data:
-            _raise(_problems_of_names(clustering, derived=list(info.data["features"].derived)))
+        if "features" in info.data and "value" in info.data:
+            of_value = [feature.name for feature in value_features(info.data["value"].horizons)]
+            derived = list(info.data["features"].derived)
+            _raise(_problems_of_names(clustering, derived=derived, of_value=of_value))
         return clustering
 
 
-def _problems_of_names(clustering: Clustering, *, derived: list[str]) -> list[InitErrorDetails]:
+def _problems_of_names(clustering: Clustering, *, derived: list[str], of_value: list[str]) -> list[InitErrorDetails]:
     """What is wrong with the features that the clustering section names."""
-    known, asked = [*FEATURE_BY_NAME, *derived], clustering.preparation
+    known, asked = [*FEATURE_BY_NAME, *of_value, *derived], clustering.preparation
     unknown = PydanticCustomError("unknown_name", "is not a feature", {"known": known})
     problems: list[InitErrorDetails] = [
         {"type": unknown, "loc": ("features", place), "input": name}
         for place, name in enumerate(clustering.features)
         if name not in known
     ]
-    weighed = {*known, *FAMILIES, *asked.attributes}
+    families = [*FAMILIES, "value"]
+    weighed = {*known, *families, *asked.attributes}
     messages = [
         *(f"has a shape for {name!r:.60}, which is not a feature" for name in asked.shapes if name not in known),
         *(
-            f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(FAMILIES)}) and not among the "
+            f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(families)}) and not among the "
             "attributes"
             for name in asked.weights
             if name not in weighed
@@ -653,7 +674,7 @@ def _problems_of_names(clustering: Clustering, *, derived: list[str]) -> list[In
 
 def _problem_of_derived(name: str, text: str) -> str | None:
     """What is wrong with a derived feature; None where nothing is."""
-    if name.lower() in {*FEATURE_BY_NAME, *_BESIDE_FEATURES} or name.lower().startswith("z_"):
+    if feature_named(name.lower()) or name.lower() in _BESIDE_FEATURES or name.lower().startswith("z_"):
         return f"can't be called {name}: customer_features has such a column, or a model makes it; choose another name"
     unknown = [column for column in columns_of(text) if column.lower() not in FEATURE_BY_NAME]
     if not unknown:

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeGuard
 
-from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.features import feature_named
 
 Number = int | float | Decimal
 
@@ -148,7 +148,8 @@ def feature_value(feature: str, value: Number | None, currency: str = "", *, dig
     """A feature's value in its unit: `3 days`, `45.2%`, `€1,235`; without the unit's word on request."""
     if value is None or not known(value):
         return NOTHING
-    kind = FEATURE_BY_NAME[feature].unit if feature in FEATURE_BY_NAME else ""
+    declared = feature_named(feature)
+    kind = declared.unit if declared else ""
     if kind == "money":
         return money(value, currency)
     if kind == "share":

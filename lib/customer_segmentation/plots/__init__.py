@@ -5,6 +5,7 @@ Altair is in the `report` extra, and imported when a chart is made. A chart show
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,16 +17,28 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.template import needs_extra
 from customer_segmentation.explore.distributions import Measure, measure_distributions
+from customer_segmentation.features.build import as_date
 from customer_segmentation.features.rfm_scores import rfm_scores
 from customer_segmentation.insight import profiles
 from customer_segmentation.plots.components import principal_components
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import numeric_columns, require_columns
+from customer_segmentation.value import ValueModel, checks, purchase_counts
 
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["compare", "correlations", "distributions", "map", "profile", "rfm"]
+__all__ = [
+    "calibration",
+    "compare",
+    "correlations",
+    "distributions",
+    "map",
+    "profile",
+    "rfm",
+    "spend_by_frequency",
+    "tracking",
+]
 
 WIDTH = 760
 """Pixels that the charts are wide by default."""
@@ -33,6 +46,7 @@ MAX_FEATURES = 12
 SAMPLE = 2_000
 """Customers that are drawn one by one."""
 CORRELATION_SAMPLE = 20_000
+_EPOCH = date(1970, 1, 1)
 
 
 def profile(
@@ -214,6 +228,80 @@ def correlations(
         from customer_segmentation.plots import charts
     names = _features(features, columns, "plots.correlations", at_least=2)
     return charts.correlations(_sampled(features, names, sample).corr("spearman"), width=width)
+
+
+def calibration(features: DataFrame, model: ValueModel, *, width: int = WIDTH) -> "alt.LayerChart":
+    """How many customers bought again how often, beside what the purchase model expects of new customers.
+
+    Args:
+        features: the customers that the model was fitted to, see `fit_value`.
+        model: the value model.
+    """
+    with needs_extra():
+        from customer_segmentation.plots import charts
+    return charts.repeats(checks.calibration(model.purchases, purchase_counts(features)), width=width)
+
+
+def tracking(
+    transactions: DataFrame, model: ValueModel, *, as_of: date | str, until: date | str, width: int = WIDTH
+) -> "alt.LayerChart":
+    """Repeat purchases by week, summed up, of the customers known at a date, before and after it.
+
+    What is after the date the model has not seen.
+
+    Args:
+        transactions: order lines with customer_id, ordered_at and amount; those above 0 are purchases.
+        model: fitted as of the date.
+        as_of: the date; customers are those with a purchase before it.
+        until: where the transactions end; lines of this day and later do not count.
+    """
+    with needs_extra():
+        from customer_segmentation.plots import charts
+    start, end = as_date(as_of), as_date(until)
+    number = F.date_diff(F.to_date(c.ORDERED_AT), F.lit(_EPOCH)).alias("day")
+    days = transactions.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
+    known = days.groupBy(c.CUSTOMER_ID).agg(F.min("day").alias("first")).where(f"first < {(start - _EPOCH).days}")
+    counted = (
+        days.join(known, c.CUSTOMER_ID)
+        .groupBy("day")
+        .agg(
+            F.count_if(F.col("day") == F.col("first")).alias("new"),
+            F.count_if(F.col("day") > F.col("first")).alias("again"),
+        )
+    )
+    table = counted.where(f"day < {(end - _EPOCH).days}").toPandas().set_index("day").sort_index()
+    if table.empty:
+        raise ConfigurationError(f"plots.tracking: no customer has a purchase before {start}")
+    return charts.tracking(
+        checks.tracking(model.purchases, table["new"], table["again"], until=(end - _EPOCH).days),
+        as_of=start,
+        width=width,
+    )
+
+
+def spend_by_frequency(features: DataFrame, model: ValueModel, *, width: int = WIDTH) -> "alt.LayerChart":
+    """Mean spend on a purchase day by how many purchase days customers have: level where the two are independent.
+
+    Args:
+        features: the customers that the model was fitted to, see `fit_value`.
+        model: the value model.
+    """
+    with needs_extra():
+        from customer_segmentation.plots import charts
+    require_columns("plots.spend_by_frequency", features, numbers=[c.ACTIVE_DAYS, c.MONETARY])
+    net = F.col(c.MONETARY).cast("double")
+    table = (
+        features.where(net > 0)
+        .groupBy(F.col(c.ACTIVE_DAYS).cast("double").alias("days"))
+        .agg(F.avg(net / F.col(c.ACTIVE_DAYS)).alias("mean"), F.count(F.lit(1)).alias("customers"))
+        .toPandas()
+    )
+    if model.spend is None or table.empty:
+        raise ConfigurationError("plots.spend_by_frequency: nobody has spent more than was returned")
+    correlation = model.spend.correlation
+    note = "Mean net spend a purchase day; dashed: expected of a new customer"
+    note += "" if correlation is None else f"; correlation {correlation:.2f}"
+    return charts.spend(checks.spend_by_frequency(model, table), note=note, width=width)
 
 
 def segment_labels(table: pd.DataFrame) -> Mapping[int, str]:

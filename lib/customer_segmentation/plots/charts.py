@@ -1,6 +1,7 @@
 """The drawing of the plots, as Altair charts: plain values in. Needs Altair."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, TypeVar
 
 import altair as alt
@@ -12,7 +13,7 @@ from customer_segmentation.display.chart_data import Columns
 from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room, plain_axis
 from customer_segmentation.display.charts import columns as upright_bars
 from customer_segmentation.display.heat_map import READABLE_CELL, Cell, heat_map
-from customer_segmentation.display.palette import ACCENT, INK, SOFT, SURFACE, segment_tone
+from customer_segmentation.display.palette import ACCENT, BELOW, INK, SOFT, SURFACE, segment_tone
 from customer_segmentation.explore.distributions import Distribution
 from customer_segmentation.plots.components import Components
 
@@ -236,3 +237,70 @@ def _configured(chart: _Concatenated, title: str, note: str) -> _Concatenated:
 
 def _title(title: str, note: str) -> alt.TitleParams:
     return alt.TitleParams(text=title, subtitle=note, **{**_SMALL_TITLE, "fontSize": 16, "offset": 16})
+
+
+def tracking(table: pd.DataFrame, *, as_of: date, width: int) -> alt.LayerChart:
+    """Repeats summed up by week, actual and expected, with a rule at the date that the model was fitted at."""
+    epoch = pd.Timestamp(1970, 1, 1)
+    shown = table.assign(date=[(epoch + pd.Timedelta(days=int(day))).isoformat() for day in table["day"]])
+    rows = [
+        {"date": day, "kind": kind, "value": float(value)}
+        for kind in ("actual", "expected")
+        for day, value in zip(shown["date"], shown[kind], strict=True)
+    ]
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("date:T", title=None, axis=plain_axis(grid=False, tickCount=8)),
+        y=alt.Y("value:Q", title=None, axis=plain_axis(grid=True, tickCount=5, format=",")),
+    )
+    lines = [
+        base.transform_filter(f"datum.kind == '{kind}'").mark_line(color=colour, strokeWidth=2.5, strokeDash=dash)
+        for kind, colour, dash in (("actual", ACCENT.light, [1, 0]), ("expected", BELOW.light, [6, 4]))
+    ]
+    rule = alt.Chart(data([{"date": as_of.isoformat()}])).mark_rule(color=SOFT.light, strokeDash=[2, 3])
+    chart = layered_chart([*lines, rule.encode(x="date:T")], width, fixed_height=320)
+    note = f"Days with a purchase after the first, summed up; solid: actual, dashed: expected by the model of {as_of}"
+    return _titled(chart, "Purchases over time", note)
+
+
+def repeats(table: pd.DataFrame, *, width: int) -> alt.LayerChart:
+    """Customers by repeats, bars of actual and expected side by side."""
+    most = int(table["repeats"].max())
+    names = [str(number) if number < most else f"{most}+" for number in table["repeats"]]
+    rows = [
+        {"name": name, "kind": kind, "value": float(value), "colour": colour}
+        for kind, colour in (("actual", ACCENT.light), ("expected", BELOW.light))
+        for name, value in zip(names, table[kind], strict=True)
+    ]
+    bars = (
+        alt.Chart(data(rows))
+        .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
+        .encode(
+            x=alt.X("name:N", sort=names, title="Days with a purchase after the first", axis=plain_axis(labelAngle=0)),
+            xOffset=alt.XOffset("kind:N", sort=["actual", "expected"]),
+            y=alt.Y("value:Q", title=None, axis=plain_axis(grid=True, tickCount=5, format=",")),
+            color=alt.Color("colour:N", **AS_GIVEN),
+        )
+    )
+    note = "Customers; left: actual, right: expected of new customers known for as long"
+    return _titled(layered_chart([bars], width, fixed_height=320), "How often customers bought again", note)
+
+
+def spend(table: pd.DataFrame, *, width: int, note: str) -> alt.LayerChart:
+    """Mean value of a purchase day by frequency, a circle as large as its customers, and the mean of all."""
+    names = ("days", "mean", "customers", "expected")
+    rows = [dict(zip(names, values, strict=True)) for values in table[[*names]].astype(float).to_numpy().tolist()]
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X(
+            "days:Q",
+            title="Days with a purchase",
+            scale=alt.Scale(type="log", nice=False),
+            axis=plain_axis(grid=False, tickCount=8, format="~s"),
+        )
+    )
+    axis = plain_axis(grid=True, tickCount=5, format="~s")
+    circles = base.mark_circle(color=ACCENT.light, opacity=0.6).encode(
+        y=alt.Y("mean:Q", title=None, axis=axis),
+        size=alt.Size("customers:Q", legend=None, scale=alt.Scale(range=[12, 700])),
+    )
+    line = base.mark_line(color=BELOW.light, strokeWidth=2, strokeDash=[6, 4]).encode(y="expected:Q")
+    return _titled(layered_chart([circles, line], width, fixed_height=320), "Spend against frequency", note)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.features import feature_named
 from customer_segmentation.display.formatting import feature_value, humanized, known, plain_text, share
 
 SMALL_EFFECT = 0.2
@@ -22,9 +22,9 @@ def differentiator_label(row: Mapping[str, Any]) -> str:
     """A differentiator in words: `recently active`."""
     name = row["feature"]
     size = row["effect"] if known(row["effect"]) else (row["value"] or 0) - (row["overall"] or 0)
-    if name not in FEATURE_BY_NAME:
-        return f"{'high' if size > 0 else 'low'} {humanized(name)}"
-    return FEATURE_BY_NAME[name].high if size > 0 else FEATURE_BY_NAME[name].low
+    feature = feature_named(name)
+    own = feature and (feature.high if size > 0 else feature.low)
+    return own or f"{'high' if size > 0 else 'low'} {humanized(name)}"
 
 
 def differentiator_values(row: Mapping[str, Any], currency: str = "", *, of: str = "overall") -> str:
@@ -36,7 +36,8 @@ def differentiator_values(row: Mapping[str, Any], currency: str = "", *, of: str
         of: what the second figure is of.
     """
     name, here, overall = row["feature"], row["value"], row["overall"]
-    unit = name in FEATURE_BY_NAME and FEATURE_BY_NAME[name].unit not in differentiator_label(row)
+    feature = feature_named(name)
+    unit = feature is not None and feature.unit not in differentiator_label(row)
     for digits in range(1, _MAX_DIGITS + 1):
         left = feature_value(name, here, currency, digits=digits, unit=unit)
         right = feature_value(name, overall, currency, digits=digits, unit=False)

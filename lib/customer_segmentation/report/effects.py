@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
+from customer_segmentation.contract.features import FEATURES, feature_named
 from customer_segmentation.display.formatting import Number, known
 from customer_segmentation.report.content import ReportContent, Row
 
@@ -89,7 +89,8 @@ def _in_units_of(scale: float, deviation: float | None) -> float | None:
 
 def _prepared(feature: str, value: Number) -> float:
     """The value as clustering sees it before scaling: the signed logarithm of a skewed feature."""
-    if feature in FEATURE_BY_NAME and FEATURE_BY_NAME[feature].shape == "skewed":
+    declared = feature_named(feature)
+    if declared is not None and declared.shape == "skewed":
         return math.copysign(math.log1p(abs(float(value))), value)
     return float(value)
 

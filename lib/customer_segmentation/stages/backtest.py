@@ -12,6 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.report.ranking import print_ranking
 from customer_segmentation.stages.run import Run
+from customer_segmentation.value import fit_value, with_value
 
 
 def backtest_segments(run: Run, console: Console) -> None:
@@ -37,6 +38,7 @@ def backtest_segments(run: Run, console: Console) -> None:
             clustering=run.config.clustering,
             settings=settings,
             seed=run.config.seed,
+            with_value=lambda frame: with_value(frame, fit_value(frame, run.config.value)),
         )
         own = {c.RUN_ID: run.backtest_id, "configuration": run.models.settings, "tested_at": run.started_at}
         rows = [{**own, **row} for row in result.rows]

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -13,6 +14,7 @@ from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
 from customer_segmentation.features.build import features_from_aggregates, features_of_lines
@@ -24,6 +26,7 @@ from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.customer_history import bring_up_to_date, lines_of_customers, require_matching_returns
 from customer_segmentation.stages.run import Run
 from customer_segmentation.storage import literal
+from customer_segmentation.value import ValueModel, fit_value, with_value
 
 
 def build_features(run: Run) -> None:
@@ -40,8 +43,11 @@ def build_features(run: Run) -> None:
         with persisted(features) as kept:
             if kept.isEmpty():
                 raise DataRejectedError(_nobody(run))
-            _write(run, _scored(kept, run.models.reusable), [run])
-        stage.result = "; ".join([_describe_customers(run), outcome, *run.as_of_remarks()])
+            model = run.models.reusable
+            value = _value_model(run, kept, model)
+            _write(run, _scored(kept, model, value), [run])
+        remarks = [*([] if model else value.messages), *run.as_of_remarks()]
+        stage.result = "; ".join([_describe_customers(run), outcome, *remarks])
 
 
 def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
@@ -71,7 +77,13 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
                 runs = {day: run.at(day) for day in dates.days}
                 models = {day: each.models.reusable for day, each in runs.items()}
                 cuts |= {day: CutPoints.from_dict(model.cut_points) for day, model in models.items() if model}
-                _write(run, rfm_scores(kept, cuts=cuts), list(runs.values()))
+                scored = rfm_scores(kept, cuts=cuts)
+                by_date = [scored.where(F.col(c.AS_OF_DATE) == F.lit(day)) for day in dates.days]
+                with_values = [
+                    with_value(frame, _value_model(run, frame, model))
+                    for frame, model in zip(by_date, models.values(), strict=True)
+                ]
+                _write(run, reduce(DataFrame.unionByName, with_values), list(runs.values()))
         stage.result = _describe_dates(run, {day: each.run_id for day, each in runs.items()})
 
 
@@ -89,14 +101,26 @@ def _take_over(run: Run) -> None:
             f"there are no features as of {run.as_of} of what was read: order lines, customers, events or settings "
             "are others than when customer_features was built; run `customer-segmentation features` first"
         )
-    model = run.models.newest
-    is_served = model is not None and model.version == run.model_version
-    _write(run, _scored(same.where(F.col(c.RUN_ID) == other[0]), model if is_served else None), [run])
+    rows, newest = same.where(F.col(c.RUN_ID) == other[0]), run.models.newest
+    model = newest if newest and newest.version == run.model_version else None
+    _write(run, _scored(rows, model, _value_model(run, rows, model)), [run])
 
 
-def _scored(features: DataFrame, model: SegmentationModel | None) -> DataFrame:
-    """The features with RFM scores by the cut points of a model, or of the customers themselves."""
-    return rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None)
+def scored_anew(run: Run, features: DataFrame) -> DataFrame:
+    """The features with the scores and the value that a model has which is trained on them."""
+    return _scored(features, None, _value_model(run, features, None))
+
+
+def _scored(features: DataFrame, model: SegmentationModel | None, value: ValueModel) -> DataFrame:
+    """The features with RFM scores by the cut points of a model, or of the customers themselves, and their value."""
+    return with_value(rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None), value)
+
+
+def _value_model(run: Run, features: DataFrame, model: SegmentationModel | None) -> ValueModel:
+    """The value model of the segmentation that serves on, else one that is fitted to the customers."""
+    if model is not None and model.value:
+        return ValueModel.from_dict(model.value)
+    return fit_value(features, run.config.value)
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -153,8 +177,8 @@ def clustered_features(run: Run) -> DataFrame:
 
 
 def _features_table(run: Run, attributes: Mapping[str, str] | None = None) -> t.Table:
-    """`customer_features` with the columns of the configuration's derived features, and of some attributes."""
-    derived = run.config.features.derived_features
+    """`customer_features` with the columns of the configured value and derived features, and of some attributes."""
+    derived = (*value_features(run.config.value.horizons), *run.config.features.derived_features)
     columns = [t.Column(feature.name, feature.type, feature.comment) for feature in derived]
     columns += [
         t.Column(column, "string", f"Attribute {name} of the customer, as text; null where it is not known.")

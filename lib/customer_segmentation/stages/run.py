@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract.features import DEFINITION, FEATURES
+from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.progress import Progress
 from customer_segmentation.spark.local_time import local_day
 from customer_segmentation.stages.as_of import derived_as_of, remarks_on
@@ -27,11 +28,14 @@ from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.storage import Warehouse
 
-_SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "clustering", "segments"}
-_SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features"}
-_SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "clustering"}
+_SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "value", "clustering", "segments"}
+_SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features", "value"}
+_SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "value", "clustering"}
 _SETTINGS_OF_A_BACKTEST = {*_SETTINGS_OF_A_MODEL, "sources", "checks", "backtest"}
 _SETTINGS_OF_A_TRAINING = {*_SETTINGS_OF_A_MODEL, "segments"}
+
+_OF_A_DATE = ("as_of", "features_id", "model_version", "version_to_train", "backtests", "ranked_by", "previous_run_id")
+"""What is known of a run once it is asked for, and depends on the date."""
 
 
 class Run:
@@ -88,15 +92,7 @@ class Run:
         """This run as of another date: of the same settings and inputs, under a run_id of its own."""
         other = copy(self)
         other.config = self.config.model_copy(update={"as_of": day})
-        for name in (
-            "as_of",
-            "features_id",
-            "model_version",
-            "version_to_train",
-            "backtests",
-            "ranked_by",
-            "previous_run_id",
-        ):
+        for name in _OF_A_DATE:
             other.__dict__.pop(name, None)
         other.models = self.models.at(day)
         return other
@@ -104,10 +100,8 @@ class Run:
     @property
     def run_id(self) -> str:
         """Such as 20180102-1f0c9a2e: the as-of date, and a digest of all that makes the results."""
-        digest = self._digest(
-            _SETTINGS_OF_A_RUN, inputs=self.inputs.state, model=self.model_version, rank=self.ranked_by
-        )
-        return f"{self.as_of:%Y%m%d}-{digest}"
+        made_by = {"inputs": self.inputs.state, "model": self.model_version, "ranked_by": self.ranked_by}
+        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN, **made_by)}"
 
     @property
     def backtest_id(self) -> str:
@@ -123,7 +117,8 @@ class Run:
     def ranked_by(self) -> str:
         """The column of customer_features that customers are ranked by within their segments."""
         settings = self.config.features
-        columns = [feature.name for feature in (*FEATURES, *settings.derived_features)]
+        of_value = value_features(self.config.value.horizons)
+        columns = [feature.name for feature in (*FEATURES, *settings.derived_features, *of_value)]
         horizon = self.config.segments.horizon_days
         return self.backtests.ranking_column(columns, horizon_days=horizon, windows=settings.windows.days())
 

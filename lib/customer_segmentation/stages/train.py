@@ -20,8 +20,9 @@ from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
-from customer_segmentation.stages.features import clustered_features
+from customer_segmentation.stages.features import clustered_features, scored_anew
 from customer_segmentation.stages.run import Run
+from customer_segmentation.value import fit_value
 
 
 def train_segments(run: Run, *, retrain: bool = False) -> None:
@@ -43,7 +44,10 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             run.serve(model)
             stage.result = f"{version} was trained on these customers before, {model.k} segments"
             return
-        with persisted(clustered_features(run)) as features:
+        features = clustered_features(run)
+        if run.models.reusable_version is not None:  # whose scores they have
+            features = scored_anew(run, features)
+        with persisted(features) as features:
             incumbent = run.models.incumbent
             training = train(
                 features,
@@ -54,7 +58,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             )
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
-            cuts = cut_points(features)
+            cuts, value = cut_points(features), fit_value(features, run.config.value)
             rates = _purchase_rates(run, features)
             named_segments = name_segments(
                 profiles,
@@ -70,6 +74,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             actions={segment: named.action for segment, named in named_segments.items()},
             activities={segment: named.activity for segment, named in named_segments.items()},
             purchase_rates=rates.to_dict(),
+            value=value.to_dict(),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )

@@ -38,6 +38,7 @@ class SegmentationModel(ABC):
         where the model was not trained by `train`.
     actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
         training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
+    value: likewise: the value model of the training, see `customer_segmentation.value`.
     calibration: what the fit learnt of how sure an assignment is and how far away is unusual. None, as in models of
         release 0.1.0: the confidence is the model's own margin, and outliers are by a fixed distance.
 
@@ -68,6 +69,7 @@ class SegmentationModel(ABC):
     actions: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     activities: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     purchase_rates: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    value: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     calibration: Calibration | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -177,6 +179,7 @@ class SegmentationModel(ABC):
             "actions": {str(segment): action for segment, action in self.actions.items()},
             "activities": {str(segment): activity for segment, activity in self.activities.items()},
             "purchase_rates": dict(self.purchase_rates),
+            "value": dict(self.value),
             "calibration": self.calibration.to_dict() if self.calibration else None,
         }
         # What a model has not is left out, so that one of 0.1.0 is written as it was.
@@ -213,6 +216,7 @@ class SegmentationModel(ABC):
                 actions={int(segment): str(action) for segment, action in data.get("actions", {}).items()},
                 activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
                 purchase_rates=dict(data.get("purchase_rates", {})),
+                value=dict(data.get("value", {})),
                 calibration=Calibration.from_dict(data["calibration"]) if "calibration" in data else None,
                 **model.from_dict(data),
             )
