@@ -25,7 +25,7 @@ Made by `python -m benchmarks.backtest_tables`. [How it is done](decisions/judge
 
 def rows_of(root: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = DeltaTable(f"{root}/backtests").to_pyarrow_table().to_pylist()
-    newest = max(row["run_id"] for row in rows)
+    newest = max(rows, key=lambda row: row["tested_at"])["run_id"]
     return [row for row in rows if row["run_id"] == newest]
 
 

@@ -17,7 +17,7 @@ from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
-from customer_segmentation.stages.features import clustered_features
+from customer_segmentation.stages.features import clustered_features, undeclared_features
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.run import Run
 
@@ -49,7 +49,7 @@ def assign_segments(run: Run) -> None:
             stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        profiles = segment_profiles(assigned, model, derived=list(run.config.features.derived))
+        profiles = segment_profiles(assigned, model, derived=undeclared_features(run))
         rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
         evidence = segment_evidence(assigned, rates) if rates else []
         _write_profiles(run, model, profiles, evidence, segmented)

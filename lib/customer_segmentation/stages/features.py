@@ -176,6 +176,12 @@ def clustered_features(run: Run) -> DataFrame:
     return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
 
 
+def undeclared_features(run: Run) -> list[str]:
+    """The numbers of customer_features whose names come from the configuration, but for the ends of intervals."""
+    names = [feature.name for feature in value_features(run.config.value.horizons)]
+    return [*(name for name in names if not name.endswith(("_low", "_high"))), *run.config.features.derived]
+
+
 def _features_table(run: Run, attributes: Mapping[str, str] | None = None) -> t.Table:
     """`customer_features` with the columns of the configured value and derived features, and of some attributes."""
     derived = (*value_features(run.config.value.horizons), *run.config.features.derived_features)

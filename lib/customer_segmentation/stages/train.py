@@ -20,7 +20,7 @@ from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
-from customer_segmentation.stages.features import clustered_features, scored_anew
+from customer_segmentation.stages.features import clustered_features, scored_anew, undeclared_features
 from customer_segmentation.stages.run import Run
 from customer_segmentation.value import fit_value
 
@@ -57,7 +57,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
                 usefulness=hindsight(run),
             )
             assigned = training.model.assign(features)
-            profiles = segment_profiles(assigned, training.model, derived=list(run.config.features.derived))
+            profiles = segment_profiles(assigned, training.model, derived=undeclared_features(run))
             cuts, value = cut_points(features), fit_value(features, run.config.value)
             rates = _purchase_rates(run, features)
             named_segments = name_segments(
