@@ -69,7 +69,7 @@ class Histories:
         return result
 
     def thinned(self, most: int) -> "Histories":
-        """Every so manieth history, at most so many."""
+        """Every n-th history, so that at most so many are left."""
         kept = slice(None, None, max(1, -(-len(self.x) // most)))
         share = float(self.customers[kept] @ self.x[kept]) / self.repeats if self.repeats else 0.0
         x, t_x, tenure, customers = (values[kept] for values in (self.x, self.t_x, self.T, self.customers))
