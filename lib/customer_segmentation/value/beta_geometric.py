@@ -9,6 +9,8 @@ purchases is the sum of k exponential phases (Erlang): the larger k, the more re
 Parameters are (r, alpha, a, b), arrays of histories x, t_x, T as in `histories`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import betainc, gammaln
 
@@ -36,28 +38,25 @@ def log_likelihood(
     h = histories
     x = h.x_values
     n, kx = x + leaves_at_first, k * x
-    active, left, stayed = _log_terms(parameters, h, k, leaves_at_first)
-    both = np.logaddexp(active, left)
-    common = log_rising(r, kx) - kx * np.log(alpha) - x * gammaln(k)
-    by_x = np.bincount(h.x_at, h.customers, len(x))
-    value = by_x @ common + h.customers @ both + (k - 1) * h.gap_logs
-
-    is_active = h.customers * np.exp(active - both)
+    terms = _log_terms(parameters, h, k, leaves_at_first)
+    # ln(e^active + e^left) and the part of the first in it, by the larger of the two.
+    apart = terms.left - terms.active
+    smaller = np.exp(-np.abs(apart))
+    both = np.maximum(terms.active, terms.left) + np.log(1 + smaller)
+    is_active = h.customers * np.where(apart > 0, smaller, 1.0) / (1 + smaller)
     has_left = h.customers - is_active
+    by_x = h.customers_by_x
     active_by_x = np.bincount(h.x_at, is_active, len(x))
     left_by_x = by_x - active_by_x
-    last, tenure = h.last_values, h.tenure_values
-    phases = r + kx
-    of_tenure = np.bincount(h.tenure_at, is_active, len(tenure))
-    of_last = np.bincount(h.last_at, has_left, len(last))
-    by_r = by_x @ digamma_rise(r, kx) - of_tenure @ np.log1p(tenure / alpha) - of_last @ np.log1p(last / alpha)
-    weighted = phases[h.x_at]
-    rate_tenure = np.bincount(h.tenure_at, is_active * weighted, len(tenure)) @ (tenure / (alpha * (alpha + tenure)))
-    rate_last = np.bincount(h.last_at, has_left * weighted, len(last)) @ (last / (alpha * (alpha + last)))
-    by_alpha = rate_tenure + rate_last - by_x @ kx / alpha
+    common = log_rising(r, kx) - kx * np.log(alpha) - x * gammaln(k)
+    value = by_x @ common + h.customers @ both + (k - 1) * h.gap_logs
+
+    by_r = by_x @ digamma_rise(r, kx) - is_active @ terms.tenure - has_left @ terms.last
+    slopes = is_active * (h.T / (alpha + h.T)) + has_left * (h.t_x / (alpha + h.t_x))
+    by_alpha = (slopes @ terms.phases - by_x @ kx) / alpha
     if k > 1:
-        for j, share in enumerate(stayed):
-            by_r += np.bincount(h.x_at, is_active * share, len(x)) @ digamma_rise(phases, j)
+        for j, share in enumerate(terms.shares):
+            by_r += np.bincount(h.x_at, is_active * share, len(x)) @ digamma_rise(r + kx, j)
             by_alpha -= j * (is_active * share) @ (1 / (alpha + h.T))
     whole = digamma_rise(a + b, n)
     before = np.maximum(n - 1, 0)
@@ -68,14 +67,14 @@ def log_likelihood(
 
 def probability_active(parameters: np.ndarray, histories: Histories, *, k: int, leaves_at_first: bool) -> np.ndarray:
     """The probability that customers have not left, given their histories; 1 by history."""
-    active, left, _ = _log_terms(parameters, histories, k, leaves_at_first)
+    active, left, *_ = _log_terms(parameters, histories, k, leaves_at_first)
     result: np.ndarray = np.exp(active - np.logaddexp(active, left))
     return result
 
 
 def phase_shares(parameters: np.ndarray, histories: Histories, *, k: int, leaves_at_first: bool) -> np.ndarray:
     """k x n: the probability of j phases since the last purchase, by history, for customers who are active."""
-    return _log_terms(parameters, histories, k, leaves_at_first)[2]
+    return _log_terms(parameters, histories, k, leaves_at_first).shares
 
 
 def future_purchases(
@@ -158,16 +157,31 @@ def _waiting(y: np.ndarray, c: np.ndarray, shape: np.ndarray) -> tuple[np.ndarra
     return value, slope
 
 
-def _log_terms(
-    parameters: np.ndarray, h: Histories, k: int, leaves_at_first: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ln of the likelihoods of still active and of left, without what both have, and the phases' shares in it."""
+class _Terms(NamedTuple):
+    """What the likelihoods of still active and of left are made of, n each.
+
+    active, left: their logarithms, without what both have.
+    shares: k x n, the phases' shares in the first.
+    phases: r + k x.
+    tenure, last: ln(1 + T / alpha) and ln(1 + t_x / alpha).
+    """
+
+    active: np.ndarray
+    left: np.ndarray
+    shares: np.ndarray
+    phases: np.ndarray
+    tenure: np.ndarray
+    last: np.ndarray
+
+
+def _log_terms(parameters: np.ndarray, h: Histories, k: int, leaves_at_first: bool) -> _Terms:
     r, alpha, a, b = parameters
     x = h.x_values
     n = x + leaves_at_first
     phases = (r + k * x)[h.x_at]
+    tenure, last = np.log1p(h.tenure_values / alpha)[h.tenure_at], np.log1p(h.last_values / alpha)[h.last_at]
     whole = log_rising(a + b, n)
-    active = (log_rising(b, n) - whole)[h.x_at] - phases * np.log1p(h.tenure_values / alpha)[h.tenure_at]
+    active = (log_rising(b, n) - whole)[h.x_at] - phases * tenure
     shares = np.ones((1, len(h.x)))
     if k > 1:
         log_shares = _log_phase_weights(parameters, h, k)
@@ -176,8 +190,7 @@ def _log_terms(
         shares = np.exp(log_shares - total)
     with np.errstate(divide="ignore"):
         leaves = np.where(n > 0, np.log(a) + log_rising(b, np.maximum(n - 1, 0)) - whole, -np.inf)
-    left = leaves[h.x_at] - phases * np.log1p(h.last_values / alpha)[h.last_at]
-    return active, left, shares
+    return _Terms(active, leaves[h.x_at] - phases * last, shares, phases, tenure, last)
 
 
 def _log_phase_weights(parameters: np.ndarray, h: Histories, k: int) -> np.ndarray:

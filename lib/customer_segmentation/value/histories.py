@@ -1,7 +1,8 @@
 """What purchase models know of customers: how often they bought again, when last, and for how long they are known."""
 
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ from customer_segmentation.contract.errors import DataRejectedError
 
 REPEATS, LAST, TENURE, CUSTOMERS, GAP_LOGS = "x", "t_x", "T", "customers", "gap_logs"
 """Columns of a table of histories, see `distinct_histories`."""
+
+Coded = tuple[np.ndarray, np.ndarray]
+"""Distinct values, ascending, and the place of each value among them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Histories:
     T: time from the first purchase to the as-of date, at least t_x.
     customers: how many have this history.
     gap_logs: sum over all customers and their gaps between purchases of the natural logarithm of the gap.
+    codes: of x, t_x and T, where they are known.
     """
 
     x: np.ndarray
@@ -28,19 +33,22 @@ class Histories:
     T: np.ndarray
     customers: np.ndarray
     gap_logs: float = 0.0
+    codes: InitVar[Sequence[Coded] | None] = None
     # Each value once, and where it stands: functions of one number are computed for few.
     x_values: np.ndarray = field(init=False, repr=False)
     x_at: np.ndarray = field(init=False, repr=False)
+    customers_by_x: np.ndarray = field(init=False, repr=False)
     last_values: np.ndarray = field(init=False, repr=False)
     last_at: np.ndarray = field(init=False, repr=False)
     tenure_values: np.ndarray = field(init=False, repr=False)
     tenure_at: np.ndarray = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        for name, values in (("x", self.x), ("last", self.t_x), ("tenure", self.T)):
-            distinct, at = np.unique(values, return_inverse=True)
-            object.__setattr__(self, f"{name}_values", distinct)
-            object.__setattr__(self, f"{name}_at", at.astype(np.int32))
+    def __post_init__(self, codes: Sequence[Coded] | None) -> None:
+        codes = codes or [np.unique(values, return_inverse=True) for values in (self.x, self.t_x, self.T)]
+        for name, (values, at) in zip(("x", "last", "tenure"), codes, strict=True):
+            object.__setattr__(self, f"{name}_values", values)
+            object.__setattr__(self, f"{name}_at", at)
+        object.__setattr__(self, "customers_by_x", np.bincount(self.x_at, self.customers, len(self.x_values)))
 
     @property
     def total(self) -> float:
@@ -61,7 +69,7 @@ class Histories:
         return result
 
     def thinned(self, most: int) -> "Histories":
-        """Every so manieth history, at most so many."""
+        """Every n-th history, so that at most so many are left."""
         kept = slice(None, None, max(1, -(-len(self.x) // most)))
         share = float(self.customers[kept] @ self.x[kept]) / self.repeats if self.repeats else 0.0
         x, t_x, tenure, customers = (values[kept] for values in (self.x, self.t_x, self.T, self.customers))
@@ -88,9 +96,19 @@ def distinct_histories(frame: pd.DataFrame) -> Histories:
             f"{int((~is_possible).sum())} histories can't be, such as x = {first[REPEATS]:g}, t_x = {first[LAST]:g}, "
             f"T = {first[TENURE]:g}: x is a whole number, 0 <= t_x <= T, and t_x is 0 just where x is 0"
         )
-    codes = [pd.factorize(values, sort=True) for values in (x, t_x, tenure)]
-    sizes = [len(values) for _, values in codes]
-    keys, at = np.unique(np.ravel_multi_index([code for code, _ in codes], sizes), return_inverse=True)
-    x, t_x, tenure = (values[code] for (_, values), code in zip(codes, np.unravel_index(keys, sizes), strict=True))
+    coded = [pd.factorize(values, sort=True) for values in (x, t_x, tenure)]
+    sizes = [len(values) for _, values in coded]
+    keys, counts = _counted(np.ravel_multi_index([at for at, _ in coded], sizes), customers)
+    codes = [(values, at) for (_, values), at in zip(coded, np.unravel_index(keys, sizes), strict=True)]
+    x, t_x, tenure = (values[at] for values, at in codes)
     logs = float(np.sort(given[GAP_LOGS].to_numpy()).sum()) if GAP_LOGS in given else 0.0
-    return Histories(x, t_x, tenure, np.bincount(at, customers), logs)
+    return Histories(x, t_x, tenure, counts, logs, codes)
+
+
+def _counted(keys: np.ndarray, customers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys, ascending, and the customers of each."""
+    if (customers == 1).all():
+        distinct, counts = np.unique(keys, return_counts=True)
+        return distinct, counts.astype(float)
+    distinct, at = np.unique(keys, return_inverse=True)
+    return distinct, np.bincount(at, customers)

@@ -52,6 +52,8 @@ def maximised(
 ) -> Fit:
     """The parameters of the highest likelihood, by L-BFGS over their logarithms and steps of Newton from there.
 
+    Where there is a sample, L-BFGS climbs on it alone, as long as Newton gets on from there.
+
     Args:
         likelihood: of all customers, to be maximised.
         names: of the parameters, all above 0.
@@ -64,9 +66,10 @@ def maximised(
     tried, of = sample or (likelihood, customers)
     ends = [_climbed(tried, np.clip(np.log(start), *box.T), box, of) for start in starts]
     best = min(ends, key=lambda end: float(end[1]))[0]
-    if sample is not None:
-        best = _climbed(likelihood, best, box, customers)[0]
-    return _polished(likelihood, best, box, customers, names)
+    fit = _polished(likelihood, best, box, customers, names)
+    if sample is None or fit.is_converged:
+        return fit
+    return _polished(likelihood, _climbed(likelihood, best, box, customers)[0], box, customers, names)
 
 
 def _climbed(likelihood: Likelihood, start: np.ndarray, box: np.ndarray, customers: float) -> tuple[np.ndarray, float]:
@@ -91,7 +94,7 @@ def _polished(likelihood: Likelihood, logs: np.ndarray, box: np.ndarray, custome
         inner = ~(low | high)
         steepest = np.abs(slopes[inner]).max(initial=0.0) / customers
         is_measured = turn > 0 and bool((inner == measured).all())
-        if turn == _POLISHING or (is_near and is_measured and steepest <= 1e-4 * _TOLERANCE):
+        if turn == _POLISHING or (is_near and is_measured and steepest <= 1e-3 * _TOLERANCE):
             break
         measured = inner
         curvatures, axes = _curvature(climbed_to, logs, slopes, inner)

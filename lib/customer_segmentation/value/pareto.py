@@ -32,7 +32,7 @@ def log_likelihood(parameters: np.ndarray, histories: Histories) -> tuple[float,
     h = histories
     active, left, slopes = _log_terms(parameters, h, with_slopes=True)
     both = np.logaddexp(active, left)
-    by_x = np.bincount(h.x_at, h.customers, len(h.x_values))
+    by_x = h.customers_by_x
     value = by_x @ (log_rising(r, h.x_values) - h.x_values * np.log(alpha)) + h.customers @ both
     is_active = h.customers * np.exp(active - both)
     has_left = h.customers - is_active
