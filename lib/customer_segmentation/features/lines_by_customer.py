@@ -171,8 +171,9 @@ def _with_changes(lines: DataFrame, returned_orders: DataFrame, dates: Dates) ->
         f"coalesce(concat(array({entry}), transform(filter(periods, p -> p.to > since), p -> {start}), "
         f"transform(filter(periods, p -> p.to > since AND p.to < {len(dates.days)}), p -> {end})), array({entry}))"
     )
-    joined = lines.join(by_order, on=order, how="left")
-    return joined.withColumn("change", F.explode(changes)).drop(SINCE).select("*", "change.*")
+    rows = lines.join(by_order, on=order, how="left").withColumn("change", F.explode(changes)).drop(SINCE)
+    fields = (SINCE, ENTERED, RETURNS, "taken")
+    return rows.select("*", *(F.col("change").getField(name).alias(name) for name in fields))
 
 
 def _whole(name: str, decimal: str, units: int) -> Column:
