@@ -158,21 +158,22 @@ def _with_changes(lines: DataFrame, returned_orders: DataFrame, dates: Dates) ->
     order = [c.CUSTOMER_ID, c.ORDER_ID]
     known = returned_orders.select(
         *(*order, c.AS_OF_DATE),
-        dates.place(F.date_sub(c.AS_OF_DATE, 1)).alias("from"),
+        dates.place(F.date_sub(c.AS_OF_DATE, 1)).alias("starts"),
         F.col(c.IS_FULLY_RETURNED).cast("int").alias("taken"),
-    )
-    next_from = F.lead("from", 1, len(dates.days)).over(Window.partitionBy(*order).orderBy(c.AS_OF_DATE))
-    periods = known.select(*order, F.struct("from", next_from.alias("to"), "taken").alias("period"))
+    ).where(F.col("starts") < len(dates.days))
+    ends = F.lead("starts", 1, len(dates.days)).over(Window.partitionBy(*order).orderBy(c.AS_OF_DATE))
+    periods = known.select(*order, F.struct("starts", ends.alias("ends"), "taken").alias("period"))
     by_order = periods.groupBy(*order).agg(F.collect_list("period").alias("periods"))
     entry = "named_struct('since', since, 'entered', 1, 'returns', 0, 'taken', 0)"
-    start = "named_struct('since', greatest(since, p.from), 'entered', 0, 'returns', 1, 'taken', p.taken)"
-    end = "named_struct('since', p.to, 'entered', 0, 'returns', -1, 'taken', -p.taken)"
+    start = "named_struct('since', greatest(since, p.starts), 'entered', 0, 'returns', 1, 'taken', p.taken)"
+    end = "named_struct('since', p.ends, 'entered', 0, 'returns', -1, 'taken', -p.taken)"
     changes = F.expr(
-        f"coalesce(concat(array({entry}), transform(filter(periods, p -> p.to > since), p -> {start}), "
-        f"transform(filter(periods, p -> p.to > since AND p.to < {len(dates.days)}), p -> {end})), array({entry}))"
+        f"coalesce(concat(array({entry}), transform(filter(periods, p -> p.ends > since), p -> {start}), "
+        f"transform(filter(periods, p -> p.ends > since AND p.ends < {len(dates.days)}), p -> {end})), array({entry}))"
     )
-    joined = lines.join(by_order, on=order, how="left")
-    return joined.withColumn("change", F.explode(changes)).drop(SINCE).select("*", "change.*")
+    rows = lines.join(by_order, on=order, how="left").withColumn("change", F.explode(changes)).drop(SINCE)
+    fields = (SINCE, ENTERED, RETURNS, "taken")
+    return rows.select("*", *(F.col("change").getField(name).alias(name) for name in fields))
 
 
 def _whole(name: str, decimal: str, units: int) -> Column:
