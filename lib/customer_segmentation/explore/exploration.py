@@ -78,12 +78,6 @@ class Exploration:
         return self.line_counts.accepted - self.calendar.total.lines
 
     @property
-    def largest_customer(self) -> Decimal | None:
-        """Net spend of the customer who spends most; None without customers."""
-        largest = self.distributions[d.SPEND_PER_CUSTOMER.name].summary.maximum
-        return None if largest is None else Decimal(largest)
-
-    @property
     def known_categories(self) -> int:
         """Categories with a name."""
         return sum(bool(group.label) for group in self.categories)
@@ -113,9 +107,8 @@ def explore(
     start_of_day = F.lit(as_of).cast("timestamp")
     lines = lines.where(F.col(c.ORDERED_AT) < start_of_day)
     events = None if engagement is None else engagement.where(F.col(c.OCCURRED_AT) < start_of_day)
-    others = {
-        table.name: frame for table, frame in ((t.CUSTOMERS, customers), (t.ENGAGEMENT, events)) if frame is not None
-    }
+    tables = {t.CUSTOMERS.name: customers, t.ENGAGEMENT.name: events}
+    others = {name: frame for name, frame in tables.items() if frame is not None}
 
     columns = column_profiles(lines, t.TRANSACTIONS.name)
     amounts = {profile.column: profile.summary for profile in columns}[c.AMOUNT]

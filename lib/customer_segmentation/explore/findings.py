@@ -11,7 +11,7 @@ from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.verdict import Finding, Severity
 from customer_segmentation.explore.activity import SPIKE_FACTOR, SPIKE_MIN_ORDERS, SPIKE_WINDOW_DAYS
 from customer_segmentation.explore.columns import ColumnProfile
-from customer_segmentation.explore.distributions import ORDERS_PER_CUSTOMER
+from customer_segmentation.explore.distributions import ORDERS_PER_CUSTOMER, SPEND_PER_CUSTOMER
 from customer_segmentation.explore.exploration import Exploration
 from customer_segmentation.explore.text import Text, value_at
 
@@ -108,7 +108,9 @@ def _without_orders(table: str) -> Rule:
     return Rule("{minimum:share0} or more of a table's customers have no order line", share, 0.05)
 
 
-_MAX_ORDERS = f"distributions[{ORDERS_PER_CUSTOMER.name}].summary.maximum"
+_MAX_ORDERS, _LARGEST_SPEND = (
+    f"distributions[{measure.name}].summary.maximum" for measure in (ORDERS_PER_CUSTOMER, SPEND_PER_CUSTOMER)
+)
 
 _WARNINGS = {
     "{line_counts.rejected/line_counts.lines:share} of the lines read were rejected, most often for {value}.": Rule(
@@ -150,10 +152,10 @@ _WARNINGS = {
         lambda data: sum(each.count for each in data.customers_by_orders if each.label == "1") / max(data.buyers, 1),
         0.5,
     ),
-    "One customer brings {value:share} of the spend, {largest_customer:money}: a reseller, or an id that many "
+    f"One customer brings {{value:share}} of the spend, {{{_LARGEST_SPEND}:money}}: a reseller, or an id that many "
     "customers share?": Rule(
         "one customer has {minimum:share0} of the spend or more",
-        lambda data: value_at(data, "largest_customer/concentration.spend") if data.customers > 1 else None,
+        lambda data: value_at(data, f"{_LARGEST_SPEND}/concentration.spend") if data.customers > 1 else None,
         0.1,
     ),
     "One customer has {value:share} of the orders: an id that many customers share?": Rule(

@@ -76,7 +76,7 @@ def render_page(content: PageContent) -> str:
         quantiles=QUANTILES,
         distinct=_distinct,
         figures=_figures,
-        values=_values,
+        max_values=MAX_VALUES,
         remark=_remark,
         draw=draw,
         palette=palette,
@@ -98,11 +98,6 @@ def _figures(profile: ColumnProfile) -> list[str]:
     minimum, maximum = ends
     quantiles = (profile.summary.quantiles[at] for at in QUANTILES)
     return [fmt.figure(value, 2) for value in (minimum, *quantiles, maximum, profile.summary.mean)]
-
-
-def _values(profile: ColumnProfile) -> list[tuple[str, str]]:
-    """The most frequent values with their shares."""
-    return [(fmt.plain_text(each.label), fmt.share(each.count / profile.rows)) for each in profile.values[:MAX_VALUES]]
 
 
 def _remark(profile: ColumnProfile) -> str:
