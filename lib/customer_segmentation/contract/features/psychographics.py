@@ -54,7 +54,7 @@ PSYCHOGRAPHICS = (
             "drawn to that of all customers together with the weight of 10 purchase lines; null without any."
         ),
         formula=shrunk(
-            "brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES, null_without=True
+            "brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES, or_null=True
         ),
         high="loyal to a brand",
         low="switches brands",
@@ -68,14 +68,7 @@ PSYCHOGRAPHICS = (
             "together with the weight of 2 campaigns; contacts count where events name no campaign; null for a "
             "customer who was not contacted."
         ),
-        formula=shrunk(
-            "answered",
-            "received",
-            seen="received",
-            mean="shop_response_rate",
-            weight=PRIOR_CAMPAIGNS,
-            null_without=True,
-        ),
+        formula=shrunk("answered", "received", mean="shop_response_rate", weight=PRIOR_CAMPAIGNS, or_null=True),
         high="responds to promotions",
         low="unmoved by promotions",
         source="engagement",
