@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from customer_segmentation.explore.buckets import Buckets, Group, Summary, fit_b
 from customer_segmentation.explore.columns import DISTINCT_ERROR, profile_rows
 from customer_segmentation.explore.concentration import concentration
 from customer_segmentation.explore.distributions import ACCURACY, PROBABILITIES
-from customer_segmentation.explore.figures import TIME, distribution_rows
+from customer_segmentation.explore.figures import SECTIONS, distribution_rows
 from customer_segmentation.explore.findings import findings
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages import explore_data
@@ -531,7 +532,7 @@ def test_amounts_and_quantities_as_large_as_a_column_holds_are_counted_and_shown
 def test_hours_are_told_with_the_time_zone_that_they_are_of(explored: Explore) -> None:
     found = explored([line(), line("K2", "O2")], timezone="Asia/Kolkata")
 
-    (panel,) = [figure.panel(found, "") for figure in TIME if figure.title == "Orders by hour"]
+    (panel,) = [figure.panel(found, "") for figure in chain(*SECTIONS.values()) if figure.title == "Orders by hour"]
 
     assert "Asia/Kolkata" in panel["note"]
     assert "Asia/Kolkata" in panel["caption"]

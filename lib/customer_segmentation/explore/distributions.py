@@ -59,14 +59,11 @@ def measure_distributions(
 ) -> tuple[list[Distribution], dict[str, list[Group]]]:
     """The distributions of measures that are columns of a frame, and the groups of further groupings.
 
-    Runs two aggregations; one where the summaries are given.
+    Runs two aggregations; one where the summaries of the measures are given.
 
     Args:
-        frame: any rows.
         measures: each in a numeric column of its name.
-        amount: a column to sum in every bucket and group.
-        groupings: further expressions to group by, see `tally`.
-        summaries: of the measures by name, where they are known.
+        amount, groupings: see `tally`.
     """
     if summaries is None:
         aggregates = {measure.name: summary_aggregates(F.col(f"`{measure.name}`")) for measure in measures}
@@ -85,7 +82,6 @@ def tally(frame: DataFrame, groupings: Mapping[str, Column], *, amount: str | No
     """The groups of each grouping, by name, most rows first. Runs one aggregation and collects its groups.
 
     Args:
-        frame: any rows.
         groupings: what to group by, each on its own; each with few values, as all are collected.
         amount: a decimal column, summed exactly per group.
     """

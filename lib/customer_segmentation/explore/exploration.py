@@ -27,15 +27,6 @@ _LINE = (c.ORDERED_AT, c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.AMOUNT, c.DISCOUN
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """A table beside the order lines: how many of its customers have order lines (both), and how many have none."""
-
-    table: str
-    both: int
-    without_orders: int
-
-
-@dataclass(frozen=True)
 class Exploration:
     """The figures of the data before the as-of date. Holds no customer.
 
@@ -46,6 +37,8 @@ class Exploration:
     categories: order lines and their net spend by category, highest spend first.
     customers_by_orders: customers and their net spend by number of orders; 0 is customers with returns alone.
     new_customers: customers by the month of their first purchase, with all their spend so far; has every month.
+    coverage: by the name of a table beside the order lines, its customers that have such lines (both) and that have
+        none (without_orders).
     repeated_lines: lines equal to another one of their order in every column.
     """
 
@@ -58,7 +51,7 @@ class Exploration:
     new_customers: list[Group]
     concentration: Concentration
     categories: list[Group]
-    coverage: list[Coverage]
+    coverage: dict[str, dict[str, int]]
     repeated_lines: int
     timezone: str = UTC
 
@@ -143,7 +136,7 @@ def explore(
             },
         )
         gaps, _ = d.measure_distributions(order_gaps(buyers), [d.DAYS_BETWEEN_ORDERS])
-        covered = [coverage(name, frame, buyers) for name, frame in others.items()]
+        covered = {name: coverage(frame, buyers) for name, frame in others.items()}
 
     months = {(group.label or "")[:7]: group for group in groups["since"]}
     categories = [replace(group, label=group.label or "") for group in values.get(c.CATEGORY, [])]
@@ -209,14 +202,9 @@ def order_gaps(customers: DataFrame) -> DataFrame:
     return gaps.where(F.col(d.DAYS_BETWEEN_ORDERS.name).isNotNull())
 
 
-def coverage(table: str, frame: DataFrame, buyers: DataFrame) -> Coverage:
-    """How many customers of a table have order lines. Runs one aggregation over ids.
-
-    Args:
-        frame: rows of the table, with a customer_id.
-        buyers: a row per customer with order lines.
-    """
+def coverage(frame: DataFrame, buyers: DataFrame) -> dict[str, int]:
+    """How many customers of a frame have order lines (both), and how many do not. Runs one aggregation over ids."""
     ids = frame.where(F.col(c.CUSTOMER_ID).isNotNull()).select(c.CUSTOMER_ID).distinct()
     has_orders = buyers.select(c.CUSTOMER_ID, F.lit(True).alias("has_orders"))
     counts = {"both": F.count("has_orders"), "without_orders": F.count_if(F.col("has_orders").isNull())}
-    return Coverage(table, **d.aggregated(ids.join(has_orders, c.CUSTOMER_ID, "left"), {"ids": counts})["ids"])
+    return d.aggregated(ids.join(has_orders, c.CUSTOMER_ID, "left"), {"ids": counts})["ids"]

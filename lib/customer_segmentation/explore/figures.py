@@ -199,103 +199,99 @@ _ORDERS_BY_MONTH = Figure(
     _BY_MONTH,
 )
 
-TIME = (
-    _ORDERS_BY_MONTH,
-    replace(_ORDERS_BY_MONTH, title="Net spend by month", drawing=replace(_BY_MONTH, value="net", is_money=True)),
-    Figure(
-        "Orders by weekday",
-        Rows("calendar.weekdays", ("orders_by_weekday", "orders", "net"), shown_if="calendar.total.orders"),
-        {"Weekday": "{label}", "Orders": _ORDERS, "A day": "{orders/days:figure1}", "Net spend": _NET},
-        "Orders and net spend by weekday; the mean is over all days of the data's time, with orders or not",
-        "On such a day, on average.",
-        Drawing("Bars", "orders/days", "{label:.3}", "mean orders by weekday"),
-    ),
-    Figure(
-        "Orders by hour",
-        Rows("calendar.hours_of_day", ("orders_by_hour", "orders", "net"), shown_if="calendar.has_hours"),
-        {"Hour": "{label}:00", "Orders": _ORDERS, "Net spend": _NET},
-        "Orders and net spend by hour of the day, {timezone}",
-        "In that hour of the day ({timezone}), all days together.",
-        Drawing("Bars", "orders", "{label}"),
-    ),
-    Figure(
-        "Days without an order",
-        Rows("calendar.inactive_periods", max_rows=MAX_DAYS),
-        {"When": "{dates}", "Days": "{days:count}"},
-        "Days in a row without any order, longest first",
-        "{calendar.inactive_days:count} of the days between the first and the last order.",
-        note_if_empty="None: every day between the first and the last order has one.",
-    ),
-    Figure(
-        "Days with far too many orders",
-        Rows("calendar.spikes", max_rows=MAX_DAYS),
-        {"Day": "{day:day}", "Orders": _ORDERS, "Usual": "{usual:figure1}"},
-        f"Days with {_FAR_TOO_MANY} them",
-        note_if_empty=f"None: no day has {_FAR_TOO_MANY} it.",
-    ),
-)
-
-CUSTOMERS = (
-    Figure(
-        "Customers by number of orders",
-        Rows("customers_by_orders", ("customers_by_orders", "count", "amount"), "count"),
-        {"Orders": "{label:orders}", "Customers": _COUNT, "Share": _SHARE, "Net spend": _AMOUNT},
-        "Customers and their net spend by number of orders",
-        lambda data: _RETURNS_ALONE if data.customers > data.buyers else "",
-        Drawing("Bars", label=f"{_COUNT} · {_SHARE}", is_horizontal=True),
-    ),
-    _histogram(d.DAYS_BETWEEN_ORDERS),
-    Figure(
-        "New customers by month",
-        Rows("new_customers", ("new_customers_by_month", "count", "amount")),
-        {"Month": "{label:month}", "New customers": _COUNT, "Net spend since": _AMOUNT},
-        "Customers by the month of their first purchase, and all they spent since",
-        "By the first purchase in the data: in the first months old customers look new.",
-        replace(_BY_MONTH, value="count", shows="customers by the month of their first purchase"),
-    ),
-)
-
-MONEY = (
-    *map(_histogram, (d.LINE_AMOUNT, d.ORDER_VALUE, d.ITEMS_PER_ORDER, d.SPEND_PER_CUSTOMER)),
-    Figure(
-        "Concentration of spend",
-        Rows("concentration.tops", ("top_customers", "count", "amount"), shown_if="concentration.lorenz"),
-        {"Customers": "{label:capital}", "How many": _COUNT, "Spend": _AMOUNT, "Share": "{part:share}"},
-        "Spend of the customers who spend most",
-        "Gini coefficient {concentration.gini:figure2}: 0 if all spent the same, near 1 if one spent all.",
-        Drawing("Line", shows="share of spend by share of customers, from those who spend least"),
-    ),
-    Figure(
-        "Categories by net spend",
-        Rows("categories", ("spend_by_category", "count", "amount"), "amount", MAX_CATEGORIES, "known_categories"),
-        {"Category": "{label:category}", "Lines": _COUNT, "Net spend": _AMOUNT, "Share": _SHARE},
-        "Lines and net spend by category",
-        "{known_categories:count} categories.",
-        Drawing("Bars", "amount", f"{{amount:short_money}} · {_SHARE}", is_horizontal=True),
-    ),
-    Figure(
-        "Value returned by month",
-        Rows(
-            "calendar.months", ("returns_by_month", "return_lines", "returned"), shown_if="calendar.total.return_lines"
-        ),
-        {
-            "Month": _MONTH,
-            "Return lines": "{return_lines:count}",
-            "Of lines": "{return_lines/lines:share}",
-            "Value": "{returned:money}",
-            "Of value": "{returned/bought:share}",
-        },
-        "Returns by month: lines, their share of all lines, value, and its share of the value bought",
-        "{calendar.total.return_lines:count} of {calendar.total.lines:count} lines "
-        "({calendar.total.return_lines/calendar.total.lines:share}) are returns; "
-        "{calendar.total.returned/calendar.total.bought:share} of the value bought was returned.",
-        replace(_BY_MONTH, value="returned", is_money=True),
-    ),
-)
-
 SECTIONS = {
-    ("time", "When people order"): TIME,
-    ("customers", "How often they order"): CUSTOMERS,
-    ("money", "What they spend"): MONEY,
+    ("time", "When people order"): (
+        _ORDERS_BY_MONTH,
+        replace(_ORDERS_BY_MONTH, title="Net spend by month", drawing=replace(_BY_MONTH, value="net", is_money=True)),
+        Figure(
+            "Orders by weekday",
+            Rows("calendar.weekdays", ("orders_by_weekday", "orders", "net"), shown_if="calendar.total.orders"),
+            {"Weekday": "{label}", "Orders": _ORDERS, "A day": "{orders/days:figure1}", "Net spend": _NET},
+            "Orders and net spend by weekday; the mean is over all days of the data's time, with orders or not",
+            "On such a day, on average.",
+            Drawing("Bars", "orders/days", "{label:.3}", "mean orders by weekday"),
+        ),
+        Figure(
+            "Orders by hour",
+            Rows("calendar.hours_of_day", ("orders_by_hour", "orders", "net"), shown_if="calendar.has_hours"),
+            {"Hour": "{label}:00", "Orders": _ORDERS, "Net spend": _NET},
+            "Orders and net spend by hour of the day, {timezone}",
+            "In that hour of the day ({timezone}), all days together.",
+            Drawing("Bars", "orders", "{label}"),
+        ),
+        Figure(
+            "Days without an order",
+            Rows("calendar.inactive_periods", max_rows=MAX_DAYS),
+            {"When": "{dates}", "Days": "{days:count}"},
+            "Days in a row without any order, longest first",
+            "{calendar.inactive_days:count} of the days between the first and the last order.",
+            note_if_empty="None: every day between the first and the last order has one.",
+        ),
+        Figure(
+            "Days with far too many orders",
+            Rows("calendar.spikes", max_rows=MAX_DAYS),
+            {"Day": "{day:day}", "Orders": _ORDERS, "Usual": "{usual:figure1}"},
+            f"Days with {_FAR_TOO_MANY} them",
+            note_if_empty=f"None: no day has {_FAR_TOO_MANY} it.",
+        ),
+    ),
+    ("customers", "How often they order"): (
+        Figure(
+            "Customers by number of orders",
+            Rows("customers_by_orders", ("customers_by_orders", "count", "amount"), "count"),
+            {"Orders": "{label:orders}", "Customers": _COUNT, "Share": _SHARE, "Net spend": _AMOUNT},
+            "Customers and their net spend by number of orders",
+            lambda data: _RETURNS_ALONE if data.customers > data.buyers else "",
+            Drawing("Bars", label=f"{_COUNT} · {_SHARE}", is_horizontal=True),
+        ),
+        _histogram(d.DAYS_BETWEEN_ORDERS),
+        Figure(
+            "New customers by month",
+            Rows("new_customers", ("new_customers_by_month", "count", "amount")),
+            {"Month": "{label:month}", "New customers": _COUNT, "Net spend since": _AMOUNT},
+            "Customers by the month of their first purchase, and all they spent since",
+            "By the first purchase in the data: in the first months old customers look new.",
+            replace(_BY_MONTH, value="count", shows="customers by the month of their first purchase"),
+        ),
+    ),
+    ("money", "What they spend"): (
+        *map(_histogram, (d.LINE_AMOUNT, d.ORDER_VALUE, d.ITEMS_PER_ORDER, d.SPEND_PER_CUSTOMER)),
+        Figure(
+            "Concentration of spend",
+            Rows("concentration.tops", ("top_customers", "count", "amount"), shown_if="concentration.lorenz"),
+            {"Customers": "{label:capital}", "How many": _COUNT, "Spend": _AMOUNT, "Share": "{part:share}"},
+            "Spend of the customers who spend most",
+            "Gini coefficient {concentration.gini:figure2}: 0 if all spent the same, near 1 if one spent all.",
+            Drawing("Line", shows="share of spend by share of customers, from those who spend least"),
+        ),
+        Figure(
+            "Categories by net spend",
+            Rows("categories", ("spend_by_category", "count", "amount"), "amount", MAX_CATEGORIES, "known_categories"),
+            {"Category": "{label:category}", "Lines": _COUNT, "Net spend": _AMOUNT, "Share": _SHARE},
+            "Lines and net spend by category",
+            "{known_categories:count} categories.",
+            Drawing("Bars", "amount", f"{{amount:short_money}} · {_SHARE}", is_horizontal=True),
+        ),
+        Figure(
+            "Value returned by month",
+            Rows(
+                "calendar.months",
+                ("returns_by_month", "return_lines", "returned"),
+                shown_if="calendar.total.return_lines",
+            ),
+            {
+                "Month": _MONTH,
+                "Return lines": "{return_lines:count}",
+                "Of lines": "{return_lines/lines:share}",
+                "Value": "{returned:money}",
+                "Of value": "{returned/bought:share}",
+            },
+            "Returns by month: lines, their share of all lines, value, and its share of the value bought",
+            "{calendar.total.return_lines:count} of {calendar.total.lines:count} lines "
+            "({calendar.total.return_lines/calendar.total.lines:share}) are returns; "
+            "{calendar.total.returned/calendar.total.bought:share} of the value bought was returned.",
+            replace(_BY_MONTH, value="returned", is_money=True),
+        ),
+    ),
 }
 """By anchor and heading."""

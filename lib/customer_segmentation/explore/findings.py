@@ -96,16 +96,16 @@ def _constant(data: Exploration) -> str:
 
 def _with_attributes(data: Exploration) -> float | None:
     """Share of the customers with orders that have attributes; None where all have, or there are none."""
-    both = next((each.both for each in data.coverage if each.table == t.CUSTOMERS.name), data.customers)
+    both = data.coverage.get(t.CUSTOMERS.name, {}).get("both", data.customers)
     return both / data.customers if data.customers > both else None
 
 
 def _without_orders(table: str) -> Rule:
-    def share(data: Exploration) -> float:
-        known = [(each.without_orders, each.both) for each in data.coverage if each.table == table]
-        return sum(alone / max(alone + both, 1) for alone, both in known)
-
-    return Rule("{minimum:share0} or more of a table's customers have no order line", share, 0.05)
+    return Rule(
+        "{minimum:share0} or more of a table's customers have no order line",
+        lambda data: (known := data.coverage.get(table)) and known["without_orders"] / max(sum(known.values()), 1),
+        0.05,
+    )
 
 
 _MAX_ORDERS, _LARGEST_SPEND = (
