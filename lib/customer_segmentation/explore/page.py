@@ -7,7 +7,7 @@ from decimal import Decimal
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display import palette
-from customer_segmentation.display.headlines import Headline, rejection_reasons
+from customer_segmentation.display.headlines import Headline
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.display.verdict import Finding
 from customer_segmentation.explore.columns import PERSONAL_COLUMNS, ColumnProfile
@@ -61,7 +61,7 @@ def render_page(content: PageContent) -> str:
     """
     with needs_extra():
         from customer_segmentation.display.charts import draw
-    data, counts = content.data, content.data.line_counts
+    data = content.data
     sections = {
         heading: [figure.panel(data, content.currency) for figure in figures if value_at(data, figure.rows.shown_if)]
         for heading, figures in SECTIONS.items()
@@ -70,7 +70,6 @@ def render_page(content: PageContent) -> str:
     return page.render(
         content=content,
         data=data,
-        reasons=rejection_reasons(counts.by_reason, counts.rejected) if counts.rejected else [],
         sections=sections,
         tables=(t.TRANSACTIONS, t.CUSTOMERS, t.ENGAGEMENT, t.REJECTED_TRANSACTIONS),
         quantiles=QUANTILES,
