@@ -37,6 +37,7 @@ setup(
     package_data={
         "customer_segmentation": [
             "py.typed",
+            "config/*.yml",
             "spark/*.properties",
             "report/*.j2",
             "display/*.j2",

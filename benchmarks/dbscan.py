@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.measuring import Comparison, compared, timed
 from customer_segmentation.clustering.dbscan import DBSCAN
 from customer_segmentation.clustering.dbscan.eps import knee
-from customer_segmentation.clustering.dbscan.kernel import clusters, collapsed
+from customer_segmentation.clustering.dbscan.kernel import clusters
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.spark.session import get_session
 
@@ -72,11 +72,17 @@ def rfm(n: int) -> np.ndarray:
     return np.concatenate([first, first[g.integers(n_first, size=n // 2)]])
 
 
+def collapsed(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each point its position among the distinct ones; of these the first place and how many they are."""
+    position = pd.DataFrame(points).groupby(list(range(points.shape[1])), sort=False).ngroup().to_numpy()
+    return position, np.unique(position, return_index=True)[1], np.bincount(position)
+
+
 def eps_of(points: np.ndarray) -> float:
     """The knee of the distances to the neighbour that makes a point core, as `eps="auto"` takes it."""
     from scipy.spatial import cKDTree
 
-    distinct = points[collapsed(points, np.ones(len(points), dtype=np.int64), np.arange(len(points)))[1]]
+    distinct = points[collapsed(points)[1]]
     queries = np.random.default_rng(1).choice(len(distinct), min(2000, len(distinct)), replace=False)
     distances = np.sort(cKDTree(points).query(distinct[queries], k=[MIN_SAMPLES])[0][:, 0])
     return knee(distances[distances > 0])
@@ -86,7 +92,7 @@ def _kernel(name: str, points: np.ndarray, *, limit: float, runs: int) -> Compar
     eps = eps_of(points)
 
     def ours() -> None:
-        position, first, weights = collapsed(points, np.ones(len(points), dtype=np.int64), np.arange(len(points)))
+        position, first, weights = collapsed(points)
         found = clusters(points[first], weights=weights, order=first, eps=eps, min_samples=MIN_SAMPLES, workers=-1)
         found.core[position], found.labels[position]
 

@@ -18,7 +18,7 @@ from sklearn import cluster
 from customer_segmentation.clustering import load_model
 from customer_segmentation.clustering.dbscan import DBSCAN, DBSCANModel, model
 from customer_segmentation.clustering.dbscan.eps import knee
-from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, collapsed, inverse_permutation
+from customer_segmentation.clustering.dbscan.kernel import Clusters, clusters, inverse_permutation
 from customer_segmentation.clustering.dbscan.space import (
     SpacePartition,
     clustering_halo,
@@ -140,7 +140,9 @@ def test_the_kernel_and_boxes_equal_scikit_learn_in_random_trials(part: int) -> 
     mismatches, several = {}, 0
     for seed in range(part, TRIALS, 5):
         points, weights, eps, min_samples = trial(seed)
-        position, first, weight = collapsed(points, weights, np.arange(len(points)))
+        _, first, position = np.unique(points + 0.0, axis=0, return_index=True, return_inverse=True)
+        position = position.ravel()
+        weight = np.bincount(position, weights).astype(np.int64)
         parameters = {"weights": weight, "order": first, "eps": eps, "min_samples": min_samples}
         at_once = clusters(points[first], **parameters)
         regions = some_regions(points, seed)

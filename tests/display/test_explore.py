@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,12 @@ from customer_segmentation.display.verdict import Finding, Severity
 from customer_segmentation.explore import Exploration, PageContent, explore, render_page, summary
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import Activity, Calendar
-from customer_segmentation.explore.buckets import Buckets, fit_buckets
-from customer_segmentation.explore.columns import DISTINCT_ERROR
+from customer_segmentation.explore.buckets import Buckets, Group, Summary, fit_buckets
+from customer_segmentation.explore.columns import DISTINCT_ERROR, profile_rows
 from customer_segmentation.explore.concentration import concentration
-from customer_segmentation.explore.figures import TIME
+from customer_segmentation.explore.distributions import ACCURACY, PROBABILITIES
+from customer_segmentation.explore.figures import SECTIONS, distribution_rows
 from customer_segmentation.explore.findings import findings
-from customer_segmentation.explore.rows import distribution_rows, profile_rows
-from customer_segmentation.explore.summary import ACCURACY, PROBABILITIES, Summary
-from customer_segmentation.explore.tally import Group
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages import explore_data
 from tests.display.test_report import HOSTILE, Page
@@ -118,7 +117,7 @@ def explored(frame: Callable[..., DataFrame]) -> Explore:
 def shown(found: Exploration) -> Page:
     """The page, once the tables' rows and the summary are made too."""
     for table, rows in (
-        (t.DATA_PROFILE, profile_rows(found, run_id="run")),
+        (t.DATA_PROFILE, profile_rows(found.columns, run_id="run", as_of=AS_OF)),
         (t.DATA_DISTRIBUTIONS, distribution_rows(found, run_id="run")),
     ):
         assert all(list(row) == table.column_names for row in rows)
@@ -369,7 +368,7 @@ def test_data_with_next_to_nothing_in_it_makes_a_page(rows: list[tuple[Any, ...]
     assert "nan" not in page.text.lower().split()
     assert found.customers == len({row[0] for row in rows})
     assert found.buyers == len({row[0] for row in rows if not row[-1]})
-    assert sum(bucket.count for bucket in found.distribution(d.LINE_AMOUNT).buckets) == len(rows)
+    assert sum(bucket.count for bucket in found.distributions[d.LINE_AMOUNT.name].buckets) == len(rows)
 
 
 def test_what_the_data_holds_is_shown_and_never_run(frame: Callable[..., DataFrame], explored: Explore) -> None:
@@ -527,13 +526,13 @@ def test_amounts_and_quantities_as_large_as_a_column_holds_are_counted_and_shown
 
     assert found.calendar.total.bought == 4 * Decimal(largest) + 10**12
     assert found.calendar.total.returned == Decimal(largest)
-    assert found.largest_customer == 4 * Decimal(largest)
+    assert found.distributions[d.SPEND_PER_CUSTOMER.name].summary.maximum == 4 * Decimal(largest)
 
 
 def test_hours_are_told_with_the_time_zone_that_they_are_of(explored: Explore) -> None:
     found = explored([line(), line("K2", "O2")], timezone="Asia/Kolkata")
 
-    (panel,) = [figure.panel(found, "") for figure in TIME if figure.title == "Orders by hour"]
+    (panel,) = [figure.panel(found, "") for figure in chain(*SECTIONS.values()) if figure.title == "Orders by hour"]
 
-    assert "Asia/Kolkata" in panel.note
-    assert "Asia/Kolkata" in panel.caption
+    assert "Asia/Kolkata" in panel["note"]
+    assert "Asia/Kolkata" in panel["caption"]

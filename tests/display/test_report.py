@@ -551,7 +551,7 @@ def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
     library = Path(customer_segmentation.__file__).parents[1]
     with zipfile.ZipFile(tmp_path / "library.zip", "w") as archive:
         for file in sorted((library / "customer_segmentation").rglob("*")):
-            if file.suffix in (".py", ".j2", ".css"):
+            if file.suffix in (".py", ".j2", ".css", ".yml"):
                 archive.write(file, str(file.relative_to(library)))
     script = (
         "import customer_segmentation.display.template as template\n"

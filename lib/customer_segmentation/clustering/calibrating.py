@@ -17,6 +17,7 @@ from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.clustering.model.calibration import calibration_of
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import contingency
 from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.contract.errors import DataRejectedError
 
@@ -85,8 +86,7 @@ def matched(segments: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np
     """
     size = int(max(segments.max(), labels.max())) + 1
     inside = (segments >= 0) & (labels >= 0)
-    overlap = np.bincount(segments[inside] * size + labels[inside], weights[inside], minlength=size * size)
-    overlap = overlap.reshape(size, size)
+    overlap = contingency(segments[inside], labels[inside], weights[inside], size)
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     number = np.full(size + 1, -2)  # the last one is that of -1
     number[columns] = np.where(overlap[rows, columns] > 0, rows, -2)

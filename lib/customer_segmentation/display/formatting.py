@@ -51,12 +51,6 @@ def count(value: Number | None) -> str:
     return f"{value:,.0f}" if known(value) else NOTHING
 
 
-def accounted(lines: Number, accepted: Number, rejected: Number, filtered_out: Number, *, of: str = "lines") -> str:
-    """Lines (or rows) read as the sum of those accepted, rejected and, if there are any, filtered out."""
-    policy = f" + {count(filtered_out)} filtered out (left out by `where`)" if filtered_out else ""
-    return f"{count(lines)} {of} in = {count(accepted)} accepted + {count(rejected)} rejected{policy}"
-
-
 def share(value: Number | None, digits: int = 1) -> str:
     """A share of 1 in percent: .4521 as 45.2%. What isn't nothing or all never reads as 0% or 100%."""
     if value is None or not known(value):

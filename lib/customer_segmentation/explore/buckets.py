@@ -1,16 +1,16 @@
 """Buckets of a histogram: round edges that fit the spread of the values, even or logarithmic."""
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from customer_segmentation.display.formatting import plain_number
-from customer_segmentation.explore.summary import Summary
+from customer_segmentation.display.chart_data import Columns
+from customer_segmentation.display.formatting import plain_number, short_number
 
 MIN_SKEW = 6
 """The scale is logarithmic where the 99th percentile is more than this many times the median;
@@ -26,6 +26,47 @@ _DOUBLINGS_UNDER_MEDIAN = 100
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rows that share a value, a month or a range of a number.
+
+    label: the value in text; None is a value too.
+    amount: the sum over the rows; None where nothing was summed.
+    lower, upper: of a range, half-open, None where it is open; both None for others.
+    """
+
+    label: str | None
+    count: int
+    amount: Decimal | None
+    lower: Decimal | None = None
+    upper: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Spread of the known values of a number.
+
+    minimum, maximum: exact, in the number's own type; None where no value is known.
+    quantiles: by probability, as approximate as `distributions.ACCURACY` says; None where no value is known.
+    """
+
+    known: int
+    minimum: int | float | Decimal | None
+    maximum: int | float | Decimal | None
+    mean: float | None
+    quantiles: Mapping[float, float] | None
+
+    @property
+    def median(self) -> float | None:
+        """The middle value."""
+        return self.quantiles[0.5] if self.quantiles else None
+
+    @property
+    def nine_in_ten(self) -> tuple[float, float] | None:
+        """From where to where they lie."""
+        return (self.quantiles[0.05], self.quantiles[0.95]) if self.quantiles else None
+
+
+@dataclass(frozen=True)
 class Buckets:
     """Half-open buckets: below the first edge, from each edge to under the next, from the last edge up.
 
@@ -36,32 +77,19 @@ class Buckets:
     whole: bool = False
     logarithmic: bool = False
 
-    def __len__(self) -> int:
-        return len(self.edges) + 1
-
     def index(self, value: str) -> Column:
-        """Number of the bucket, from 0, that a column lies in; null where the column is.
+        """Number of the bucket, from 0, that a numeric column of this name lies in; null where the column is."""
+        whens = " ".join(f"when `{value}` < {edge:f} then {number}" for number, edge in enumerate(self.edges))
+        return F.expr(f"case when `{value}` is null then null {whens} else {len(self.edges)} end")
 
-        Args:
-            value: name of a numeric column.
-        """
-        value = f"`{value}`"
-        if not self.edges:
-            return F.expr(f"if({value} is null, null, 0)")
-        whens = " ".join(f"when {value} < {edge:f} then {number}" for number, edge in enumerate(self.edges))
-        return F.expr(f"case when {value} is null then null {whens} else {len(self.edges)} end")
-
-    def lower(self, number: int) -> Decimal | None:
-        """First value of a bucket; None where it is open below."""
-        return self.edges[number - 1] if number > 0 else None
-
-    def upper(self, number: int) -> Decimal | None:
-        """First value above a bucket; None where it is open above."""
-        return self.edges[number] if number < len(self.edges) else None
+    def ends(self, number: int) -> tuple[Decimal | None, Decimal | None]:
+        """First value of a bucket, and first value above it; None where it is open."""
+        lower, upper = (None, *self.edges, None)[number : number + 2]
+        return lower, upper
 
     def label(self, number: int) -> str:
         """A bucket in words: `10 to <15`, `under 10`, `15 or more`; whole numbers as `3` or `3 to 4`."""
-        lower, upper = self.lower(number), self.upper(number)
+        lower, upper = self.ends(number)
         if lower is None:
             return "any" if upper is None else f"under {plain_number(upper)}"
         if upper is None:
@@ -69,6 +97,21 @@ class Buckets:
         if not self.whole:
             return f"{plain_number(lower)} to <{plain_number(upper)}"
         return plain_number(lower) if upper - lower == 1 else f"{plain_number(lower)} to {plain_number(upper - 1)}"
+
+    def filled(self, groups: list[Group]) -> list[Group]:
+        """The buckets with the rows of groups by their number, from the first to the last that has any."""
+        by_number = {int(group.label): (group.count, group.amount) for group in groups if group.label is not None}
+        return [
+            Group(self.label(number), *by_number.get(number, (0, None)), *self.ends(number))
+            for number in range(min(by_number, default=0), max(by_number, default=-1) + 1)
+        ]
+
+
+def histogram(buckets: Sequence[Group], title: str = "") -> Columns:
+    """The buckets as a chart, with their edges as labels; the title is that of the labels' axis."""
+    edges = [*(bucket.lower for bucket in buckets), buckets[-1].upper if buckets else None]
+    labels = ["" if edge is None else short_number(edge) for edge in edges]
+    return Columns(labels, [float(bucket.count) for bucket in buckets], title, is_histogram=True)
 
 
 def fit_buckets(summary: Summary, *, whole: bool = False) -> Buckets:
@@ -85,14 +128,9 @@ def fit_buckets(summary: Summary, *, whole: bool = False) -> Buckets:
         start = low if low > 0 else min(median, high) / _DOUBLINGS_UNDER_MEDIAN
         edges = _logarithmic(start, high, whole=whole)
         return Buckets((Decimal(0), *edges) if summary.minimum < 0 else edges, whole, logarithmic=True)
-    return Buckets(_even(low, high, whole=whole), whole)
-
-
-def _even(low: float, high: float, *, whole: bool) -> tuple[Decimal, ...]:
     step = _step(low, high, whole=whole)
-    first = math.floor(Decimal(repr(low)) / step)
-    last = math.floor(Decimal(repr(high)) / step) + 1
-    return tuple(step * number for number in range(first, last + 1))
+    first, last = (math.floor(Decimal(repr(end)) / step) for end in (low, high))
+    return Buckets(tuple(step * number for number in range(first, last + 2)), whole)
 
 
 def _step(low: float, high: float, *, whole: bool) -> Decimal:
@@ -106,21 +144,16 @@ def _step(low: float, high: float, *, whole: bool) -> Decimal:
 
 
 def _logarithmic(low: float, high: float, *, whole: bool) -> tuple[Decimal, ...]:
-    fine = _mantissas(low, high, _FINE)
-    edges = fine if len(fine) <= _MAX_LOGARITHMIC_BUCKETS else _mantissas(low, high, _COARSE)
-    return tuple(edge for edge in edges if edge == edge.to_integral_value()) if whole else edges
-
-
-def _mantissas(low: float, high: float, mantissas: Sequence[Decimal]) -> tuple[Decimal, ...]:
     """From the last of the round numbers up to low, to the first above high."""
-    power, beyond = _power(low), _power(high) * 10
-    numbers = []
-    while power <= beyond:
-        numbers += [power * mantissa for mantissa in mantissas]
-        power *= 10
-    inner = [number for number, following in pairwise(numbers) if float(following) > low and float(number) <= high]
-    above = next(number for number in numbers if float(number) > high)
-    return (*inner, above)
+    edges: list[Decimal] = []
+    for mantissas in (_FINE, _COARSE):
+        powers = (_power(low) * 10**place for place in range(_power(high).adjusted() - _power(low).adjusted() + 2))
+        numbers = [power * mantissa for power in powers for mantissa in mantissas]
+        first, beyond = (bisect_right(numbers, end, key=float) for end in (low, high))
+        edges = numbers[max(first - 1, 0) : beyond + 1]
+        if len(edges) <= _MAX_LOGARITHMIC_BUCKETS:
+            break
+    return tuple(edge for edge in edges if edge == edge.to_integral_value()) if whole else tuple(edges)
 
 
 def _power(value: float) -> Decimal:

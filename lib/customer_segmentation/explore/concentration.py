@@ -7,12 +7,12 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from customer_segmentation.explore.tally import Group
+from customer_segmentation.explore.buckets import Group
 
 TOPS = (0.01, 0.05, 0.10, 0.20)
 _DIGITS = 3
@@ -21,23 +21,10 @@ _POINTS = 100
 
 
 @dataclass(frozen=True)
-class Top:
-    """The customers who spend most, rounded up to a whole number, and their spend.
+class Top(Group):
+    """The customers who spend most, such as `top 5%`, rounded up to whole ones; part is their share of all spend."""
 
-    part: share of all customers, 0 to 1.
-    count: how many they are.
-    amount, share: their spend, and its share of all spend, 0 to 1.
-    """
-
-    part: float
-    count: int
-    amount: Decimal
-    share: float
-
-    @property
-    def label(self) -> str:
-        """Such as `top 5%`."""
-        return f"top {self.part:.0%}"
+    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,32 +51,31 @@ def spend_group(spend: Column) -> Column:
 
 def concentration(groups: list[Group]) -> Concentration:
     """How spend is spread, from customers counted and summed by `spend_group`."""
-    ordered = sorted(
-        ((group.rows, max(group.amount or Decimal(0), Decimal(0))) for group in groups),
+    parts = sorted(
+        ((group.count, max(group.amount or Decimal(0), Decimal(0))) for group in groups),
         key=lambda part: part[1] / part[0],
     )
-    customers = sum(rows for rows, _ in ordered)
-    spend = sum((amount for _, amount in ordered), Decimal(0))
+    people = [0, *accumulate(count for count, _ in parts)]
+    amounts = [Decimal(0), *accumulate(amount for _, amount in parts)]
+    customers, spend = people[-1], amounts[-1]
     if not spend:
         return Concentration(customers, spend, None, [], [])
-    people = [0, *accumulate(rows for rows, _ in ordered)]
-    amounts = [Decimal(0), *accumulate(amount for _, amount in ordered)]
 
     def spend_of_smallest(count: int | float) -> Decimal:
         """Spend of so many customers, smallest spenders first; within a group all spend the same."""
         place = max(bisect_left(people, count), 1)
-        into = Decimal(count - people[place - 1]) / ordered[place - 1][0]
-        return amounts[place - 1] + into * ordered[place - 1][1]
+        into = Decimal(count - people[place - 1]) / parts[place - 1][0]
+        return amounts[place - 1] + into * parts[place - 1][1]
 
     area = sum(
-        float((people[place] - people[place - 1]) * (amounts[place] + amounts[place - 1]) / (customers * spend))
-        for place in range(1, len(people))
+        float(count * (lower + upper) / (customers * spend))
+        for (count, _), (lower, upper) in zip(parts, pairwise(amounts), strict=True)
     )
     tops = []
     for part in TOPS:
         count = math.ceil(round(part * customers, 9))
         amount = (spend - spend_of_smallest(customers - count)).quantize(Decimal("0.01"))
-        tops.append(Top(part, count, amount, float(amount / spend)))
+        tops.append(Top(f"top {part:.0%}", count, amount, part=float(amount / spend)))
     shares = [step / _POINTS for step in range(_POINTS + 1)]
     points = [(share, float(spend_of_smallest(customers * share) / spend)) for share in shares]
     return Concentration(customers, spend, max(0.0, 1 - area), tops, points)

@@ -1,18 +1,18 @@
-"""Distributions: how a number spreads over lines, orders or customers, summarised and in buckets."""
+"""Groups of rows, counted and summed by several groupings in one pass, and how a number spreads over rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.explore.buckets import Buckets, fit_buckets
-from customer_segmentation.explore.summary import Summary, summaries
-from customer_segmentation.explore.tally import Group, tally
+from customer_segmentation.contract.tables import TOTAL
+from customer_segmentation.explore.buckets import Group, Summary, fit_buckets
 
-Unit = Literal["money", "items", "orders", "days"]
+PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+ACCURACY = 10_000
+"""Of the quantiles: a value's place among all is right to one part in this many."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Measure:
     name: str
     title: str
     of: str
-    unit: Unit
+    unit: Literal["money", "items", "orders", "days"]
     whole: bool = False
 
 
@@ -40,46 +40,13 @@ DAYS_BETWEEN_ORDERS = Measure("days_between_orders", "Days from one order day to
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """A range of a number, a month or a category, with the rows in it and the sum of their amounts.
-
-    label: "" for an unknown category.
-    lower, upper: of a range, half-open, None where it is open; both None for others.
-    """
-
-    label: str
-    count: int
-    amount: Decimal | None
-    lower: Decimal | None = None
-    upper: Decimal | None = None
-
-
-@dataclass(frozen=True)
 class Distribution:
     """A measure with its summary and its buckets, lowest first, from the first to the last that has rows."""
 
     measure: Measure
     summary: Summary
     is_logarithmic: bool
-    buckets: list[Bucket]
-
-
-def bucket_scales(measures: list[Measure], summaries: Mapping[str, Summary]) -> dict[str, Buckets]:
-    """Buckets that fit the spread of each measure, by name."""
-    return {measure.name: fit_buckets(summaries[measure.name], whole=measure.whole) for measure in measures}
-
-
-def filled_buckets(scale: Buckets, groups: list[Group]) -> list[Bucket]:
-    """The buckets with their rows, from the first to the last that has any."""
-    by_number = {int(group.value): group for group in groups if group.value is not None}
-    if not by_number:
-        return []
-    empty = Group(None, 0, None)
-    return [
-        Bucket(scale.label(number), group.rows, group.amount, scale.lower(number), scale.upper(number))
-        for number in range(min(by_number), max(by_number) + 1)
-        for group in (by_number.get(number, empty),)
-    ]
+    buckets: list[Group]
 
 
 def measure_distributions(
@@ -88,23 +55,68 @@ def measure_distributions(
     *,
     amount: str | None = None,
     groupings: Mapping[str, Column] | None = None,
+    summaries: Mapping[str, Summary] | None = None,
 ) -> tuple[list[Distribution], dict[str, list[Group]]]:
     """The distributions of measures that are columns of a frame, and the groups of further groupings.
 
-    Runs two aggregations.
+    Runs two aggregations; one where the summaries of the measures are given.
 
     Args:
-        frame: any rows.
         measures: each in a numeric column of its name.
-        amount: a column to sum in every bucket and group.
-        groupings: further expressions to group by, see `tally`.
+        amount, groupings: see `tally`.
     """
-    spreads = summaries(frame, {measure.name: F.col(f"`{measure.name}`") for measure in measures})
-    scales = bucket_scales(measures, spreads)
+    if summaries is None:
+        aggregates = {measure.name: summary_aggregates(F.col(f"`{measure.name}`")) for measure in measures}
+        summaries = {name: Summary(**row) for name, row in aggregated(frame, aggregates).items()}
+    scales = {measure.name: fit_buckets(summaries[measure.name], whole=measure.whole) for measure in measures}
     indices = {name: scale.index(name) for name, scale in scales.items()}
-    groups = tally(frame, {**indices, **(groupings or {})}, amount=None if amount is None else F.col(amount))
+    groups = tally(frame, {**indices, **(groupings or {})}, amount=amount)
     distributions = [
-        Distribution(measure, spreads[measure.name], scale.logarithmic, filled_buckets(scale, groups[measure.name]))
+        Distribution(measure, summaries[measure.name], scale.logarithmic, scale.filled(groups[measure.name]))
         for measure, scale in zip(measures, scales.values(), strict=True)
     ]
     return distributions, groups
+
+
+def tally(frame: DataFrame, groupings: Mapping[str, Column], *, amount: str | None = None) -> dict[str, list[Group]]:
+    """The groups of each grouping, by name, most rows first. Runs one aggregation and collects its groups.
+
+    Args:
+        groupings: what to group by, each on its own; each with few values, as all are collected.
+        amount: a decimal column, summed exactly per group.
+    """
+    if not groupings:
+        return {}
+    pairs = [F.struct(F.lit(name).alias("name"), by.cast("string").alias("value")) for name, by in groupings.items()]
+    summed = F.lit(None).cast(TOTAL) if amount is None else F.col(amount)
+    rows = (
+        frame.select(F.explode(F.array(*pairs)).alias("of"), summed.alias("amount"))
+        .groupBy("of.name", "of.value")
+        .agg(F.count(F.lit(1)), F.sum("amount").cast(TOTAL))
+        .collect()
+    )
+    groups: dict[str, list[Group]] = {name: [] for name in groupings}
+    for name, *values in sorted(rows, key=lambda row: (-row[2], row[1] is None, row[1] or "")):
+        groups[name].append(Group(*values))
+    return groups
+
+
+def aggregated(frame: DataFrame, aggregates: Mapping[str, Mapping[str, Column]]) -> dict[str, dict[str, Any]]:
+    """The aggregates over all rows, each by its name within the name of what it is of. Runs one aggregation."""
+    named = {name: [column.alias(each) for each, column in of.items()] for name, of in aggregates.items()}
+    row = frame.agg(*(F.struct(*columns).alias(name) for name, columns in named.items())).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    return {name: value.asDict() for name, value in row.asDict().items()}
+
+
+def summary_aggregates(value: Column) -> dict[str, Column]:
+    """Aggregates that make a `Summary`."""
+    number = value.cast("double")
+    quantiles = F.percentile_approx(number, list(PROBABILITIES), ACCURACY)
+    return {
+        "known": F.count(value),
+        "minimum": F.min(value),
+        "maximum": F.max(value),
+        "mean": F.avg(number),
+        "quantiles": F.map_from_arrays(F.array(*map(F.lit, PROBABILITIES)), quantiles),
+    }

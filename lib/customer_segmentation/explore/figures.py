@@ -1,17 +1,22 @@
-"""The figures of an exploration, each declared once: the rows of `data_distributions` and the panels of the page."""
+"""The figures of an exploration, each declared once as data, words and chart; rows and panels are made of that.
 
-from collections.abc import Callable, Sequence
+Their words are templates, see `text.Text`: cells and labels are filled from a row, all others from the exploration.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
-from operator import attrgetter
+from itertools import chain, count
 from typing import Any, Literal
 
+from customer_segmentation.contract import columns as c
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.chart_data import Chart, Columns, LorenzCurve, NamedBars
 from customer_segmentation.explore import distributions as d
 from customer_segmentation.explore.activity import SPIKE_FACTOR
+from customer_segmentation.explore.buckets import Group, histogram
 from customer_segmentation.explore.exploration import Exploration
+from customer_segmentation.explore.text import Text, value_at
 
 MAX_CATEGORIES = 12
 MAX_DAYS = 8
@@ -19,389 +24,274 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a cell of a figure may depend on beside its row: the exploration, the currency, and all rows."""
+class Rows:
+    """What a figure shows.
 
-    data: Exploration
-    currency: str
-    rows: Sequence[Any]
+    path: of the rows in an exploration.
+    measure: name in `data_distributions`, if they are there, and paths in a row of count and amount.
+    share_of: path in a row of what is a part of the whole.
+    max_rows: further rows are one row where they are groups, else not shown.
+    shown_if: path of what must not be 0 or empty for there to be a panel.
+    """
 
-    def share(self, row: Any, name: str) -> float | None:
-        """A value of the row as a share of the total over all rows; None where that is 0."""
-        total = sum(getattr(each, name) or 0 for each in self.rows)
-        return float((getattr(row, name) or 0) / total) if total else None
-
-
-Cell = Callable[[Any, Context], str]
-
-
-def _count(path: str) -> Cell:
-    return lambda row, context: fmt.count(attrgetter(path)(row))
+    path: str
+    measure: tuple[str, str, str] | None = None
+    share_of: str = ""
+    max_rows: int | None = None
+    shown_if: str = "as_of"
 
 
-def _money(path: str) -> Cell:
-    return lambda row, context: fmt.money(attrgetter(path)(row), context.currency)
+@dataclass(frozen=True)
+class Drawing:
+    """How a figure draws its rows.
 
+    kind: how it begins in words; "" for a table alone, which is then visible without a click.
+    value: path in a row.
+    label: of a bar: under it, or at the end of a horizontal one.
+    shows: the chart in words, where the title does not say it.
+    is_wide: in the page's full width, with the bars of incomplete months pale.
+    """
 
-def _share(path: str) -> Cell:
-    return lambda row, context: fmt.share(attrgetter(path)(row))
-
-
-def _share_of_total(name: str) -> Cell:
-    return lambda row, context: fmt.share(context.share(row, name))
-
-
-def _amount(row: Any, context: Context) -> str:
-    return fmt.money(row.amount, context.currency) if row.count else fmt.NOTHING
-
-
-def _label(row: Any, context: Context) -> str:
-    return fmt.capitalized(row.label)
-
-
-def _month(row: Any, context: Context) -> str:
-    return f"{date.fromisoformat(f'{row.label}-01'):%B %Y}" + ("" if getattr(row, "is_complete", True) else ", in part")
-
-
-def _orders(row: Any, context: Context) -> str:
-    return "0 orders" if row.label == "under 1" else f"{row.label} order{'' if row.label == '1' else 's'}"
-
-
-Text = str | Callable[[Context], str]
+    kind: Literal["", "Bars", "Histogram", "Line"] = ""
+    value: str = "count"
+    label: str = ""
+    shows: str = ""
+    is_horizontal: bool = False
+    is_money: bool = False
+    is_wide: bool = False
 
 
 @dataclass(frozen=True)
 class Figure:
     """A chart and its table, over the rows of one aggregate.
 
-    title: heading of the panel.
-    rows: the aggregate.
-    columns: heading and cell of each column of the table; the first names the row.
-    chart: kind of the chart; None for a table alone.
-    value: attribute of a row that the chart shows.
-    shows: the chart in words, where the title does not say it.
-    tick: label of a row in the chart; without it the first column of the table.
-    bar_label: what stands at the end of a horizontal bar.
-    is_shown: whether there is a panel at all.
-    max_rows: further rows are not shown, or with `merge_rest` shown as one.
-    is_wide: the panel takes the page's full width.
-    is_open: the table is visible without a click.
+    columns: of the table, cell by heading; the first names the row. `{share}` is the row's part of the whole.
+    note: under the heading of the panel, or what chooses it; note_if_empty where there are no rows.
     """
 
     title: str
-    rows: Callable[[Exploration], Sequence[Any]]
-    columns: Sequence[tuple[Text, Cell]]
-    caption: Text
-    chart: Literal["columns", "histogram", "bars", "lorenz"] | None = None
-    value: str = "count"
-    shows: str = ""
-    note: Text = ""
-    tick: Cell | None = None
-    bar_label: Cell | None = None
-    is_money: bool = False
-    is_shown: Callable[[Exploration], object] = lambda data: True
-    max_rows: int | None = None
-    merge_rest: bool = False
-    is_wide: bool = False
-    is_open: bool = False
-
-    def panel(self, data: Exploration, currency: str) -> "Panel":
-        """The figure for an exploration, every value formatted."""
-        rows = self.rows(data)
-        context = Context(data, currency, rows)
-        shown = list(rows[: self.max_rows])
-        rest = rows[len(shown) :] if self.merge_rest else ()
-        if rest:
-            amount = sum((each.amount or Decimal(0) for each in rest), Decimal(0))
-            shown.append(d.Bucket(f"{fmt.count(len(rest))} others", sum(each.count for each in rest), amount))
-        (_, first), *others = self.columns
-        names = _distinct([first(row, context) for row in shown])
-        head = [_text(heading, context) for heading, _ in self.columns]
-        cells = [(name, *(cell(row, context) for _, cell in others)) for name, row in zip(names, shown, strict=True)]
-        chart = self._chart(shown, names, context) if shown else None
-        return Panel(self, _text(self.note, context), _text(self.caption, context), chart, head, cells)
-
-    def _chart(self, rows: list[Any], names: list[str], context: Context) -> Chart | None:
-        if self.chart is None:
-            return None
-        if self.chart == "lorenz":
-            return LorenzCurve(context.data.concentration.lorenz)
-        values = [float(attrgetter(self.value)(row) or 0) for row in rows]
-        if self.chart == "bars" and self.bar_label is not None:
-            return NamedBars(names, values, [self.bar_label(row, context) for row in rows])
-        if self.chart == "histogram":
-            edges = [*(row.lower for row in rows), rows[-1].upper]
-            labels = ["" if edge is None else fmt.short_number(edge) for edge in edges]
-            return Columns(labels, values, _text(self.columns[0][0], context), is_histogram=True)
-        labels = [self.tick(row, context) for row in rows] if self.tick else names
-        pale = [not month.is_complete for month in context.data.calendar.months] if self.is_wide else []
-        return Columns(labels, values, pale=pale, currency=context.currency if self.is_money else None)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A figure ready to be shown: a chart, None where there is nothing to draw, and a table of formatted values."""
-
-    figure: Figure
-    note: str
+    rows: Rows
+    columns: Mapping[str, str]
     caption: str
-    chart: Chart | None
-    head: list[str]
-    rows: list[tuple[str, ...]]
+    note: str | Callable[[Exploration], str] = ""
+    drawing: Drawing = Drawing()
+    note_if_empty: str | None = None
 
-    @property
-    def alternative(self) -> str:
-        """The chart in words, for who can't see it."""
-        kinds = {"columns": "Bars", "bars": "Bars", "histogram": "Histogram", "lorenz": "Line"}
-        return f"{kinds[self.figure.chart or 'columns']}: {self.figure.shows or self.figure.title.lower()}."
+    def panel(self, data: Exploration, currency: str) -> dict[str, Any]:
+        """What the page shows of the figure, every value formatted: a chart where there is one, and a table."""
+        text, drawing, rows, most = Text(currency), self.drawing, value_at(data, self.rows.path), self.rows.max_rows
+        shown, rest, caption = list(rows[:most]), rows[most:] if most else [], self.caption
+        if rest and isinstance(rest[0], Group):
+            amount = sum((row.amount or Decimal(0) for row in rest), Decimal(0))
+            shown.append(Group(f"{fmt.count(len(rest))} others", sum(row.count for row in rest), amount))
+        elif rest:
+            caption += f", the first {most} of {fmt.count(len(rows))}"
+        parts = [value_at(row, self.rows.share_of) or 0 for row in shown] if self.rows.share_of else [0] * len(shown)
+        shares = [part / sum(parts) if sum(parts) else None for part in parts]
 
+        def cells(template: str) -> list[str]:
+            return [text.fill(template, row, share=share) for row, share in zip(shown, shares, strict=True)]
 
-def _histogram(measure: d.Measure) -> Figure:
-    is_money = measure.unit == "money"
-
-    def unit(context: Context) -> str:
-        currency = fmt.plain_text(context.currency)
-        return (f"Amount, {currency}" if currency else "Amount") if is_money else fmt.capitalized(measure.unit)
-
-    def note(context: Context) -> str:
-        distribution = context.data.distribution(measure)
-        quantiles = distribution.summary.quantiles
-        if not quantiles:
-            return f"There are no {measure.of}."
-        median, low, high = (
-            fmt.money(quantiles[at], context.currency) if is_money else fmt.figure(quantiles[at], 1)
-            for at in (0.5, 0.05, 0.95)
-        )
-        scale = " Logarithmic: ranges widen to the right." if distribution.is_logarithmic else ""
-        return f"Median {median}; nine in ten lie from {low} to {high}.{scale}"
-
-    of = fmt.capitalized(measure.of)
-    columns: list[tuple[Text, Cell]] = [(unit, _label), (of, _count("count")), ("Share", _share_of_total("count"))]
-    return Figure(
-        measure.title,
-        lambda data: data.distribution(measure).buckets,
-        [*columns, ("Amount", _amount)] if is_money else columns,
-        f"{of} by {measure.title.lower()}",
-        chart="histogram",
-        shows=f"{measure.of} by {measure.title.lower()}",
-        note=note,
-    )
-
-
-def _short_month(row: Any, context: Context) -> str:
-    return f"{date.fromisoformat(f'{row.label}-01'):%b %y}"
-
-
-_ORDERS = ("Orders", _count("activity.orders"))
-_NET_SPEND = ("Net spend", _money("activity.net"))
-
-ORDERS_BY_MONTH = Figure(
-    "Orders by month",
-    lambda data: data.calendar.months,
-    [("Month", _month), _ORDERS, _NET_SPEND, ("Returned", _share("activity.return_value_share"))],
-    "Orders, net spend and the share of the value bought that was returned, by month",
-    chart="columns",
-    value="activity.orders",
-    note=lambda context: (
-        ""
-        if all(month.is_complete for month in context.rows)
-        else "A month that the data does not cover whole is pale."
-    ),
-    tick=_short_month,
-    is_shown=lambda data: data.calendar.months,
-    is_wide=True,
-)
-
-TIME = [
-    ORDERS_BY_MONTH,
-    replace(
-        ORDERS_BY_MONTH,
-        title="Net spend by month",
-        value="activity.net",
-        is_money=True,
-    ),
-    Figure(
-        "Orders by weekday",
-        lambda data: data.calendar.weekdays,
-        [("Weekday", _label), _ORDERS, ("A day", lambda row, context: fmt.figure(row.orders_per_day, 1)), _NET_SPEND],
-        "Orders and net spend by weekday; the mean is over all days of the data's time, with orders or not",
-        chart="columns",
-        value="orders_per_day",
-        shows="mean orders by weekday",
-        note="On such a day, on average.",
-        tick=lambda row, context: row.label[:3],
-        is_shown=lambda data: data.calendar.total.orders,
-    ),
-    Figure(
-        "Orders by hour",
-        lambda data: data.calendar.hours_of_day,
-        [("Hour", lambda row, context: f"{row.label}:00"), _ORDERS, _NET_SPEND],
-        lambda context: f"Orders and net spend by hour of the day, {context.data.timezone}",
-        chart="columns",
-        value="activity.orders",
-        note=lambda context: f"In that hour of the day ({context.data.timezone}), all days together.",
-        tick=lambda row, context: str(row.label),
-        is_shown=lambda data: data.calendar.total.orders and data.calendar.has_hours,
-    ),
-    Figure(
-        "Days without an order",
-        lambda data: data.calendar.inactive_periods,
-        [("When", lambda row, context: fmt.day_range(row.first, row.last)), ("Days", _count("days"))],
-        lambda context: f"Days in a row without any order, longest first{_first_rows(context)}",
-        note=lambda context: (
-            f"{fmt.count(sum(row.days for row in context.rows))} of the days between the first and the last order."
-            if context.rows
-            else "None: every day between the first and the last order has one."
-        ),
-        max_rows=MAX_DAYS,
-        is_open=True,
-    ),
-    Figure(
-        "Days with far too many orders",
-        lambda data: data.calendar.spikes,
-        [
-            ("Day", lambda row, context: fmt.day(row.day)),
-            ("Orders", _count("orders")),
-            ("Usual", lambda row, context: fmt.figure(row.usual, 1)),
-        ],
-        lambda context: (
-            f"Days with more than {_NUMBERS[SPIKE_FACTOR]} times the orders that are usual around them"
-            f"{_first_rows(context)}"
-        ),
-        note=lambda context: (
-            ""
-            if context.rows
-            else f"None: no day has more than {_NUMBERS[SPIKE_FACTOR]} times the orders that are usual around it."
-        ),
-        max_rows=MAX_DAYS,
-        is_open=True,
-    ),
-]
-
-CUSTOMERS = [
-    Figure(
-        "Customers by number of orders",
-        lambda data: data.customers_by_orders,
-        [
-            ("Orders", _orders),
-            ("Customers", _count("count")),
-            ("Share", _share_of_total("count")),
-            ("Net spend", _amount),
-        ],
-        "Customers and their net spend by number of orders",
-        chart="bars",
-        note=lambda context: (
-            "An order has a purchase; 0 is for returns alone."
-            if context.rows and context.rows[0].label == "under 1"
-            else ""
-        ),
-        bar_label=lambda row, context: f"{fmt.count(row.count)} · {fmt.share(context.share(row, 'count'))}",
-    ),
-    _histogram(d.DAYS_BETWEEN_ORDERS),
-    Figure(
-        "New customers by month",
-        lambda data: data.new_customers,
-        [("Month", _month), ("New customers", _count("count")), ("Net spend since", _money("amount"))],
-        "Customers by the month of their first purchase, and all they spent since",
-        chart="columns",
-        shows="customers by the month of their first purchase",
-        note="By the first purchase in the data: in the first months old customers look new.",
-        tick=_short_month,
-        is_wide=True,
-    ),
-]
-
-MONEY = [
-    *map(_histogram, (d.LINE_AMOUNT, d.ORDER_VALUE, d.ITEMS_PER_ORDER, d.SPEND_PER_CUSTOMER)),
-    Figure(
-        "Concentration of spend",
-        lambda data: data.concentration.tops,
-        [("Customers", _label), ("How many", _count("count")), ("Spend", _money("amount")), ("Share", _share("share"))],
-        "Spend of the customers who spend most",
-        chart="lorenz",
-        shows="share of spend by share of customers, from those who spend least",
-        note=lambda context: (
-            f"Gini coefficient {fmt.figure(context.data.concentration.gini, 2)}: 0 if all spent the same, near 1 if "
-            "one spent all."
-        ),
-        is_shown=lambda data: data.concentration.lorenz,
-        is_open=True,
-    ),
-    Figure(
-        "Categories by net spend",
-        lambda data: data.categories,
-        [
-            ("Category", lambda row, context: fmt.plain_text(row.label) or "Unknown"),
-            ("Lines", _count("count")),
-            ("Net spend", _money("amount")),
-            ("Share", _share_of_total("amount")),
-        ],
-        "Lines and net spend by category",
-        chart="bars",
-        value="amount",
-        note=lambda context: f"{fmt.count(sum(bool(row.label) for row in context.rows))} categories.",
-        bar_label=lambda row, context: (
-            f"{fmt.short_money(row.amount, context.currency)} · {fmt.share(context.share(row, 'amount'))}"
-        ),
-        is_shown=lambda data: any(row.label for row in data.categories),
-        max_rows=MAX_CATEGORIES,
-        merge_rest=True,
-    ),
-    Figure(
-        "Value returned by month",
-        lambda data: data.calendar.months,
-        [
-            ("Month", _month),
-            ("Return lines", _count("activity.return_lines")),
-            ("Of lines", _share("activity.return_line_share")),
-            ("Value", _money("activity.returned")),
-            ("Of value", _share("activity.return_value_share")),
-        ],
-        "Returns by month: lines, their share of all lines, value, and its share of the value bought",
-        chart="columns",
-        value="activity.returned",
-        note=lambda context: _returned(context.data),
-        tick=_short_month,
-        is_money=True,
-        is_shown=lambda data: data.calendar.total.return_lines,
-        is_wide=True,
-    ),
-]
-
-SECTIONS = {
-    ("time", "When people order"): TIME,
-    ("customers", "How often they order"): CUSTOMERS,
-    ("money", "What they spend"): MONEY,
-}
-"""By anchor and heading."""
+        first, *others = (cells(template) for template in self.columns.values())
+        names, unit = _distinct(first), fmt.plain_text(currency)
+        head = [text.fill(heading, data, in_currency=f", {unit}" if unit else "") for heading in self.columns]
+        note = self.note if isinstance(self.note, str) else self.note(data)
+        chart: Chart | None = None
+        if shown and drawing.kind == "Line":
+            chart = LorenzCurve(data.concentration.lorenz)
+        elif shown and drawing.kind:
+            values = [float(value_at(row, drawing.value) or 0) for row in shown]
+            if drawing.kind == "Histogram":
+                chart = histogram(shown, head[0])
+            elif drawing.is_horizontal:
+                chart = NamedBars(names, values, cells(drawing.label))
+            else:
+                pale = [not month.is_complete for month in data.calendar.months] if drawing.is_wide else []
+                chart = Columns(
+                    cells(drawing.label), values, pale=pale, currency=currency if drawing.is_money else None
+                )
+        return {
+            "title": self.title,
+            "note": text.fill(note if rows or self.note_if_empty is None else self.note_if_empty, data),
+            "chart": chart,
+            "alternative": f"{drawing.kind}: {drawing.shows or self.title.lower()}.",
+            "is_wide": drawing.is_wide,
+            "is_open": drawing.kind in ("", "Line"),
+            "caption": text.fill(caption, data),
+            "head": head,
+            "rows": list(zip(names, *others, strict=True)),
+        }
 
 
-def panels(figures: Sequence[Figure], data: Exploration, currency: str) -> list[Panel]:
-    """The panels of the figures that apply to the data."""
-    return [figure.panel(data, currency) for figure in figures if figure.is_shown(data)]
-
-
-def _returned(data: Exploration) -> str:
-    total = data.calendar.total
-    lines = f"{fmt.count(total.return_lines)} of {fmt.count(total.lines)} lines ({fmt.share(total.return_line_share)})"
-    return f"{lines} are returns; {fmt.share(total.return_value_share)} of the value bought was returned."
-
-
-def _first_rows(context: Context) -> str:
-    count = len(context.rows)
-    return f", the first {MAX_DAYS} of {fmt.count(count)}" if count > MAX_DAYS else ""
-
-
-def _text(text: Text, context: Context) -> str:
-    return text if isinstance(text, str) else text(context)
+def distribution_rows(data: Exploration, *, run_id: str) -> list[dict[str, Any]]:
+    """Rows of `data_distributions`: one per measure and bucket."""
+    measures = {name: distribution.buckets for name, distribution in data.distributions.items()}
+    for rows in (figure.rows for figures in SECTIONS.values() for figure in figures):
+        if rows.measure:
+            name, *paths = rows.measure
+            measures[name] = [
+                row if isinstance(row, Group) else Group(row.label, *(value_at(row, path) for path in paths))
+                for row in value_at(data, rows.path)
+            ]
+    reasons = sorted(data.line_counts.by_reason.items(), key=lambda item: -item[1])
+    measures["refused_by_reason"] = [Group(code, lines, None) for code, lines in reasons]
+    return [
+        {
+            c.RUN_ID: run_id,
+            c.AS_OF_DATE: data.as_of,
+            "measure": measure,
+            "bucket": number,
+            "label": group.label,
+            "lower": None if group.lower is None else float(group.lower),
+            "upper": None if group.upper is None else float(group.upper),
+            "count": group.count,
+            "amount": group.amount,
+        }
+        for measure, groups in measures.items()
+        for number, group in enumerate(groups)
+    ]
 
 
 def _distinct(names: list[str]) -> list[str]:
     """The names, repeated ones numbered."""
     distinct: list[str] = []
     for name in names:
-        number, candidate = 2, name
-        while candidate in distinct:
-            candidate, number = f"{name} ({number})", number + 1
-        distinct.append(candidate)
+        candidates = chain([name], (f"{name} ({number})" for number in count(2)))
+        distinct.append(next(each for each in candidates if each not in distinct))
     return distinct
+
+
+_LOGARITHMIC = " Logarithmic: ranges widen to the right."
+_IN_PART = "A month that the data does not cover whole is pale."
+_RETURNS_ALONE = "An order has a purchase; 0 is for returns alone."
+_FAR_TOO_MANY = f"more than {_NUMBERS[SPIKE_FACTOR]} times the orders that are usual around"
+_MONTH, _ORDERS, _NET = "{label:month}{in_part}", "{orders:count}", "{net:money}"
+_COUNT, _AMOUNT, _SHARE = "{count:count}", "{amount:money}", "{share:share}"
+_BY_MONTH = Drawing("Bars", "orders", "{label:short_month}", is_wide=True)
+
+
+def _histogram(measure: d.Measure) -> Figure:
+    is_money, path, by = measure.unit == "money", f"distributions[{measure.name}]", f"by {measure.title.lower()}"
+    median, low, high = (
+        f"{{{path}.summary.{name}:{'money' if is_money else 'figure1'}}}"
+        for name in ("median", "nine_in_ten[0]", "nine_in_ten[1]")
+    )
+    note, of = f"Median {median}; nine in ten lie from {low} to {high}.", fmt.capitalized(measure.of)
+    unit = "Amount{in_currency}" if is_money else fmt.capitalized(measure.unit)
+    columns = {unit: "{label:capital}", of: _COUNT, "Share": _SHARE}
+    return Figure(
+        measure.title,
+        Rows(f"{path}.buckets", share_of="count"),
+        columns | ({"Amount": _AMOUNT} if is_money else {}),
+        f"{of} {by}",
+        lambda data: note + (_LOGARITHMIC if data.distributions[measure.name].is_logarithmic else ""),
+        Drawing("Histogram", shows=f"{measure.of} {by}"),
+        f"There are no {measure.of}.",
+    )
+
+
+_ORDERS_BY_MONTH = Figure(
+    "Orders by month",
+    Rows("calendar.months", ("orders_by_month", "orders", "net"), shown_if="calendar.months"),
+    {"Month": _MONTH, "Orders": _ORDERS, "Net spend": _NET, "Returned": "{returned/bought:share}"},
+    "Orders, net spend and the share of the value bought that was returned, by month",
+    lambda data: "" if all(month.is_complete for month in data.calendar.months) else _IN_PART,
+    _BY_MONTH,
+)
+
+SECTIONS = {
+    ("time", "When people order"): (
+        _ORDERS_BY_MONTH,
+        replace(_ORDERS_BY_MONTH, title="Net spend by month", drawing=replace(_BY_MONTH, value="net", is_money=True)),
+        Figure(
+            "Orders by weekday",
+            Rows("calendar.weekdays", ("orders_by_weekday", "orders", "net"), shown_if="calendar.total.orders"),
+            {"Weekday": "{label}", "Orders": _ORDERS, "A day": "{orders/days:figure1}", "Net spend": _NET},
+            "Orders and net spend by weekday; the mean is over all days of the data's time, with orders or not",
+            "On such a day, on average.",
+            Drawing("Bars", "orders/days", "{label:.3}", "mean orders by weekday"),
+        ),
+        Figure(
+            "Orders by hour",
+            Rows("calendar.hours_of_day", ("orders_by_hour", "orders", "net"), shown_if="calendar.has_hours"),
+            {"Hour": "{label}:00", "Orders": _ORDERS, "Net spend": _NET},
+            "Orders and net spend by hour of the day, {timezone}",
+            "In that hour of the day ({timezone}), all days together.",
+            Drawing("Bars", "orders", "{label}"),
+        ),
+        Figure(
+            "Days without an order",
+            Rows("calendar.inactive_periods", max_rows=MAX_DAYS),
+            {"When": "{dates}", "Days": "{days:count}"},
+            "Days in a row without any order, longest first",
+            "{calendar.inactive_days:count} of the days between the first and the last order.",
+            note_if_empty="None: every day between the first and the last order has one.",
+        ),
+        Figure(
+            "Days with far too many orders",
+            Rows("calendar.spikes", max_rows=MAX_DAYS),
+            {"Day": "{day:day}", "Orders": _ORDERS, "Usual": "{usual:figure1}"},
+            f"Days with {_FAR_TOO_MANY} them",
+            note_if_empty=f"None: no day has {_FAR_TOO_MANY} it.",
+        ),
+    ),
+    ("customers", "How often they order"): (
+        Figure(
+            "Customers by number of orders",
+            Rows("customers_by_orders", ("customers_by_orders", "count", "amount"), "count"),
+            {"Orders": "{label:orders}", "Customers": _COUNT, "Share": _SHARE, "Net spend": _AMOUNT},
+            "Customers and their net spend by number of orders",
+            lambda data: _RETURNS_ALONE if data.customers > data.buyers else "",
+            Drawing("Bars", label=f"{_COUNT} · {_SHARE}", is_horizontal=True),
+        ),
+        _histogram(d.DAYS_BETWEEN_ORDERS),
+        Figure(
+            "New customers by month",
+            Rows("new_customers", ("new_customers_by_month", "count", "amount")),
+            {"Month": "{label:month}", "New customers": _COUNT, "Net spend since": _AMOUNT},
+            "Customers by the month of their first purchase, and all they spent since",
+            "By the first purchase in the data: in the first months old customers look new.",
+            replace(_BY_MONTH, value="count", shows="customers by the month of their first purchase"),
+        ),
+    ),
+    ("money", "What they spend"): (
+        *map(_histogram, (d.LINE_AMOUNT, d.ORDER_VALUE, d.ITEMS_PER_ORDER, d.SPEND_PER_CUSTOMER)),
+        Figure(
+            "Concentration of spend",
+            Rows("concentration.tops", ("top_customers", "count", "amount"), shown_if="concentration.lorenz"),
+            {"Customers": "{label:capital}", "How many": _COUNT, "Spend": _AMOUNT, "Share": "{part:share}"},
+            "Spend of the customers who spend most",
+            "Gini coefficient {concentration.gini:figure2}: 0 if all spent the same, near 1 if one spent all.",
+            Drawing("Line", shows="share of spend by share of customers, from those who spend least"),
+        ),
+        Figure(
+            "Categories by net spend",
+            Rows("categories", ("spend_by_category", "count", "amount"), "amount", MAX_CATEGORIES, "known_categories"),
+            {"Category": "{label:category}", "Lines": _COUNT, "Net spend": _AMOUNT, "Share": _SHARE},
+            "Lines and net spend by category",
+            "{known_categories:count} categories.",
+            Drawing("Bars", "amount", f"{{amount:short_money}} · {_SHARE}", is_horizontal=True),
+        ),
+        Figure(
+            "Value returned by month",
+            Rows(
+                "calendar.months",
+                ("returns_by_month", "return_lines", "returned"),
+                shown_if="calendar.total.return_lines",
+            ),
+            {
+                "Month": _MONTH,
+                "Return lines": "{return_lines:count}",
+                "Of lines": "{return_lines/lines:share}",
+                "Value": "{returned:money}",
+                "Of value": "{returned/bought:share}",
+            },
+            "Returns by month: lines, their share of all lines, value, and its share of the value bought",
+            "{calendar.total.return_lines:count} of {calendar.total.lines:count} lines "
+            "({calendar.total.return_lines/calendar.total.lines:share}) are returns; "
+            "{calendar.total.returned/calendar.total.bought:share} of the value bought was returned.",
+            replace(_BY_MONTH, value="returned", is_money=True),
+        ),
+    ),
+}
+"""By anchor and heading."""

@@ -9,11 +9,11 @@ import pandas as pd
 
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display import rfm_charts
-from customer_segmentation.display.chart_data import Columns
 from customer_segmentation.display.chart_style import AS_GIVEN, SMALL, TEXT, data, layered_chart, name_room, plain_axis
 from customer_segmentation.display.charts import columns as upright_bars
 from customer_segmentation.display.heat_map import READABLE_CELL, Cell, heat_map
 from customer_segmentation.display.palette import ACCENT, BELOW, INK, SOFT, SURFACE, segment_tone
+from customer_segmentation.explore.buckets import histogram
 from customer_segmentation.explore.distributions import Distribution
 from customer_segmentation.plots.components import Components
 
@@ -113,15 +113,14 @@ def histograms(distributions: Sequence[Distribution], *, per_row: int, width: in
     charts = []
     for each in distributions:
         buckets = each.buckets
-        edges = [*(bucket.lower for bucket in buckets), buckets[-1].upper if buckets else None]
-        labels = ["" if edge is None else fmt.short_number(edge) for edge in edges]
-        content = Columns(labels, [float(bucket.count) for bucket in buckets], is_histogram=True)
         known, median = fmt.count(each.summary.known), fmt.figure(each.summary.median, 1)
         note = f"median {median}{', logarithmic' if each.is_logarithmic else ''}" if buckets else "no values"
         if buckets and each.summary.known < max(other.summary.known for other in distributions):
             note += f", {known} known"
         title = alt.TitleParams(text=each.measure.title, subtitle=note, **_SMALL_TITLE)
-        charts.append(alt.layer(*upright_bars(content, across + 60)).properties(width=across, height=130, title=title))
+        charts.append(
+            alt.layer(*upright_bars(histogram(buckets), across + 60)).properties(width=across, height=130, title=title)
+        )
     note = "Customers by value; on a logarithmic axis the ranges widen to the right"
     chart: alt.ConcatChart = alt.concat(*charts, columns=per_row, spacing=24)
     return _configured(chart, "How the features are distributed", note)

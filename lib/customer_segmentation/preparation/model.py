@@ -93,15 +93,6 @@ class PreparationModel:
         dropped = numeric_columns(frame, self.dropped_)
         return [measurable_sql(feature, () if i else dropped) for i, feature in enumerate(self.features_)]
 
-    def subset(self, names: Iterable[str]) -> "PreparationModel":
-        """The preparation of these features only, not projected on components; `dropped_` keeps their reasons."""
-        wanted = list(names)
-        by_name = {feature.name: feature for feature in self._own}
-        return PreparationModel(
-            tuple(by_name[name] for name in wanted if name in by_name),
-            {name: reason for name, reason in self.dropped_.items() if name in wanted},
-        )
-
     def inverse_transform(self, prepared: Sequence[float] | np.ndarray) -> dict[str, float]:
         """A point in prepared units, in original units by feature."""
         values = zip(self.features_, prepared, strict=True)

@@ -3,7 +3,6 @@
 from customer_segmentation.clustering.selection.choice import FOUND_AGAIN
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
-from customer_segmentation.display.headlines import rejection_reasons
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.features.rfm_scores import GRID_SCORES
 from customer_segmentation.report import effects, model_quality, ranking, view
@@ -47,7 +46,6 @@ def render_page(content: ReportContent) -> str:
             found_again=FOUND_AGAIN,
             metrics=model_quality.metrics(content),
             model_quality=model_quality,
-            reasons=rejection_reasons(content.run["rejected_by_reason"], content.run["rows_rejected"]),
             noise_id=NOISE_ID,
             palette=palette,
             fmt=formatting,

@@ -7,7 +7,8 @@ from rich.console import Console
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.explore import Exploration, PageContent, explore, render_page, summary
-from customer_segmentation.explore.rows import distribution_rows, profile_rows
+from customer_segmentation.explore.columns import profile_rows
+from customer_segmentation.explore.figures import distribution_rows
 from customer_segmentation.stages.ingest import committed_batch, ingest_sources
 from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
@@ -26,7 +27,10 @@ def explore_data(run: Run, console: Console) -> Path:
     with run.progress.stage("explore", "counting what is there") as stage:
         exploration = _explored(run)
         run.warehouse.replace_rows(
-            t.DATA_PROFILE, profile_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id
+            t.DATA_PROFILE,
+            profile_rows(exploration.columns, run_id=run.run_id, as_of=run.as_of),
+            column=c.RUN_ID,
+            value=run.run_id,
         )
         run.warehouse.replace_rows(
             t.DATA_DISTRIBUTIONS, distribution_rows(exploration, run_id=run.run_id), column=c.RUN_ID, value=run.run_id

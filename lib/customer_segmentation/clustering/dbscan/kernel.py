@@ -13,12 +13,10 @@ different components meet is anything left to compare. Memory grows with the poi
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.distances import SLACK, squared, within
-from customer_segmentation.clustering.dbscan.merging import merge_within_eps
+from customer_segmentation.clustering.dbscan.merging import merge_labels, merge_within_eps
 
 NOISE = -1
 LINKS = 8
@@ -37,30 +35,6 @@ class Clusters:
 
     core: np.ndarray
     labels: np.ndarray
-
-
-def collapsed(points: np.ndarray, weights: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Equal points as one.
-
-    Args:
-        points: a row per point.
-        weights: how often each counts.
-        order: a different number for each point.
-
-    Returns:
-        For each point its position among the distinct ones; and by distinct point the position of its point with the
-        smallest order, and its total weight.
-    """
-    bits = (points + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    by_hash = np.lexsort((order, _hash(bits)))
-    lying = bits[by_hash]
-    starts = np.ones(len(points), dtype=bool)
-    starts[1:] = (lying[1:] != lying[:-1]).any(axis=1)
-    first = np.nonzero(starts)[0]
-    position = np.empty(len(points), dtype=np.int64)
-    position[by_hash] = np.cumsum(starts) - 1
-    total = np.add.reduceat(weights[by_hash], first) if len(first) else weights[:0]
-    return position, by_hash[first], total
 
 
 def clusters(
@@ -91,7 +65,7 @@ def clusters(
 
     links = [cells.links(), cells.links_across(points, eps, workers), _between_core(sparse, neighbours, core)]
     at = np.nonzero(core)[0]
-    components = _components(np.concatenate(links, axis=1), n)[at]
+    components = merge_labels(at, np.concatenate(links, axis=1), n)
     components = np.unique(components, return_inverse=True)[1]
     components = merge_within_eps(points[at], components, eps)
 
@@ -218,12 +192,6 @@ def _between_core(at: np.ndarray, neighbours: np.ndarray, core: np.ndarray) -> n
     both = core[at][:, None] & core[neighbours] & (neighbours != at[:, None])
     row, column = np.nonzero(both)
     return np.stack([at[row], neighbours[row, column]])
-
-
-def _components(links: np.ndarray, n: int) -> np.ndarray:
-    graph = csr_array((np.ones(links.shape[1], dtype=np.int8), (links[0], links[1])), shape=(n, n))
-    components: np.ndarray = connected_components(graph, directed=False)[1]
-    return components
 
 
 def _numbered(components: np.ndarray, order: np.ndarray) -> np.ndarray:

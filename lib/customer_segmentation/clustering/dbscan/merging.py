@@ -21,7 +21,7 @@ def merge_labels(labels: np.ndarray, edges: np.ndarray, count: int) -> np.ndarra
 
     Args:
         labels: components of the points, 0 to count - 1.
-        edges: pairs of components to merge, an array of two rows.
+        edges: pairs of components to merge, an array of two rows; each may be there twice.
     """
     graph = coo_array((np.ones(edges.shape[1], dtype=bool), (edges[0], edges[1])), shape=(count, count))
     merged: np.ndarray = connected_components(graph, directed=False)[1][labels]

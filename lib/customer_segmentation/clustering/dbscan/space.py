@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from customer_segmentation.clustering.dbscan.distances import SLACK
+from customer_segmentation.clustering.dbscan.merging import merge_labels
 
 MAX_REGIONS = 4096
 MAX_HALF_SHARE = 0.7
@@ -185,8 +184,4 @@ def component_roots(components: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         components: all there are, sorted.
         pairs: two rows of components.
     """
-    ends = np.searchsorted(components, pairs)
-    n = len(components)
-    graph = coo_array((np.ones(ends.shape[1], dtype=np.int8), (ends[0], ends[1])), shape=(n, n))
-    roots: np.ndarray = connected_components(graph, directed=False)[1]
-    return roots
+    return merge_labels(np.arange(len(components)), np.searchsorted(components, pairs), len(components))

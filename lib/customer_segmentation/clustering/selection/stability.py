@@ -92,12 +92,12 @@ def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequen
     own = segmentation.labels(coreset.points)
     groups = max(segmentation.k, *(int(bootstrap.max()) + 1 for bootstrap in labels)) + 1  # and the last one for noise
     own, *bootstraps = (positions % groups for positions in (own, *labels))
-    overlaps = [jaccard(_contingency(own, bootstrap, coreset.weights, groups)) for bootstrap in bootstraps]
+    overlaps = [jaccard(contingency(own, bootstrap, coreset.weights, groups)) for bootstrap in bootstraps]
     segments = np.mean([overlap[: segmentation.k, :-1].max(axis=1) for overlap in overlaps], axis=0)
     rands, agreements = [], np.zeros((len(labels), len(labels)))
     for i, left in enumerate(bootstraps):
         for j, right in enumerate(bootstraps[:i]):
-            counts = _contingency(left, right, coreset.weights, groups)
+            counts = contingency(left, right, coreset.weights, groups)
             rands.append(adjusted_rand(counts))
             agreements[i, j] = agreements[j, i] = found_again(counts)
     agreement, error = _mean_of_pairs(agreements)
@@ -151,6 +151,6 @@ def _possible_k(points: np.ndarray, k: int) -> int:
     return k if len(np.unique(points[: 20 * k], axis=0)) >= k else min(k, len(np.unique(points, axis=0)))
 
 
-def _contingency(left: np.ndarray, right: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
+def contingency(left: np.ndarray, right: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
     """(k, k) weights by the labels of both, each from 0 to below k."""
     return np.bincount(left * k + right, weights, minlength=k * k).reshape(k, k)

@@ -54,16 +54,18 @@ def share(part: str, whole: str) -> str:
     return f"coalesce({ratio(part, whole)}, 0D)"
 
 
-def shrunk(part: str, whole: str, *, seen: str, mean: str, weight: float) -> str:
+def shrunk(part: str, whole: str, *, mean: str, weight: float, seen: str = "", or_null: bool = False) -> str:
     """The SQL of a ratio drawn towards the mean of all customers, as if `weight` more had been seen at that mean.
 
-    Empirical Bayes: the posterior mean of a share whose beta prior has this mean and weight; the mean itself where
-    there is no whole.
+    Empirical Bayes: the posterior mean of a share whose beta prior has this mean and weight; where there is no whole
+    the mean itself, or null.
 
     Args:
-        seen: of how many lines, orders or contacts the customer's ratio is.
+        seen: of how many lines, orders or contacts the customer's ratio is; of the whole where nothing is said.
     """
-    return f"coalesce(({seen} * {ratio(part, whole)} + {weight}D * {mean}) / ({seen} + {weight}D), {mean})"
+    seen = seen or whole
+    drawn = f"coalesce(({seen} * {ratio(part, whole)} + {weight}D * {mean}) / ({seen} + {weight}D), {mean})"
+    return f"if({whole} > 0, {drawn}, NULL)" if or_null else drawn
 
 
 def digamma(value: str) -> str:

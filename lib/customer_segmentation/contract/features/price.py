@@ -27,7 +27,7 @@ PRICE = (
             "Share of purchase lines with a discount, drawn to that of all customers together with the weight of 10 "
             "lines."
         ),
-        formula=shrunk("discounted_lines", "lines", seen="lines", mean="shop_discounted_share", weight=PRIOR_LINES),
+        formula=shrunk("discounted_lines", "lines", mean="shop_discounted_share", weight=PRIOR_LINES),
         high="buys on offer",
         low="ignores offers",
     ),
@@ -39,7 +39,7 @@ PRICE = (
             "Share of orders in which a coupon was used, drawn to that of all customers together with the weight of 5 "
             "orders; 0 where the source has none."
         ),
-        formula=shrunk("coupon_orders", "orders", seen="orders", mean="shop_coupon_rate", weight=PRIOR_ORDERS),
+        formula=shrunk("coupon_orders", "orders", mean="shop_coupon_rate", weight=PRIOR_ORDERS),
         shape="skewed",
         high="uses coupons",
         low="no coupons",
@@ -89,13 +89,7 @@ PRICE = (
             "Share of the orders placed of which something was returned, fully returned ones included, drawn to that "
             "of all customers together with the weight of 5 orders."
         ),
-        formula=shrunk(
-            "orders_given_back",
-            "orders_placed",
-            seen="orders_placed",
-            mean="shop_return_order_rate",
-            weight=PRIOR_ORDERS,
-        ),
+        formula=shrunk("orders_given_back", "orders_placed", mean="shop_return_order_rate", weight=PRIOR_ORDERS),
         shape="skewed",
         high="often sends back",
         low="keeps orders",

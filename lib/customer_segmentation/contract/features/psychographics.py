@@ -53,10 +53,8 @@ PSYCHOGRAPHICS = (
             "Measured from behaviour: share of the brand with the most gross purchases in those of all known brands, "
             "drawn to that of all customers together with the weight of 10 purchase lines; null without any."
         ),
-        formula=(
-            "if(brand_spend > 0, "
-            + shrunk("brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES)
-            + ", NULL)"
+        formula=shrunk(
+            "brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES, or_null=True
         ),
         high="loyal to a brand",
         low="switches brands",
@@ -70,11 +68,7 @@ PSYCHOGRAPHICS = (
             "together with the weight of 2 campaigns; contacts count where events name no campaign; null for a "
             "customer who was not contacted."
         ),
-        formula=(
-            "if(received > 0, "
-            + shrunk("answered", "received", seen="received", mean="shop_response_rate", weight=PRIOR_CAMPAIGNS)
-            + ", NULL)"
-        ),
+        formula=shrunk("answered", "received", mean="shop_response_rate", weight=PRIOR_CAMPAIGNS, or_null=True),
         high="responds to promotions",
         low="unmoved by promotions",
         source="engagement",
