@@ -7,7 +7,7 @@ CONFIG ?= conf/demo.yml
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all lint bench package lock clean
+.PHONY: help install run check test test-ci test-all lint bench package lock clean
 
 help: ## every target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ check: install ## validate a configuration and its sources, run nothing
 test: install lint package ## lint, types, layers and the tests of a push
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: install lint package ## and the slow ones: workers in other processes, Spark Connect, the demo data
+test-ci: install lint package ## and the slow ones, but for the longest: Spark Connect, kills, the demo data
+	@$(BIN)/python -m pytest -m "not long"
+
+test-all: install lint package ## and the longest: workers in other processes
 	@$(BIN)/python -m pytest
 
 lint: install ## ruff, mypy and the layers

@@ -70,6 +70,7 @@ def agreement(folder: Path, segments: pd.DataFrame) -> float:
     return float(adjusted_rand_score(both.segment, both.segment_id))
 
 
+@pytest.mark.long
 def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Path, tree: Path) -> None:
     model = of_the_run(tree, "model_runs").iloc[0]
 

@@ -165,6 +165,7 @@ def test_who_moved_by_the_model_and_who_by_behaviour_are_all_who_moved(months: P
         assert (stayed.moved_by_model + stayed.moved_by_behaviour == 0).all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_training_that_is_killed_or_repeated_writes_the_same(
     spark: SparkSession, months: Path, monkeypatch: pytest.MonkeyPatch

@@ -184,6 +184,7 @@ def test_a_day_of_new_orders_adds_days_and_rewrites_none(run_of: Callable[[date]
     assert newest.operationMetrics.get("numRemovedFiles", "0") == "0"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
     run_of: Callable[[date], Run], monkeypatch: pytest.MonkeyPatch

@@ -304,6 +304,7 @@ def whole(run: Run) -> None:
     assign_segments(run)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_customers_are_clustered_by_attributes_of_any_name(spark: SparkSession, tmp_path: Path) -> None:
     names = [*NOT_OURS[:3], *NOT_OURS[4:], "id", "count", "customers", "segment", "source_segment_id", "of"]
@@ -318,6 +319,7 @@ def test_customers_are_clustered_by_attributes_of_any_name(spark: SparkSession, 
     assert "row" not in read(tmp_path / "tables", "customer_features").columns
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_attribute_that_changes_its_type_stops_no_later_run(spark: SparkSession, tmp_path: Path) -> None:
     people = [f"C{who}" for who in range(40)]
@@ -358,6 +360,7 @@ def test_attributes_that_are_mapped_by_name_stand_beside_the_features_as_text(
     assert clustered_features(run).columns == t.CUSTOMER_FEATURES.column_names
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_written_on(
     spark: SparkSession, tmp_path: Path

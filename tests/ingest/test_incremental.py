@@ -83,6 +83,7 @@ def entangled(draw: random.Random, count: int) -> list[Line]:
     return lines + draw.sample(lines, count // 10)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_lines_in_any_number_of_batches_give_the_same_tables(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     draw = seeded()

@@ -230,6 +230,7 @@ def test_the_date_and_the_day_of_a_run_are_those_of_its_zone_and_tables_keep_utc
     assert sorted(row[0] for row in stored) == times
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_another_zone_builds_the_days_anew(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-06-29 23:00:00", "2024-06-30 12:00:00"]

@@ -108,6 +108,7 @@ def same(one: Path, other: Path) -> None:
         assert DeltaTable(str(one / name)).schema().to_json() == DeltaTable(str(other / name)).schema().to_json()
 
 
+@pytest.mark.long
 def test_executors_in_other_processes_give_the_same_assignments(data: Path, local: Path, bare_python: Path) -> None:
     root = data.parent / "cluster"
 
