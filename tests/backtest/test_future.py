@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -101,16 +102,18 @@ def sorted_rows(frame: DataFrame) -> pd.DataFrame:
     return frame.toPandas().sort_values("customer_id", ignore_index=True)
 
 
+@pytest.mark.slow
 def test_changing_everything_after_a_date_changes_no_feature_and_no_parameter_of_a_model_at_it(
     histories: tuple[History, History],
 ) -> None:
-    features = [each.features_at(DAY, Features()) for each in histories]
+    features = [each.features_at(DAY, Features()).persist() for each in histories]
 
     pd.testing.assert_frame_equal(*map(sorted_rows, features), check_exact=True)
     one, other = (train(frame, CLUSTERING, seed=1).model.to_json() for frame in features)
     assert one == other
 
 
+@pytest.mark.slow
 def test_changing_everything_after_a_date_changes_no_segment_and_no_score_at_it_but_the_outcomes(
     histories: tuple[History, History], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +124,8 @@ def test_changing_everything_after_a_date_changes_no_segment_and_no_score_at_it_
         ranked.append((frames[DAY], scores[DAY]))
         return []
 
-    monkeypatch.setattr("customer_segmentation.backtest.backtest.evaluate", keep)
+    # The package has a function of the module's name.
+    monkeypatch.setattr(import_module("customer_segmentation.backtest.backtest"), "evaluate", keep)
     for each in histories:
         backtest(each, dates, features=Features(), clustering=CLUSTERING, settings=Backtest(), seed=1)
 

@@ -185,9 +185,11 @@ def test_intervals_hold_the_figure_of_the_whole_population_about_as_often_as_the
     truth = ranking(everybody.past.to_numpy(), everybody.net_spend.to_numpy())["gini"]
 
     def holds(seed: int) -> bool:
-        sample = everybody.sample(400, random_state=seed).sort_values("customer_id")
-        measured = figure(evaluated({DAY: sample}, bootstraps=100), "past_spend", "gini", DAY)
-        return bool(measured.low <= truth <= measured.high)
+        sample = everybody.sample(400, random_state=seed)
+        order, spend = Order(sample.past.to_numpy()), sample.net_spend.to_numpy()
+        drawn = resamples(400, resamples=100, seed=seed)
+        measured = Estimate.of(np.concatenate([Outcome(each, spend).ranking(order)["gini"] for each in drawn]))
+        return measured is not None and measured.low <= truth <= measured.high
 
     held = sum(holds(seed) for seed in range(40))
 

@@ -131,4 +131,4 @@ def test_the_terminal_has_a_table_for_every_horizon() -> None:
     told = plain_text(out.getvalue())
     assert told.index("in the next 30 days, the mean of 2 dates") < told.index("in the next 90 days")
     assert told.count("Past spend") >= 2
-    assert "worse than past spend" in told
+    assert "0.600 | 0.550 to 0.650 | – | – | worse" in told

@@ -129,7 +129,9 @@ def backtest(
             hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID]
         )
         numbers = [name for name, type_ in known[at[-1]].dtypes if _is_number(type_) and name not in _NOT_LEARNT_FROM]
-        ranked_by = [name for name in numbers if name.startswith(("expected_spend_", "spend_")) or name == c.FREQUENCY]
+        scores = partial(scores_of, windows=features.windows.days())
+        known_scores = [score for horizon in dates.by_horizon for score in scores(numbers, horizon_days=horizon)]
+        ranked_by = list(dict.fromkeys(score.keys[0] for score in known_scores))
         customers = {}
         for day in at:
             customers[day] = customers_at(known[day], clustering, drawn, columns=ranked_by, seed=seed)
@@ -146,17 +148,14 @@ def backtest(
                     ] * settings.learned
                     continue
                 spend = outcomes(days, start=before, horizon_days=horizon)
-                line = [*LINE, *(name for name in ranked_by if name == f"expected_spend_{horizon}d")]
+                line = list(dict.fromkeys([*LINE, *(score.keys[0] for score in scores(numbers, horizon_days=horizon))]))
                 learned = learned_spend(known[before], spend, drawn(known[day]), columns=numbers, line=line, seed=seed)
                 if isinstance(learned, str):
                     skipped.append(f"{day}: no learned score of {horizon} days, {learned}")
                 else:
                     frames[day][LEARNED] = frames[day][c.CUSTOMER_ID].map(learned).astype(float)
-            scores = {
-                day: scores_of(frame.columns, horizon_days=horizon, windows=features.windows.days())
-                for day, frame in frames.items()
-            }
-            rows += evaluate(frames, scores, horizon_days=horizon, bootstraps=settings.bootstraps, seed=seed)
+            ranked = {day: scores(frame.columns, horizon_days=horizon) for day, frame in frames.items()}
+            rows += evaluate(frames, ranked, horizon_days=horizon, bootstraps=settings.bootstraps, seed=seed)
     return BacktestResult(rows, skipped, count, len(customers[at[-1]].customers))
 
 

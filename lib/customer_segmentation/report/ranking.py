@@ -29,6 +29,7 @@ _TITLES = {
     "learned": "Learned score",
 }
 WORSE, BETTER, NO_DIFFERENCE = "worse than past spend", "better than past spend", "no clear difference"
+_WORDS = {WORSE: "worse", BETTER: "better", NO_DIFFERENCE: "not clear"}
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,12 @@ def print_ranking(rows: Sequence[Row], console: Console) -> None:
         console.print(as_text(console, f"Ranking by net spend in the next {horizon} days, {on}", "bold"))
         table = Table(box=box.SIMPLE_HEAD if console.is_terminal else box.ASCII, show_edge=False, pad_edge=False)
         table.add_column("Score", overflow="fold")
-        for heading in ("Gini (95%)", "Top 10%", "Top 20%", "Spearman"):
-            table.add_column(heading, justify="right", overflow="fold")
-        table.add_column("", overflow="fold")
+        for heading in ("Gini", "95% interval", "Top 20%", "Spearman"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("Than past spend", no_wrap=True)
         for score in scores:
-            cells = (score.title, score.figure, score.top_10, score.top_20, score.spearman, score.comparison)
+            interval, word = f"{score.low:.3f} to {score.high:.3f}", _WORDS.get(score.comparison, "")
+            cells = (score.title, f"{score.gini:.3f}", interval, score.top_20, score.spearman, word)
             table.add_row(*(as_text(console, cell) for cell in cells))
         console.print(table)
         for sentence in conclusions(rows, horizon):
