@@ -212,7 +212,7 @@ def test_moments_are_those_of_simulated_buyers(name, parameters, k):
     none, mean, pairs = np.einsum(
         "jn,mjn->mn",
         member("phase_shares")(fitted.values, histories),
-        member("future_purchases")(fitted.values, histories.x, histories.T, 180.0),
+        member("future_purchases")(fitted.values, histories.x, histories.T, [180.0])[0],
     )
     active = fitted.probability_active(histories)
     for group in (rows["x"] == 0, (rows["x"] > 0) & (rows["x"] < 5), rows["x"] >= 5):

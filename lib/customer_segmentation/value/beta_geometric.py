@@ -9,6 +9,7 @@ purchases is the sum of k exponential phases (Erlang): the larger k, the more re
 Parameters are (r, alpha, a, b), arrays of histories x, t_x, T as in `histories`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,14 +79,20 @@ def phase_shares(parameters: np.ndarray, histories: Histories, *, k: int, leaves
 
 
 def future_purchases(
-    parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, horizon: float, *, k: int, leaves_at_first: bool
+    parameters: np.ndarray,
+    x: np.ndarray,
+    tenure: np.ndarray,
+    horizons: Sequence[float],
+    *,
+    k: int,
+    leaves_at_first: bool,
 ) -> np.ndarray:
-    """Of Y, the purchases of active customers in (T, T + horizon]: P(Y = 0), E[Y] and E[Y (Y - 1)]; 3 x k x n.
+    """Of Y, the purchases of active customers in (T, T + h]: P(Y = 0), E[Y] and E[Y (Y - 1)]; horizons x 3 x k x n.
 
-    They are by j, how many phases there were since the last purchase: a purchase ends every k-th phase, and customers
-    stay after it with the chance q = 1 - p. Given the rate, P(Y >= i) is q^(i-1) times the chance of ki - j phases or
-    more, which are Poisson. Their sum over i is taken by the k-th roots of unity w: with theta^k = q and the rate ~
-    Gamma(R, A), R = r + kx + j and A = alpha + T, for the horizon h
+    They are by horizon h, and by j, how many phases there were since the last purchase: a purchase ends every k-th
+    phase, and customers stay after it with the chance q = 1 - p. Given the rate, P(Y >= i) is q^(i-1) times the chance
+    of ki - j phases or more, which are Poisson. Their sum over i is taken by the k-th roots of unity w: with
+    theta^k = q and the rate ~ Gamma(R, A), R = r + kx + j and A = alpha + T,
 
         E[Y] = theta^(j+1-k) / k  sum over w of w^(j+1) (1 - (1 + h (1 - theta w) / A)^-R) / (1 - theta w),
 
@@ -97,15 +104,16 @@ def future_purchases(
     nodes = [beta_quadrature(a, b + n, NODES) for n in x_values + leaves_at_first]
     p, weights = (np.stack(parts)[x_at] for parts in zip(*nodes, strict=True))
     base = alpha + tenure
-    c = horizon / base
-    result = np.zeros((3, k, len(x)))
-    for j in range(k):
-        shape = r + k * x + j
-        mean, pairs = _moments(p, c[:, None], shape[:, None], k, j)
-        result[1, j], result[2, j] = (weights * mean).sum(axis=1), (weights * pairs).sum(axis=1)
-        for i in range(k - j):
-            log_share = log_rising(shape, i) - gammaln(i + 1) + i * np.log(horizon / (base + horizon))
-            result[0, j] += np.exp(log_share - shape * np.log1p(c))
+    result = np.zeros((len(horizons), 3, k, len(x)))
+    for horizon, (none, first, second) in zip(horizons, result, strict=True):
+        c = horizon / base
+        for j in range(k):
+            shape = r + k * x + j
+            mean, pairs = _moments(p, c[:, None], shape[:, None], k, j)
+            first[j], second[j] = (weights * mean).sum(axis=1), (weights * pairs).sum(axis=1)
+            for i in range(k - j):
+                log_share = log_rising(shape, i) - gammaln(i + 1) + i * np.log(horizon / (base + horizon))
+                none[j] += np.exp(log_share - shape * np.log1p(c))
     return result
 
 

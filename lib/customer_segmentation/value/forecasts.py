@@ -19,8 +19,8 @@ from scipy.special import gammaincinv
 from customer_segmentation.value.histories import Histories
 from customer_segmentation.value.numerics import unit_quadrature
 
-Future = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-"""From x, T and a horizon to P(Y = 0), E[Y] and E[Y (Y - 1)] of active customers by phase; 3 x k x n."""
+Future = Callable[[np.ndarray, np.ndarray, Sequence[float]], np.ndarray]
+"""From x, T and horizons to P(Y = 0), E[Y] and E[Y (Y - 1)] of active customers by phase; horizons x 3 x k x n."""
 
 _CHUNK = 4_000
 _DISCOUNT_NODES = 4
@@ -94,15 +94,15 @@ class Forecaster:
         return self.moments[:, :, np.searchsorted(self.known, pairs)[at]]
 
     def _moments(self, pairs: np.ndarray) -> np.ndarray:
-        x, tenure = pairs.real, pairs.imag
-        by_horizon = [self.future(x, tenure, horizon) for horizon in self.horizons]
         longest, rate = self.horizons[-1], self.discount
+        points, weights = unit_quadrature(_DISCOUNT_NODES) if rate > 0 else (np.zeros(0), np.zeros(0))
+        found = self.future(pairs.real, pairs.imag, [*self.horizons, *(longest * points)])
+        of_horizons, of_points = found[: len(self.horizons)], found[len(self.horizons) :, 1]
         # By parts: the integral of e^(-d s) dE[Y(s)] is e^(-d h) E[Y(h)] + d times that of e^(-d s) E[Y(s)].
-        discounted = np.exp(-rate * longest) * by_horizon[-1][1]
-        for point, weight in zip(*unit_quadrature(_DISCOUNT_NODES), strict=True) if rate > 0 else ():
-            share = rate * longest * weight * np.exp(-rate * longest * point)
-            discounted = discounted + share * self.future(x, tenure, longest * float(point))[1]
-        return np.concatenate([discounted[None], *by_horizon])
+        discounted = np.exp(-rate * longest) * of_horizons[-1, 1]
+        for point, weight, orders in zip(points, weights, of_points, strict=True):
+            discounted = discounted + rate * longest * weight * np.exp(-rate * longest * point) * orders
+        return np.concatenate([discounted[None], *of_horizons])
 
 
 def _interval(nothing: np.ndarray, mean: np.ndarray, square: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

@@ -8,6 +8,8 @@ term is positive and in logarithms.
 Parameters are (r, alpha, s, beta), arrays of histories x, t_x, T as in `histories`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import betainc
 
@@ -56,13 +58,19 @@ def phase_shares(parameters: np.ndarray, histories: Histories) -> np.ndarray:
     return np.ones((1, len(histories.x)))
 
 
-def future_purchases(parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, horizon: float) -> np.ndarray:
-    """Of Y, the purchases of active customers in (T, T + horizon]: P(Y = 0), E[Y] and E[Y (Y - 1)]; 3 x 1 x n.
+def future_purchases(
+    parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, horizons: Sequence[float]
+) -> np.ndarray:
+    """Of Y, the purchases of active customers in (T, T + h]: P(Y = 0), E[Y] and E[Y (Y - 1)]; horizons x 3 x 1 x n.
 
     Given an active customer's history, lambda ~ Gamma(R, A) and mu ~ Gamma(s, B), independent, with R = r + x,
     A = alpha + T and B = beta + T. Then E[Y] = R/A B/(s-1) (1 - (B/(B+h))^(s-1)), and E[Y (Y - 1)] is twice the
     integral over y < h of y E[lambda^2] E[e^(-mu y)], both from y purchases at random until leaving.
     """
+    return np.stack([_future(parameters, x, tenure, horizon) for horizon in horizons])[:, :, None]
+
+
+def _future(parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, horizon: float) -> np.ndarray:
     r, alpha, s, beta = parameters
     shape, base, leaving = r + x, alpha + tenure, beta + tenure
     log = np.log1p(horizon / leaving)
@@ -76,7 +84,7 @@ def future_purchases(parameters: np.ndarray, x: np.ndarray, tenure: np.ndarray, 
     start = np.zeros(1)
     leaves = _log_integral(shape, base, s, leaving, start, start + horizon)[0]
     none = np.exp(stays) + np.exp(leaves)
-    return np.stack([np.minimum(none, 1.0), mean, pairs])[:, None]
+    return np.stack([np.minimum(none, 1.0), mean, pairs])
 
 
 def repeats_of_new(parameters: np.ndarray, tenure: np.ndarray, most: int) -> np.ndarray:

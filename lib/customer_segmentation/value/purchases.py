@@ -80,7 +80,7 @@ class PurchaseModel:
 
     def expected_purchases(self, histories: Histories, horizon: float) -> np.ndarray:
         """Purchases to expect in (T, T + horizon], by history: what has been bought and when is given."""
-        by_phase = self.member("future_purchases")(self.values, histories.x, histories.T, horizon)[1]
+        by_phase = self.member("future_purchases")(self.values, histories.x, histories.T, [horizon])[0, 1]
         shares = self.member("phase_shares")(self.values, histories)
         result: np.ndarray = self.probability_active(histories) * (shares * by_phase).sum(axis=0)
         return result
