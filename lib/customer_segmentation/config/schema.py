@@ -36,7 +36,7 @@ _BESIDE_FEATURES = frozenset(
     {c.CUSTOMER_ID, c.AS_OF_DATE, c.RUN_ID, c.TOP_CATEGORIES, c.RESPONSE_BY_CHANNEL, c.HAS_ATTRIBUTES, c.MODEL_VERSION}
     | {c.R_SCORE, c.F_SCORE, c.M_SCORE, c.RFM_SCORE, c.RFM_NUMBER, c.RFM_SEGMENT, c.RANK_IN_SEGMENT, c.SEGMENT_NAME}
     | {c.SEGMENT_ID, c.SECOND_SEGMENT_ID, c.MACRO_SEGMENT_ID, c.PREVIOUS_SEGMENT_ID, c.CONFIDENCE, c.IS_OUTLIER}
-    | {c.DRIVERS}
+    | {c.DRIVERS, c.MADE_FROM}
 )
 """What stands beside the features of a customer that is clustered and assigned."""
 

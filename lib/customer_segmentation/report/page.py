@@ -5,10 +5,12 @@ from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
 from customer_segmentation.display.template import environment, needs_extra
 from customer_segmentation.features.rfm_scores import GRID_SCORES
-from customer_segmentation.report import effects, model_quality, ranking, view
+from customer_segmentation.report import descriptions, effects, model_quality, ranking, view
 from customer_segmentation.report.content import ReportContent
 from customer_segmentation.report.movement import movement
 
+MAX_DIFFERENTIATORS = 4
+MAX_TRAITS = 3
 MAX_MOVES = 6
 
 
@@ -28,7 +30,10 @@ def render_page(content: ReportContent) -> str:
             drawings=draw(content),
             headlines=view.headlines(content),
             glance=view.glance(content),
-            cards=view.cards(content),
+            reasons={row["segment_id"]: row for row in content.reasons if row["segment_id"] != NOISE_ID},
+            words=descriptions,
+            max_differentiators=MAX_DIFFERENTIATORS,
+            max_traits=MAX_TRAITS,
             features=effects.profile_features(content),
             effects=effects.profile_effects(content),
             scores=range(1, GRID_SCORES + 1),

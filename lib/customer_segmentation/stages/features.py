@@ -32,10 +32,17 @@ from customer_segmentation.value import ValueModel, fit_value, with_value
 def build_features(run: Run) -> None:
     """Compute and write the run's customers; RFM scores use the cut points of the model that will be used again.
 
+    Where another run has them of the same inputs, all but the scores is taken from there.
+
     Raises:
         DataRejectedError: no customer has a purchase in the time that counts, or the sums of one are too large.
     """
     with run.progress.stage("features", "one row per customer") as stage, overflow_explained(run.inputs.transactions()):
+        other = _run_of_same_features(run)
+        if other is not None:
+            _take_over(run, other)
+            stage.result = f"{_describe_customers(run)}; as run {other} has them"
+            return
         outcome = bring_up_to_date(run)
         history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
         engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
@@ -87,21 +94,21 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
         stage.result = _describe_dates(run, {day: each.run_id for day, each in runs.items()})
 
 
-def _take_over(run: Run) -> None:
-    """Write the features that another run has of the same inputs as this run's, with the scores of its model.
+def _run_of_same_features(run: Run) -> str | None:
+    """Another run whose features are made from the same; None where there is none."""
+    if not run.warehouse.exists(t.CUSTOMER_FEATURES):
+        return None
+    table = run.warehouse.read(t.CUSTOMER_FEATURES)
+    if c.MADE_FROM not in table.columns:  # of an earlier release
+        return None
+    same = table.where((F.col(c.MADE_FROM) == run.features_id) & (F.col(c.RUN_ID) != run.run_id))
+    row = same.select(c.RUN_ID).first()
+    return row[0] if row else None
 
-    Raises:
-        ConfigurationError: there are none of the same inputs.
-    """
-    run.warehouse.add_missing_columns(t.CUSTOMER_FEATURES)
-    same = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.MADE_FROM, value=run.features_id)
-    other = same.select(c.RUN_ID).first()
-    if other is None:
-        raise ConfigurationError(
-            f"there are no features as of {run.as_of} of what was read: order lines, customers, events or settings "
-            "are others than when customer_features was built; run `customer-segmentation features` first"
-        )
-    rows, newest = same.where(F.col(c.RUN_ID) == other[0]), run.models.newest
+
+def _take_over(run: Run, other: str) -> None:
+    """Write the features of another run as this run's, with the scores of its model."""
+    rows, newest = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=other), run.models.newest
     model = newest if newest and newest.version == run.model_version else None
     _write(run, _scored(rows, model, _value_model(run, rows, model)), [run])
 
@@ -158,7 +165,13 @@ def clustered_features(run: Run) -> DataFrame:
     run.warehouse.require(t.CUSTOMER_FEATURES, command="features")
     rows = _rows(run)
     if rows.isEmpty():
-        _take_over(run)
+        other = _run_of_same_features(run)
+        if other is None:
+            raise ConfigurationError(
+                f"there are no features as of {run.as_of} of what was read: order lines, customers, events or settings "
+                "are others than when customer_features was built; run `customer-segmentation features` first"
+            )
+        _take_over(run, other)
     # Attributes are taken from `customers`, whatever of them is here.
     features = rows.select(_features_table(run).column_names)
     attributes = run.config.clustering.preparation.attributes
