@@ -11,7 +11,7 @@ from rich.console import Console
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRejectedError
-from customer_segmentation.stages import assign_segments, backtest_segments, write_report
+from customer_segmentation.stages import assign_segments, backtest_segments, build_features, write_report
 from tests.generated import configured, quiet
 from tests.warehouse import contents, read
 
@@ -38,7 +38,7 @@ def test_a_backtest_is_written_told_and_followed_and_the_same_again(spark: Spark
 
     rows = read(tables / "tables", "backtests")
     assert contents(tables / "tables", "backtests") == once
-    assert (rows.run_id == run.run_id).all()
+    assert (rows.run_id == run.backtest_id).all()
     assert not rows.duplicated(list(t.BACKTESTS.key)).any()
     scores = set(rows.score)
     assert {
@@ -61,11 +61,14 @@ def test_a_backtest_is_written_told_and_followed_and_the_same_again(spark: Spark
     changed = rows.astype(object).where(rows.notna(), None).to_dict("records")
     for row in changed:
         row["segment_id"] = None if row["segment_id"] is None else int(row["segment_id"])
-    run.warehouse.replace_rows(t.BACKTESTS, changed, column=c.RUN_ID, value=run.run_id)
-    assign_segments(quiet(spark, config))
+    run.warehouse.replace_rows(t.BACKTESTS, changed, column=c.RUN_ID, value=run.backtest_id)
+    later = quiet(spark, config)
+    assert later.ranked_by == "frequency"
+    build_features(later)
+    assign_segments(later)
 
     features, segments = read(tables / "tables", "customer_features"), read(tables / "tables", "customer_segments")
-    both = segments.merge(features[features.run_id == run.run_id], on="customer_id")
+    both = segments.merge(features[features.run_id == later.run_id], on="customer_id")
     for _, members in both.groupby("segment_id"):
         ranked = members.sort_values("rank_in_segment")
         expected = members.sort_values(["frequency", "monetary", "customer_id"], ascending=[False, False, True])

@@ -141,6 +141,7 @@ def test_all_settings_hold_for_several_dates(
     assert_same(shop.together(dates, **settings), shop.alone(dates, **settings))
 
 
+@pytest.mark.slow
 def test_an_order_is_a_purchase_up_to_the_date_by_which_all_of_it_came_back(spark: SparkSession) -> None:
     lines = [
         line(order="O1", at="2024-01-10", amount="30.00", line_id=1),

@@ -55,6 +55,7 @@ def test_every_job_is_a_command() -> None:
         "build_features",
         "train_segments",
         "assign_segments",
+        "backtest_segments",
         "report_segments",
     }
     for path in (ROOT / "jobs").glob("*.py"):
