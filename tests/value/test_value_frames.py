@@ -17,6 +17,7 @@ from customer_segmentation.value import ValueModel, fit_value, purchase_counts, 
 from customer_segmentation.value.histories import distinct_histories
 from customer_segmentation.value.purchases import fit_purchases
 from customer_segmentation.value.spend import fit_spend
+from tests.display.test_plots import values
 
 AS_OF = date(2024, 1, 1)
 SCHEMA = "customer_id string, active_days bigint, recency_days int, tenure_days int, monetary decimal(18,2)"
@@ -172,8 +173,7 @@ def test_plots_take_frames(spark, features, lines):
     assert repeats["title"]["text"] == "How often customers bought again"
     weeks = plots.tracking(spark.createDataFrame(lines), model, as_of=AS_OF, until=AS_OF).to_dict()
     own = own_histories(lines)
-    values = [row for layer in weeks["layer"] for row in layer.get("data", {}).get("values", []) if "kind" in row]
     # The last days are no whole week.
-    last_week = max(row["value"] for row in values if row["kind"] == "actual")
+    last_week = max(row["value"] for row in values(weeks) if row.get("kind") == "actual")
     assert own["x"].sum() * 0.95 <= last_week <= own["x"].sum()
     assert plots.spend_by_frequency(features, model).to_dict()["title"]["text"] == "Spend against frequency"
