@@ -115,7 +115,7 @@ def profile_rows(profiles: list[ColumnProfile], *, run_id: str, as_of: date) -> 
             "most": profile.maximum,
             "mean": profile.summary and profile.summary.mean,
             "quantiles": profile.summary
-            and {f"{at:g}": value for at, value in (profile.summary.quantiles or {}).items()},
+            and {f"{at:g}": value for at, value in sorted((profile.summary.quantiles or {}).items())},
             "top_values": [
                 {"value": group.label, "rows": group.count, "share": group.count / profile.rows}
                 for group in profile.values[:TOP_VALUES]
