@@ -200,6 +200,10 @@ class Warehouse:
         """Like `replace`, with rows from the driver."""
         self.replace(table, self._local(table, rows), column=column, value=value)
 
+    def replace_rows_where(self, table: Table, rows: list[dict[str, Any]], condition: str) -> None:
+        """Like `replace_where`, with rows from the driver."""
+        self.replace_where(table, self._local(table, rows), condition)
+
     def add_missing_columns(self, table: Table) -> None:
         """Give a table of an earlier release the declared columns that it lacks; they are null in its rows."""
         existing = {name.lower() for name in self.read(table).columns}

@@ -16,9 +16,11 @@ from rich.console import Console
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
+from customer_segmentation.features.build import customer_features
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import Run, assign_segments, build_features, ingest_sources, train_segments
 from customer_segmentation.stages.publication import Publication
+from customer_segmentation.value import ValueModel, fit_value, with_value
 from tests.csv_lines import COLUMNS, SHEET, Line
 from tests.generated import quiet
 from tests.warehouse import contents, read
@@ -143,6 +145,23 @@ def test_what_does_not_belong_together_is_not_published(tmp_path: Path, run_of: 
     below = [(own.monetary.astype(float) > cut).astype(int) for cut in model.cut_points["monetary"]]
     assert (own.m_score == 1 + sum(below)).all()
     assert of_run(root, first) == before
+
+
+@pytest.mark.slow
+def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: Path, run_of: RunOf) -> None:
+    run = run_of(features={"active_within": 30})
+    ingest_sources(run)
+    build_features(run)
+
+    rows = read(tmp_path / "tables", "customer_features")
+    everybody = customer_features(run.inputs.transactions(), as_of=AS_OF)
+    assert 0 < len(rows) < everybody.count()
+    (kept,) = read(tmp_path / "tables", "value_models").itertuples()
+    assert kept.made_from == run.features_id
+    assert json.loads(kept.model) == json.loads(json.dumps(fit_value(everybody, run.config.value).to_dict()))
+    valued = with_value(everybody, ValueModel.from_dict(json.loads(kept.model))).toPandas().set_index("customer_id")
+    own = rows.set_index("customer_id").expected_spend_90d
+    assert own.to_numpy() == pytest.approx(valued.expected_spend_90d[own.index].to_numpy())
 
 
 @pytest.mark.slow

@@ -727,6 +727,17 @@ PIPELINE_RUNS = Table(
     key=(c.RUN_ID,),
 )
 
+VALUE_MODELS = Table(
+    "value_models",
+    "a value model fitted to the customers of a date",
+    (
+        Column(c.MADE_FROM, "string", "What the customers' features were made from; see customer_features."),
+        Column("model", "string", "The purchase and the spend model, as JSON, with their standard errors."),
+        Column("messages", "array<string>", "What is to be known of the fits, in sentences; empty where all is well."),
+    ),
+    key=(c.MADE_FROM,),
+)
+
 PUBLICATIONS = Table(
     "publications",
     "a run becoming what consumers read",
@@ -861,6 +872,7 @@ ALL_TABLES: tuple[Table, ...] = (
     MODEL_RUNS,
     PIPELINE_RUNS,
     PUBLICATIONS,
+    VALUE_MODELS,
 )
 
 OPTIONAL_TABLES: tuple[Table, ...] = (

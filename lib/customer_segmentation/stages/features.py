@@ -25,8 +25,9 @@ from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.customer_history import bring_up_to_date, lines_of_customers, require_matching_returns
 from customer_segmentation.stages.run import Run
+from customer_segmentation.stages.value_models import keep_value_models, value_model
 from customer_segmentation.storage import literal
-from customer_segmentation.value import ValueModel, fit_value, with_value
+from customer_segmentation.value import ValueModel, with_value
 
 
 def build_features(run: Run) -> None:
@@ -47,12 +48,14 @@ def build_features(run: Run) -> None:
         history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
         engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
         features = features_from_aggregates(history, days, engagement, dates=dates, **_settings(run))
-        with persisted(features) as kept:
-            if kept.isEmpty():
+        with persisted(features) as everybody:
+            customers = _active(run, everybody)
+            if customers.isEmpty():
                 raise DataRejectedError(_nobody(run))
             model = run.models.reusable
-            value = _value_model(run, kept, model)
-            _write(run, _scored(kept, model, value), [run])
+            value = value_model(run, everybody, model)
+            keep_value_models(run, {run.features_id: value} if model is None else {})
+            _write(run, _scored(customers, model, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
         stage.result = "; ".join([_describe_customers(run), outcome, *remarks])
 
@@ -76,21 +79,24 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
         with overflow_explained(run.inputs.transactions()):
             lines = lines_of_customers(run, dates)
             features = features_of_lines(lines, run.inputs.engagement(), dates=dates, **_settings(run))
-            with persisted(features) as kept:
-                cuts = cut_points_by_date(kept)
+            with persisted(features) as everybody:
+                customers = _active(run, everybody)
+                cuts = cut_points_by_date(customers)
                 for day in dates.days:
                     if day not in cuts:
                         raise DataRejectedError(_nobody_at(run, day))
                 runs = {day: run.at(day) for day in dates.days}
                 models = {day: each.models.reusable for day, each in runs.items()}
                 cuts |= {day: CutPoints.from_dict(model.cut_points) for day, model in models.items() if model}
-                scored = rfm_scores(kept, cuts=cuts)
-                by_date = [scored.where(F.col(c.AS_OF_DATE) == F.lit(day)) for day in dates.days]
-                with_values = [
-                    with_value(frame, _value_model(run, frame, model))
-                    for frame, model in zip(by_date, models.values(), strict=True)
-                ]
-                _write(run, reduce(DataFrame.unionByName, with_values), list(runs.values()))
+                scored, parts = rfm_scores(customers, cuts=cuts), []
+                fitted: dict[str, ValueModel] = {}
+                for day, own in runs.items():
+                    of_day = F.col(c.AS_OF_DATE) == F.lit(day)
+                    value = value_model(own, everybody.where(of_day), models[day])
+                    parts.append(with_value(scored.where(of_day), value))
+                    fitted |= {own.features_id: value} if models[day] is None else {}
+                keep_value_models(run, fitted)
+                _write(run, reduce(DataFrame.unionByName, parts), list(runs.values()))
         stage.result = _describe_dates(run, {day: each.run_id for day, each in runs.items()})
 
 
@@ -110,24 +116,23 @@ def _take_over(run: Run, other: str) -> None:
     """Write the features of another run as this run's, with the scores of its model."""
     rows, newest = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=other), run.models.newest
     model = newest if newest and newest.version == run.model_version else None
-    _write(run, _scored(rows, model, _value_model(run, rows, model)), [run])
+    _write(run, _scored(rows, model, value_model(run, rows, model)), [run])
 
 
 def scored_anew(run: Run, features: DataFrame) -> DataFrame:
     """The features with the scores and the value that a model has which is trained on them."""
-    return _scored(features, None, _value_model(run, features, None))
+    return _scored(features, None, value_model(run, features, None))
+
+
+def _active(run: Run, features: DataFrame) -> DataFrame:
+    """Those who count as customers; when customers stop buying is learnt of the others too."""
+    days = run.config.features.active_within
+    return features if days is None else features.where(F.col(c.RECENCY_DAYS) <= days)
 
 
 def _scored(features: DataFrame, model: SegmentationModel | None, value: ValueModel) -> DataFrame:
     """The features with RFM scores by the cut points of a model, or of the customers themselves, and their value."""
     return with_value(rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None), value)
-
-
-def _value_model(run: Run, features: DataFrame, model: SegmentationModel | None) -> ValueModel:
-    """The value model of the segmentation that serves on, else one that is fitted to the customers."""
-    if model is not None and model.value:
-        return ValueModel.from_dict(model.value)
-    return fit_value(features, run.config.value)
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -137,7 +142,6 @@ def _settings(run: Run) -> dict[str, Any]:
         "response_events": settings.response_events,
         "windows": settings.windows.days(),
         "extra": settings.derived_features,
-        "active_within": settings.active_within,
     }
 
 

@@ -22,7 +22,7 @@ from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.features import clustered_features, scored_anew, undeclared_features
 from customer_segmentation.stages.run import Run
-from customer_segmentation.value import fit_value
+from customer_segmentation.stages.value_models import value_model
 
 
 def train_segments(run: Run, *, retrain: bool = False) -> None:
@@ -58,7 +58,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             )
             assigned = training.model.assign(features)
             profiles = segment_profiles(assigned, training.model, derived=undeclared_features(run))
-            cuts, value = cut_points(features), fit_value(features, run.config.value)
+            cuts, value = cut_points(features), value_model(run, features, None)
             rates = _purchase_rates(run, features)
             named_segments = name_segments(
                 profiles,
