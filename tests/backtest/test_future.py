@@ -17,6 +17,7 @@ from customer_segmentation.clustering.training import train
 from customer_segmentation.config.schema import Backtest, Clustering, Features
 from customer_segmentation.contract.tables import ENGAGEMENT, TRANSACTIONS
 from customer_segmentation.ingest.returns import matched_returns
+from customer_segmentation.spark.persistence import checkpointed
 from tests.order_lines import Line, line
 
 FIRST, DAY, HORIZON = datetime(2024, 1, 1), date(2024, 5, 1), 30
@@ -87,8 +88,8 @@ def changed_after(lines: list[Line], events: list[tuple], day: date) -> tuple[li
 
 
 def history(spark: SparkSession, lines: list[Line], events: list[tuple]) -> History:
-    transactions = spark.createDataFrame(lines, TRANSACTIONS.ddl).persist()
-    returns = matched_returns(transactions).persist()
+    transactions = checkpointed(spark.createDataFrame(lines, TRANSACTIONS.ddl))
+    returns = checkpointed(matched_returns(transactions))
     return History(transactions, returns, spark.createDataFrame(events, ENGAGEMENT.ddl))
 
 
@@ -106,7 +107,7 @@ def sorted_rows(frame: DataFrame) -> pd.DataFrame:
 def test_changing_everything_after_a_date_changes_no_feature_and_no_parameter_of_a_model_at_it(
     histories: tuple[History, History],
 ) -> None:
-    features = [each.features_at(DAY, Features()).persist() for each in histories]
+    features = [checkpointed(each.features_at(DAY, Features())) for each in histories]
 
     pd.testing.assert_frame_equal(*map(sorted_rows, features), check_exact=True)
     one, other = (train(frame, CLUSTERING, seed=1).model.to_json() for frame in features)

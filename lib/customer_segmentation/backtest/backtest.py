@@ -1,7 +1,6 @@
 """Goes back to dates of the past, fits with what was known before them, and judges by what customers did after them."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -26,7 +25,7 @@ from customer_segmentation.features.lines_by_customer import columns_of_lines, l
 from customer_segmentation.features.rfm_scores import rfm_scores
 from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.spark.dates import Dates
-from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.spark.persistence import checkpointed
 
 _NOT_LEARNT_FROM = frozenset({c.R_SCORE, c.F_SCORE, c.M_SCORE, c.RFM_NUMBER})
 """Numbers that say no more than the features they are made of."""
@@ -115,47 +114,45 @@ def backtest(
     earlier = {period: dates.learnt_from(*period) for period in periods} if settings.learned else {}
     at = sorted({day for _, day in periods})
     skipped, rows = list(dates.skipped), []
-    with ExitStack() as stack:
-        end = max(day + timedelta(horizon) for horizon, day in periods)
-        days = stack.enter_context(persisted(history.days_before(end)))
-        known = {}
-        all_days = sorted({*at, *(each for each in earlier.values() if each is not None)})
-        of_all_days = stack.enter_context(persisted(history.features_at(all_days, features)))
-        for day in all_days:
-            frame = rfm_scores(of_all_days.where(F.col(c.AS_OF_DATE) == F.lit(day)))
-            known[day] = stack.enter_context(persisted(with_value(frame))) if with_value else frame
-        count = known[at[-1]].count()
-        drawn = partial(
-            hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID]
-        )
-        numbers = [name for name, type_ in known[at[-1]].dtypes if _is_number(type_) and name not in _NOT_LEARNT_FROM]
-        scores = partial(scores_of, windows=features.windows.days())
-        known_scores = [score for horizon in dates.by_horizon for score in scores(numbers, horizon_days=horizon)]
-        ranked_by = list(dict.fromkeys(score.keys[0] for score in known_scores))
-        customers = {}
-        for day in at:
-            customers[day] = customers_at(known[day], clustering, drawn, columns=ranked_by, seed=seed)
-            skipped += [f"{day}: {why}" for why in customers[day].skipped]
-        for horizon, of_horizon in sorted(dates.by_horizon.items()):
-            frames = {}
-            for day in of_horizon:
-                did = outcomes(days, start=day, horizon_days=horizon)
-                frames[day] = _with_outcomes(customers[day].customers, drawn(did).toPandas())
-                before = earlier.get((horizon, day))
-                if before is None:
-                    skipped += [
-                        f"{day}: no learned score of {horizon} days, it needs {2 * horizon} days before"
-                    ] * settings.learned
-                    continue
-                spend = outcomes(days, start=before, horizon_days=horizon)
-                line = list(dict.fromkeys([*LINE, *(score.keys[0] for score in scores(numbers, horizon_days=horizon))]))
-                learned = learned_spend(known[before], spend, drawn(known[day]), columns=numbers, line=line, seed=seed)
-                if isinstance(learned, str):
-                    skipped.append(f"{day}: no learned score of {horizon} days, {learned}")
-                else:
-                    frames[day][LEARNED] = frames[day][c.CUSTOMER_ID].map(learned).astype(float)
-            ranked = {day: scores(frame.columns, horizon_days=horizon) for day, frame in frames.items()}
-            rows += evaluate(frames, ranked, horizon_days=horizon, bootstraps=settings.bootstraps, seed=seed)
+    end = max(day + timedelta(horizon) for horizon, day in periods)
+    # Without their lineage: the plan of features is long, and each of many queries would go through it again.
+    days = checkpointed(history.days_before(end))
+    known = {}
+    all_days = sorted({*at, *(each for each in earlier.values() if each is not None)})
+    of_all_days = checkpointed(history.features_at(all_days, features))
+    for day in all_days:
+        frame = rfm_scores(of_all_days.where(F.col(c.AS_OF_DATE) == F.lit(day)))
+        known[day] = checkpointed(with_value(frame) if with_value else frame)
+    count = known[at[-1]].count()
+    drawn = partial(hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID])
+    numbers = [name for name, type_ in known[at[-1]].dtypes if _is_number(type_) and name not in _NOT_LEARNT_FROM]
+    scores = partial(scores_of, windows=features.windows.days())
+    known_scores = [score for horizon in dates.by_horizon for score in scores(numbers, horizon_days=horizon)]
+    ranked_by = list(dict.fromkeys(score.keys[0] for score in known_scores))
+    customers = {}
+    for day in at:
+        customers[day] = customers_at(known[day], clustering, drawn, columns=ranked_by, seed=seed)
+        skipped += [f"{day}: {why}" for why in customers[day].skipped]
+    for horizon, of_horizon in sorted(dates.by_horizon.items()):
+        frames = {}
+        for day in of_horizon:
+            did = outcomes(days, start=day, horizon_days=horizon)
+            frames[day] = _with_outcomes(customers[day].customers, drawn(did).toPandas())
+            before = earlier.get((horizon, day))
+            if before is None:
+                skipped += [
+                    f"{day}: no learned score of {horizon} days, it needs {2 * horizon} days before"
+                ] * settings.learned
+                continue
+            spend = outcomes(days, start=before, horizon_days=horizon)
+            line = list(dict.fromkeys([*LINE, *(score.keys[0] for score in scores(numbers, horizon_days=horizon))]))
+            learned = learned_spend(known[before], spend, drawn(known[day]), columns=numbers, line=line, seed=seed)
+            if isinstance(learned, str):
+                skipped.append(f"{day}: no learned score of {horizon} days, {learned}")
+            else:
+                frames[day][LEARNED] = frames[day][c.CUSTOMER_ID].map(learned).astype(float)
+        ranked = {day: scores(frame.columns, horizon_days=horizon) for day, frame in frames.items()}
+        rows += evaluate(frames, ranked, horizon_days=horizon, bootstraps=settings.bootstraps, seed=seed)
     return BacktestResult(rows, skipped, count, len(customers[at[-1]].customers))
 
 
