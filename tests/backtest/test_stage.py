@@ -61,6 +61,7 @@ def test_a_backtest_is_written_told_and_followed_and_the_same_again(spark: Spark
     changed = rows.astype(object).where(rows.notna(), None).to_dict("records")
     for row in changed:
         row["segment_id"] = None if row["segment_id"] is None else int(row["segment_id"])
+        row["tested_at"] = row["tested_at"].to_pydatetime()
     run.warehouse.replace_rows(t.BACKTESTS, changed, column=c.RUN_ID, value=run.backtest_id)
     later = quiet(spark, config)
     assert later.ranked_by == "frequency"

@@ -119,6 +119,7 @@ def test_several_dates_are_as_many_single_builds(spark: SparkSession) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("without", "settings"),
     [
