@@ -220,6 +220,7 @@ def test_the_place_of_a_day_is_that_of_the_first_date_after_it(spark: SparkSessi
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_stage_writes_what_a_run_as_of_each_date_does_in_one_commit(spark: SparkSession, tmp_path: Path) -> None:
     draw = random.Random(11)
     lines, _ = random_shop(draw, 200)
