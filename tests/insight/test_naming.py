@@ -227,7 +227,7 @@ def test_a_rule_for_an_inactive_segment_says_so_and_no_other_does(activity: Acti
 
 
 def test_the_file_of_the_default_rules_is_a_configuration() -> None:
-    config = load_config([ROOT / "lib" / "customer_segmentation" / "config" / "segments.yml"])
+    config = load_config([ROOT / "conf" / "segments.yml"])
 
     assert tuple(config.segments.rules) == DEFAULT_RULES
     assert config.segments.model_copy(update={"rules": []}) == Segments()
