@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType
 
 from customer_segmentation.backtest.dates import BacktestDates
 from customer_segmentation.backtest.evaluation import evaluate
@@ -125,7 +126,9 @@ def backtest(
         known[day] = checkpointed(with_value(frame) if with_value else frame)
     count = known[at[-1]].count()
     drawn = partial(hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID])
-    numbers = [name for name, type_ in known[at[-1]].dtypes if _is_number(type_) and name not in _NOT_LEARNT_FROM]
+    fields = known[at[-1]].schema.fields
+    numbers = [each.name for each in fields if isinstance(each.dataType, NumericType)]
+    numbers = [name for name in numbers if name not in _NOT_LEARNT_FROM]
     scores = partial(scores_of, windows=features.windows.days())
     known_scores = [score for horizon in dates.by_horizon for score in scores(numbers, horizon_days=horizon)]
     ranked_by = list(dict.fromkeys(score.keys[0] for score in known_scores))
@@ -159,10 +162,6 @@ def backtest(
 def _without_attributes(clustering: Clustering) -> Clustering:
     preparation = clustering.preparation.model_copy(update={"attributes": []})
     return clustering.model_copy(update={"preparation": preparation})
-
-
-def _is_number(type_: str) -> bool:
-    return type_ in ("tinyint", "smallint", "int", "bigint", "float", "double") or type_.startswith("decimal")
 
 
 def _with_outcomes(customers: pd.DataFrame, did: pd.DataFrame) -> pd.DataFrame:

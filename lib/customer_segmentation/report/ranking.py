@@ -7,14 +7,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from customer_segmentation.backtest.outcomes import NET_SPEND
+from customer_segmentation.backtest.scores import LEARNED, PAST_SPEND, SEGMENTS
 from customer_segmentation.contract.columns import AS_OF_DATE, NOISE_ID, SEGMENT_ID
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.terminal import as_text
 from customer_segmentation.report.content import Row
 from customer_segmentation.report.model_quality import algorithm_name
-
-PAST_SPEND, SEGMENTS = "past_spend", "segments"
-_OUTCOME = "net_spend"
 
 _TITLES = {
     PAST_SPEND: "Past spend",
@@ -26,7 +25,7 @@ _TITLES = {
     "rank_in_segment": "Segment, then past spend",
     "spend_then_segment": "Past spend, then segment",
     "lifetime_value": "Expected spend",
-    "learned": "Learned score",
+    LEARNED: "Learned score",
 }
 WORSE, BETTER, NO_DIFFERENCE = "worse than past spend", "better than past spend", "no clear difference"
 _WORDS = {WORSE: "worse", BETTER: "better", NO_DIFFERENCE: "not clear"}
@@ -81,7 +80,7 @@ def ranking(rows: Sequence[Row], horizon: int) -> list[RankedScore]:
     means: dict[str, dict[str, Row]] = {}
     dates: dict[str, int] = {}
     for row in rows:
-        if row["horizon_days"] == horizon and row["outcome"] == _OUTCOME and row[SEGMENT_ID] is None:
+        if row["horizon_days"] == horizon and row["outcome"] == NET_SPEND and row[SEGMENT_ID] is None:
             if row[AS_OF_DATE] is None:
                 means.setdefault(row["score"], {})[row["metric"]] = row
             elif row["metric"] == "gini":

@@ -5,6 +5,7 @@ from typing import Any
 
 import altair as alt
 
+from customer_segmentation.backtest.scores import PAST_SPEND
 from customer_segmentation.display.chart_style import (
     AS_GIVEN,
     NARROW,
@@ -17,7 +18,7 @@ from customer_segmentation.display.chart_style import (
     plain_axis,
 )
 from customer_segmentation.display.palette import ACCENT, BELOW, INK, RULE, SOFT
-from customer_segmentation.report.ranking import BETTER, PAST_SPEND, WORSE, RankedScore
+from customer_segmentation.report.ranking import BETTER, WORSE, RankedScore
 
 _COLOURS = {WORSE: BELOW, BETTER: ACCENT}
 

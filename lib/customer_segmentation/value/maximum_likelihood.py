@@ -9,6 +9,9 @@ from scipy.optimize import minimize
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """From parameters to the logarithm of the likelihood and its gradient."""
 
+NOT_CONVERGED = "the fit did not converge: its likelihood still rises, so take its figures with care"
+"""What a person is told of such a fit."""
+
 _STEP = 1e-5
 """Of a logarithm, for the Hessian as differences of gradients."""
 _POLISHING = 20

@@ -10,7 +10,7 @@ import numpy as np
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.value import beta_geometric, pareto
 from customer_segmentation.value.histories import Histories
-from customer_segmentation.value.maximum_likelihood import Fit, Likelihood, maximised
+from customer_segmentation.value.maximum_likelihood import NOT_CONVERGED, Fit, Likelihood, maximised
 
 PurchaseModelName = Literal["mbg_nbd", "bg_nbd", "pareto_nbd", "mbg_cnbd_k"]
 
@@ -96,7 +96,7 @@ class PurchaseModel:
         if not self.repeats:
             found.append("nobody has bought on a second day: next to no purchases are expected of anybody")
         if not self.is_converged:
-            found.append("the fit did not converge: its likelihood still rises, so take its figures with care")
+            found.append(NOT_CONVERGED)
         meanings: dict[str, list[str]] = {}
         for name, limit in (self.at_limit or {}).items():
             meaning = _AT_LIMIT.get((name, limit), "the data do not tell it")

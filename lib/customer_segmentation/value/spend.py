@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from customer_segmentation.contract.errors import DataRejectedError
-from customer_segmentation.value.maximum_likelihood import maximised
+from customer_segmentation.value.maximum_likelihood import NOT_CONVERGED, maximised
 from customer_segmentation.value.numerics import digamma_rise, log_rising
 
 NAMES = ("p", "q", "v")
@@ -72,7 +72,7 @@ class SpendModel:
                 "buyers may be off in opposite directions"
             )
         if not self.is_converged:
-            found.append("the fit did not converge: its likelihood still rises, so take its figures with care")
+            found.append(NOT_CONVERGED)
         limit = (self.at_limit or {}).get("q")
         if limit is not None:
             meaning = "spread without measure" if limit == "lower" else "hardly differ"
