@@ -26,6 +26,7 @@ def tables(generated: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_backtest_is_written_told_and_followed_and_the_same_again(spark: SparkSession, tables: Path) -> None:
     config = configured(tables, "tables", *SETTINGS)

@@ -491,6 +491,7 @@ DBSCANModel.load(spark, sys.argv[1]).assign(frame).write.parquet(sys.argv[2])
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_spark_connect_gives_the_same_model_and_segments(
     spark: SparkSession, frame_: DataFrame, fitted: DBSCANModel, tmp_path: Path

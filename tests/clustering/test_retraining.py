@@ -120,6 +120,7 @@ def months(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "months"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_customers_keep_their_segment_from_training_to_training(months: Path) -> None:
     history = read(months, "customer_segments_history").sort_values("as_of_date")
@@ -133,6 +134,7 @@ def test_customers_keep_their_segment_from_training_to_training(months: Path) ->
     assert known.astype(int).equals(earlier[known.index])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_lineage_has_every_segment_of_every_training(months: Path) -> None:
     rows, models = read(months, "segment_lineage"), read(months, "model_runs").sort_values("trained_as_of")
@@ -151,6 +153,7 @@ def test_the_lineage_has_every_segment_of_every_training(months: Path) -> None:
         before, previous = ids, version
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_who_moved_by_the_model_and_who_by_behaviour_are_all_who_moved(months: Path) -> None:
     moves, runs = read(months, "segment_transitions"), read(months, "pipeline_runs").sort_values("as_of_date")
@@ -193,6 +196,7 @@ def test_a_training_that_is_killed_or_repeated_writes_the_same(
         assert contents(months, name) == rows, name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_segments_of_other_settings_are_not_compared(spark: SparkSession, months: Path) -> None:
     run = quiet(spark, configured(months.parent, "months", f"as_of={DATES[-1]}", "clustering.k=3"))

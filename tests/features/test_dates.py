@@ -169,6 +169,7 @@ def test_an_order_is_a_purchase_up_to_the_date_by_which_all_of_it_came_back(spar
     assert [day for day, customer in features if customer == "C2"] == firsts[2:]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_happens_after_a_date_changes_none_of_its_rows(spark: SparkSession) -> None:
     seed = random.randrange(10**6)

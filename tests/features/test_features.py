@@ -317,6 +317,7 @@ def shop(folder: Path, **settings: Any) -> Config:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_derived_feature_is_a_column_and_a_change_of_it_builds_no_other_table(
     spark: SparkSession, tmp_path: Path

@@ -17,6 +17,7 @@ from customer_segmentation.config.schema import CustomerSource, EngagementSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.features.attributes import with_attributes, with_has_attributes
 from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.counts import RowCounts
@@ -354,10 +355,11 @@ def test_attributes_that_are_mapped_by_name_stand_beside_the_features_as_text(
     features = run.warehouse.read(t.CUSTOMER_FEATURES)
     added = ["customer_age", "customer_id_text", "customer_frequency"]
 
-    assert features.columns == [*t.CUSTOMER_FEATURES.column_names, *added]
+    always = [*t.CUSTOMER_FEATURES.column_names, *(each.name for each in value_features(config.value.horizons))]
+    assert features.columns == [*always, *added]
     assert features.select(added).where("customer_id = 'C1'").collect() == [("41", "a", "x")]
     assert "Attribute age" in features.schema["customer_age"].metadata["comment"]
-    assert clustered_features(run).columns == t.CUSTOMER_FEATURES.column_names
+    assert clustered_features(run).columns == always
 
 
 @pytest.mark.long

@@ -117,6 +117,7 @@ def test_executors_in_other_processes_give_the_same_assignments(data: Path, loca
     same(local, root)
 
 
+@pytest.mark.long
 def test_spark_connect_gives_the_same_assignments(data: Path, local: Path) -> None:
     root = data.parent / "connect"
 
@@ -125,6 +126,7 @@ def test_spark_connect_gives_the_same_assignments(data: Path, local: Path) -> No
     same(local, root)
 
 
+@pytest.mark.long
 def test_workers_import_the_library_from_the_packaged_zip(tmp_path: Path, bare_python: Path) -> None:
     script = tmp_path / "where.py"
     script.write_text(

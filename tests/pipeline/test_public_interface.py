@@ -78,6 +78,7 @@ def test_ten_lines_segment_a_shop(spark: SparkSession, tmp_path: Path) -> None:
     assert segment_online_retail(spark, tmp_path)["segment_id"].tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("online_retail")
 def test_ten_lines_segment_a_shop_over_connect(tmp_path: Path) -> None:

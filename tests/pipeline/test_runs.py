@@ -115,6 +115,7 @@ def test_late_lines_on_the_same_date_are_another_run_and_nothing_new_is_the_same
     assert of_run(root, first) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_does_not_belong_together_is_not_published(tmp_path: Path, run_of: RunOf) -> None:
     root = tmp_path / "tables"
@@ -147,6 +148,7 @@ def test_what_does_not_belong_together_is_not_published(tmp_path: Path, run_of: 
     assert of_run(root, first) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: Path, run_of: RunOf) -> None:
     run = run_of(features={"active_within": 30})
@@ -164,6 +166,7 @@ def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: P
     assert own.to_numpy() == pytest.approx(valued.expected_spend_90d[own.index].to_numpy())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_earlier_date_does_not_take_the_place_of_a_later_one_unless_it_is_told_to(
     tmp_path: Path, run_of: RunOf
