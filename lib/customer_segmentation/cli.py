@@ -30,6 +30,8 @@ COMMANDS = {
     "assign": "score every customer with a registered model and publish",
     "backtest": "fit at dates of the past, judge on what the customers did after them",
     "report": "the HTML report of the published run",
+    "rollback": "publish an earlier run again",
+    "maintain": "old runs and models expire, files are compacted and vacuumed",
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
@@ -40,7 +42,7 @@ _LIST_HELP = {
 }
 """Commands that take several dates."""
 
-_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "explore"}
+_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "rollback", "maintain", "explore"}
 """Commands that write tables, so that one at a time is at work."""
 
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config, dates)
+        _execute(options, config, dates)
     except CustomerSegmentationError as error:
         if options.debug:
             raise
@@ -90,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
         )
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
+        if name == "rollback":
+            command.add_argument(
+                "--run",
+                metavar="RUN_ID",
+                help="the run to publish; by default the one published before the current one",
+            )
         command.add_argument("--debug", action="store_true", help="show stack traces")
     return parser
 
@@ -124,7 +132,7 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
+def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date]) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -140,11 +148,11 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
         raise CustomerSegmentationError(problem)
     from customer_segmentation.stages import Run
 
-    console = Console()
+    command, console = options.command, Console()
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console, dates)
+        _work(options, Run(get_session(config.spark), config, command=command), console, dates)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
@@ -153,16 +161,16 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
         run = Run(get_session(config.spark), config, command=command)
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(command, run, console, dates)
+            _work(options, run, console, dates)
 
 
-def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -> None:
+def _work(options: argparse.Namespace, run: "Run", console: "Console", dates: Sequence[date]) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
     from customer_segmentation.stages.generate import generate_data
 
-    match command:
+    match options.command:
         case "run":
             path = run_pipeline(run, console)
             _name_tables(run, console)
@@ -183,6 +191,11 @@ def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -
             stages.backtest_segments(run, console)
         case "report":
             console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+        case "rollback":
+            stages.roll_back(run, options.run)
+            console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+        case "maintain":
+            stages.maintain(run)
         case "generate":
             generate_data(run)
         case "explore":

@@ -105,6 +105,39 @@ class Warehouse:
         version: int = row["version"]
         return version
 
+    def delete(self, table: Table, *, where: str) -> None:
+        """Delete the rows for which a SQL condition holds, in one commit; none where there are none.
+
+        The condition stands in the table's log, so it must name no customer.
+        """
+        self.spark.sql(f"DELETE FROM {self._target(table)} WHERE {where}")
+
+    def size(self, table: Table) -> tuple[int, int]:
+        """How many files the table has now, and how many bytes."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("numFiles", "sizeInBytes").head()
+        assert row is not None, "a Delta table has details"
+        return row["numFiles"], row["sizeInBytes"]
+
+    def compact(self, table: Table) -> None:
+        """Write small files together, in one commit that changes no row."""
+        self.spark.sql(f"OPTIMIZE {self._target(table)}")
+
+    def vacuum(self, table: Table, *, keep_hours: int) -> None:
+        """Remove the files that no version of the last hours needs.
+
+        The time is a property of the table: another one than Delta's default needs no setting of the session then.
+        """
+        # The log is cleaned up by whole days.
+        wanted = {
+            "delta.deletedFileRetentionDuration": f"interval {keep_hours} hours",
+            "delta.logRetentionDuration": f"interval {max(keep_hours, 24)} hours",
+        }
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
+        if not wanted.items() <= {row["key"]: row["value"] for row in rows}.items():
+            given = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in wanted.items())
+            self.spark.sql(f"ALTER TABLE {self._target(table)} SET TBLPROPERTIES ({given})")
+        self.spark.sql(f"VACUUM {self._target(table)}")
+
     def operations_since(self, table: Table, version: int) -> list[str] | None:
         """Names of the operations after a version that may have changed rows; None where that is unknown.
 

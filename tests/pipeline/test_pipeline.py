@@ -2,13 +2,14 @@
 
 import io
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
@@ -18,7 +19,8 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import DataRejectedError, PublishingError
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import ingest_sources
-from customer_segmentation.stages.assign import checked, segment_names_of
+from customer_segmentation.stages.assign import segment_names_of
+from customer_segmentation.stages.audit import audit
 from customer_segmentation.stages.features import clustered_features
 from tests.generated import LINES, configured, quiet
 from tests.warehouse import contents, read
@@ -197,14 +199,43 @@ def test_the_same_run_again_leaves_the_same_tables(spark: SparkSession, generate
         assert contents(generated / "tables", name) == rows, name
 
 
-def test_a_run_that_lost_a_customer_is_not_published(spark: SparkSession, generated: Path) -> None:
-    run = quiet(spark, configured(generated, "tables"))
-    features = clustered_features(run)
-    segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run.run_id)
-    one_less = segmented.where(segmented.rank_in_segment > 1)
+DAMAGES: list[tuple[str, Callable[[DeltaTable], object], str]] = [
+    ("customer_segments_history", lambda table: table.delete("rank_in_segment = 2"), "customers have features, but"),
+    ("customer_segments_history", lambda table: doubled(table), "customers have features, but"),
+    (
+        "customer_segments_history",
+        lambda table: table.update({"customer_id": "'another'"}, predicate="segment_id = 1 AND rank_in_segment = 1"),
+        "customers have features, but",
+    ),
+    ("customer_segments_history", lambda table: table.update({"segment_name": "null"}), "of its customers have no"),
+    ("segment_profiles", lambda table: table.delete("segment_id = 1"), "the profiles are"),
+    ("segment_profiles", lambda table: table.update({"customers": "customers + 1"}), "the profiles are"),
+    ("segment_profiles", lambda table: table.update({"revenue": "revenue + 1"}), "net spend is"),
+    ("segment_transitions", lambda table: table.delete("to_segment_id = 1"), "transitions"),
+]
 
-    with pytest.raises(PublishingError, match="not published"):
-        checked(run, features, one_less, [])
+
+def doubled(table: DeltaTable) -> None:
+    """Append a copy of a row."""
+    write_deltalake(table, table.to_pyarrow_table().slice(0, 1), mode="append")
+
+
+@pytest.mark.slow
+def test_a_run_whose_tables_do_not_agree_is_not_published(spark: SparkSession, generated: Path, tmp_path: Path) -> None:
+    root = tmp_path / "tables"
+    shutil.copytree(generated / "tables", root)
+    run = quiet(spark, configured(generated, "tables", f"tables.root={root}"))
+    features = clustered_features(run).persist()
+    assert audit(run, features)["customers"] == features.count()
+
+    for name, damage, says in DAMAGES:
+        table = DeltaTable(str(root / name))
+        version = table.version()
+        damage(table)
+        with pytest.raises(PublishingError, match=f"is not published: .*{says}"):
+            audit(run, features)
+        table.restore(version)
+    features.unpersist()
 
 
 def test_data_that_is_mostly_rejected_stops_the_run_before_anything_changes(

@@ -514,6 +514,14 @@ class Publishing(Section):
     replace_later: bool = False
 
 
+class Maintenance(Section):
+    """What `maintain` keeps."""
+
+    keep_runs: Annotated[int, Field(ge=1, le=100_000)] = 30
+    keep_models: Annotated[int, Field(ge=1, le=100_000)] = 3
+    keep_versions_days: Annotated[int, Field(ge=0, le=3_650)] = 7
+
+
 class Backtest(Section):
     """What scores and segmentations are judged by, and at which dates."""
 
@@ -615,6 +623,7 @@ class Config(Section):
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
     publishing: Publishing = Publishing()
+    maintenance: Maintenance = Maintenance()
     backtest: Backtest = Backtest()
     report: Report = Report()
     explore: Explore = Explore()

@@ -702,8 +702,8 @@ PIPELINE_RUNS = Table(
         Column(
             "status",
             "string",
-            "complete: every table of the run is written and its counts agree. The published run is the one "
-            "that customer_segments carries.",
+            "complete: every table of the run is written and its counts agree; expired: its customers were removed "
+            "by `maintain`. The published run is the one that customer_segments carries.",
         ),
         Column("previous_run_id", "string", "Run that was published before; null for the first."),
         _MODEL,
@@ -745,6 +745,7 @@ PUBLICATIONS = Table(
         Column("published_at", "timestamp", "When it became so, UTC."),
         Column(c.RUN_ID, "string", "The run; see pipeline_runs."),
         Column("command", "string", "The command that published it."),
+        Column("configuration", "string", "Fingerprint of the settings by which it did."),
         Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
     ),
     key=("published_at",),

@@ -5,7 +5,9 @@ from customer_segmentation.stages.backtest import backtest_segments
 from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
+from customer_segmentation.stages.maintain import maintain
 from customer_segmentation.stages.report import write_report
+from customer_segmentation.stages.rollback import roll_back
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.train import train_segments
 
@@ -18,7 +20,9 @@ __all__ = [
     "clustered_features",
     "explore_data",
     "ingest_sources",
+    "maintain",
     "publish_complete_run",
+    "roll_back",
     "train_segments",
     "write_report",
 ]

@@ -11,14 +11,16 @@ from customer_segmentation import __version__
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, PublishingError
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.insight.activity import Evidence, PurchaseRates, segment_evidence
 from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
+from customer_segmentation.stages.audit import audit
 from customer_segmentation.stages.features import clustered_features, undeclared_features
 from customer_segmentation.stages.ingest import committed_batch
+from customer_segmentation.stages.publication import COMPLETE
 from customer_segmentation.stages.run import Run
 
 
@@ -59,7 +61,7 @@ def assign_segments(run: Run) -> None:
         stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
-        counts = checked(run, features, segmented, profiles)
+        counts = audit(run, features)
         _write_run(run, model, profiles, counts)
         stage.result = publish(run, instead_of=current)
 
@@ -82,6 +84,11 @@ def publish(run: Run, *, instead_of: str | None) -> str:
     Raises:
         PublishingError: another run was published in between.
     """
+    if run.publication.was_taken_back(run.run_id):
+        return (
+            f"run {run.run_id} is complete, but was taken back by `rollback`, and nothing changed since; "
+            f"`rollback --run {run.run_id}` publishes it all the same"
+        )
     later = run.publication.later_date(run.as_of)
     if later is not None and not run.config.publishing.replace_later:
         return (
@@ -175,30 +182,6 @@ def _evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
     }
 
 
-def checked(run: Run, features: DataFrame, segmented: DataFrame, profiles: list[Profile]) -> dict[str, Any]:
-    """Count what was written, from the tables.
-
-    Raises:
-        PublishingError: a customer is missing or twice, or the segments' revenue is not the customers'.
-    """
-    expected = features.agg(F.count(F.lit(1)), F.sum(c.MONETARY)).first()
-    written = segmented.agg(F.count(F.lit(1)), F.count_distinct(c.CUSTOMER_ID)).first()
-    assert expected is not None, "an aggregation without grouping has one row"
-    assert written is not None, "an aggregation without grouping has one row"
-    customers, revenue = expected
-    if tuple(written) != (customers, customers):
-        raise PublishingError(
-            f"run {run.run_id} is not published: {customers} customers have features, but {written[0]} rows of "
-            f"{written[1]} customers were assigned"
-        )
-    by_segment = sum(profile.revenue for profile in profiles)
-    if by_segment != revenue:
-        raise PublishingError(
-            f"run {run.run_id} is not published: the customers' net spend is {revenue}, the segments' {by_segment}"
-        )
-    return {"customers": customers, "customers_segmented": written[0], "revenue": revenue}
-
-
 def _segments(profiles: list[Profile]) -> int:
     return len([profile for profile in profiles if profile.segment_id != c.NOISE_ID])
 
@@ -208,7 +191,7 @@ def _write_run(run: Run, model: SegmentationModel, profiles: list[Profile], coun
     row = {
         c.RUN_ID: run.run_id,
         c.AS_OF_DATE: run.as_of,
-        "status": "complete",
+        "status": COMPLETE,
         "previous_run_id": run.previous_run_id,
         c.MODEL_VERSION: model.version,
         c.BATCH_ID: batch.batch_id,

@@ -23,7 +23,8 @@ PLANNED, COMMITTED = "planned", "committed"
 MadeFrom = Mapping[str, Any]
 """What a table is made from, as JSON values."""
 
-_STEPS_READ = 10
+STEPS_READ = 10
+"""The newest steps of a table that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def build_of(warehouse: Warehouse, table: t.Table) -> Build:
     if not warehouse.exists(t.TABLE_BUILDS) or not warehouse.exists(table):
         return Build(None, None)
     rows = warehouse.rows(t.TABLE_BUILDS, column="table_name", value=table.name)
-    newest = rows.orderBy(F.desc("recorded_at")).limit(_STEPS_READ).select("status", "made_from").collect()
+    newest = rows.orderBy(F.desc("recorded_at")).limit(STEPS_READ).select("status", "made_from").collect()
     committed = next((json.loads(row["made_from"]) for row in newest if row["status"] == COMMITTED), None)
     is_interrupted = bool(newest) and newest[0]["status"] == PLANNED
     return Build(committed, json.loads(newest[0]["made_from"]) if is_interrupted else None)

@@ -23,6 +23,7 @@ from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_d
 from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.stages.builds import COMMITTED, record_build
 from customer_segmentation.stages.customer_history import bring_up_to_date, lines_of_customers, require_matching_returns
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.value_models import keep_value_models, value_model
@@ -97,6 +98,9 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
                     fitted |= {own.features_id: value} if models[day] is None else {}
                 keep_value_models(run, fitted)
                 _write(run, reduce(DataFrame.unionByName, parts), list(runs.values()))
+                # No run has these features: what is on record keeps them from being taken for leftovers.
+                made = {"runs": [each.run_id for each in runs.values()]}
+                record_build(run, t.CUSTOMER_FEATURES, COMMITTED, made)
         stage.result = _describe_dates(run, {day: each.run_id for day, each in runs.items()})
 
 

@@ -60,7 +60,7 @@ class Run:
         self.config = config
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
-        self.publication = Publication(self.warehouse, command)
+        self.publication = Publication(self.warehouse, command, self._digest(_SETTINGS_OF_A_RUN))
         self.progress = progress or Progress()
         self.started_at = datetime.now(UTC)
         self.claim = (
