@@ -131,7 +131,7 @@ def without_names(rows: pd.DataFrame) -> list[str]:
 
 
 def assert_equal(root: Path, undisturbed: Path) -> None:
-    """The tables are those of runs that nobody killed; ingest may have been committed more often, so but for the ids."""
+    """The tables are those of undisturbed runs, but for ids: ingest may have been committed more often."""
     for name in STATE:
         if name == "rejected_transactions":
             one, other = (read(each, name).drop(columns=["batch_id", "ingested_at"]) for each in (root, undisturbed))
