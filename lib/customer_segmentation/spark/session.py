@@ -43,6 +43,8 @@ _SMALL_MACHINE = {
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # The virtual machine never compiles a longer method: a stage of many columns is quicker in several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # A run has several hundred stages that Spark compiles code for, many of them alike; by default it keeps 100.
+    "spark.sql.codegen.cache.maxEntries": "1000",
     # Every column expression would otherwise inspect the Python stack for where it was written.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }

@@ -35,13 +35,9 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
             raise ConfigurationError("nothing is published yet; run `customer-segmentation run` first")
         target = run_id or publication.before_current()
         if target is None:
-            raise ConfigurationError(
-                f"no run was published before {current}; name one with --run, such as {_complete(run)}"
-            )
+            raise ConfigurationError(f"no run was published before {current}; name one with --run: {_complete(run)}")
         if not publication.is_complete(target):
-            raise ConfigurationError(
-                f"--run {target:.80}: no run of this id is complete and kept; there is {_complete(run)}"
-            )
+            raise ConfigurationError(f"run {target:.80} is not among those that are complete and kept: {_complete(run)}")
         publication.publish(target, instead_of=current)
         stage.result = f"run {target} is what consumers read" + (f" instead of {current}" if target != current else "")
     return target
