@@ -27,7 +27,7 @@ TEST_SETTINGS = Spark(
     conf={
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
         "spark.databricks.delta.writeChecksumFile.enabled": False,
-        # Tests make a thousand tables and go back to few of them: by default the plans of all stay in memory for an hour.
+        # Tests make a thousand tables and go back to few: by default the plans of all stay in memory for an hour.
         "spark.databricks.delta.delta.log.cacheSize": 100,
     },
 )

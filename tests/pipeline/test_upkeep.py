@@ -97,7 +97,7 @@ def test_the_run_before_is_published_again_and_what_was_taken_back_stays_back(
     assert published(root) == runs[-1]
     assert {run_id: rows_of(root, run_id) for run_id in runs} == before
 
-    with pytest.raises(ConfigurationError, match=f"run 20240101-0 is not among .*{runs[-1]}"):
+    with pytest.raises(ConfigurationError, match=f"run 20240101-0 is none of .*{runs[-1]}"):
         roll_back(run_of(DAYS - 1, "rollback"), "20240101-0")
 
 
@@ -130,7 +130,7 @@ def test_what_is_not_kept_expires_and_the_day_after_goes_on(
         files = {path.name for path in (root / table.name).rglob("*.parquet") if "_delta_log" not in path.parts}
         assert files == {Path(uri).name for uri in here.file_uris()}, f"{table.name} has files that no version needs"
 
-    with pytest.raises(ConfigurationError, match="is not among those that are complete and kept"):
+    with pytest.raises(ConfigurationError, match="is none of those that are complete and kept"):
         roll_back(run_of(DAYS - 1, "rollback"), next(iter(set(runs) - kept)))
     SHEET.written(shop / "in" / "after.csv", orders(90_000, range(900, 905), random.Random(12)))
     after = run_of(DAYS)

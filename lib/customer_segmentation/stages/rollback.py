@@ -37,7 +37,7 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
         if target is None:
             raise ConfigurationError(f"no run was published before {current}; name one with --run: {_complete(run)}")
         if not publication.is_complete(target):
-            raise ConfigurationError(f"run {target:.80} is not among those that are complete and kept: {_complete(run)}")
+            raise ConfigurationError(f"run {target:.80} is none of those that are complete and kept: {_complete(run)}")
         publication.publish(target, instead_of=current)
         stage.result = f"run {target} is what consumers read" + (f" instead of {current}" if target != current else "")
     return target
