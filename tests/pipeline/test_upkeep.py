@@ -113,7 +113,8 @@ def test_what_is_not_kept_expires_and_the_day_after_goes_on(
     build_features(run_of(0, features={"active_within": 400}))
     left = set(read(root, "customer_features").run_id) - set(runs) - series
     assert (len(series), len(left)) == (2, 1)
-    state = {table.name: contents(root, table.name) for table in t.ALL_TABLES if table not in CHANGED}
+    here = [table for table in t.ALL_TABLES if (root / table.name).is_dir()]
+    state = {table.name: contents(root, table.name) for table in here if table not in CHANGED}
     lines = contents(root, "customer_segments")
 
     maintain(run_of(DAYS - 1, "maintain", maintenance={"keep_runs": 2, "keep_versions_days": 0}))
@@ -125,10 +126,10 @@ def test_what_is_not_kept_expires_and_the_day_after_goes_on(
     assert {run_id for run_id in runs if status[run_id] == "expired"} == set(runs) - kept
     assert contents(root, "customer_segments") == lines
     assert {name: contents(root, name) for name in state} == state
-    for table in t.ALL_TABLES:
-        here = DeltaTable(str(root / table.name))
+    for table in here:
+        live = {Path(uri).name for uri in DeltaTable(str(root / table.name)).file_uris()}
         files = {path.name for path in (root / table.name).rglob("*.parquet") if "_delta_log" not in path.parts}
-        assert files == {Path(uri).name for uri in here.file_uris()}, f"{table.name} has files that no version needs"
+        assert files == live, f"{table.name} has files that no version needs"
 
     with pytest.raises(ConfigurationError, match="is none of those that are complete and kept"):
         roll_back(run_of(DAYS - 1, "rollback"), next(iter(set(runs) - kept)))
