@@ -1,6 +1,7 @@
 """The command line: one command per job, the same for `spark-submit`, a scheduler and a person.
 
-Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected; 4 another run is at work; 1 anything else.
+Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected, or an alert stopped the run before it was
+published; 4 another run is at work; 1 anything else.
 """
 
 import argparse
@@ -8,12 +9,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
+from customer_segmentation.progress import LogFormat, Progress, log_error, log_to_stderr
+from customer_segmentation.result import CommandResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,29 +56,52 @@ def entry_point() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.log == "json":
+        log_to_stderr(options.command, "json")
+    result = CommandResult(options.command, options.result)
     try:
+        result.begin()
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config, dates)
-    except CustomerSegmentationError as error:
-        if options.debug:
+        _execute(options, config, dates, result)
+    except (Exception, KeyboardInterrupt) as error:
+        exit_code, message, hint = _explained(error)
+        _end(result, exit_code, options.log, error, message)
+        if options.debug and not isinstance(error, KeyboardInterrupt):
             raise
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; run the same command again to finish", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if options.debug:
-            raise
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        print(
-            f"{PROGRAM}: {type(error).__name__}: {first_line}\nRun the command again with --debug for the whole story.",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        _tell(message + hint, options.log)
+        return exit_code
+    return _end(result, 0, options.log)
+
+
+def _explained(error: BaseException) -> tuple[int, str, str]:
+    """The exit code of an error, what people are told of it, and what they can do to know more."""
+    if isinstance(error, CustomerSegmentationError):
+        return error.exit_code, str(error), ""
+    if isinstance(error, KeyboardInterrupt):
+        return 1, "stopped; run the same command again to finish", ""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return 1, f"{type(error).__name__}: {first_line}", "\nRun the command again with --debug for the whole story."
+
+
+def _end(
+    result: CommandResult, exit_code: int, log: LogFormat, error: BaseException | None = None, message: str = ""
+) -> int:
+    """Write how the command ended; the exit code, which is an error's where that can't be written."""
+    try:
+        result.end(exit_code, error, message)
+    except CustomerSegmentationError as problem:
+        _tell(str(problem), log)
+        return exit_code or problem.exit_code
+    return exit_code
+
+
+def _tell(message: str, log: LogFormat) -> None:
+    if log == "json":
+        log_error(message)
+    else:
+        print(f"{PROGRAM}: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
         )
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
+        command.add_argument(
+            "--log", choices=["text", "json"], default="text", help="what standard error has: lines to read, or of JSON"
+        )
+        command.add_argument(
+            "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
+        )
         command.add_argument("--debug", action="store_true", help="show stack traces")
     return parser
 
@@ -124,13 +157,12 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
+def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date], result: CommandResult) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
 
     from customer_segmentation.claims import claimed_folder, claimed_tables, note_spark_of
-    from customer_segmentation.progress import log_to_stderr
     from customer_segmentation.spark.prerequisites import spark_problem
     from customer_segmentation.spark.session import get_session, is_on_this_machine
     from customer_segmentation.storage import local_root
@@ -140,33 +172,39 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
         raise CustomerSegmentationError(problem)
     from customer_segmentation.stages import Run
 
-    console = Console()
-    if not console.is_terminal:
-        log_to_stderr()
+    command, progress = options.command, Progress(log=options.log)
+    if options.log == "text" and not progress.console.is_terminal:
+        log_to_stderr(command)
+
+    def run_of_command() -> Run:
+        spark = get_session(config.spark, json_log=options.log == "json")
+        result.run = Run(spark, config, progress, command=command)
+        return result.run
+
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console, dates)
+        _work(run_of_command(), Console(), dates, result)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
         folder = None  # of another machine
     with claimed_folder(folder, command):
-        run = Run(get_session(config.spark), config, command=command)
+        run = run_of_command()
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(command, run, console, dates)
+            _work(run, Console(), dates, result)
 
 
-def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -> None:
+def _work(run: "Run", console: "Console", dates: Sequence[date], result: CommandResult) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
     from customer_segmentation.stages.generate import generate_data
 
-    match command:
+    match result.command:
         case "run":
-            path = run_pipeline(run, console)
+            result.report = run_pipeline(run, console)
             _name_tables(run, console)
-            console.print(f"Report: {path}", soft_wrap=True)
+            console.print(f"Report: {result.report}", soft_wrap=True)
         case "ingest":
             stages.ingest_sources(run)
         case "features":
@@ -182,11 +220,13 @@ def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -
         case "backtest":
             stages.backtest_segments(run, console)
         case "report":
-            console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+            result.report = stages.write_report(run, console)
+            console.print(f"Report: {result.report}", soft_wrap=True)
         case "generate":
             generate_data(run)
         case "explore":
-            console.print(f"Page: {stages.explore_data(run, console)}", soft_wrap=True)
+            result.report = stages.explore_data(run, console)
+            console.print(f"Page: {result.report}", soft_wrap=True)
         case "check":
             for line in check_sources(run):
                 console.print(line, soft_wrap=True, highlight=False)

@@ -508,10 +508,62 @@ class Segments(Section):
         return {int(segment): name for segment, name in self.names.items()}
 
 
+class Levels(Section):
+    """From where on a figure of a run is told, and from where on the run is not published; null: never."""
+
+    warn: Annotated[float, Field(ge=0)] | None = None
+    stop: Annotated[float, Field(ge=0)] | None = None
+
+
+class Limit(Levels):
+    """Levels that a figure has to exceed."""
+
+    @model_validator(mode="after")
+    def _ascend(self) -> "Limit":
+        if self.warn is not None and self.stop is not None and self.warn > self.stop:
+            raise ValueError(f"has warn ({self.warn:g}) above stop ({self.stop:g}); lower warn, or set it to null")
+        return self
+
+
+class Minimum(Levels):
+    """Levels that a figure has to be below."""
+
+    @model_validator(mode="after")
+    def _descend(self) -> "Minimum":
+        if self.warn is not None and self.stop is not None and self.warn < self.stop:
+            raise ValueError(f"has warn ({self.warn:g}) below stop ({self.stop:g}); raise warn, or set it to null")
+        return self
+
+
+class Alerts(Section):
+    """Limits on the figures of a run before it is published."""
+
+    min_customers: Minimum = Minimum()
+    customers_change: Limit = Limit(warn=0.25, stop=0.5)
+    revenue_change: Limit = Limit(warn=0.25, stop=0.5)
+    segment_share_change: Limit = Limit(warn=0.15, stop=0.5)
+    freshness_days: Limit = Limit()
+    rejected_share: Limit = Limit(warn=0.2)
+    drift: Limit = Limit(warn=0.5)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _level_by_level(cls, given: Any) -> Any:
+        """A level that is left out has its default, not none."""
+        if not isinstance(given, Mapping):
+            return given
+        defaults = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name], **value} if name in defaults and isinstance(value, Mapping) else value
+            for name, value in given.items()
+        }
+
+
 class Publishing(Section):
     """When a run becomes what consumers read."""
 
     replace_later: bool = False
+    despite_alerts: bool = False
 
 
 class Backtest(Section):
@@ -614,6 +666,7 @@ class Config(Section):
     value: Value = Value()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
+    alerts: Alerts = Alerts()
     publishing: Publishing = Publishing()
     backtest: Backtest = Backtest()
     report: Report = Report()
