@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
+from customer_segmentation.config.environment import require_environment
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
 from customer_segmentation.progress import LogFormat, Progress, log_error, log_to_stderr
 from customer_segmentation.result import CommandResult
@@ -144,14 +145,16 @@ def _listed_dates(command: str, text: str | None) -> list[date]:
 
 
 def _require_sources(config: Config, command: str) -> None:
-    """Find what is wrong with the sources before Spark starts."""
+    """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
+    reads_sources = command in ("run", "ingest", "check", "explore")
+    require_environment(config, sources=reads_sources)
     if command in ("generate", "report"):
         return
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
 
     sources = config.configured_sources
-    if command in ("run", "ingest", "check", "explore") and runs_locally():
+    if reads_sources and runs_locally():
         missing = problems(sources)
         if missing:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name, columns_of
+from customer_segmentation.config.secrets import SECRET_WITHIN, holds_secret, problem_of
 from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
@@ -90,6 +91,18 @@ def _from_iso(value: Any) -> Any:
     return value
 
 
+def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    problems = ((name, problem_of(name, value)) for name, value in settings.items())
+    _raise([_at((name,), settings[name], message) for name, message in problems if message])
+    return settings
+
+
+def _without_secret(value: str) -> str:
+    if holds_secret(value):
+        raise ValueError(SECRET_WITHIN)
+    return value
+
+
 # A description says what the value must be, in the words of an error message; without one the type and range do.
 Expression = Annotated[
     str, AfterValidator(check_expression), Field(description="a column name or a Spark SQL expression, as text")
@@ -100,8 +113,14 @@ TimeZone = Annotated[
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, description="text, not empty")]
+Location = Annotated[Text, AfterValidator(_without_secret)]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
-Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
+Settings = Annotated[dict[str, Scalar], AfterValidator(_without_secrets), Field(repr=False)]
+Variable = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_]\w{0,127}$", description="the name of an environment variable, such as SHOP_PASSWORD"),
+]
+Environment = Annotated[dict[str, Variable], Field(repr=False)]
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
 Overlap = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[0-9]{1,6} (second|minute|hour|day)s?$")],
@@ -130,11 +149,11 @@ class Relation(Section):
     """Where rows are: files at a path, or a table by name, in a lake or in a database."""
 
     format: SourceFormat = "parquet"
-    path: Text | None = None
+    path: Location | None = None
     table: Annotated[str, AfterValidator(_table_name)] | None = None
     version: Annotated[int, Field(ge=0)] | None = None
     options: Settings = {}
-    environment: dict[str, Text] = {}
+    environment: Environment = {}
     partition_column: Name | None = None
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
 
@@ -294,7 +313,7 @@ class Sources(Section):
 class Tables(Section):
     """Where the tables are: below a path, or in a schema of a catalog."""
 
-    root: Text | None = "warehouse"
+    root: Location | None = "warehouse"
     catalog: Name | None = None
     schema_: Annotated[Name | None, Field(alias="schema")] = None
 
@@ -614,7 +633,7 @@ class Explore(Section):
 class Generate(Section):
     """Synthetic data."""
 
-    path: Text | None = None
+    path: Location | None = None
     lines: Annotated[int, Field(ge=1, le=10**12)] = 100_000
     customers: Annotated[int, Field(ge=6, le=10**10)] = 5_000
     start: Date = date(2023, 1, 1)
@@ -650,6 +669,7 @@ class Spark(Section):
         ]
     ] = []
     conf: Settings = {}
+    environment: Environment = {}
 
 
 class Config(Section):
