@@ -17,7 +17,8 @@ from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
 from customer_segmentation.config.environment import require_environment
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
-from customer_segmentation.progress import LogFormat, Progress, log_error, log_to_stderr
+from customer_segmentation.log import LogFormat, log_error, log_to_stderr
+from customer_segmentation.progress import Progress
 from customer_segmentation.result import CommandResult
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         exit_code, message, hint = _explained(error)
         _end(result, exit_code, options.log, error, message)
-        if options.debug and not isinstance(error, KeyboardInterrupt):
+        is_debugged = options.debug and not isinstance(error, KeyboardInterrupt)
+        if is_debugged and options.log == "text":
             raise
-        _tell(message + hint, options.log)
+        _tell(message if is_debugged else message + hint, options.log, stack_trace=is_debugged)
         return exit_code
     return _end(result, 0, options.log)
 
@@ -82,8 +84,13 @@ def _explained(error: BaseException) -> tuple[int, str, str]:
         return error.exit_code, str(error), ""
     if isinstance(error, KeyboardInterrupt):
         return 1, "stopped; run the same command again to finish", ""
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return 1, f"{type(error).__name__}: {first_line}", "\nRun the command again with --debug for the whole story."
+    first_line, *others = str(error).strip().splitlines() or [""]
+    cause = others[0] if others and others[0].startswith(": ") else ""  # of an error in Spark's virtual machine
+    return (
+        1,
+        f"{type(error).__name__}: {first_line}{cause}",
+        "\nRun the command again with --debug for the whole story.",
+    )
 
 
 def _end(
@@ -98,9 +105,9 @@ def _end(
     return exit_code
 
 
-def _tell(message: str, log: LogFormat) -> None:
+def _tell(message: str, log: LogFormat, *, stack_trace: bool = False) -> None:
     if log == "json":
-        log_error(message)
+        log_error(message, stack_trace=stack_trace)
     else:
         print(f"{PROGRAM}: {message}", file=sys.stderr)
 
@@ -180,8 +187,7 @@ def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date],
         log_to_stderr(command)
 
     def run_of_command() -> Run:
-        spark = get_session(config.spark, json_log=options.log == "json")
-        result.run = Run(spark, config, progress, command=command)
+        result.run = Run(get_session(config.spark), config, progress, command=command)
         return result.run
 
     if command not in _WRITING:

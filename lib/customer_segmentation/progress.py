@@ -1,19 +1,14 @@
 """Reports the progress of a long job: a live line per stage on a terminal, log lines elsewhere, as text or as JSON."""
 
-import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
-_log = logging.getLogger("customer_segmentation")
-
-LogFormat = Literal["text", "json"]
+from customer_segmentation.log import LogFormat, log_stage
 
 
 class Stage:
@@ -83,54 +78,8 @@ class Progress:
     def _write(self, level: int, stage: Stage, event: str, message: str) -> None:
         if not self._is_live:
             known = {"run_id": self.run_id(), "stage": stage.name, "event": event}
-            _log.log(level, message, extra={"fields": {**known, "seconds": stage.seconds, "rows": stage.rows}})
+            log_stage(level, message, {**known, "seconds": stage.seconds, "rows": stage.rows})
 
 
 def _seconds_since(started: float) -> float:
     return round(time.monotonic() - started, 3)
-
-
-class JsonLines(logging.Formatter):
-    """A log record as one JSON object on a line.
-
-    ts, level, command, message; of a stage run_id, stage, event (start, end), seconds and rows; else logger.
-
-    Args:
-        command: that is run.
-    """
-
-    def __init__(self, command: str) -> None:
-        super().__init__()
-        self._command = command
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        line = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "command": self._command,
-            **getattr(record, "fields", {}),
-            "message": record.getMessage(),
-        }
-        if record.name != _log.name:
-            line["logger"] = record.name
-        return json.dumps(line, ensure_ascii=False)
-
-
-def log_to_stderr(command: str, log: LogFormat = "text") -> None:
-    """Send the library's log lines to standard error; as JSON also the warnings of Python and what others log."""
-    handler = logging.StreamHandler(sys.stderr)
-    if log == "json":
-        handler.setFormatter(JsonLines(command))
-        logging.captureWarnings(True)
-        logging.getLogger().handlers = [handler]
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    _log.handlers = [handler]
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
-
-
-def log_error(message: str) -> None:
-    """Write an error to the log."""
-    _log.error(message)

@@ -12,9 +12,7 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.session import get_session
 
 SHOP = "sources.transactions={path: x, columns: {customer_id: a, order_id: b, ordered_at: c, amount: d}}"
-DATABASE = (
-    "sources.transactions={format: jdbc, table: t, columns: {customer_id: a, order_id: b, ordered_at: c, amount: d}"
-)
+DATABASE = SHOP.replace("path: x", "format: jdbc, table: t, options: {url: 'URL'}")
 SECRET = "hunter2"
 
 
@@ -45,10 +43,10 @@ def rejected(tmp_path: Path, *settings: str) -> str:
         ("spark.conf.spark.hadoop.fs.s3a.access.key=hunter2", "spark.conf"),
         ("spark.conf.spark.hadoop.fs.azure.account.key.x.dfs.core.windows.net=hunter2", "spark.conf"),
         ("spark.conf.spark.driver.extraJavaOptions='-Djavax.net.ssl.keyStorePassword=hunter2'", "spark.conf"),
-        (DATABASE % "jdbc:postgresql://h/d?user=shop&password=hunter2", "sources.transactions.options.url"),
-        (DATABASE % "jdbc:postgresql://shop:hunter2@h/d", "sources.transactions.options.url"),
-        (DATABASE % "jdbc:sqlserver://h;database=d;password=hunter2", "sources.transactions.options.url"),
-        (DATABASE % "jdbc:oracle:thin:shop/hunter2@//h:1521/d", "sources.transactions.options.url"),
+        (DATABASE.replace("URL", "jdbc:mysql://h/d?user=u&password=hunter2"), "sources.transactions.options.url"),
+        (DATABASE.replace("URL", "jdbc:postgresql://shop:hunter2@h/d"), "sources.transactions.options.url"),
+        (DATABASE.replace("URL", "jdbc:sqlserver://h;database=d;password=hunter2"), "sources.transactions.options.url"),
+        (DATABASE.replace("URL", "jdbc:oracle:thin:shop/hunter2@//h:1521/d"), "sources.transactions.options.url"),
     ],
 )  # fmt: skip
 def test_a_secret_in_a_configuration_is_rejected_by_its_key_and_not_shown(

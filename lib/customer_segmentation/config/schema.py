@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name, columns_of
-from customer_segmentation.config.secrets import SECRET_WITHIN, holds_secret, problem_of
+from customer_segmentation.config.secrets import REJECTION, holds_secret, problem_of
 from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
@@ -99,7 +99,7 @@ def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _without_secret(value: str) -> str:
     if holds_secret(value):
-        raise ValueError(SECRET_WITHIN)
+        raise ValueError(REJECTION)
     return value
 
 
@@ -118,7 +118,7 @@ Scalar = Annotated[str | bool | int | float, Field(description="text, a number, 
 Settings = Annotated[dict[str, Scalar], AfterValidator(_without_secrets), Field(repr=False)]
 Variable = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z_]\w{0,127}$", description="the name of an environment variable, such as SHOP_PASSWORD"),
+    Field(pattern=r"^[A-Za-z_]\w{0,127}$", description="the name of an environment variable"),
 ]
 Environment = Annotated[dict[str, Variable], Field(repr=False)]
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]

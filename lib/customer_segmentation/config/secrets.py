@@ -21,7 +21,7 @@ _IN_A_VALUE = re.compile(
 """A value that has a secret in it: the user of a URL, one of its parameters, an option of Java."""
 
 
-SECRET_WITHIN = (
+REJECTION = (
     "has a secret in it (a password, key or token), which no configuration may hold; take it out, and have the option "
     "that it is for come from an environment variable, by environment"
 )
@@ -44,4 +44,4 @@ def problem_of(name: str, value: object) -> str | None:
             "is a secret, which no configuration may hold; put it into an environment variable and name that one in "
             f"the environment section beside: {{{name}: NAME_OF_THE_VARIABLE}}"
         )
-    return SECRET_WITHIN if holds_secret(value) else None
+    return REJECTION if holds_secret(value) else None

@@ -66,13 +66,12 @@ def is_on_this_machine(settings: Spark) -> bool:
     return runs_locally() and (settings.master or "local").startswith("local")
 
 
-def get_session(settings: Spark | None = None, *, json_log: bool = False) -> SparkSession:
+def get_session(settings: Spark | None = None) -> SparkSession:
     """The session to work in: the one that is there, that of a Spark Connect server, or a local one that is started.
 
     Args:
         settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only. None:
             the defaults.
-        json_log: whether a Spark that is started here writes its log as JSON lines.
 
     Raises:
         CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
@@ -80,11 +79,10 @@ def get_session(settings: Spark | None = None, *, json_log: bool = False) -> Spa
     settings = settings or Spark()
     remote = os.environ.get("SPARK_REMOTE", "")
     if remote:
-        is_here = remote.startswith("local")
-        spark = _connect(remote, _on_this_machine(settings, json_log=json_log) if is_here else _anywhere(settings))
+        spark = _connect(remote, _on_this_machine(settings) if remote.startswith("local") else _anywhere(settings))
     elif runs_locally() and SparkSession.getActiveSession() is None:
         master = {"spark.master": settings.master or "local[*]"}
-        spark = _classic(_on_this_machine(settings, json_log=json_log) | master)
+        spark = _classic(_on_this_machine(settings) | master)
     else:
         spark = _classic(_anywhere(settings))
     _require_delta(spark)
@@ -111,7 +109,7 @@ def _anywhere(settings: Spark) -> dict[str, str]:
     return {"spark.sql.session.timeZone": "UTC", **({} if on_databricks else _DELTA), **own}
 
 
-def _on_this_machine(settings: Spark, *, json_log: bool) -> dict[str, str]:
+def _on_this_machine(settings: Spark) -> dict[str, str]:
     """And what Spark needs to run here alone; sets the environment that its processes start in."""
     problem = java_problem()
     if problem:
@@ -129,8 +127,7 @@ def _on_this_machine(settings: Spark, *, json_log: bool) -> dict[str, str]:
     delta = [] if "delta-spark" in conf.get("spark.jars", "") else delta_jars()
     jars = [*map(str, [*delta, *package_jars(settings.packages)]), conf.get("spark.jars", "")]
     conf["spark.jars"] = ",".join(filter(None, jars))
-    log_file = "log4j2-json.properties" if json_log else "log4j2.properties"
-    log_config = resources.files("customer_segmentation.spark") / log_file
+    log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
     options = (
         f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
     )
