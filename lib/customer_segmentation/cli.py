@@ -1,6 +1,7 @@
 """The command line: one command per job, the same for `spark-submit`, a scheduler and a person.
 
-Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected; 4 another run is at work; 1 anything else.
+Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected, or an alert stopped the run before it was
+published; 4 another run is at work; 1 anything else.
 """
 
 import argparse
@@ -8,12 +9,17 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
+from customer_segmentation.config.environment import require_environment
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
+from customer_segmentation.log import LogFormat, log_error, log_to_stderr
+from customer_segmentation.progress import Progress
+from customer_segmentation.result import CommandResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,29 +60,58 @@ def entry_point() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     options = _parser().parse_args(arguments)
+    if options.log == "json":
+        log_to_stderr(options.command, "json")
+    result = CommandResult(options.command, options.result)
     try:
+        result.begin()
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options, config, dates)
-    except CustomerSegmentationError as error:
-        if options.debug:
+        _execute(options, config, dates, result)
+    except (Exception, KeyboardInterrupt) as error:
+        exit_code, message, hint = _explained(error)
+        _end(result, exit_code, options.log, error, message)
+        is_debugged = options.debug and not isinstance(error, KeyboardInterrupt)
+        if is_debugged and options.log == "text":
             raise
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; run the same command again to finish", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if options.debug:
-            raise
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        print(
-            f"{PROGRAM}: {type(error).__name__}: {first_line}\nRun the command again with --debug for the whole story.",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+        _tell(message if is_debugged else message + hint, options.log, stack_trace=is_debugged)
+        return exit_code
+    return _end(result, 0, options.log)
+
+
+def _explained(error: BaseException) -> tuple[int, str, str]:
+    """The exit code of an error, what people are told of it, and what they can do to know more."""
+    if isinstance(error, CustomerSegmentationError):
+        return error.exit_code, str(error), ""
+    if isinstance(error, KeyboardInterrupt):
+        return 1, "stopped; run the same command again to finish", ""
+    first_line, *others = str(error).strip().splitlines() or [""]
+    cause = others[0] if others and others[0].startswith(": ") else ""  # of an error in Spark's virtual machine
+    return (
+        1,
+        f"{type(error).__name__}: {first_line}{cause}",
+        "\nRun the command again with --debug for the whole story.",
+    )
+
+
+def _end(
+    result: CommandResult, exit_code: int, log: LogFormat, error: BaseException | None = None, message: str = ""
+) -> int:
+    """Write how the command ended; the exit code, which is an error's where that can't be written."""
+    try:
+        result.end(exit_code, error, message)
+    except CustomerSegmentationError as problem:
+        _tell(str(problem), log)
+        return exit_code or problem.exit_code
+    return exit_code
+
+
+def _tell(message: str, log: LogFormat, *, stack_trace: bool = False) -> None:
+    if log == "json":
+        log_error(message, stack_trace=stack_trace)
+    else:
+        print(f"{PROGRAM}: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
                 metavar="RUN_ID",
                 help="the run to publish; by default the one published before the current one",
             )
+        command.add_argument(
+            "--log", choices=["text", "json"], default="text", help="what standard error has: lines to read, or of JSON"
+        )
+        command.add_argument(
+            "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
+        )
         command.add_argument("--debug", action="store_true", help="show stack traces")
     return parser
 
@@ -119,26 +160,27 @@ def _listed_dates(command: str, text: str | None) -> list[date]:
 
 
 def _require_sources(config: Config, command: str) -> None:
-    """Find what is wrong with the sources before Spark starts."""
+    """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
+    reads_sources = command in ("run", "ingest", "check", "explore")
+    require_environment(config, sources=reads_sources)
     if command in ("generate", "report"):
         return
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
 
     sources = config.configured_sources
-    if command in ("run", "ingest", "check", "explore") and runs_locally():
+    if reads_sources and runs_locally():
         missing = problems(sources)
         if missing:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date]) -> None:
+def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date], result: CommandResult) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
 
     from customer_segmentation.claims import claimed_folder, claimed_tables, note_spark_of
-    from customer_segmentation.progress import log_to_stderr
     from customer_segmentation.spark.prerequisites import spark_problem
     from customer_segmentation.spark.session import get_session, is_on_this_machine
     from customer_segmentation.storage import local_root
@@ -148,23 +190,30 @@ def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date])
         raise CustomerSegmentationError(problem)
     from customer_segmentation.stages import Run
 
-    command, console = options.command, Console()
-    if not console.is_terminal:
-        log_to_stderr()
+    command, progress = options.command, Progress(log=options.log)
+    if options.log == "text" and not progress.console.is_terminal:
+        log_to_stderr(command)
+
+    def run_of_command() -> Run:
+        result.run = Run(get_session(config.spark), config, progress, command=command)
+        return result.run
+
     if command not in _WRITING:
-        _work(options, Run(get_session(config.spark), config, command=command), console, dates)
+        _work(options, run_of_command(), Console(), dates, result)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
         folder = None  # of another machine
     with claimed_folder(folder, command):
-        run = Run(get_session(config.spark), config, command=command)
+        run = run_of_command()
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(options, run, console, dates)
+            _work(options, run, Console(), dates, result)
 
 
-def _work(options: argparse.Namespace, run: "Run", console: "Console", dates: Sequence[date]) -> None:
+def _work(
+    options: argparse.Namespace, run: "Run", console: "Console", dates: Sequence[date], result: CommandResult
+) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
@@ -172,9 +221,9 @@ def _work(options: argparse.Namespace, run: "Run", console: "Console", dates: Se
 
     match options.command:
         case "run":
-            path = run_pipeline(run, console)
+            result.report = run_pipeline(run, console)
             _name_tables(run, console)
-            console.print(f"Report: {path}", soft_wrap=True)
+            console.print(f"Report: {result.report}", soft_wrap=True)
         case "ingest":
             stages.ingest_sources(run)
         case "features":
@@ -190,16 +239,19 @@ def _work(options: argparse.Namespace, run: "Run", console: "Console", dates: Se
         case "backtest":
             stages.backtest_segments(run, console)
         case "report":
-            console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+            result.report = stages.write_report(run, console)
+            console.print(f"Report: {result.report}", soft_wrap=True)
         case "rollback":
             stages.roll_back(run, options.run)
-            console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+            result.report = stages.write_report(run, console)
+            console.print(f"Report: {result.report}", soft_wrap=True)
         case "maintain":
             stages.maintain(run)
         case "generate":
             generate_data(run)
         case "explore":
-            console.print(f"Page: {stages.explore_data(run, console)}", soft_wrap=True)
+            result.report = stages.explore_data(run, console)
+            console.print(f"Page: {result.report}", soft_wrap=True)
         case "check":
             for line in check_sources(run):
                 console.print(line, soft_wrap=True, highlight=False)

@@ -563,14 +563,6 @@ def test_a_secret_that_is_shown_as_stars_is_still_told_of(my: Path) -> None:
     assert "sources.transactions.options.password: must be text, a number, true or false; found *** (" in error_of(my)
 
 
-def test_a_secret_stays_out_of_the_text_of_a_configuration(my: Path) -> None:
-    my.write_text(shop(options={"password": "hunter2"}))
-    config = load_config([my], ["spark.conf.spark.hadoop.fs.s3a.secret.key=hunter2"])
-    assert config.sources is not None
-    assert config.sources.transactions[0].options == {"password": "hunter2"}
-    assert "hunter2" not in repr(config)
-
-
 # Expressions
 
 ACCEPTED = [

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, PublishingError
+from customer_segmentation.contract.errors import ConfigurationError, PublishingError, StoppedByAlertsError
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import Run, assign_segments, build_features, ingest_sources, train_segments
@@ -181,6 +181,37 @@ def test_an_earlier_date_does_not_take_the_place_of_a_later_one_unless_it_is_tol
     assert earlier in set(read(root, "customer_segments_history").run_id)
     assert whole(run_of(AS_OF - timedelta(days=5), publishing={"replace_later": True})) == earlier
     assert set(read(root, "customer_segments").run_id) == {earlier}
+
+
+@pytest.mark.slow
+def test_a_run_beyond_a_limit_is_complete_but_not_published_however_often_it_is_asked_for(
+    tmp_path: Path, run_of: RunOf
+) -> None:
+    root = tmp_path / "tables"
+    first = whole(run_of())
+    SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 200), random.Random(8)))
+
+    run = run_of()
+    with pytest.raises(StoppedByAlertsError, match=r"not published: 200 customers, 60 in run .* Consumers read on run"):
+        whole(run)
+    after = versions(root)
+    with pytest.raises(StoppedByAlertsError, match="despite_alerts"):
+        whole(run_of())
+
+    assert versions(root) == after, "nothing was written by the second one"
+    assert set(read(root, "customer_segments").run_id) == {first}
+    assert read(root, "publications").run_id.tolist() == [first]
+    runs = read(root, "pipeline_runs").set_index("run_id")
+    assert runs.outcome.to_dict() == {first: "ok", run.run_id: "stop"}
+    assert len(runs.alerts[first]) == 0
+    stopping = {alert["name"]: alert for alert in runs.alerts[run.run_id] if alert["level"] == "stop"}
+    assert stopping["customers_change"]["value"] == pytest.approx(0.7)
+    assert stopping["customers_change"]["limit"] == 0.5
+    assert (read(root, "customer_segments_history").run_id == run.run_id).sum() == 200
+
+    despite = {"publishing": {"despite_alerts": True}}
+    assert whole(run_of(**despite)) == run.run_id
+    assert set(read(root, "customer_segments").run_id) == {run.run_id}
 
 
 def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(

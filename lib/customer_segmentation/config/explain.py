@@ -16,13 +16,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from customer_segmentation.config.schema import Config, Expression
+from customer_segmentation.config.secrets import holds_secret, is_secret_name
 
 KeyPath = tuple[str | int, ...]
 
 _MAX_PROBLEMS = 20
 _MAX_NAMES = 12
 _MAX_VALUE_LENGTH = 60
-_SECRET = re.compile(r"passw|pwd|secret|token|credential|signature|sas|(api|access|account|private|auth).?key", re.I)
 _FREE_SECTIONS = ("options", "conf")
 
 
@@ -248,7 +248,7 @@ def _shown(path: KeyPath, value: Any) -> str:
         return "keys with values" if value else "no keys"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
-    if path[-1] in _FREE_SECTIONS or any(_SECRET.search(str(step)) for step in path):
+    if path[-1] in _FREE_SECTIONS or any(is_secret_name(str(step)) for step in path) or holds_secret(value):
         return "***"
     return str(value).lower() if isinstance(value, bool) else _cut(repr(value))
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from customer_segmentation.config.expressions import check_expression, check_name, columns_of
+from customer_segmentation.config.secrets import REJECTION, holds_secret, problem_of
 from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
@@ -90,6 +91,18 @@ def _from_iso(value: Any) -> Any:
     return value
 
 
+def _without_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    problems = ((name, problem_of(name, value)) for name, value in settings.items())
+    _raise([_at((name,), settings[name], message) for name, message in problems if message])
+    return settings
+
+
+def _without_secret(value: str) -> str:
+    if holds_secret(value):
+        raise ValueError(REJECTION)
+    return value
+
+
 # A description says what the value must be, in the words of an error message; without one the type and range do.
 Expression = Annotated[
     str, AfterValidator(check_expression), Field(description="a column name or a Spark SQL expression, as text")
@@ -100,8 +113,14 @@ TimeZone = Annotated[
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, description="text, not empty")]
+Location = Annotated[Text, AfterValidator(_without_secret)]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
-Settings = Annotated[dict[str, Scalar], Field(repr=False)]  # may hold secrets
+Settings = Annotated[dict[str, Scalar], AfterValidator(_without_secrets), Field(repr=False)]
+Variable = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_]\w{0,127}$", description="the name of an environment variable"),
+]
+Environment = Annotated[dict[str, Variable], Field(repr=False)]
 Date = Annotated[date, BeforeValidator(_from_iso), Field(description="a date written YYYY-MM-DD")]
 Overlap = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[0-9]{1,6} (second|minute|hour|day)s?$")],
@@ -130,11 +149,11 @@ class Relation(Section):
     """Where rows are: files at a path, or a table by name, in a lake or in a database."""
 
     format: SourceFormat = "parquet"
-    path: Text | None = None
+    path: Location | None = None
     table: Annotated[str, AfterValidator(_table_name)] | None = None
     version: Annotated[int, Field(ge=0)] | None = None
     options: Settings = {}
-    environment: dict[str, Text] = {}
+    environment: Environment = {}
     partition_column: Name | None = None
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 8
 
@@ -294,7 +313,7 @@ class Sources(Section):
 class Tables(Section):
     """Where the tables are: below a path, or in a schema of a catalog."""
 
-    root: Text | None = "warehouse"
+    root: Location | None = "warehouse"
     catalog: Name | None = None
     schema_: Annotated[Name | None, Field(alias="schema")] = None
 
@@ -508,10 +527,62 @@ class Segments(Section):
         return {int(segment): name for segment, name in self.names.items()}
 
 
+class Levels(Section):
+    """From where on a figure of a run is told, and from where on the run is not published; null: never."""
+
+    warn: Annotated[float, Field(ge=0)] | None = None
+    stop: Annotated[float, Field(ge=0)] | None = None
+
+
+class Limit(Levels):
+    """Levels that a figure has to exceed."""
+
+    @model_validator(mode="after")
+    def _ascend(self) -> "Limit":
+        if self.warn is not None and self.stop is not None and self.warn > self.stop:
+            raise ValueError(f"has warn ({self.warn:g}) above stop ({self.stop:g}); lower warn, or set it to null")
+        return self
+
+
+class Minimum(Levels):
+    """Levels that a figure has to be below."""
+
+    @model_validator(mode="after")
+    def _descend(self) -> "Minimum":
+        if self.warn is not None and self.stop is not None and self.warn < self.stop:
+            raise ValueError(f"has warn ({self.warn:g}) below stop ({self.stop:g}); raise warn, or set it to null")
+        return self
+
+
+class Alerts(Section):
+    """Limits on the figures of a run before it is published."""
+
+    min_customers: Minimum = Minimum()
+    customers_change: Limit = Limit(warn=0.25, stop=0.5)
+    revenue_change: Limit = Limit(warn=0.25, stop=0.5)
+    segment_share_change: Limit = Limit(warn=0.15, stop=0.5)
+    freshness_days: Limit = Limit()
+    rejected_share: Limit = Limit(warn=0.2)
+    drift: Limit = Limit(warn=0.5)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _level_by_level(cls, given: Any) -> Any:
+        """A level that is left out has its default, not none."""
+        if not isinstance(given, Mapping):
+            return given
+        defaults = {name: field.default.model_dump() for name, field in cls.model_fields.items()}
+        return {
+            name: {**defaults[name], **value} if name in defaults and isinstance(value, Mapping) else value
+            for name, value in given.items()
+        }
+
+
 class Publishing(Section):
     """When a run becomes what consumers read."""
 
     replace_later: bool = False
+    despite_alerts: bool = False
 
 
 class Maintenance(Section):
@@ -570,7 +641,7 @@ class Explore(Section):
 class Generate(Section):
     """Synthetic data."""
 
-    path: Text | None = None
+    path: Location | None = None
     lines: Annotated[int, Field(ge=1, le=10**12)] = 100_000
     customers: Annotated[int, Field(ge=6, le=10**10)] = 5_000
     start: Date = date(2023, 1, 1)
@@ -606,6 +677,7 @@ class Spark(Section):
         ]
     ] = []
     conf: Settings = {}
+    environment: Environment = {}
 
 
 class Config(Section):
@@ -622,6 +694,7 @@ class Config(Section):
     value: Value = Value()
     clustering: Clustering = Clustering()
     segments: Segments = Segments()
+    alerts: Alerts = Alerts()
     publishing: Publishing = Publishing()
     maintenance: Maintenance = Maintenance()
     backtest: Backtest = Backtest()

@@ -19,6 +19,10 @@ class DataRejectedError(CustomerSegmentationError):
     exit_code = 3
 
 
+class StoppedByAlertsError(DataRejectedError):
+    """A run's figures are beyond limits that stop it: all of it is written, but consumers read on the run before."""
+
+
 class WarehouseBusyError(CustomerSegmentationError):
     """Another run is at work on the tables; nothing was done."""
 

@@ -32,6 +32,9 @@ CANDIDATES_TYPE = (
 )
 
 
+ALERTS_TYPE = "array<struct<name:string,value:double,limit:double,level:string,message:string>>"
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: its name, its Spark SQL type and what it means."""
@@ -723,6 +726,18 @@ PIPELINE_RUNS = Table(
         Column("started_at", "timestamp", "Start of the run, UTC."),
         Column("finished_at", "timestamp", "When all of its tables were written, UTC."),
         Column("code_version", "string", "Version of the library."),
+        Column(
+            "outcome",
+            "string",
+            "ok: every figure is within the limits of the setting alerts; warn: one is not; stop: one is so far out "
+            "that the run is published only by publishing.despite_alerts. Null in rows of earlier releases.",
+        ),
+        Column(
+            "alerts",
+            ALERTS_TYPE,
+            "Figures beyond a limit: name of the limit, value, the limit, level (warn, stop), and a sentence. Empty "
+            "where there are none.",
+        ),
     ),
     key=(c.RUN_ID,),
 )

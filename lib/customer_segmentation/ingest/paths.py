@@ -76,6 +76,6 @@ def _problem(relation: Relation) -> str | None:
         return None
     if is_pattern(path):
         return None if "{" in path or glob.glob(path) else f"path {relation.path}: no file matches"  # noqa: PTH207 (absolute patterns too)
-    if Path(path).exists():
+    if _is_here(path):
         return None
     return f"path {relation.path}: there is no such file or folder (looked in {Path(path).parent.absolute()})"

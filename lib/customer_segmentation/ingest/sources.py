@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.environment import from_environment
 from customer_segmentation.config.schema import (
     CustomerSource,
     EngagementSource,
@@ -23,7 +23,7 @@ from customer_segmentation.config.schema import (
     TransactionSource,
 )
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
@@ -300,14 +300,8 @@ def _mapping(source: Source) -> dict[str, str]:
 
 
 def _options(relation: Relation) -> dict[str, str]:
-    missing = sorted(variable for variable in relation.environment.values() if variable not in os.environ)
-    if missing:
-        raise ConfigurationError(
-            f"the environment variable {', '.join(missing)} is not set; a source takes "
-            f"{', '.join(relation.environment)} from it"
-        )
     given = {key: _text(value) for key, value in relation.options.items()}
-    secret = {key: os.environ[variable] for key, variable in relation.environment.items()}
+    secret = from_environment(relation.environment)
     defaults = dict(_DEFAULTS.get(relation.format, {}))
     for start, driver in _DRIVERS.items():
         if given.get("url", "").startswith(start):

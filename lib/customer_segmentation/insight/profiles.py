@@ -173,6 +173,11 @@ def segment_profiles(assigned: DataFrame, model: SegmentationModel, *, derived: 
     ]
 
 
+def feature_means(profiles: Sequence[Profile]) -> dict[str, float]:
+    """The mean of each prepared feature over all customers of a model's profiles, in original units."""
+    return {each.feature: each.overall for profile in profiles[:1] for each in profile.differentiators}
+
+
 def _by_segment(frame: DataFrame, aggregates: Mapping[str, Column]) -> list[dict[str, Any]]:
     """The aggregates of each segment, ordered by its id."""
     aliased = [aggregate.alias(name) for name, aggregate in aggregates.items()]

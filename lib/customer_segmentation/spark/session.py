@@ -16,6 +16,7 @@ from importlib import resources
 
 from pyspark.sql import SparkSession
 
+from customer_segmentation.config.environment import from_environment
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.spark.jars import delta_jars, package_jars
@@ -107,7 +108,7 @@ def _connect(url: str, conf: Mapping[str, str]) -> SparkSession:
 
 def _anywhere(settings: Spark) -> dict[str, str]:
     """What the library needs and the configuration asks for, wherever Spark runs."""
-    own = {key: _text(value) for key, value in settings.conf.items()}
+    own = {key: _text(value) for key, value in settings.conf.items()} | from_environment(settings.environment)
     if settings.shuffle_partitions is not None:
         own["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
     on_databricks = bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))

@@ -1,6 +1,7 @@
 """Scores every customer with a registered model, describes the segments, and publishes the run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,15 +12,24 @@ from customer_segmentation import __version__
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, StoppedByAlertsError
 from customer_segmentation.insight.activity import Evidence, PurchaseRates, segment_evidence
 from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
+from customer_segmentation.stages.alerts import (
+    STOP,
+    Alert,
+    describe,
+    evaluate,
+    figures_of,
+    outcome_of,
+    recorded_alerts,
+)
 from customer_segmentation.stages.audit import audit
 from customer_segmentation.stages.features import clustered_features, undeclared_features
-from customer_segmentation.stages.ingest import committed_batch
+from customer_segmentation.stages.ingest import Batch, committed_batch
 from customer_segmentation.stages.publication import COMPLETE
 from customer_segmentation.stages.run import Run
 
@@ -30,6 +40,7 @@ def assign_segments(run: Run) -> None:
     Raises:
         ConfigurationError: no model is registered for the settings.
         PublishingError: the tables written do not agree; the run is not published.
+        StoppedByAlertsError: a figure is beyond a limit that stops the run; it is written, and not published.
     """
     model = run.models.newest
     if model is None:
@@ -57,13 +68,16 @@ def assign_segments(run: Run) -> None:
         _write_profiles(run, model, profiles, evidence, segmented)
         moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
         run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
+        stage.rows = sum(profile.customers for profile in profiles)
         noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
         stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
         counts = audit(run, features)
-        _write_run(run, model, profiles, counts)
-        stage.result = publish(run, instead_of=current)
+        stage.rows, batch = counts["customers"], committed_batch(run)
+        alerts = evaluate(run.config.alerts, figures_of(run, model, profiles, counts, batch.counts))
+        _write_run(run, model, profiles, counts, batch, alerts)
+        stage.result = publish(run, alerts, instead_of=current)
 
 
 def publish_complete_run(run: Run) -> bool:
@@ -71,19 +85,23 @@ def publish_complete_run(run: Run) -> bool:
     if not run.publication.is_complete(run.run_id):
         return False
     with run.progress.stage("publish", "finding the run complete") as stage:
-        stage.result = f"nothing changed; {publish(run, instead_of=run.publication.current_run_id())}"
+        published = publish(run, recorded_alerts(run), instead_of=run.publication.current_run_id())
+        stage.result = f"nothing changed; {published}"
     return True
 
 
-def publish(run: Run, *, instead_of: str | None) -> str:
+def publish(run: Run, alerts: Sequence[Alert], *, instead_of: str | None) -> str:
     """Make a complete run what consumers read, unless that is of a later date; says what was done.
 
     Args:
+        alerts: of the run, as `pipeline_runs` has them.
         instead_of: the run that consumers read when this one began.
 
     Raises:
         PublishingError: another run was published in between.
+        StoppedByAlertsError: an alert stops the run, and consumers don't read it already.
     """
+    run.alerts = alerts
     if run.publication.was_taken_back(run.run_id):
         return (
             f"run {run.run_id} is complete, but was taken back by `rollback`, and nothing changed since; "
@@ -95,8 +113,16 @@ def publish(run: Run, *, instead_of: str | None) -> str:
             f"run {run.run_id} is complete, but consumers read on the one as of {later}, which is later; set "
             "publishing.replace_later to publish this one in its place"
         )
+    is_stopped = outcome_of(alerts) == STOP and not run.config.publishing.despite_alerts
+    if is_stopped and instead_of != run.run_id:
+        reading = f"Consumers read on run {instead_of}" if instead_of else "Consumers have nothing to read yet"
+        raise StoppedByAlertsError(
+            f"run {run.run_id} is complete, but not published: {describe(alerts, STOP)}. {reading}. Look at its "
+            "rows in segment_profiles and customer_segments_history; to publish it all the same, run the command "
+            "again with --set publishing.despite_alerts=true"
+        )
     run.publication.publish(run.run_id, instead_of=instead_of)
-    return f"run {run.run_id} is what consumers read"
+    return f"run {run.run_id} is what consumers read" + (f"; alerts: {describe(alerts)}" if alerts else "")
 
 
 def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, SegmentationModel | None]:
@@ -186,8 +212,14 @@ def _segments(profiles: list[Profile]) -> int:
     return len([profile for profile in profiles if profile.segment_id != c.NOISE_ID])
 
 
-def _write_run(run: Run, model: SegmentationModel, profiles: list[Profile], counts: dict[str, Any]) -> None:
-    batch = committed_batch(run)
+def _write_run(
+    run: Run,
+    model: SegmentationModel,
+    profiles: list[Profile],
+    counts: dict[str, Any],
+    batch: Batch,
+    alerts: list[Alert],
+) -> None:
     row = {
         c.RUN_ID: run.run_id,
         c.AS_OF_DATE: run.as_of,
@@ -208,5 +240,7 @@ def _write_run(run: Run, model: SegmentationModel, profiles: list[Profile], coun
         "started_at": run.started_at,
         "finished_at": datetime.now(UTC),
         "code_version": __version__,
+        "outcome": outcome_of(alerts),
+        "alerts": [asdict(alert) for alert in alerts],
     }
     run.warehouse.replace_rows(t.PIPELINE_RUNS, [row], column=c.RUN_ID, value=run.run_id)

@@ -43,6 +43,7 @@ def backtest_segments(run: Run, console: Console) -> None:
         own = {c.RUN_ID: run.backtest_id, "configuration": run.models.settings, "tested_at": run.started_at}
         rows = [{**own, **row} for row in result.rows]
         run.warehouse.replace_rows(t.BACKTESTS, rows, column=c.RUN_ID, value=run.backtest_id)
+        stage.rows = result.evaluated
         folds = sum(map(len, dates.by_horizon.values()))
         stage.result = "; ".join(
             [

@@ -21,6 +21,7 @@ from customer_segmentation.features.build import features_from_aggregates, featu
 from customer_segmentation.features.overflow import overflow_explained
 from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
+from customer_segmentation.progress import Stage
 from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, record_build
@@ -43,7 +44,7 @@ def build_features(run: Run) -> None:
         other = _run_of_same_features(run)
         if other is not None:
             _take_over(run, other)
-            stage.result = f"{_describe_customers(run)}; as run {other} has them"
+            stage.result = f"{_describe_customers(run, stage)}; as run {other} has them"
             return
         outcome = bring_up_to_date(run)
         history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
@@ -58,7 +59,7 @@ def build_features(run: Run) -> None:
             keep_value_models(run, {run.features_id: value} if model is None else {})
             _write(run, _scored(customers, model, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
-        stage.result = "; ".join([_describe_customers(run), outcome, *remarks])
+        stage.result = "; ".join([_describe_customers(run, stage), outcome, *remarks])
 
 
 def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
@@ -251,11 +252,12 @@ def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[s
     return f"; did you mean {meant}?" if meant else f"; known here: {', '.join(known) or 'none'}"
 
 
-def _describe_customers(run: Run) -> str:
-    """How many customers there are, and how many of them have no row among those with attributes."""
+def _describe_customers(run: Run, stage: Stage) -> str:
+    """How many customers there are, for the stage too, and how many have no row among those with attributes."""
     counts = _rows(run).agg(F.count(F.lit(1)), F.count_if(~F.col(c.HAS_ATTRIBUTES))).first()
     assert counts is not None, "an aggregation without grouping has one row"
     customers, unknown = counts
+    stage.rows = customers
     message = f"{count(customers)} customers as of {run.as_of}{_describe_inactive(run, customers)}"
     if run.inputs.customers() is None or not unknown:
         return message

@@ -8,15 +8,17 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Sequence
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.config.schema import Config, Sources
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import DEFINITION, FEATURES
 from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.progress import Progress
@@ -27,6 +29,9 @@ from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.storage import Warehouse
+
+if TYPE_CHECKING:
+    from customer_segmentation.stages.alerts import Alert
 
 _SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "value", "clustering", "segments"}
 _SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features", "value"}
@@ -51,6 +56,8 @@ class Run:
         command: that the run is made by.
         started_at: the only time that the clock is asked for the run.
         claim: names the run, unlike any other, in what it claims.
+        known_run_id: its `run_id`, once that has been asked for.
+        alerts: figures of the run beyond limits, once they are known; see `stages.alerts`.
     """
 
     def __init__(
@@ -61,7 +68,10 @@ class Run:
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
         self.publication = Publication(self.warehouse, command, self._digest(_SETTINGS_OF_A_RUN))
+        self.known_run_id: str | None = None
+        self.alerts: Sequence[Alert] | None = None
         self.progress = progress or Progress()
+        self.progress.run_id = lambda: self.known_run_id
         self.started_at = datetime.now(UTC)
         self.claim = (
             f"{socket.gethostname()}, process {os.getpid()}, {self.started_at.isoformat(timespec='microseconds')}"
@@ -101,7 +111,17 @@ class Run:
     def run_id(self) -> str:
         """Such as 20180102-1f0c9a2e: the as-of date, and a digest of all that makes the results."""
         made_by = {"inputs": self.inputs.state, "model": self.model_version, "ranked_by": self.ranked_by}
-        return f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN, **made_by)}"
+        self.known_run_id = f"{self.as_of:%Y%m%d}-{self._digest(_SETTINGS_OF_A_RUN, **made_by)}"
+        return self.known_run_id
+
+    def known(self) -> dict[str, str | None]:
+        """The run_id, as_of_date and model_version, as far as they are known; nothing is computed for it."""
+        as_of, model_version = self.__dict__.get("as_of", self.config.as_of), self.__dict__.get("model_version")
+        return {
+            c.RUN_ID: self.known_run_id,
+            c.AS_OF_DATE: None if as_of is None else as_of.isoformat(),
+            c.MODEL_VERSION: model_version,
+        }
 
     @property
     def backtest_id(self) -> str:

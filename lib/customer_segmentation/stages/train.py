@@ -17,7 +17,7 @@ from customer_segmentation.features.rfm_scores import cut_points
 from customer_segmentation.insight.activity import PurchaseRates, purchase_rates, segment_evidence
 from customer_segmentation.insight.lineage import describe_lineage, first_lineage, lineage
 from customer_segmentation.insight.naming import name_segments
-from customer_segmentation.insight.profiles import Profile, segment_profiles
+from customer_segmentation.insight.profiles import Profile, feature_means, segment_profiles
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.features import clustered_features, scored_anew, undeclared_features
@@ -75,9 +75,11 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             activities={segment: named.activity for segment, named in named_segments.items()},
             purchase_rates=rates.to_dict(),
             value=value.to_dict(),
+            feature_means=feature_means(profiles),
             stability=training.stability,
             cut_points=cuts.as_dict(),
         )
+        stage.rows = sum(profile.customers for profile in profiles)
         rows = _lineage_rows(training, incumbent, profiles)
         _register(run, named, training, rows)
         run.serve(named)

@@ -39,6 +39,7 @@ class SegmentationModel(ABC):
     actions, activities, purchase_rates: likewise: what is suggested for the segments and how active they were at the
         training, by id, and what the latter rests on, as JSON-able data; empty in models of earlier releases.
     value: likewise: the value model of the training, see `customer_segmentation.value`.
+    feature_means: likewise: the mean of each prepared feature at the training, in original units.
     calibration: what the fit learnt of how sure an assignment is and how far away is unusual. None, as in models of
         release 0.1.0: the confidence is the model's own margin, and outliers are by a fixed distance.
 
@@ -70,6 +71,7 @@ class SegmentationModel(ABC):
     activities: Mapping[int, str] = field(default_factory=dict, kw_only=True)
     purchase_rates: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     value: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    feature_means: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     calibration: Calibration | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -180,6 +182,7 @@ class SegmentationModel(ABC):
             "activities": {str(segment): activity for segment, activity in self.activities.items()},
             "purchase_rates": dict(self.purchase_rates),
             "value": dict(self.value),
+            "feature_means": dict(self.feature_means),
             "calibration": self.calibration.to_dict() if self.calibration else None,
         }
         # What a model has not is left out, so that one of 0.1.0 is written as it was.
@@ -217,6 +220,7 @@ class SegmentationModel(ABC):
                 activities={int(segment): str(activity) for segment, activity in data.get("activities", {}).items()},
                 purchase_rates=dict(data.get("purchase_rates", {})),
                 value=dict(data.get("value", {})),
+                feature_means={str(name): float(mean) for name, mean in data.get("feature_means", {}).items()},
                 calibration=Calibration.from_dict(data["calibration"]) if "calibration" in data else None,
                 **model.from_dict(data),
             )

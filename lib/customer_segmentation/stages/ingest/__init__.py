@@ -55,6 +55,7 @@ def ingest_sources(run: Run) -> None:
     """
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         batch, messages = load_order_lines(run)
+        stage.rows = batch.counts.lines
         stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
     with run.progress.stage("returns", "matching returns with purchases") as stage:
         stage.result = follow_returns(run, batch)
