@@ -4,10 +4,13 @@ Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected; 4 another
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from customer_segmentation import __version__
@@ -30,6 +33,7 @@ COMMANDS = {
     "assign": "score every customer with a registered model and publish",
     "backtest": "fit at dates of the past, judge on what the customers did after them",
     "report": "the HTML report of the published run",
+    "erase": "customers leave every table for good, with a receipt",
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
@@ -40,8 +44,16 @@ _LIST_HELP = {
 }
 """Commands that take several dates."""
 
-_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "explore"}
+_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "explore", "erase"}
 """Commands that write tables, so that one at a time is at work."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What `erase` is told: who is to be erased, and the file that the receipt goes to."""
+
+    customers: Sequence[str]
+    receipt: Path | None
 
 
 def entry_point() -> None:
@@ -56,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config, dates)
+        erasure = _erasure(options) if options.command == "erase" else None
+        _execute(options.command, config, dates, erasure)
     except CustomerSegmentationError as error:
         if options.debug:
             raise
@@ -91,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
         command.add_argument("--debug", action="store_true", help="show stack traces")
+        if name == "erase":
+            command.add_argument(
+                "--customer", action="append", default=[], metavar="ID", help="once for each of them"
+            )
+            command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
+            command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
     return parser
 
 
@@ -110,6 +129,27 @@ def _listed_dates(command: str, text: str | None) -> list[date]:
     return as_of_dates(text)
 
 
+def _erasure(options: argparse.Namespace) -> Erasure:
+    """Who is to be erased, and where the receipt goes; no message names anybody.
+
+    Raises:
+        ConfigurationError: a file can't be read or written.
+    """
+    customers, file, receipt = list(options.customer), options.customers_file, options.receipt
+    if file is not None:
+        try:
+            customers += file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
+    if receipt is not None and not receipt.absolute().parent.is_dir():
+        raise ConfigurationError(f"--receipt {receipt}: there is no such folder")
+    customers = [customer for customer in customers if customer.strip()]
+    if file is not None and not customers:
+        raise ConfigurationError(f"--customers-file {file} names nobody")
+    return Erasure(customers, receipt)
+
+
 def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources before Spark starts."""
     if command in ("generate", "report"):
@@ -124,7 +164,7 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
+def _execute(command: str, config: Config, dates: Sequence[date], erasure: Erasure | None) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -144,7 +184,7 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console, dates)
+        _work(command, Run(get_session(config.spark), config, command=command), console, dates, erasure)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
@@ -153,10 +193,10 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
         run = Run(get_session(config.spark), config, command=command)
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(command, run, console, dates)
+            _work(command, run, console, dates, erasure)
 
 
-def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -> None:
+def _work(command: str, run: "Run", console: "Console", dates: Sequence[date], erasure: Erasure | None) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
@@ -183,6 +223,13 @@ def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -
             stages.backtest_segments(run, console)
         case "report":
             console.print(f"Report: {stages.write_report(run, console)}", soft_wrap=True)
+        case "erase":
+            assert erasure is not None, "made of the command's own options"
+            receipt = stages.erase_customers(run, erasure.customers)
+            if erasure.receipt is not None:
+                erasure.receipt.write_text(json.dumps(receipt.to_dict(), indent=2) + "\n", encoding="utf-8")
+            for line in receipt.describe():
+                console.print(line, soft_wrap=True, highlight=False)
         case "generate":
             generate_data(run)
         case "explore":

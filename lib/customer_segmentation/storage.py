@@ -21,6 +21,9 @@ from customer_segmentation.contract.tables import Column, Table
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
 
+_RETENTION = "delta.deletedFileRetentionDuration"
+_DELETION_VECTORS = "delta.feature.deletionVectors"
+
 _CHANGES_ROWS = frozenset(
     {
         "WRITE",
@@ -184,6 +187,16 @@ class Warehouse:
                 f"WHEN NOT MATCHED AND s._is_inserted THEN INSERT ({names}) VALUES ({values})"
             )
 
+    def delete(self, table: Table, keys: DataFrame) -> None:
+        """Delete the rows of some keys in one commit; null is a value too. The table's log names none of them.
+
+        Args:
+            keys: each once, under the names that they have in the table.
+        """
+        same = " AND ".join(f"t.`{name}` <=> s.`{name}`" for name in keys.columns)
+        with self._viewing(keys) as view:
+            self.spark.sql(f"MERGE INTO {self._target(table)} t USING {view} s ON {same} WHEN MATCHED THEN DELETE")
+
     def replace(self, table: Table, frame: DataFrame, *, column: str, value: str | int) -> None:
         """Replace the rows whose column equals value in one commit; every row of the frame has that value."""
         self.replace_where(table, frame, f"{column} = {literal(value)}")
@@ -211,6 +224,30 @@ class Warehouse:
         if missing:
             added = ", ".join(map(_declared, missing))
             self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")
+
+    def retention(self, table: Table) -> str | None:
+        """How long the table keeps deleted files, where it says so."""
+        return self._properties(table).get(_RETENTION)
+
+    def keep_deleted_files(self, table: Table, interval: str | None) -> None:
+        """Have the table keep deleted files for an interval; for Delta's own where it is None."""
+        given = "UNSET TBLPROPERTIES IF EXISTS" if interval is None else "SET TBLPROPERTIES"
+        value = literal(_RETENTION) if interval is None else f"{literal(_RETENTION)} = {literal(interval)}"
+        if self.retention(table) != interval:
+            self.spark.sql(f"ALTER TABLE {self._target(table)} {given} ({value})")
+
+    def vacuum(self, table: Table) -> None:
+        """Delete the files that no version has which is younger than the table's retention.
+
+        Rows that are only marked as deleted in files that stay are taken out of these first.
+        """
+        if self._properties(table).get(_DELETION_VECTORS) == "supported":
+            self.spark.sql(f"REORG TABLE {self._target(table)} APPLY (PURGE)")
+        self.spark.sql(f"VACUUM {self._target(table)}")
+
+    def _properties(self, table: Table) -> dict[str, str]:
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
+        return {row["key"]: row["value"] for row in rows}
 
     @property
     def _named(self) -> bool:

@@ -34,6 +34,8 @@ _PARTITIONS_PER_CORE = 8
 _SMALL_MACHINE = {
     # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
     "spark.databricks.delta.snapshotPartitions": "1",
+    # VACUUM would list the folders of a table in ten thousand tasks.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",

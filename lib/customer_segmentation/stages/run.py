@@ -26,6 +26,7 @@ from customer_segmentation.stages.backtest_log import BacktestLog
 from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
+from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
 _SETTINGS_OF_A_RUN = {"timezone", "seed", "sources", "checks", "features", "value", "clustering", "segments"}
@@ -47,6 +48,7 @@ class Run:
         inputs: the canonical tables at the versions that the run reads.
         models: the registered models of the run's settings.
         publication: which run is published.
+        suppression: whose rows are filtered out.
         progress: reports the stages.
         command: that the run is made by.
         started_at: the only time that the clock is asked for the run.
@@ -61,6 +63,7 @@ class Run:
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
         self.publication = Publication(self.warehouse, command)
+        self.suppression = SuppressionList(self.warehouse)
         self.progress = progress or Progress()
         self.started_at = datetime.now(UTC)
         self.claim = (

@@ -21,6 +21,7 @@ is rolled forward from what was staged, or all is reloaded where all was being r
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.ingest.batch_log import Batch, committed_batch
 from customer_segmentation.stages.ingest.entities import load_entities
+from customer_segmentation.stages.ingest.erasure import erase_lines
 from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
 from customer_segmentation.stages.ingest.validation import SourceLines, analysed, column_changes
@@ -33,6 +34,8 @@ __all__ = [
     "analysed",
     "column_changes",
     "committed_batch",
+    "erase_lines",
+    "follow_returns",
     "ingest_sources",
     "load_order_lines",
 ]
