@@ -105,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
         command.add_argument("--debug", action="store_true", help="show stack traces")
         if name == "erase":
-            command.add_argument(
-                "--customer", action="append", default=[], metavar="ID", help="once for each of them"
-            )
+            command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
             command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
             command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
     return parser

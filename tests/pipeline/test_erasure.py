@@ -2,32 +2,56 @@
 
 import io
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from rich.console import Console
 
+from customer_segmentation.claims import claimed_folder
+from customer_segmentation.cli import main
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
+from customer_segmentation.ingest.suppression import IS_SUPPRESSED, Suppressed, hash_of
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import Run, build_features, erase_customers, ingest_sources
-from customer_segmentation.stages.ingest import RowCounts, committed_batch
-from tests.csv_lines import Sheet
-from tests.generated import quiet
+from customer_segmentation.stages.erase import Receipt
+from customer_segmentation.stages.ingest import committed_batch
+from tests.csv_lines import Sheet, seeded
+from tests.generated import ROOT, quiet
 from tests.warehouse import contents, read
 
 CUSTOMERS = range(48)
 ERASED = ["Quill-07", "Quill-08", "Quill-09", "Quill-30"]
 NOBODY = "Quill-99"
 FIRST, SECOND, THIRD = date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 11)
+KILLS = int(os.environ.get("KILLS", "2"))
+OF_SOURCES = (
+    t.TRANSACTIONS,
+    t.REJECTED_TRANSACTIONS,
+    t.RETURNS,
+    t.CUSTOMERS,
+    t.REJECTED_CUSTOMERS,
+    t.ENGAGEMENT,
+    t.REJECTED_ENGAGEMENT,
+    t.CUSTOMER_DAYS,
+    t.CUSTOMER_HISTORY,
+)
+ENDS_THE_SAME = (*OF_SOURCES, t.CUSTOMER_FEATURES, t.CUSTOMER_SEGMENTS, t.CUSTOMER_SEGMENTS_HISTORY)
 COLUMNS = {
     "customer_id": "who",
     "order_id": "no",
@@ -42,6 +66,7 @@ LINES = Sheet(who="", no="", at="", product="", kind="", pieces="1", price="3.50
 PEOPLE = Sheet(who="", name="", town="")
 EVENTS = Sheet(who="", at="", what="", way="", about="")
 Rows = list[list[str]]
+Frame = Callable[[list[tuple], str], DataFrame]
 
 
 def person(number: int) -> str:
@@ -57,13 +82,14 @@ def orders(draw: random.Random, customers: Sequence[int], day: date, prefix: str
     lines: Rows = []
 
     def add(who: str, order: str, at: datetime, **changes: str) -> None:
-        values = {"who": who, "no": order, "at": f"{at:%Y-%m-%d %H:%M:%S}", "contact": contact(who), **changes}
-        lines.append(LINES.line(**values))
+        values = {"who": who, "no": order, "at": f"{at:%Y-%m-%d %H:%M:%S}", "contact": contact(who)}
+        lines.append(LINES.line(**values, **changes))
 
     for customer in customers:
         number, price, days = [(6, 2, 9), (3, 90, 25), (1, 20, 60)][customer % 3]
         for place in range(number):
-            at = datetime.combine(day, datetime.min.time()) - timedelta(days=days * (place + 1) / number + draw.random())
+            midnight = datetime.combine(day, datetime.min.time())
+            at = midnight - timedelta(days=days * (place + 1) / number + draw.random())
             order = f"{prefix}{customer * 11 + place * 7919}"
             for position in range(1, draw.randrange(2, 4)):
                 add(
@@ -77,7 +103,7 @@ def orders(draw: random.Random, customers: Sequence[int], day: date, prefix: str
                     position=str(position),
                 )
             if draw.random() < 0.2:
-                add(person(customer), f"{order}R", at + timedelta(hours=20), product="P1", pieces="-1", price=f"{price}")
+                add(person(customer), f"{order}R", at + timedelta(hours=9), product="P1", pieces="-1", price=f"{price}")
         if customer % 4 == 0:
             add(person(customer), f"{prefix}bad{customer * 13}", at, product="P1", pieces="many", price="1")
     return lines
@@ -88,7 +114,8 @@ def entangled(day: date, prefix: str) -> Rows:
     at = f"{day - timedelta(days=3):%Y-%m-%d} 10:00:00"
 
     def line(who: str, order: str, **changes: str) -> list[str]:
-        return LINES.line(who=who, no=f"{prefix}{order}", contact=contact(who), **({"at": at, "product": "P5"} | changes))
+        values = {"who": who, "no": f"{prefix}{order}", "contact": contact(who), "at": at, "product": "P5"}
+        return LINES.line(**(values | changes))
 
     return [
         line(ERASED[0], "mixed1", position="1"),
@@ -111,68 +138,61 @@ def entangled(day: date, prefix: str) -> Rows:
 
 
 def people(customers: Sequence[int]) -> Rows:
-    rows = [PEOPLE.line(who=person(each), name=contact(person(each)), town=f"T{each % 3}") for each in customers]
-    twice = [PEOPLE.line(who=person(each), name=contact(person(each)), town="T9") for each in customers if each % 7 == 0]
-    nobody = [PEOPLE.line(name="nobody", town="T1"), ["Quill-08", contact("Quill-08"), "T1", "more"]]
-    return [*rows, *twice, *nobody]
+    named = {person(each): contact(person(each)) for each in customers}
+    rows = [PEOPLE.line(who=who, name=name, town=f"T{len(name) % 3}") for who, name in named.items()]
+    twice = [PEOPLE.line(who=person(each), name=named[person(each)], town="T9") for each in customers[::7]]
+    return [*rows, *twice, PEOPLE.line(name="nobody"), [ERASED[1], contact(ERASED[1]), "T1", "more"]]
 
 
 def events(customers: Sequence[int]) -> Rows:
     rows = []
     for each in customers:
-        for number in range(each % 3):
-            rows.append(EVENTS.line(who=person(each), at=f"2024-03-0{number + 1} 09:00:00", what="mailing", way="mail"))
-        if each % 5 == 0:
-            rows.append(EVENTS.line(who=person(each), at="some day", what="mailing", way="mail"))
+        days = [f"2024-03-0{number} 09:00:00" for number in range(1, 1 + each % 3)] + ["some day"] * (each % 5 == 0)
+        rows += [EVENTS.line(who=person(each), at=day, what="mailing", way="mail") for day in days]
         rows += rows[-1:] if each % 6 == 0 else []
     return rows
 
 
-def of_erased(row: list[str]) -> bool:
-    return row[0] in ERASED
-
-
 class Shop:
-    """Sources below a folder, with the customers who are erased or from the start without them."""
+    """A shop's sources below a folder, and its tables.
 
-    def __init__(self, spark: SparkSession, folder: Path, *, without: bool = False) -> None:
+    without: whether its sources never had the customers who are erased elsewhere.
+    """
+
+    def __init__(self, spark: SparkSession, folder: Path, *, root: Path | None = None, without: bool = False) -> None:
         self._spark, self.folder, self._without = spark, folder, without
+        self.root = root or folder / "tables"
 
     def deliver(self, name: str, rows: Rows) -> None:
-        LINES.written(self.folder / "orders" / f"{name}.csv", [row for row in rows if self._is_kept(row)])
+        self._write(LINES, self.folder / "orders" / f"{name}.csv", rows)
 
     def know(self, customers: Sequence[int]) -> None:
-        PEOPLE.written(self.folder / "people" / "all.csv", [row for row in people(customers) if self._is_kept(row)])
-        EVENTS.written(self.folder / "events" / "all.csv", [row for row in events(customers) if self._is_kept(row)])
+        self._write(PEOPLE, self.folder / "people" / "all.csv", people(customers))
+        self._write(EVENTS, self.folder / "events" / "all.csv", events(customers))
 
-    def _is_kept(self, row: list[str]) -> bool:
-        return not (self._without and of_erased(row))
+    def _write(self, sheet: Sheet, path: Path, rows: Rows) -> None:
+        sheet.written(path, [row for row in rows if not (self._without and row[0] in ERASED)])
 
-    @property
-    def root(self) -> Path:
-        return self.folder / "tables"
-
-    def run(self, as_of: date, **sections: Any) -> Run:
+    def settings(self, as_of: date) -> dict[str, Any]:
         events_columns = {"customer_id": "who", "occurred_at": "at", "event_type": "what", "channel": "way"}
-        settings = {
-            "as_of": as_of,
+        people_columns = {"customer_id": "who", "attributes": {"name": "name", "town": "town"}}
+        return {
+            "as_of": as_of.isoformat(),
             "sources": {
-                "transactions": {"format": "csv", "path": str(self.folder / "orders"), "columns": COLUMNS},
-                "customers": {
-                    "format": "csv",
-                    "path": str(self.folder / "people"),
-                    "columns": {"customer_id": "who", "attributes": {"name": "name", "town": "town"}},
-                },
-                "engagement": {"format": "csv", "path": str(self.folder / "events"), "columns": events_columns},
+                "transactions": {"format": "csv", "path": f"{self.folder}/orders", "columns": COLUMNS},
+                "customers": {"format": "csv", "path": f"{self.folder}/people", "columns": people_columns},
+                "engagement": {"format": "csv", "path": f"{self.folder}/events", "columns": events_columns},
             },
             "checks": {"max_rejected_share": 1.0},
             "clustering": {"k": 3, "features": ["recency_days", "frequency", "monetary"], "retrain_after_days": 0},
             "tables": {"root": str(self.root)},
         }
-        return quiet(self._spark, Config.model_validate({**settings, **sections}))
+
+    def run(self, as_of: date, **sections: Any) -> Run:
+        return quiet(self._spark, Config.model_validate({**self.settings(as_of), **sections}))
 
     def days(self) -> Iterator[date]:
-        """Two days of deliveries; the sources are as they are on it."""
+        """Two days of deliveries; on each the sources are as they are then."""
         draw = random.Random(17)
         self.know(CUSTOMERS[:-4])
         self.deliver("1", orders(draw, CUSTOMERS[:-6], FIRST, "A") + entangled(FIRST, "A"))
@@ -187,31 +207,10 @@ def whole(run: Run) -> str:
     return run.run_id
 
 
-@pytest.fixture(scope="module")
-def published(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sources of a shop and its warehouse after two days."""
-    shop = Shop(spark, tmp_path_factory.mktemp("shop"))
-    for day in shop.days():
-        whole(shop.run(day))
-    return shop.folder
-
-
-@pytest.fixture(scope="module")
-def erased(spark: SparkSession, published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same after customers were erased; the sources still have them."""
-    folder = copied(published, tmp_path_factory.mktemp("erased"))
-    shop = Shop(spark, folder)
-    receipt = erase_customers(shop.run(SECOND), [f"  {ERASED[0]}\t", *ERASED[1:], NOBODY])
-    (folder / "receipt.json").write_text(json.dumps(receipt.to_dict()))
-    return folder
-
-
-def copied(folder: Path, target: Path) -> Path:
-    """A copy of the tables over the same sources, which stay where they are."""
-    shutil.copytree(folder / "tables", target / "tables")
-    for name in ("orders", "people", "events"):
-        (target / name).symlink_to(folder / name)
-    return target
+def built(run: Run) -> Run:
+    ingest_sources(run)
+    build_features(run)
+    return run
 
 
 def texts(root: Path) -> Iterator[tuple[Path, str]]:
@@ -223,46 +222,86 @@ def texts(root: Path) -> Iterator[tuple[Path, str]]:
                 yield path, str(pq.read_table(path, partitioning=None).to_pylist())
 
 
-def files_naming(root: Path, words: Sequence[str]) -> list[str]:
+def files_naming(root: Path, customers: Sequence[str]) -> list[str]:
+    words = [*customers, *map(contact, customers)]
     return sorted({str(path.relative_to(root)) for path, text in texts(root) if any(word in text for word in words)})
 
 
-def names_of(customers: Sequence[str]) -> list[str]:
-    return [*customers, *map(contact, customers)]
+def in_common(root: Path, table: t.Table) -> list[str]:
+    """The rows without what names the run, the batch and the file that they come from, in a fixed order."""
+    own = ["run_id", "made_from", "batch_id", "source_file", "ingested_at", "row"]
+    rows = read(root, table.name).drop(columns=own, errors="ignore").to_dict("records")
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+
+
+def assert_as_if_they_had_never_come(shop: Shop, other: Shop, as_of: date) -> None:
+    """Both shops, brought to a date, have the same of all that comes of the sources."""
+    runs = [built(each.run(as_of)) for each in (shop, other)]
+    for table in OF_SOURCES:
+        assert in_common(shop.root, table) == in_common(other.root, table), table.name
+    counts, features = [], []
+    for each, run in zip((shop, other), runs, strict=True):
+        rows = read(each.root, "customer_features")
+        rows = rows[rows.run_id == run.run_id].drop(columns=["run_id", "made_from"]).to_dict("records")
+        features.append(sorted(json.dumps(row, sort_keys=True, default=str) for row in rows))
+        counted = committed_batch(run).counts
+        assert counted.add_up
+        counts.append((counted.accepted, counted.rejected, dict(counted.by_reason), dict(counted.by_warning)))
+    assert features[0] == features[1]
+    assert counts[0] == counts[1]
+    lines = (line for path in (shop.folder / "orders").iterdir() for line in path.read_text().splitlines())
+    of_them = sum(line.startswith(tuple(ERASED)) for line in lines)
+    counted = committed_batch(runs[0]).counts
+    assert counted.suppressed == counted.filtered_out == of_them
+    assert counted.lines == committed_batch(runs[1]).counts.lines + of_them
+    assert files_naming(shop.root, ERASED) == []
+
+
+@pytest.fixture(scope="module")
+def published(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop after two days."""
+    shop = Shop(spark, tmp_path_factory.mktemp("shop"))
+    for day in shop.days():
+        whole(shop.run(day))
+    return shop
+
+
+@pytest.fixture(scope="module")
+def erased(spark: SparkSession, published: Shop) -> tuple[Shop, Receipt]:
+    """The same after customers were erased, whom the sources still have, with the receipt."""
+    shop = Shop(spark, published.folder, root=published.folder / "after")
+    shutil.copytree(published.root, shop.root)
+    return shop, erase_customers(shop.run(SECOND), [f"  {ERASED[0]}\t", *ERASED[1:], NOBODY])
 
 
 @pytest.mark.slow
-def test_no_file_names_an_erased_customer_and_the_receipt_says_what_went(published: Path, erased: Path) -> None:
-    words = names_of(ERASED)
-    before, after = published / "tables", erased / "tables"
-    named = {name.split("/")[0] for name in files_naming(before, words)}
-    with_customers = {table.name for table in (*t.ALL_TABLES, *t.OPTIONAL_TABLES) if table.names_customers}
-    assert named == with_customers, "they were everywhere before"
-    assert files_naming(after, names_of(["Quill-01"])), "others are found the same way"
+def test_no_file_names_an_erased_customer_and_the_receipt_says_what_went(
+    published: Shop, erased: tuple[Shop, Receipt]
+) -> None:
+    shop, receipt = erased
+    of_customers = {table.name for table in (*t.ALL_TABLES, *t.OPTIONAL_TABLES) if table.names_customers}
+    named = {name.partition("/")[0] for name in files_naming(published.root, ERASED)}
+    assert named == of_customers, "before they were everywhere"
+    assert files_naming(shop.root, ["Quill-01"]), "others are found"
 
-    assert files_naming(after, words) == []
+    assert files_naming(shop.root, ERASED) == []
 
-    receipt = json.loads((erased / "receipt.json").read_text())
-    assert receipt["customers"] == len(ERASED) + 1
-    assert receipt["customers_found"] == len(ERASED)
-    lost = {}
-    for table in sorted(with_customers - {"rejected_transactions", "transactions", "ingest_changes"}):
-        lost[table] = len(read(before, table)) - len(read(after, table))
-    assert {table: receipt["rows_removed"][table] for table in lost} == lost
-    rows = read(before, "transactions")
-    assert receipt["rows_removed"]["transactions"] == rows.customer_id.isin(ERASED).sum()
-    history = read(before, "customer_segments_history")
-    of_them = history[history.customer_id.isin(ERASED)]
-    assert receipt["rows_by_run"] == of_them.groupby("run_id").size().to_dict()
-    steps = read(after, "erasures")
-    assert steps.status.tolist() == ["planned", "committed"] or sorted(steps.status) == ["committed", "planned"]
-    for table in with_customers:
-        assert "delta.deletedFileRetentionDuration" not in DeltaTable(str(after / table)).metadata().configuration
+    assert (receipt.customers, receipt.customers_found) == (len(ERASED) + 1, len(ERASED))
+    assert receipt.rows_removed.keys() == of_customers
+    assert str(receipt.to_dict()).count("Quill") == str(read(shop.root, "erasures").to_dict()).count("Quill") == 0
+    for table in of_customers - {"rejected_transactions", "transactions", "ingest_changes"}:
+        lost = len(read(published.root, table)) - len(read(shop.root, table))
+        assert receipt.rows_removed[table] == lost, table
+    assert receipt.rows_removed["transactions"] == read(published.root, "transactions").customer_id.isin(ERASED).sum()
+    history = read(published.root, "customer_segments_history")
+    assert receipt.rows_by_run == history[history.customer_id.isin(ERASED)].groupby("run_id").size().to_dict()
+    assert sorted(read(shop.root, "erasures").status) == ["committed", "planned"]
 
 
 @pytest.mark.slow
-def test_others_keep_their_rows(published: Path, erased: Path) -> None:
-    for table in (
+def test_others_keep_their_rows_and_every_line_is_accounted_for(published: Shop, erased: tuple[Shop, Receipt]) -> None:
+    shop, _ = erased
+    of_customers = [
         t.CUSTOMERS,
         t.ENGAGEMENT,
         t.RETURNS,
@@ -271,95 +310,150 @@ def test_others_keep_their_rows(published: Path, erased: Path) -> None:
         t.CUSTOMER_FEATURES,
         t.CUSTOMER_SEGMENTS,
         t.CUSTOMER_SEGMENTS_HISTORY,
-    ):
-        rows = [row for row in contents(published / "tables", table.name) if not any(who in row for who in ERASED)]
-        assert contents(erased / "tables", table.name) == rows, table.name
+    ]
+    for table in of_customers:
+        rows = [row for row in contents(published.root, table.name) if not any(who in row for who in ERASED)]
+        assert contents(shop.root, table.name) == rows, table.name
+        assert "delta.deletedFileRetentionDuration" not in DeltaTable(shop.root / table.name).metadata().configuration
     for table in (t.SEGMENT_PROFILES, t.SEGMENT_TRANSITIONS, t.PIPELINE_RUNS, t.MODEL_RUNS, t.PUBLICATIONS):
-        assert contents(erased / "tables", table.name) == contents(published / "tables", table.name), table.name
+        assert contents(shop.root, table.name) == contents(published.root, table.name), table.name
+    before, after = published.run(SECOND), shop.run(SECOND)
+    counts = committed_batch(after).counts
+    assert counts.add_up
+    assert counts.lines == committed_batch(before).counts.lines
+    assert counts.suppressed == counts.filtered_out > 0
+    tables = (read(shop.root, table) for table in ("transactions", "rejected_transactions"))
+    assert (counts.accepted, counts.rejected) == tuple(map(len, tables))
+    assert f"filtered out ({counts.suppressed:,} of erased customers)" in counts.describe()
+    assert before.inputs.state != after.inputs.state, "the next run is another one"
 
 
 @pytest.mark.slow
-def test_every_line_is_accounted_for_and_the_next_run_is_another_one(
-    spark: SparkSession, published: Path, erased: Path
-) -> None:
-    before, after = (Shop(spark, folder).run(SECOND) for folder in (published, erased))
-    counts = committed_batch(before).counts, committed_batch(after).counts
-    assert all(each.add_up for each in counts)
-    assert counts[1].lines == counts[0].lines
-    given = sum(of_erased(row.split(",")) for path in (published / "orders").iterdir() for row in path.read_text().split())
-    assert counts[1].suppressed == counts[1].filtered_out > 0
-    assert 0 < given
-    assert (counts[1].accepted, counts[1].rejected) == tuple(
-        len(read(erased / "tables", table)) for table in ("transactions", "rejected_transactions")
-    )
-    assert "of erased customers" in counts[1].describe()
-    assert before.inputs.state != after.inputs.state
-
-
-def in_common(root: Path, table: t.Table) -> list[str]:
-    """The rows without what names the run that made them, in a fixed order."""
-    rows = read(root, table.name).drop(columns=["run_id", "made_from", "source_file", "row", "batch_id"], errors="ignore")
-    rows = rows.drop(columns=["ingested_at", "line_id" if table is t.REJECTED_TRANSACTIONS else "run_id"], errors="ignore")
-    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows.to_dict("records"))
-
-
-def assert_as_if_they_had_never_come(erased: Shop, without: Shop, as_of: date) -> None:
-    """Both are brought to a date; all that comes of the sources is the same."""
-    runs = [shop.run(as_of) for shop in (erased, without)]
-    for run in runs:
-        ingest_sources(run)
-        build_features(run)
-    for table in (
-        t.TRANSACTIONS,
-        t.REJECTED_TRANSACTIONS,
-        t.RETURNS,
-        t.CUSTOMERS,
-        t.REJECTED_CUSTOMERS,
-        t.ENGAGEMENT,
-        t.REJECTED_ENGAGEMENT,
-        t.CUSTOMER_DAYS,
-        t.CUSTOMER_HISTORY,
-    ):
-        assert in_common(erased.root, table) == in_common(without.root, table), table.name
-    features = [read(shop.root, "customer_features") for shop in (erased, without)]
-    for rows, run, shop in zip(features, runs, (erased, without), strict=True):
-        shutil.rmtree(shop.root / "features_now", ignore_errors=True)
-        rows[rows.run_id == run.run_id].drop(columns=["run_id", "made_from"]).to_pickle(shop.folder / "features")
-    own = [
-        sorted(
-            json.dumps(row, sort_keys=True, default=str)
-            for row in rows[rows.run_id == run.run_id].drop(columns=["run_id", "made_from"]).to_dict("records")
-        )
-        for rows, run in zip(features, runs, strict=True)
-    ]
-    assert own[0] == own[1]
-    counts = [committed_batch(run).counts for run in runs]
-    assert counts_of(counts[0]) == counts_of(counts[1])
-
-
-def counts_of(counts: RowCounts) -> tuple[Any, ...]:
-    assert counts.add_up
-    return counts.accepted, counts.rejected, dict(counts.by_reason), dict(counts.by_warning)
-
-
-@pytest.fixture
-def without(spark: SparkSession, tmp_path: Path) -> Shop:
-    """A shop that never had the customers, before its first run, with the sources of the second day."""
-    shop = Shop(spark, tmp_path / "without", without=True)
-    for _ in shop.days():
+def test_all_is_as_if_they_had_never_come_also_when_they_come_again(spark: SparkSession, tmp_path: Path) -> None:
+    shop, without = Shop(spark, tmp_path / "with"), Shop(spark, tmp_path / "without", without=True)
+    for day in shop.days():
+        built(shop.run(day))
+    for _ in without.days():
         pass
-    return shop
+    erase_customers(shop.run(SECOND), ERASED)
+    assert_as_if_they_had_never_come(shop, without, SECOND)
+
+    draw = random.Random(18)
+    lines = orders(draw, CUSTOMERS[:12], THIRD, "C") + entangled(THIRD, "C")
+    for each in (shop, without):
+        each.deliver("3", lines)
+        each.know(CUSTOMERS[1:])
+    assert_as_if_they_had_never_come(shop, without, THIRD)
+
+    for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS, t.RETURNS, t.CUSTOMERS, t.CUSTOMER_HISTORY):
+        shutil.rmtree(shop.root / table.name)
+    assert_as_if_they_had_never_come(shop, without, THIRD)
 
 
-@pytest.fixture
-def copy_of(spark: SparkSession, tmp_path: Path) -> Callable[[Path], Shop]:
-    """Makes a copy of a shop with sources of its own."""
+@pytest.mark.long
+@pytest.mark.slow
+def test_ten_later_runs_bring_nobody_back(spark: SparkSession, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path)
+    for day in shop.days():
+        whole(shop.run(day))
+    erase_customers(shop.run(SECOND), ERASED)
+    draw = seeded()
+    for number in range(10):
+        day = THIRD + timedelta(days=number)
+        shop.deliver(f"later{number}", orders(draw, draw.sample(CUSTOMERS, 20), day, f"L{number}-"))
+        shop.know(draw.sample(CUSTOMERS, 40))
+        if number == 6:
+            shutil.rmtree(shop.root / "transactions")
+        whole(shop.run(day, ingest={"reload": number == 3}))
+        assert files_naming(shop.root, ERASED) == [], number
+    assert set(read(shop.root, "customer_segments").run_id) == {shop.run(day).run_id}
 
-    def make(folder: Path) -> Shop:
-        target = tmp_path / f"copy{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(folder / "tables", target / "tables")
-        for name in ("orders", "people", "events"):
-            (target / name).symlink_to((folder / name).resolve())
-        return Shop(spark, target)
 
-    return make
+@pytest.mark.long
+@pytest.mark.slow
+def test_an_erasure_killed_at_any_moment_and_begun_again_ends_as_one_left_alone(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    draw = seeded()
+    shop = Shop(spark, tmp_path)
+    for day in shop.days():
+        whole(shop.run(day))
+    names = tmp_path / "erased.txt"
+    names.write_text("\n".join(ERASED))
+    span, kept = 600.0, tmp_path / "kept"
+    shutil.copytree(shop.root, kept)
+    expected: tuple[Any, ...] = ()
+    for number in range(KILLS + 1):
+        shutil.rmtree(shop.root)
+        shutil.copytree(kept, shop.root)
+        config = shop.settings(SECOND) | {"spark": {"master": "local[2]", "driver_memory": "1g"}}
+        (tmp_path / "conf.yml").write_text(json.dumps(config))
+        command = [sys.executable, "-m", "customer_segmentation", "erase", "--config", str(tmp_path / "conf.yml")]
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [*command, "--customers-file", str(names)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(span / 5, span) if number else None)
+        process.kill()
+        told = b"".join(process.communicate()).decode()
+        assert "Quill" not in told
+        if number == 0:
+            assert process.returncode == 0, told
+            span = time.monotonic() - began
+        with claimed_folder(shop.root, "test"):  # waits for Spark of the dead one
+            receipt = erase_customers(shop.run(SECOND), () if number % 2 and unfinished(shop) else ERASED)
+        rows = {table.name: contents(shop.root, table.name) for table in ENDS_THE_SAME}
+        stored = read(shop.root, "erasures")
+        first = stored[stored.status == "committed"].sort_values("recorded_at").iloc[0]
+        ended = rows, first.customers, first.customers_found, first.rows_removed, first.rows_by_run
+        expected = expected or ended
+        assert ended == expected
+        assert files_naming(shop.root, ERASED) == []
+        for table in ENDS_THE_SAME:
+            configuration = DeltaTable(shop.root / table.name).metadata().configuration
+            assert "delta.deletedFileRetentionDuration" not in configuration, table.name
+        assert committed_batch(shop.run(SECOND)).counts.add_up
+        print(f"{number}: ended with {process.returncode}, receipt {receipt.receipt_id}", flush=True)
+
+
+def unfinished(shop: Shop) -> bool:
+    """Whether an erasure was planned."""
+    return (shop.root / "suppressed_customers" / "_delta_log" / f"{0:020}.json").exists()
+
+
+def test_customers_are_known_by_salted_digests_in_columns_and_in_malformed_text(frame: Frame) -> None:
+    salt = "s"
+    hashes = frame([(hash_of(who, salt),) for who in ("C 1", "17850", "Zoë")], "customer_hash string")
+    suppressed = Suppressed(hashes, 3, salt)
+    rows = [
+        (1, "C 1", None),
+        (2, "C 12", None),
+        (3, None, None),
+        (4, None, 'a;"C 1";5'),
+        (5, None, "a,17850.0,x"),
+        (6, None, "178501|2"),
+        (7, "C 2", "C 2,C 1,too,many"),
+        (8, None, "who: Zoë 3.50"),
+        (9, None, "Zoé,x-17850"),
+    ]
+    marked = suppressed.marked(frame(rows, "n int, customer_id string, text string"), text=F.col("text"))
+
+    assert sorted(row.n for row in marked.where(IS_SUPPRESSED).collect()) == [1, 4, 5, 7, 8]
+    assert marked.count() == len(rows)
+    assert hash_of(" C 1\t", salt) == hash_of("C 1", salt) != hash_of("C 1", "t")
+
+
+def test_erase_without_anybody_says_so_and_messages_name_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "conf.yml"
+    config.write_text(json.dumps(Shop.settings(SimpleNamespace(folder=tmp_path, root=tmp_path / "tables"), FIRST)))
+    for options, message in (
+        (["--customers-file", str(tmp_path / "none.txt")], "none.txt can't be read"),
+        (["--customer", "Quill-01", "--receipt", str(tmp_path / "no" / "receipt.json")], "there is no such folder"),
+    ):
+        assert main(["erase", "--config", str(config), *options]) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert "Quill" not in told

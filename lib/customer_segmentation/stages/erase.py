@@ -109,22 +109,9 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
     return receipt
 
 
-def unfinished_erasure(run: Run) -> str | None:
-    """The receipt of an erasure that ended midway; None where none did."""
-    if run.suppression.suppressed is None:
-        return None
-    asked = run.warehouse.read(t.SUPPRESSED_CUSTOMERS).select("receipt_id")
-    if run.warehouse.exists(t.ERASURES):
-        steps = run.warehouse.read(t.ERASURES)
-        done = steps.where(F.col("status") == COMMITTED).select("receipt_id")
-        asked = asked.unionByName(steps.select("receipt_id")).join(done, on="receipt_id", how="left_anti")
-    row = asked.agg(F.max("receipt_id")).first()
-    return row[0] if row else None
-
-
 def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt, Mapping[str, str]]:
     """Who is suppressed, what is to be removed, and how long tables kept deleted files; all of it recorded."""
-    receipt_id = unfinished_erasure(run) or f"{run.started_at:%Y%m%dT%H%M%S.%fZ}"
+    receipt_id = run.suppression.unfinished() or f"{run.started_at:%Y%m%dT%H%M%S.%fZ}"
     if customer_ids:
         run.suppression.add(customer_ids, receipt_id=receipt_id)
     suppressed = run.suppression.suppressed

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.ingest.suppression import HASH, Suppressed, hash_of
+from customer_segmentation.stages.builds import COMMITTED
 from customer_segmentation.storage import Warehouse
 
 _SALT_BYTES = 32
@@ -57,6 +58,18 @@ class SuppressionList:
             self._warehouse.append(t.SUPPRESSED_CUSTOMERS, new)
         for name in ("suppressed", "state"):
             self.__dict__.pop(name, None)
+
+    def unfinished(self) -> str | None:
+        """The receipt of an erasure that ended midway; None where none did."""
+        if self.suppressed is None:
+            return None
+        asked = self._warehouse.read(t.SUPPRESSED_CUSTOMERS).select("receipt_id")
+        if self._warehouse.exists(t.ERASURES):
+            steps = self._warehouse.read(t.ERASURES)
+            done = steps.where(F.col("status") == COMMITTED).select("receipt_id")
+            asked = asked.unionByName(steps.select("receipt_id")).join(done, on="receipt_id", how="left_anti")
+        row = asked.agg(F.max("receipt_id")).first()
+        return row[0] if row else None
 
     @property
     def _salt(self) -> str:

@@ -47,6 +47,12 @@ def _reasons(counts: RowCounts) -> list[str]:
     return [f"rejected: {', '.join(f'{lines:,} {code}' for code, lines in most_first)}"] if most_first else []
 
 
+def _unfinished(run: Run) -> list[str]:
+    """That an erasure ended midway, as one part of a sentence; nothing where none did."""
+    receipt = run.suppression.unfinished()
+    return [f"erasure {receipt} ended midway: run `customer-segmentation erase` to finish it"] if receipt else []
+
+
 def ingest_sources(run: Run) -> None:
     """Read, validate and write what is new in the sources.
 
@@ -58,7 +64,7 @@ def ingest_sources(run: Run) -> None:
     """
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         batch, messages = load_order_lines(run)
-        stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
+        stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages, *_unfinished(run)])
     with run.progress.stage("returns", "matching returns with purchases") as stage:
         stage.result = follow_returns(run, batch)
     load_entities(run)
