@@ -5,6 +5,8 @@ Spark Connect alike, so it uses the DataFrame API and a few plain statements wit
 commits, session settings or old versions of tables: what a table is made from are rows of tables of their own.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +23,10 @@ from customer_segmentation.contract.tables import Column, Table
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
 
-_RETENTION = "delta.deletedFileRetentionDuration"
 _DELETION_VECTORS = "delta.feature.deletionVectors"
+_NEWEST_CHECKPOINT = "_last_checkpoint"
+_LOG_FILE = re.compile(r"\.?(\d{20})\.")
+"""Of a version of a table, or what the system keeps beside it."""
 
 _CHANGES_ROWS = frozenset(
     {
@@ -225,29 +229,40 @@ class Warehouse:
             added = ", ".join(map(_declared, missing))
             self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")
 
-    def retention(self, table: Table) -> str | None:
-        """How long the table keeps deleted files, where it says so."""
-        return self._properties(table).get(_RETENTION)
+    def properties(self, table: Table) -> dict[str, str]:
+        """The table's properties, Delta's features among them."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
+        return {row["key"]: row["value"] for row in rows}
 
-    def keep_deleted_files(self, table: Table, interval: str | None) -> None:
-        """Have the table keep deleted files for an interval; for Delta's own where it is None."""
-        given = "UNSET TBLPROPERTIES IF EXISTS" if interval is None else "SET TBLPROPERTIES"
-        value = literal(_RETENTION) if interval is None else f"{literal(_RETENTION)} = {literal(interval)}"
-        if self.retention(table) != interval:
-            self.spark.sql(f"ALTER TABLE {self._target(table)} {given} ({value})")
+    def set_properties(self, table: Table, values: Mapping[str, str | None]) -> None:
+        """Set properties of the table; None takes one away, so that Delta's own value counts."""
+        existing = self.properties(table)
+        given = [f"{literal(name)} = {literal(value)}" for name, value in values.items() if value is not None]
+        gone = [literal(name) for name, value in values.items() if value is None and name in existing]
+        for verb, listed in (("SET", given), ("UNSET", gone)):
+            if listed:
+                self.spark.sql(f"ALTER TABLE {self._target(table)} {verb} TBLPROPERTIES ({', '.join(listed)})")
 
     def vacuum(self, table: Table) -> None:
-        """Delete the files that no version has which is younger than the table's retention.
+        """Delete the files that belong to no version which is younger than the table's retention.
 
         Rows that are only marked as deleted in files that stay are taken out of these first.
         """
-        if self._properties(table).get(_DELETION_VECTORS) == "supported":
+        if self.properties(table).get(_DELETION_VECTORS) == "supported":
             self.spark.sql(f"REORG TABLE {self._target(table)} APPLY (PURGE)")
         self.spark.sql(f"VACUUM {self._target(table)}")
 
-    def _properties(self, table: Table) -> dict[str, str]:
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
-        return {row["key"]: row["value"] for row in rows}
+    def forget_log(self, table: Table) -> None:
+        """Delete what the log has from before its newest checkpoint, where the table is on this machine."""
+        root = local_root(self._tables)
+        log = None if root is None else root / table.name / "_delta_log"
+        if log is None or not (log / _NEWEST_CHECKPOINT).is_file():
+            return
+        version = json.loads((log / _NEWEST_CHECKPOINT).read_text())["version"]
+        for path in sorted(log.iterdir()):
+            numbered = _LOG_FILE.match(path.name)
+            if numbered and int(numbered[1]) < version:
+                path.unlink()
 
     @property
     def _named(self) -> bool:

@@ -899,7 +899,7 @@ ERASURES = Table(
         Column("customers_found", "bigint", "Customers with a row in a table, those of earlier erasures among them."),
         Column("rows_removed", "map<string,bigint>", "Rows that leave a table, by its name."),
         Column("rows_by_run", "map<string,bigint>", "Of these, the rows of customer_segments_history by run_id."),
-        Column("retention", "map<string,string>", "How long tables kept deleted files before, where they said so."),
+        Column("properties", "string", "Properties of the tables that are others meanwhile, as they were, as JSON."),
         Column("claimed_by", "string", "The run that did it: host, process and start."),
         Column("recorded_at", "timestamp", "When the step was reached, UTC."),
         Column("code_version", "string", "Version of the library."),

@@ -48,12 +48,10 @@ class Suppressed:
         of_id = of_id.drop(_HASH).withColumn(IS_SUPPRESSED, F.coalesce(IS_SUPPRESSED, F.lit(False)))
         if text is None:
             return of_id
-        everybody = self.hashes.agg(F.collect_list(HASH).alias(_HASH))
+        everybody = self.hashes.agg(F.collect_list(HASH)).scalar()
         in_text = F.transform(values_in(text), lambda value: hashed(value, self.salt))
-        is_in_text = F.when(text.isNotNull(), F.arrays_overlap(in_text, F.col(_HASH)))
-        of_text = of_id.crossJoin(F.broadcast(everybody))
-        either = F.col(IS_SUPPRESSED) | F.coalesce(is_in_text, F.lit(False))
-        return of_text.withColumn(IS_SUPPRESSED, either).drop(_HASH)
+        is_in_text = F.when(text.isNotNull(), F.arrays_overlap(in_text, everybody))
+        return of_id.withColumn(IS_SUPPRESSED, F.col(IS_SUPPRESSED) | F.coalesce(is_in_text, F.lit(False)))
 
 
 def malformed_text(row: str = c.ROW) -> Column:

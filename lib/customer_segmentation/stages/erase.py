@@ -14,6 +14,7 @@ Each step does what is left to do, for all who are on the list: an erasure that 
 the next one, which needs their ids no more.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -36,7 +37,11 @@ from customer_segmentation.stages.ingest import erase_lines, follow_returns
 from customer_segmentation.stages.ingest.verification import LINE_TABLES
 from customer_segmentation.stages.run import Run
 
-_AT_ONCE = "interval 0 seconds"
+_WHILE_ERASING = {"delta.deletedFileRetentionDuration": "interval 0 seconds", "delta.checkpointInterval": "1"}
+"""Properties of the tables while their files are deleted: no file is kept, and each commit stands for all before it."""
+
+Properties = Mapping[str, Mapping[str, str]]
+"""By table what these properties were before, where it had them."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
         WarehouseBusyError: another run has taken over.
     """
     with run.progress.stage("plan", "counting what there is of the customers") as stage:
-        suppressed, receipt, retention = _planned(run, customer_ids)
+        suppressed, receipt, properties = _planned(run, customer_ids)
         stage.result = f"{count(sum(receipt.rows_removed.values()))} rows of {count(receipt.customers_found)} customers"
     with run.progress.stage("lines", "taking out order lines and returns") as stage:
         batch = erase_lines(run, suppressed)
@@ -96,21 +101,23 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
                 _delete(run, suppressed, table)
     with run.progress.stage("files", "deleting the files of earlier versions"):
         for table in tables:
-            run.warehouse.keep_deleted_files(table, _AT_ONCE)
+            run.warehouse.set_properties(table, _WHILE_ERASING)
             run.warehouse.vacuum(table)
-            run.warehouse.keep_deleted_files(table, retention.get(table.name))
+            run.warehouse.forget_log(table)
+            own = properties.get(table.name, {})
+            run.warehouse.set_properties(table, {name: own.get(name) for name in _WHILE_ERASING})
     left = _counted(run, suppressed, receipt).rows_removed
     if left:
         raise PublishingError(
             f"rows of erased customers are left in {', '.join(sorted(left))}: somebody else writes to the tables. Run "
             "the same command again"
         )
-    _record(run, COMMITTED, receipt, retention)
+    _record(run, COMMITTED, receipt, properties)
     return receipt
 
 
-def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt, Mapping[str, str]]:
-    """Who is suppressed, what is to be removed, and how long tables kept deleted files; all of it recorded."""
+def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt, Properties]:
+    """Who is suppressed, what is to be removed, and what properties tables had; all of it recorded."""
     receipt_id = run.suppression.unfinished() or f"{run.started_at:%Y%m%dT%H%M%S.%fZ}"
     if customer_ids:
         run.suppression.add(customer_ids, receipt_id=receipt_id)
@@ -118,7 +125,7 @@ def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt
     if suppressed is None:
         raise ConfigurationError("nobody is to be erased: name customers by --customer or --customers-file")
     own = run.warehouse.rows(t.SUPPRESSED_CUSTOMERS, column="receipt_id", value=receipt_id)
-    planned, retention = _recorded_plan(run, Receipt(receipt_id, own.select(HASH).distinct().count()))
+    planned, properties = _recorded_plan(run, Receipt(receipt_id, own.select(HASH).distinct().count()))
     now = _counted(run, suppressed, planned)
     # What was removed before it ended midway is no longer there.
     receipt = replace(
@@ -127,26 +134,29 @@ def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt
         rows_removed=dict(Counter(now.rows_removed) | Counter(planned.rows_removed)),
         rows_by_run=dict(Counter(now.rows_by_run) | Counter(planned.rows_by_run)),
     )
-    _record(run, PLANNED, receipt, retention)
-    return suppressed, receipt, retention
+    _record(run, PLANNED, receipt, properties)
+    return suppressed, receipt, properties
 
 
-def _recorded_plan(run: Run, receipt: Receipt) -> tuple[Receipt, Mapping[str, str]]:
-    """The receipt with what was planned before it ended midway, and how long tables kept deleted files then."""
+def _recorded_plan(run: Run, receipt: Receipt) -> tuple[Receipt, Properties]:
+    """The receipt with what was planned before it ended midway, and the properties of then."""
     if run.warehouse.exists(t.ERASURES):
         rows = run.warehouse.rows(t.ERASURES, column="receipt_id", value=receipt.receipt_id)
         row = rows.orderBy(F.desc("recorded_at")).first()
         if row is not None:
             names = ("customers_found", "rows_removed", "rows_by_run")
-            return replace(receipt, **{name: row[name] for name in names}), row["retention"]
-    kept = {table.name: run.warehouse.retention(table) for table in _tables(run)}
-    return receipt, {name: interval for name, interval in kept.items() if interval is not None}
+            return replace(receipt, **{name: row[name] for name in names}), json.loads(row["properties"])
+    own = {table.name: run.warehouse.properties(table) for table in _tables(run)}
+    return receipt, {
+        name: {key: value for key, value in properties.items() if key in _WHILE_ERASING}
+        for name, properties in own.items()
+    }
 
 
-def _record(run: Run, status: str, receipt: Receipt, retention: Mapping[str, str]) -> None:
+def _record(run: Run, status: str, receipt: Receipt, properties: Properties) -> None:
     row = receipt.to_dict() | {
         "status": status,
-        "retention": dict(retention),
+        "properties": json.dumps(properties),
         "claimed_by": run.claim,
         "recorded_at": datetime.now(UTC),
         "code_version": __version__,
