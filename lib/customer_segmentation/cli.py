@@ -5,9 +5,11 @@ published; 4 another run is at work; 1 anything else.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,7 @@ COMMANDS = {
     "report": "the HTML report of the published run",
     "rollback": "publish an earlier run again",
     "maintain": "old runs and models expire, files are compacted and vacuumed",
+    "erase": "customers leave every table for good, with a receipt",
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
@@ -48,8 +51,16 @@ _LIST_HELP = {
 }
 """Commands that take several dates."""
 
-_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "rollback", "maintain", "explore"}
+_WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "rollback", "erase", "maintain", "explore"}
 """Commands that write tables, so that one at a time is at work."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What `erase` is told: who is to be erased, and the file that the receipt goes to."""
+
+    customers: Sequence[str]
+    receipt: Path | None
 
 
 def entry_point() -> None:
@@ -68,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options, config, dates, result)
+        erasure = _erasure(options) if options.command == "erase" else None
+        _execute(options, config, dates, result, erasure)
     except (Exception, KeyboardInterrupt) as error:
         exit_code, message, hint = _explained(error)
         _end(result, exit_code, options.log, error, message)
@@ -140,6 +152,10 @@ def _parser() -> argparse.ArgumentParser:
             "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
         )
         command.add_argument("--debug", action="store_true", help="show stack traces")
+        if name == "erase":
+            command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
+            command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
+            command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
     return parser
 
 
@@ -159,6 +175,27 @@ def _listed_dates(command: str, text: str | None) -> list[date]:
     return as_of_dates(text)
 
 
+def _erasure(options: argparse.Namespace) -> Erasure:
+    """Who is to be erased, and where the receipt goes; no message names anybody.
+
+    Raises:
+        ConfigurationError: a file can't be read or written.
+    """
+    customers, file, receipt = list(options.customer), options.customers_file, options.receipt
+    if file is not None:
+        try:
+            customers += file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
+    if receipt is not None and not receipt.absolute().parent.is_dir():
+        raise ConfigurationError(f"--receipt {receipt}: there is no such folder")
+    customers = [customer for customer in customers if customer.strip()]
+    if file is not None and not customers:
+        raise ConfigurationError(f"--customers-file {file} names nobody")
+    return Erasure(customers, receipt)
+
+
 def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
     reads_sources = command in ("run", "ingest", "check", "explore")
@@ -175,7 +212,9 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date], result: CommandResult) -> None:
+def _execute(
+    options: argparse.Namespace, config: Config, dates: Sequence[date], result: CommandResult, erasure: Erasure | None
+) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -199,7 +238,7 @@ def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date],
         return result.run
 
     if command not in _WRITING:
-        _work(options, run_of_command(), Console(), dates, result)
+        _work(options, run_of_command(), Console(), dates, result, erasure)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
@@ -208,11 +247,16 @@ def _execute(options: argparse.Namespace, config: Config, dates: Sequence[date],
         run = run_of_command()
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
-            _work(options, run, Console(), dates, result)
+            _work(options, run, Console(), dates, result, erasure)
 
 
 def _work(
-    options: argparse.Namespace, run: "Run", console: "Console", dates: Sequence[date], result: CommandResult
+    options: argparse.Namespace,
+    run: "Run",
+    console: "Console",
+    dates: Sequence[date],
+    result: CommandResult,
+    erasure: Erasure | None,
 ) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
@@ -247,6 +291,13 @@ def _work(
             console.print(f"Report: {result.report}", soft_wrap=True)
         case "maintain":
             stages.maintain(run)
+        case "erase":
+            assert erasure is not None, "made of the command's own options"
+            receipt = stages.erase_customers(run, erasure.customers)
+            if erasure.receipt is not None:
+                erasure.receipt.write_text(json.dumps(receipt.to_dict(), indent=2) + "\n", encoding="utf-8")
+            for line in receipt.describe():
+                console.print(line, soft_wrap=True, highlight=False)
         case "generate":
             generate_data(run)
         case "explore":

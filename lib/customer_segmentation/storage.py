@@ -5,6 +5,8 @@ Spark Connect alike, so it uses the DataFrame API and a few plain statements wit
 commits, session settings or old versions of tables: what a table is made from are rows of tables of their own.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,11 @@ from customer_segmentation.contract.tables import Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
+
+_DELETION_VECTORS = "delta.feature.deletionVectors"
+_NEWEST_CHECKPOINT = "_last_checkpoint"
+_LOG_FILE = re.compile(r"\.?(\d{20})\.")
+"""Of a version of a table, or what the system keeps beside it."""
 
 _CHANGES_ROWS = frozenset(
     {
@@ -105,13 +112,6 @@ class Warehouse:
         version: int = row["version"]
         return version
 
-    def delete(self, table: Table, *, where: str) -> None:
-        """Delete the rows for which a SQL condition holds, in one commit; none where there are none.
-
-        The condition stands in the table's log, so it must name no customer.
-        """
-        self.spark.sql(f"DELETE FROM {self._target(table)} WHERE {where}")
-
     def size(self, table: Table) -> tuple[int, int]:
         """How many files the table has now, and how many bytes."""
         row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("numFiles", "sizeInBytes").head()
@@ -121,22 +121,6 @@ class Warehouse:
     def compact(self, table: Table) -> None:
         """Write small files together, in one commit that changes no row."""
         self.spark.sql(f"OPTIMIZE {self._target(table)}")
-
-    def vacuum(self, table: Table, *, keep_hours: int) -> None:
-        """Remove the files that no version of the last hours needs.
-
-        The time is a property of the table: another one than Delta's default needs no setting of the session then.
-        """
-        # The log is cleaned up by whole days.
-        wanted = {
-            "delta.deletedFileRetentionDuration": f"interval {keep_hours} hours",
-            "delta.logRetentionDuration": f"interval {max(keep_hours, 24)} hours",
-        }
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
-        if not wanted.items() <= {row["key"]: row["value"] for row in rows}.items():
-            given = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in wanted.items())
-            self.spark.sql(f"ALTER TABLE {self._target(table)} SET TBLPROPERTIES ({given})")
-        self.spark.sql(f"VACUUM {self._target(table)}")
 
     def operations_since(self, table: Table, version: int) -> list[str] | None:
         """Names of the operations after a version that may have changed rows; None where that is unknown.
@@ -217,6 +201,23 @@ class Warehouse:
                 f"WHEN NOT MATCHED AND s._is_inserted THEN INSERT ({names}) VALUES ({values})"
             )
 
+    def delete(self, table: Table, keys: DataFrame) -> None:
+        """Delete the rows of some keys in one commit; null is a value too. The table's log names none of them.
+
+        Args:
+            keys: each once, under the names that they have in the table.
+        """
+        same = " AND ".join(f"t.`{name}` <=> s.`{name}`" for name in keys.columns)
+        with self._viewing(keys) as view:
+            self.spark.sql(f"MERGE INTO {self._target(table)} t USING {view} s ON {same} WHEN MATCHED THEN DELETE")
+
+    def delete_where(self, table: Table, condition: str) -> None:
+        """Delete the rows for which a SQL condition holds, in one commit; none where there are none.
+
+        The condition stands in the table's log, so it must name no customer.
+        """
+        self.spark.sql(f"DELETE FROM {self._target(table)} WHERE {condition}")
+
     def replace(self, table: Table, frame: DataFrame, *, column: str, value: str | int) -> None:
         """Replace the rows whose column equals value in one commit; every row of the frame has that value."""
         self.replace_where(table, frame, f"{column} = {literal(value)}")
@@ -244,6 +245,41 @@ class Warehouse:
         if missing:
             added = ", ".join(map(_declared, missing))
             self.spark.sql(f"ALTER TABLE {self._target(table)} ADD COLUMNS ({added})")
+
+    def properties(self, table: Table) -> dict[str, str]:
+        """The table's properties, Delta's features among them."""
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self._target(table)}").collect()
+        return {row["key"]: row["value"] for row in rows}
+
+    def set_properties(self, table: Table, values: Mapping[str, str | None]) -> None:
+        """Set properties of the table; None takes one away, so that Delta's own value counts."""
+        existing = self.properties(table)
+        given = [f"{literal(name)} = {literal(value)}" for name, value in values.items() if value is not None]
+        gone = [literal(name) for name, value in values.items() if value is None and name in existing]
+        for verb, listed in (("SET", given), ("UNSET", gone)):
+            if listed:
+                self.spark.sql(f"ALTER TABLE {self._target(table)} {verb} TBLPROPERTIES ({', '.join(listed)})")
+
+    def vacuum(self, table: Table) -> None:
+        """Delete the files that belong to no version which is younger than the table's retention.
+
+        Rows that are only marked as deleted in files that stay are taken out of these first.
+        """
+        if self.properties(table).get(_DELETION_VECTORS) == "supported":
+            self.spark.sql(f"REORG TABLE {self._target(table)} APPLY (PURGE)")
+        self.spark.sql(f"VACUUM {self._target(table)}")
+
+    def forget_log(self, table: Table) -> None:
+        """Delete what the log has from before its newest checkpoint, where the table is on this machine."""
+        root = local_root(self._tables)
+        log = None if root is None else root / table.name / "_delta_log"
+        if log is None or not (log / _NEWEST_CHECKPOINT).is_file():
+            return
+        version = json.loads((log / _NEWEST_CHECKPOINT).read_text())["version"]
+        for path in sorted(log.iterdir()):
+            numbered = _LOG_FILE.match(path.name)
+            if numbered and int(numbered[1]) < version:
+                path.unlink()
 
     @property
     def _named(self) -> bool:

@@ -57,6 +57,7 @@ def test_every_job_is_a_command() -> None:
         "assign_segments",
         "backtest_segments",
         "report_segments",
+        "erase_customers",
     }
     for path in (ROOT / "jobs").glob("*.py"):
         assert any(f'["{command}", *sys.argv[1:]]' in path.read_text() for command in COMMANDS), path

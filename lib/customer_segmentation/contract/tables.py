@@ -96,6 +96,11 @@ class Table:
         """The schema as Spark SQL DDL, for frames made from rows on the driver."""
         return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
 
+    @property
+    def names_customers(self) -> bool:
+        """Whether its rows are of single customers: what an erasure goes through."""
+        return not {c.CUSTOMER_ID, c.ROW}.isdisjoint(self.column_names)
+
     def conform(self, frame: DataFrame) -> DataFrame:
         """The frame with exactly this table's columns, in order, typed and commented."""
         kept = [column.of(frame) for column in self.columns]
@@ -176,8 +181,8 @@ INGEST_BATCHES = Table(
         Column(
             "mode",
             "string",
-            "full: all lines of the sources; incremental: what changed in them; external: the tables were changed by "
-            "somebody else.",
+            "full: all lines of the sources; incremental: what changed in them; erasure: customers were erased; "
+            "external: the tables were changed by somebody else.",
         ),
         Column("reason", "string", "Why all lines were read, or what somebody else changed; null for incremental."),
         Column("offsets", "string", "How far each source is read by this batch, as JSON."),
@@ -188,7 +193,12 @@ INGEST_BATCHES = Table(
         Column("rows_in", "bigint", "All lines so far: rows_accepted + rows_rejected + rows_filtered_out."),
         Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
         Column("rows_rejected", "bigint", "Lines in rejected_transactions after the batch."),
-        Column("rows_filtered_out", "bigint", "Lines that the sources' `where` filters out; in no table."),
+        Column(
+            "rows_filtered_out",
+            "bigint",
+            "Lines that the sources' `where` filters out, or that are of suppressed customers; in no table.",
+        ),
+        Column("rows_suppressed", "bigint", "Those of rows_filtered_out that are of suppressed customers."),
         Column("rejected_by_reason", "map<string,bigint>", "All rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "All accepted lines by warning; a line counts under each."),
         Column("known_before", "date", "Lines of this day and later were rejected as not known yet."),
@@ -277,9 +287,13 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
-REJECTED_CUSTOMERS = Table("rejected_customers", "a rejected row of customers", _REJECTED, key=(c.BATCH_ID,))
+REJECTED_CUSTOMERS = Table(
+    "rejected_customers", "a rejected row of customers", (*_REJECTED, _CUSTOMER), key=(c.BATCH_ID,)
+)
 
-REJECTED_ENGAGEMENT = Table("rejected_engagement", "a rejected row of events", _REJECTED, key=(c.BATCH_ID,))
+REJECTED_ENGAGEMENT = Table(
+    "rejected_engagement", "a rejected row of events", (*_REJECTED, _CUSTOMER), key=(c.BATCH_ID,)
+)
 
 RETURNS = Table(
     "returns",
@@ -714,7 +728,7 @@ PIPELINE_RUNS = Table(
         Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected + rows_left_out."),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
-        Column("rows_left_out", "bigint", "Order lines that the sources' `where` filters out; in no table."),
+        Column("rows_left_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
@@ -868,6 +882,47 @@ DATA_DISTRIBUTIONS = Table(
     partitioned_by=(c.RUN_ID,),
 )
 
+SUPPRESSED_CUSTOMERS = Table(
+    "suppressed_customers",
+    "a customer who was erased, known by a digest alone: what sources still have of them is filtered out",
+    (
+        Column("customer_hash", "string", "SHA-256 of the salt and the customer's id after it, hexadecimal."),
+        Column("receipt_id", "string", "Erasure that the customer was named for first; see erasures."),
+        Column("suppressed_at", "timestamp", "When it was, UTC."),
+    ),
+    key=("customer_hash",),
+)
+
+SUPPRESSION_SALT = Table(
+    "suppression_salt",
+    "the salt of the digests in suppressed_customers; one row",
+    (Column("salt", "string", "32 random bytes, hexadecimal: one customer has other digests in other warehouses."),),
+    key=("salt",),
+)
+
+ERASURES = Table(
+    "erasures",
+    "a step of an erasure: planned, committed; the committed one is its receipt",
+    (
+        Column("receipt_id", "string", "The erasure, by the time at which it was asked for."),
+        Column(
+            "status",
+            "string",
+            "planned: the customers are suppressed, their rows are being removed; committed: no table and no file of "
+            "one has anything of theirs.",
+        ),
+        Column("customers", "bigint", "Customers that were named for it and not erased before."),
+        Column("customers_found", "bigint", "Customers with a row in a table, those of earlier erasures among them."),
+        Column("rows_removed", "map<string,bigint>", "Rows that leave a table, by its name."),
+        Column("rows_by_run", "map<string,bigint>", "Of these, the rows of customer_segments_history by run_id."),
+        Column("properties", "string", "Properties of the tables that are others meanwhile, as they were, as JSON."),
+        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("recorded_at", "timestamp", "When the step was reached, UTC."),
+        Column("code_version", "string", "Version of the library."),
+    ),
+    key=("receipt_id", "status"),
+)
+
 ALL_TABLES: tuple[Table, ...] = (
     TRANSACTIONS,
     REJECTED_TRANSACTIONS,
@@ -897,6 +952,9 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
     REJECTED_ENGAGEMENT,
     MODEL_CORE_POINTS,
     BACKTESTS,
+    SUPPRESSED_CUSTOMERS,
+    SUPPRESSION_SALT,
+    ERASURES,
     WAREHOUSE_CLAIM,
 )
 """What is there only where there is something to write: rows to reject, models of some algorithms."""

@@ -14,9 +14,10 @@ from customer_segmentation.contract.checks import CHECKS, Check
 class RowCounts:
     """Rows by outcome: lines = accepted + rejected + filtered_out, always.
 
-    filtered_out: by the sources' `where`.
+    filtered_out: by the sources' `where`, or since they are of suppressed customers.
     by_reason: rejected lines by reason; a line counts under each of its reasons.
     by_warning: accepted lines by warning.
+    suppressed: those filtered out that are of suppressed customers.
     harmless: rejected lines with harmless reasons alone, see `contract.checks.Check`; 0 where they are not counted.
     """
 
@@ -27,6 +28,7 @@ class RowCounts:
     by_reason: Mapping[str, int] = field(default_factory=dict)
     by_warning: Mapping[str, int] = field(default_factory=dict)
     harmless: int = 0
+    suppressed: int = 0
 
     @property
     def add_up(self) -> bool:
@@ -35,7 +37,9 @@ class RowCounts:
 
     def describe(self, of: str = "lines") -> str:
         """The counts as a sum, in one line."""
-        filtered_out = f" + {self.filtered_out:,} filtered out (left out by `where`)" if self.filtered_out else ""
+        ways = {"left out by `where`": self.filtered_out - self.suppressed, "of erased customers": self.suppressed}
+        said = ", ".join(f"{number:,} {way}" if self.suppressed else way for way, number in ways.items() if number)
+        filtered_out = f" + {self.filtered_out:,} filtered out ({said})" if self.filtered_out else ""
         return f"{self.lines:,} {of} in = {self.accepted:,} accepted + {self.rejected:,} rejected{filtered_out}"
 
 

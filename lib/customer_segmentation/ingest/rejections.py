@@ -66,11 +66,12 @@ def validated_rows(rows: DataFrame, reasons: Mapping[str, Column], *columns: Col
     return rows.select(*columns, FILE, ROW, against.alias(REASONS))
 
 
-def count_rows(rows: DataFrame, *, filtered_out: int = 0) -> RowCounts:
+def count_rows(rows: DataFrame, *, filtered_out: int = 0, suppressed: int = 0) -> RowCounts:
     """Count validated rows by outcome. Runs one aggregation.
 
     Args:
-        filtered_out: how many more the sources' `where` filters out.
+        filtered_out: how many more are filtered out.
+        suppressed: those of them that are of suppressed customers.
     """
     row = rows.agg(
         F.count_if(F.size(REASONS) == 0).alias("accepted"),
@@ -84,6 +85,7 @@ def count_rows(rows: DataFrame, *, filtered_out: int = 0) -> RowCounts:
         row["rejected"],
         filtered_out,
         by_reason={code: row[code] for code in ROW_REASONS if row[code]},
+        suppressed=suppressed,
     )
 
 
@@ -100,4 +102,5 @@ def rejected(rows: DataFrame, *, batch_id: str) -> DataFrame:
         F.col(REASONS).alias(c.REASONS),
         F.current_timestamp().alias(c.INGESTED_AT),
         F.lit(batch_id).alias(c.BATCH_ID),
+        c.CUSTOMER_ID,
     )

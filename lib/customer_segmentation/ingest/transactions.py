@@ -40,7 +40,8 @@ from customer_segmentation.ingest.values import (
     storable,
 )
 
-_LINE = "_line"
+LINE = "_line"
+"""The column of the line itself, as a struct."""
 OWN_COLUMNS = [name for name in TRANSACTIONS.column_names if name != c.WARNINGS]
 """What a line has of its own in `transactions`."""
 _MONEY = "decimal(18,2)"
@@ -78,7 +79,7 @@ def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSour
         failed as bits of a number (see `CheckSuite.failed`).
     """
     return typed_lines(spark, frame, source, timezone=suite.timezone).select(
-        c.SOURCE_FILE, _LINE, *OWN_COLUMNS, suite.failed().alias(FAILED), IS_MALFORMED
+        c.SOURCE_FILE, LINE, *OWN_COLUMNS, suite.failed().alias(FAILED), IS_MALFORMED
     )
 
 
@@ -114,6 +115,11 @@ def count_filtered_out(frame: DataFrame, source: Source) -> int:
     return 0 if source.where is None else frame.where(is_filtered_out(source, frame)).count()
 
 
+def struct_names(frame: DataFrame, name: str) -> list[str]:
+    """The names of the fields of a column that is a struct."""
+    return [field.name for field in frame.schema[name].dataType.fields]  # type: ignore[attr-defined]
+
+
 def line_as_json(line: Column, names: Sequence[str], is_malformed: Column) -> Column:
     """A line, given as a struct of some names, as JSON; the text of a malformed line is in it."""
     options = {"ignoreNullFields": "false"}
@@ -143,7 +149,7 @@ def typed_lines(
     mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
     _check_where(frame, source)
     kept = frame.where(~is_filtered_out(source, frame)).select(
-        "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(_LINE), malformed(frame).alias(IS_MALFORMED)
+        "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(LINE), malformed(frame).alias(IS_MALFORMED)
     )
     rows = with_lookups(spark, kept, source)
     require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)
@@ -151,7 +157,7 @@ def typed_lines(
     texts = mapping.model_dump(exclude={c.UNIT_PRICE}) | {c.AMOUNT: mapping.amount or mapping.unit_price}
     lines = rows.select(
         c.SOURCE_FILE,
-        _LINE,
+        LINE,
         IS_MALFORMED,
         *([F.col(CORRUPT)] if CORRUPT in own else []),
         *(mapped(text, rows, style=style).alias(_value(name)) for name, text in texts.items()),
@@ -315,8 +321,7 @@ def _digest(names: Sequence[str], *, has_text: bool) -> Column:
 
 
 def _row_as_json(typed: DataFrame) -> Column:
-    names = [field.name for field in typed.schema[_LINE].dataType.fields]  # type: ignore[attr-defined]
-    return line_as_json(F.col(_LINE), names, F.col(IS_MALFORMED))
+    return line_as_json(F.col(LINE), struct_names(typed, LINE), F.col(IS_MALFORMED))
 
 
 def _negative_when(condition: Column, value: Column) -> Column:

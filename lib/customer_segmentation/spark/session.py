@@ -35,6 +35,8 @@ _PARTITIONS_PER_CORE = 8
 _SMALL_MACHINE = {
     # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
     "spark.databricks.delta.snapshotPartitions": "1",
+    # VACUUM would list the folders of a table in ten thousand tasks.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     # What the page of a session that has none would show: by default of a thousand queries, jobs and stages each.

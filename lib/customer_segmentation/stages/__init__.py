@@ -2,6 +2,7 @@
 
 from customer_segmentation.stages.assign import assign_segments, publish_complete_run
 from customer_segmentation.stages.backtest import backtest_segments
+from customer_segmentation.stages.erase import erase_customers
 from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
@@ -18,6 +19,7 @@ __all__ = [
     "build_features",
     "build_features_of_dates",
     "clustered_features",
+    "erase_customers",
     "explore_data",
     "ingest_sources",
     "maintain",

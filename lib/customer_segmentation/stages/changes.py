@@ -3,6 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
 
@@ -14,7 +15,9 @@ def changed_transactions(run: Run, *, since: int, until: int) -> DataFrame | str
         The columns of `transactions`, a row for each change; or why they are unknown, as the end of a sentence.
     """
     batches = run.warehouse.read(t.INGEST_BATCHES).where(F.col("batch_number").between(since + 1, until))
-    replacing = batches.where("status = 'committed' AND mode <> 'incremental'").orderBy(F.desc("batch_number")).head()
+    replacing = (
+        batches.where("status = 'committed' AND mode IN ('full', 'external')").orderBy(F.desc("batch_number")).head()
+    )
     if replacing is not None:
         mode = "read all lines again" if replacing["mode"] == "full" else "recorded that somebody had changed the lines"
         return f"batch {replacing['batch_number']} {mode}"
@@ -22,4 +25,5 @@ def changed_transactions(run: Run, *, since: int, until: int) -> DataFrame | str
         return run.warehouse.read(t.TRANSACTIONS).limit(0).select(t.TRANSACTIONS.column_names)
     changes = run.warehouse.read(t.INGEST_CHANGES)
     of_batches = F.col("batch_number").between(since + 1, until) & (F.col("table_name") == t.TRANSACTIONS.name)
-    return changes.where(of_batches).select(t.TRANSACTIONS.column_names)
+    # What an erasure deleted names nobody.
+    return changes.where(of_batches & F.col(c.CUSTOMER_ID).isNotNull()).select(t.TRANSACTIONS.column_names)

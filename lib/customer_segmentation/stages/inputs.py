@@ -13,6 +13,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.local_time import in_local_time
 from customer_segmentation.stages.builds import COMMITTED, build_of
+from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
 
@@ -36,7 +37,8 @@ class RunInputs:
     def state(self) -> dict[str, Any]:
         """What the tables hold, whatever maintenance does to their files; fixed when first asked for.
 
-        The batch that the order lines are of, and what customers and events were made from, as JSON values.
+        The batch that the order lines are of, what customers and events were made from, and who is suppressed, where
+        somebody is; as JSON values.
 
         Raises:
             ConfigurationError: nothing was read yet.
@@ -49,7 +51,8 @@ class RunInputs:
         sources = self._config.configured_sources
         entities = {t.CUSTOMERS: sources.customers, t.ENGAGEMENT: sources.engagement}
         made_from = {table.name: build_of(self._warehouse, table).committed for table, own in entities.items() if own}
-        return {"lines": newest.asDict(), **made_from}
+        suppressed = SuppressionList(self._warehouse).state
+        return {"lines": newest.asDict(), **made_from, **({"suppressed": suppressed} if suppressed else {})}
 
     def transactions(self) -> DataFrame:
         """The accepted order lines in local time: for reading, not to be written.

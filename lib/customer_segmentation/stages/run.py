@@ -28,6 +28,7 @@ from customer_segmentation.stages.backtest_log import BacktestLog
 from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
+from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Run:
         inputs: the canonical tables at the versions that the run reads.
         models: the registered models of the run's settings.
         publication: which run is published.
+        suppression: whose rows are filtered out.
         progress: reports the stages.
         command: that the run is made by.
         started_at: the only time that the clock is asked for the run.
@@ -68,6 +70,7 @@ class Run:
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
         self.publication = Publication(self.warehouse, command, self._digest(_SETTINGS_OF_A_RUN))
+        self.suppression = SuppressionList(self.warehouse)
         self.known_run_id: str | None = None
         self.alerts: Sequence[Alert] | None = None
         self.progress = progress or Progress()

@@ -21,6 +21,7 @@ is rolled forward from what was staged, or all is reloaded where all was being r
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.ingest.batch_log import Batch, committed_batch
 from customer_segmentation.stages.ingest.entities import load_entities
+from customer_segmentation.stages.ingest.erasure import erase_lines
 from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
 from customer_segmentation.stages.ingest.validation import SourceLines, analysed, column_changes
@@ -33,6 +34,8 @@ __all__ = [
     "analysed",
     "column_changes",
     "committed_batch",
+    "erase_lines",
+    "follow_returns",
     "ingest_sources",
     "load_order_lines",
 ]
@@ -42,6 +45,12 @@ def _reasons(counts: RowCounts) -> list[str]:
     """The reasons of the rejected lines, the most frequent first, as one part of a sentence; none where none was."""
     most_first = sorted(counts.by_reason.items(), key=lambda item: (-item[1], item[0]))
     return [f"rejected: {', '.join(f'{lines:,} {code}' for code, lines in most_first)}"] if most_first else []
+
+
+def _unfinished(run: Run) -> list[str]:
+    """That an erasure ended midway, as one part of a sentence; nothing where none did."""
+    receipt = run.suppression.unfinished()
+    return [f"erasure {receipt} ended midway: run `customer-segmentation erase` to finish it"] if receipt else []
 
 
 def ingest_sources(run: Run) -> None:
@@ -56,7 +65,7 @@ def ingest_sources(run: Run) -> None:
     with run.progress.stage("ingest", "reading and checking order lines") as stage:
         batch, messages = load_order_lines(run)
         stage.rows = batch.counts.lines
-        stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages])
+        stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages, *_unfinished(run)])
     with run.progress.stage("returns", "matching returns with purchases") as stage:
         stage.result = follow_returns(run, batch)
     load_entities(run)

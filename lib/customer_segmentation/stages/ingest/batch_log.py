@@ -20,7 +20,7 @@ RULES_VERSION = 2
 """Goes up when the same lines and settings give other rows: lines that were read before are then read again."""
 
 PLANNED, STAGED, COMMITTED = "planned", "staged", "committed"
-FULL, INCREMENTAL, EXTERNAL = "full", "incremental", "external"
+FULL, INCREMENTAL, ERASURE, EXTERNAL = "full", "incremental", "erasure", "external"
 
 _STEPS_READ = 40
 """Rows of the newest batches that are looked at: a batch has three at most, and an interrupted one is the newest."""
@@ -72,6 +72,7 @@ class Batch:
             "rows_accepted": self.counts.accepted,
             "rows_rejected": self.counts.rejected,
             "rows_filtered_out": self.counts.filtered_out,
+            "rows_suppressed": self.counts.suppressed,
             "rejected_by_reason": dict(self.counts.by_reason),
             "warned_by_code": dict(self.counts.by_warning),
             "known_before": self.known_before,
@@ -108,6 +109,7 @@ class Batch:
                 row["rows_filtered_out"],
                 row["rejected_by_reason"],
                 row["warned_by_code"],
+                suppressed=row.asDict().get("rows_suppressed") or 0,  # an earlier release has no such column
             ),
             known_before=row["known_before"],
             source_columns=json.loads(row["source_columns"]),

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Source
 from customer_segmentation.contract import tables as t
@@ -14,12 +15,13 @@ from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.customers import describe_renamed, validated_customers
 from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint
+from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
 from customer_segmentation.stages.run import Run
 
-_RULES_VERSION = 2
+_RULES_VERSION = 3
 """Goes up when the same rows of a source give other rows of a table."""
 
 
@@ -43,9 +45,16 @@ def _load(
     }
     if build_of(run.warehouse, table).committed == made_from:
         return "as they were"
-    with persisted(analysed(table.name, lambda: validated(run.spark, sources))) as rows:
+    read, suppressed = analysed(table.name, lambda: validated(run.spark, sources)), run.suppression.suppressed
+    if suppressed is not None:
+        read = suppressed.marked(read, text=malformed_text(rejections.ROW))
+    with persisted(read) as rows:
         filtered_out = sum(rejections.count_filtered_out_rows(run.spark, source) for source in sources)
-        counts = rejections.count_rows(rows, filtered_out=filtered_out)
+        of_suppressed = 0
+        if suppressed is not None:
+            of_suppressed = rows.where(IS_SUPPRESSED).count()
+            rows = rows.where(~F.col(IS_SUPPRESSED)).drop(IS_SUPPRESSED)
+        counts = rejections.count_rows(rows, filtered_out=filtered_out + of_suppressed, suppressed=of_suppressed)
         if counts.rejected or run.warehouse.exists(rejected):
             run.warehouse.overwrite(rejected, rejections.rejected(rows, batch_id=made_from["sources"]))
         run.warehouse.overwrite(table, rejections.accepted(rows))

@@ -83,6 +83,7 @@ def _verified(validated: PersistedLines, result: _Result) -> RowCounts:
         accepted=row["accepted"],
         rejected=result.counts.rejected,
         filtered_out=validated.filtered_out,
+        suppressed=validated.suppressed,
         by_reason=result.counts.by_reason,
         by_warning={code: row[code] for code in warning if row[code]},
     )

@@ -25,7 +25,7 @@ from customer_segmentation.stages.ingest.batch_log import COMMITTED, Batch, Batc
 from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.validation import SourceLines, check_suite, column_types
+from customer_segmentation.stages.ingest.validation import CheckpointedLines, SourceLines, check_suite, column_types
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
     count_rows,
@@ -65,7 +65,7 @@ def load_changes(run: Run, log: BatchLog, plan: Plan, last_batch: Batch) -> Batc
         log,
         plan,
         batch,
-        stage=lambda staged: stage_changes(run, staged, result),
+        stage=lambda staged: stage_changes(run, staged, result.before, result.after),
         write=lambda staged: apply_changes(run, staged),
     )
 
@@ -80,20 +80,12 @@ def roll_forward(run: Run, log: BatchLog, interrupted: Batch) -> None:
 
 
 @dataclass(frozen=True)
-class _Validated:
-    """Order lines, how many were filtered out beside them, and whether the sources could give some."""
-
-    lines: DataFrame
-    filtered_out: int
-    is_given: bool
-
-
-@dataclass(frozen=True)
 class _Changes:
     """The lines inserted and deleted, and those of their orders as they are in the tables.
 
     new_lines, old_lines: the lines; inserted, deleted: how many they are.
-    filtered_out: how many more the sources' `where` filters out than before; fewer where it is below 0.
+    filtered_out: how many more are filtered out than before; fewer where it is below 0.
+    suppressed: those of them that are of suppressed customers.
     existing: the lines of the orders, see `batches.existing_rows`.
     are_empty: whether nothing changes.
     source_columns: the columns of each source, with their types.
@@ -104,6 +96,7 @@ class _Changes:
     inserted: int
     deleted: int
     filtered_out: int
+    suppressed: int
     orders: batches.Orders
     existing: DataFrame
     are_empty: bool
@@ -118,7 +111,7 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
         for part in ("inserted", "deleted", "overlapping")
     )
     new_lines, old_lines = inserted.lines, deleted.lines
-    if deleted.is_given:
+    if any(change and change.deleted for change in plan.changes):
         # A row that was changed and changed back, or rewritten with its whole file, is no change.
         new_lines = checkpointed(batches.multiset_difference(inserted.lines, deleted.lines))
         old_lines = checkpointed(batches.multiset_difference(deleted.lines, inserted.lines))
@@ -131,20 +124,23 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
     existing = checkpointed(
         batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
     )
-    if overlapping.is_given:
+    if any(change and change.overlapping for change in plan.changes):
         new_lines = checkpointed(new_lines.unionByName(batches.multiset_difference(overlapping.lines, existing)))
     filtered_before = sum(
         offsets.get(FILTERED_LATE, 0)
         for offsets, change in zip(last_batch.offsets, plan.changes, strict=True)
         if change and change.overlapping
     )
-    filtered_out = inserted.filtered_out - deleted.filtered_out + overlapping.filtered_out - filtered_before
+    # What an overlap has of suppressed customers is not counted: whether it was read before can't be told.
+    late = overlapping.filtered_out - overlapping.suppressed - filtered_before
+    filtered_out = inserted.filtered_out - deleted.filtered_out + late
     counts = new_lines.count(), old_lines.count()
     return _Changes(
         new_lines,
         old_lines,
         *counts,
         filtered_out,
+        inserted.suppressed - deleted.suppressed,
         of_orders,
         existing,
         are_empty=not (any(counts) or filtered_out or become_known.head(1)),
@@ -155,7 +151,7 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
     )
 
 
-def _validated(run: Run, plan: Plan, last_batch: Batch, parts: Sequence[DataFrame | None]) -> _Validated:
+def _validated(run: Run, plan: Plan, last_batch: Batch, parts: Sequence[DataFrame | None]) -> CheckpointedLines:
     """The rows of one part of the changes of each source, as order lines."""
     frames = [
         (source, _with_known_columns(source, frame, known))
@@ -163,13 +159,12 @@ def _validated(run: Run, plan: Plan, last_batch: Batch, parts: Sequence[DataFram
         if frame is not None
     ]
     if not frames:
-        return _Validated(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl), 0, False)
+        return CheckpointedLines(run.spark.createDataFrame([], t.REJECTED_TRANSACTIONS.ddl))
     lines = SourceLines(run, frames, known_before=plan.batch.known_before)
     with ExitStack() as reading:
         for source, offsets in zip(run.sources.transactions, last_batch.offsets, strict=True):
             reading.enter_context(following(source, offsets))
-        validated = checkpointed(lines.validated().select(t.REJECTED_TRANSACTIONS.column_names))
-        return _Validated(validated, lines.filtered_out(), True)
+        return lines.checkpointed()
 
 
 @dataclass(frozen=True)
@@ -192,34 +187,65 @@ def _resolved(run: Run, plan: Plan, last_batch: Batch, changes: _Changes) -> _Re
     after = checkpointed(
         orders.resolved(batches.together(kept, changes.new_lines), check_suite(run, plan.batch.known_before))
     )
-    stored = changes.existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
-    previous, current = count_lines(stored), count_lines(after)
+    previous, current = count_stored(changes.existing), count_lines(after)
     if current.lines - previous.lines != changes.inserted - changes.deleted:
         raise FullReloadRequired("lines that are no longer there were not in the tables either")
-    rejected = current.rejected - previous.rejected
-    counts = RowCounts(
-        lines=last_batch.counts.lines + changes.inserted - changes.deleted + changes.filtered_out,
-        accepted=last_batch.counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
-        rejected=last_batch.counts.rejected + rejected,
-        filtered_out=last_batch.counts.filtered_out + changes.filtered_out,
-        by_reason=_updated(last_batch.counts.by_reason, previous.by_reason, current.by_reason),
-        by_warning=_updated(last_batch.counts.by_warning, previous.by_warning, current.by_warning),
+    counts = counts_after(
+        last_batch.counts,
+        previous,
+        current,
+        lines=changes.inserted - changes.deleted + changes.filtered_out,
+        filtered_out=changes.filtered_out,
+        suppressed=changes.suppressed,
     )
-    require_counts(counts)
     return _Result(changes.existing, after, current, counts)
 
 
-def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
+def count_stored(existing: DataFrame) -> RowCounts:
+    """The counts of lines as the tables have them. Runs one aggregation."""
+    stored = existing.withColumns({c.REASONS: F.col("had_reasons"), c.WARNINGS: F.col("had_warnings")})
+    return count_lines(stored)
+
+
+def counts_after(
+    counts: RowCounts, previous: RowCounts, current: RowCounts, *, lines: int, filtered_out: int, suppressed: int
+) -> RowCounts:
+    """The counts of all lines once those of some orders are others.
+
+    Args:
+        counts: of all lines before.
+        previous, current: of the lines of these orders, before and after.
+        lines, filtered_out, suppressed: how many more there are.
+
+    Raises:
+        PublishingError: they do not add up.
+    """
+    updated = RowCounts(
+        lines=counts.lines + lines,
+        accepted=counts.accepted + (current.lines - current.rejected) - (previous.lines - previous.rejected),
+        rejected=counts.rejected + current.rejected - previous.rejected,
+        filtered_out=counts.filtered_out + filtered_out,
+        suppressed=counts.suppressed + suppressed,
+        by_reason=_updated(counts.by_reason, previous.by_reason, current.by_reason),
+        by_warning=_updated(counts.by_warning, previous.by_warning, current.by_warning),
+    )
+    require_counts(updated)
+    return updated
+
+
+def stage_changes(run: Run, staged: Batch, stored: DataFrame, resolved: DataFrame) -> None:
     """Keep which lines are to be deleted from the tables and which inserted.
 
     Changes that every table has followed go in the same commit.
 
-    Raises:
-        PublishingError: they would not leave what was counted.
+    Args:
+        run, staged: of the batch.
+        stored: the lines of its orders as `batches.existing_rows` gives them.
+        resolved: what becomes of them and of the new ones.
     """
-    changed = checkpointed(batches.changed_lines(result.before, result.after))
+    changed = checkpointed(batches.changed_lines(stored, resolved))
     was_accepted = F.size("had_reasons") == 0
-    before = result.before.join(changed, on=c.LINE_ID, how="left_semi").withColumns(
+    before = stored.join(changed, on=c.LINE_ID, how="left_semi").withColumns(
         {
             "table_name": F.when(was_accepted, t.TRANSACTIONS.name).otherwise(t.REJECTED_TRANSACTIONS.name),
             "is_inserted": F.lit(False),
@@ -227,7 +253,7 @@ def stage_changes(run: Run, staged: Batch, result: _Result) -> None:
             c.ORDERED_AT: F.col("had_date"),
         }
     )
-    after = result.after.join(changed, on=c.LINE_ID, how="left_semi")
+    after = resolved.join(changed, on=c.LINE_ID, how="left_semi")
     nowhere = {name: F.lit(None).cast("string") for name in (c.SOURCE_FILE, c.ROW, c.BATCH_ID)}
     nowhere |= {c.REASONS: F.array().cast("array<string>"), c.INGESTED_AT: F.lit(None).cast("timestamp")}
     inserted = {

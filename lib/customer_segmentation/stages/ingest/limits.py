@@ -18,7 +18,7 @@ def require_some_accepted(counts: RowCounts, rejected: DataFrame, *, lines: int,
         counts: of the rejected lines among those validated.
         rejected: has them.
         lines: that were validated.
-        filtered_out: that the sources' `where` filters out.
+        filtered_out: that are filtered out.
 
     Raises:
         DataRejectedError: there are no lines, or all of them are filtered out or rejected.
@@ -26,7 +26,7 @@ def require_some_accepted(counts: RowCounts, rejected: DataFrame, *, lines: int,
     if lines > counts.rejected:
         return
     if not lines:
-        kept = f", and `where` filters out all of the {filtered_out:,} read" if filtered_out else ""
+        kept = f", and all of the {filtered_out:,} read are filtered out" if filtered_out else ""
         raise DataRejectedError(f"sources.transactions: the sources hold no lines{kept}")
     raise DataRejectedError(
         f"sources.transactions: all of the {lines:,} lines are rejected; {_most_frequent(counts, rejected)}\n"

@@ -8,7 +8,15 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.ingest.snapshots import FullReloadRequired
-from customer_segmentation.stages.ingest.batch_log import COMMITTED, EXTERNAL, INCREMENTAL, Batch, BatchLog, read_log
+from customer_segmentation.stages.ingest.batch_log import (
+    COMMITTED,
+    EXTERNAL,
+    FULL,
+    INCREMENTAL,
+    Batch,
+    BatchLog,
+    read_log,
+)
 from customer_segmentation.stages.ingest.full import load_all
 from customer_segmentation.stages.ingest.incremental import load_changes, roll_forward
 from customer_segmentation.stages.ingest.planning import Plan, Snapshot, plan_batch, plan_full, take_snapshots
@@ -30,8 +38,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
         PublishingError: lines are lost or doubled.
     """
     with naming_unreadable_files():
-        log = read_log(run)
-        messages = _rolled_forward(run, log) + _changed_by_others(run, log)
+        log, messages = settled_log(run)
         before = log.committed
         snapshot = take_snapshots(run, before)
         plan = plan_batch(run, log, snapshot)
@@ -40,6 +47,15 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
             assert log.committed is not None, "without a batch there is always something to read"
             return log.committed, [*messages, "nothing new", *_kept_lookups(snapshot, before)]
     return batch, [*messages, *_description(batch, before), *_kept_lookups(snapshot, before, batch)]
+
+
+def settled_log(run: Run) -> tuple[BatchLog, list[str]]:
+    """The log of batches, with an interrupted one brought to its end and changes by others recorded; what was done.
+
+    A full batch that was interrupted stays so: all lines are read again by the next one.
+    """
+    log = read_log(run)
+    return log, _rolled_forward(run, log) + _changed_by_others(run, log)
 
 
 def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
@@ -55,7 +71,7 @@ def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | No
 def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
     """Bring a batch to its end whose run ended while it changed the tables."""
     batch = log.interrupted
-    if batch is None or batch.mode != INCREMENTAL:
+    if batch is None or batch.mode == FULL:
         return []
     roll_forward(run, log, batch)
     return [f"batch {batch.number}, which was interrupted, was brought to its end"]

@@ -14,20 +14,25 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.checks import IS_MALFORMED
 from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, read_source
+from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
 from customer_segmentation.ingest.transactions import (
+    LINE,
     OWN_COLUMNS,
     as_transactions,
     checked_lines,
     count_filtered_out,
     is_filtered_out,
+    struct_names,
     validated_lines,
     with_codes,
 )
-from customer_segmentation.spark.persistence import persisted
+from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.stages.run import Run
 
 Frames = Sequence[tuple[TransactionSource, DataFrame]]
@@ -47,6 +52,7 @@ class SourceLines:
     def __init__(self, run: Run, frames: Frames | None = None, *, known_before: date | None = None) -> None:
         self._spark = run.spark
         self._suite = check_suite(run, known_before or run.config.as_of)
+        self._suppressed = run.suppression.suppressed
         if frames is None:
             frames = [
                 (source, analysed("transactions", partial(read_source, run.spark, source)))
@@ -70,6 +76,16 @@ class SourceLines:
         """How many lines the sources' `where` filters out. Reads those that have one."""
         return sum(count_filtered_out(frame, source) for source, frame in self._frames)
 
+    def checkpointed(self) -> "CheckpointedLines":
+        """The lines of `validated` in the columns of `rejected_transactions`, few, and how many are filtered out."""
+        lines = self.validated().select(REJECTED_TRANSACTIONS.column_names)
+        if self._suppressed is None:
+            return CheckpointedLines(checkpointed(lines), self.filtered_out())
+        marked = checkpointed(self._suppressed.marked(lines, text=malformed_text()))
+        suppressed = marked.where(IS_SUPPRESSED).count()
+        kept = marked.where(~F.col(IS_SUPPRESSED)).drop(IS_SUPPRESSED)
+        return CheckpointedLines(kept, self.filtered_out() + suppressed, suppressed)
+
     @contextmanager
     def persisted(self) -> Iterator["PersistedLines"]:
         """The lines, read once for all that is made of them in the block."""
@@ -81,9 +97,34 @@ class SourceLines:
                     filtered.append(Observation())
                     frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, frame)).alias("n"))
                 checked = checked_lines(self._spark, frame, source, self._suite)
-                lines.append(stack.enter_context(persisted(checked)))
+                lines.append(stack.enter_context(persisted(self._marked(checked))))
             count = sum(frame.count() for frame in lines)
-            yield PersistedLines(lines, self._suite, count, sum(observation.get["n"] for observation in filtered))
+            suppressed = 0
+            if self._suppressed is not None:
+                suppressed = sum(frame.where(IS_SUPPRESSED).count() for frame in lines)
+                lines = [frame.where(~F.col(IS_SUPPRESSED)) for frame in lines]
+            filtered_out = sum(observation.get["n"] for observation in filtered) + suppressed
+            yield PersistedLines(lines, self._suite, count - suppressed, filtered_out, suppressed)
+
+    def _marked(self, checked: DataFrame) -> DataFrame:
+        if self._suppressed is None:
+            return checked
+        has_text = CORRUPT in struct_names(checked, LINE)
+        text = F.when(F.col(IS_MALFORMED), F.col(f"{LINE}.{CORRUPT}")) if has_text else None
+        return self._suppressed.marked(checked, text=text)
+
+
+@dataclass(frozen=True)
+class CheckpointedLines:
+    """Order lines that were read.
+
+    lines: in the columns of `rejected_transactions`.
+    filtered_out: how many more are filtered out; suppressed: those of them that are of suppressed customers.
+    """
+
+    lines: DataFrame
+    filtered_out: int = 0
+    suppressed: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,13 +133,14 @@ class PersistedLines:
 
     suite: the checks.
     count: how many there are.
-    filtered_out: how many more the sources' `where` filters out.
+    filtered_out: how many more are filtered out; suppressed: those of them that are of suppressed customers.
     """
 
     _frames: Sequence[DataFrame]
     suite: CheckSuite
     count: int
     filtered_out: int
+    suppressed: int
 
     def keys(self) -> DataFrame:
         """The columns of `transactions` but warnings, for `orders.suspects`."""
