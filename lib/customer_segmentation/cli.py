@@ -14,6 +14,7 @@ from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
+from customer_segmentation.storage_errors import storage_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,7 @@ COMMANDS = {
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
+    "verify": "compare the published tables with the log of runs, a build from scratch and their files; change nothing",
 }
 _AS_OF_HELP = "only what happened before this date enters"
 _LIST_HELP = {
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config, dates)
+        _execute(options.command, config, dates, **{"everyone": True} if getattr(options, "all", False) else {})
     except CustomerSegmentationError as error:
         if options.debug:
             raise
@@ -68,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
+        explained = storage_error(error)
+        if explained is not None:
+            print(f"{PROGRAM}: {explained}", file=sys.stderr)
+            return explained.exit_code
         first_line = (str(error).strip().splitlines() or [""])[0]
         print(
             f"{PROGRAM}: {type(error).__name__}: {first_line}\nRun the command again with --debug for the whole story.",
@@ -90,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
         )
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
+        if name == "verify":
+            command.add_argument("--all", action="store_true", help="build the state of all customers, not of a sample")
         command.add_argument("--debug", action="store_true", help="show stack traces")
     return parser
 
@@ -112,7 +120,7 @@ def _listed_dates(command: str, text: str | None) -> list[date]:
 
 def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources before Spark starts."""
-    if command in ("generate", "report"):
+    if command in ("generate", "report", "verify"):
         return
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
@@ -124,7 +132,7 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
+def _execute(command: str, config: Config, dates: Sequence[date], **given: bool) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -139,12 +147,13 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
     if problem:
         raise CustomerSegmentationError(problem)
     from customer_segmentation.stages import Run
+    from customer_segmentation.stages.table_versions import TableVersions
 
     console = Console()
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console, dates)
+        _work(command, Run(get_session(config.spark), config, command=command), console, dates, **given)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
@@ -153,10 +162,13 @@ def _execute(command: str, config: Config, dates: Sequence[date]) -> None:
         run = Run(get_session(config.spark), config, command=command)
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
+            versions = TableVersions(run)
+            versions.require_whole()
             _work(command, run, console, dates)
+            versions.record(command)
 
 
-def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -> None:
+def _work(command: str, run: "Run", console: "Console", dates: Sequence[date], *, everyone: bool = False) -> None:
     from customer_segmentation import stages
     from customer_segmentation.pipeline import run_pipeline
     from customer_segmentation.stages.check import check_sources
@@ -187,8 +199,9 @@ def _work(command: str, run: "Run", console: "Console", dates: Sequence[date]) -
             generate_data(run)
         case "explore":
             console.print(f"Page: {stages.explore_data(run, console)}", soft_wrap=True)
-        case "check":
-            for line in check_sources(run):
+        case "check" | "verify":
+            lines = check_sources(run) if command == "check" else stages.verify_tables(run, everyone=everyone)
+            for line in lines:
                 console.print(line, soft_wrap=True, highlight=False)
 
 

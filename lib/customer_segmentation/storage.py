@@ -105,6 +105,13 @@ class Warehouse:
         version: int = row["version"]
         return version
 
+    def table_id(self, table: Table) -> str:
+        """Delta's id of the table; another one where it was made anew or cloned."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id").head()
+        assert row is not None, "a Delta table has its details"
+        table_id: str = row["id"]
+        return table_id
+
     def operations_since(self, table: Table, version: int) -> list[str] | None:
         """Names of the operations after a version that may have changed rows; None where that is unknown.
 
@@ -122,6 +129,10 @@ class Warehouse:
     def overwrite(self, table: Table, frame: DataFrame) -> None:
         """Replace the whole table in one commit."""
         self._save(table, self._writer(table, frame).option("overwriteSchema", "true"))
+
+    def overwrite_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Like `overwrite`, with rows from the driver."""
+        self.overwrite(table, self._local(table, rows))
 
     def create(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Write a new table with rows from the driver; fails where it is there already."""

@@ -8,6 +8,7 @@ from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.report import write_report
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.train import train_segments
+from customer_segmentation.stages.verify import verify_tables
 
 __all__ = [
     "Run",
@@ -20,5 +21,6 @@ __all__ = [
     "ingest_sources",
     "publish_complete_run",
     "train_segments",
+    "verify_tables",
     "write_report",
 ]
