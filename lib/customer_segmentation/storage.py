@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
@@ -16,7 +17,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.contract.tables import Column, Table
+from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES, Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -64,6 +65,12 @@ class Warehouse:
         if self._tables.schema_ is not None:
             return ".".join(part for part in (self._tables.catalog, self._tables.schema_, table.name) if part)
         return f"{self._root}/{table.name}"
+
+    def has_file(self, file: str) -> bool:
+        """Whether a file, by its path or address, is one of a table below the root."""
+        return not self._named and any(
+            f"{self.location(table)}/" in unquote(file) for table in (*ALL_TABLES, *OPTIONAL_TABLES)
+        )
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been written."""
