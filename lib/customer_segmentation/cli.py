@@ -14,7 +14,7 @@ from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
 from customer_segmentation.contract.errors import ConfigurationError, CustomerSegmentationError
-from customer_segmentation.storage_errors import storage_error
+from customer_segmentation.storage_errors import explaining_storage_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dates = _listed_dates(options.command, options.as_of)
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
-        _execute(options.command, config, dates, **{"everyone": True} if getattr(options, "all", False) else {})
+        with explaining_storage_errors(config.tables.root or "the tables"):
+            _execute(options.command, config, dates, everyone=getattr(options, "all", False))
     except CustomerSegmentationError as error:
         if options.debug:
             raise
@@ -70,10 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        explained = storage_error(error)
-        if explained is not None:
-            print(f"{PROGRAM}: {explained}", file=sys.stderr)
-            return explained.exit_code
         first_line = (str(error).strip().splitlines() or [""])[0]
         print(
             f"{PROGRAM}: {type(error).__name__}: {first_line}\nRun the command again with --debug for the whole story.",
@@ -132,7 +129,7 @@ def _require_sources(config: Config, command: str) -> None:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
 
 
-def _execute(command: str, config: Config, dates: Sequence[date], **given: bool) -> None:
+def _execute(command: str, config: Config, dates: Sequence[date], *, everyone: bool = False) -> None:
     """Start a session and do the work of a command in a run, alone on the tables if it writes some."""
     import pyspark
     from rich.console import Console
@@ -153,7 +150,7 @@ def _execute(command: str, config: Config, dates: Sequence[date], **given: bool)
     if not console.is_terminal:
         log_to_stderr()
     if command not in _WRITING:
-        _work(command, Run(get_session(config.spark), config, command=command), console, dates, **given)
+        _work(command, Run(get_session(config.spark), config, command=command), console, dates, everyone=everyone)
         return
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):

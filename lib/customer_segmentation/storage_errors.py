@@ -5,9 +5,11 @@ on classic Spark, in the driver and in a task, they are different classes, so th
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote
 
-from customer_segmentation.contract.errors import StorageError
+from customer_segmentation.contract.errors import CustomerSegmentationError, StorageError
 
 _RESTORE = "`customer-segmentation verify` names all that is damaged; put it back from a backup"
 _MAKE_ROOM = "make room and run the same command again; what was half written counts for nothing"
@@ -57,14 +59,36 @@ _FILE = re.compile(r"(?:\b[a-z0-9]{2,6}:/{1,3}|(?<![\w/.])/)[^\s'\"`,;()\[\]<>|]
 _CLASS_PATH = re.compile(r"\.(?:scala|java|py|jar)\b|/site-packages/")
 
 
-def storage_error(error: BaseException) -> StorageError | None:
-    """The error in words; None where it is none of storage."""
+@contextmanager
+def explaining_storage_errors(place: str) -> Iterator[None]:
+    """Turns an error of storage in the block into a StorageError.
+
+    Args:
+        place: named where the error names no file.
+    """
+    try:
+        yield
+    except CustomerSegmentationError:
+        raise
+    except Exception as error:
+        explained = storage_error(error, place)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def storage_error(error: BaseException, place: str = "a file of the tables") -> StorageError | None:
+    """The error in words; None where it is none of storage.
+
+    Args:
+        error: what Spark, Delta or Python raised.
+        place: named where the error names no file.
+    """
     text = f"{type(error).__name__}: {error}"
     for pattern, problem, remedy in _PROBLEMS:
         match = pattern.search(text)
         if match is not None:
-            file = _file_near(text, match.start())
-            return StorageError(f"{file or 'a file of the tables'} {problem}; {remedy}")
+            return StorageError(f"{_file_near(text, match.start()) or place} {problem}; {remedy}")
     return None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from customer_segmentation.contract.errors import ConfigurationError, VerificationError
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import TableVersions
-from customer_segmentation.stages.verify.pinned import PinnedTables
+from customer_segmentation.stages.verify.pinned import PinnedTables, readable
 from customer_segmentation.stages.verify.publication import publication_findings
 from customer_segmentation.stages.verify.rows import row_findings
 from customer_segmentation.stages.verify.state import state_findings
@@ -52,7 +52,9 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
             else "files: not on this machine, so they are read as Spark reads them, not compared with their checksums"
         )
         stage.result = done[-1]
-    tables = PinnedTables(run, without=_named(findings))
+    damaged = _named(findings)
+    tables = PinnedTables(run, without=damaged)
+    findings += tables.findings
     if not (folders or tables.all):
         raise ConfigurationError("there are no tables yet; run `customer-segmentation run` first")
     parts: dict[str, Callable[[], Iterator[Finding | str]]] = {
@@ -62,15 +64,15 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
     }
     for name, part in parts.items():
         with run.progress.stage(name, f"verifying the {name}") as stage:
-            for outcome in part():
-                if isinstance(outcome, Finding):
-                    findings.append(outcome)
-                else:
-                    done.append(f"{name}: {outcome}")
+            with readable(name, "what is compared", findings):
+                for outcome in part():
+                    if isinstance(outcome, Finding):
+                        findings.append(outcome)
+                    else:
+                        done.append(f"{name}: {outcome}")
             stage.result = "; ".join(line for line in done if line.startswith(f"{name}: "))
     if findings:
-        unread = tables.unread
-        also = f"\nNot verified, since they can't be read: {', '.join(unread)}" if unread else ""
+        also = f"\nThe rows of these were not verified: {', '.join(sorted(damaged))}" if damaged else ""
         raise VerificationError(f"{len(findings)} findings:{listed(findings)}{also}")
     return done
 

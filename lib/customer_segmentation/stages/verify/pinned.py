@@ -1,6 +1,7 @@
 """The tables at the versions that they had when the verification began, so that a run at work doesn't change them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -9,6 +10,20 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import KNOWN_TABLES
+from customer_segmentation.storage_errors import storage_error
+from customer_segmentation.verification import Finding
+
+
+@contextmanager
+def readable(table: str, where: str, findings: list[Finding]) -> Iterator[None]:
+    """Makes a finding of an error of storage in the block."""
+    try:
+        yield
+    except Exception as error:
+        explained = storage_error(error)
+        if explained is None:
+            raise
+        findings.append(Finding(table, where, "what can be read", str(explained), "see there"))
 
 
 class PinnedTables:
@@ -19,15 +34,19 @@ class PinnedTables:
         without: names of tables that are not read, since they are damaged.
 
     Attributes:
-        unread: names of the tables that something was to be verified of, and which can't be read.
+        findings: tables whose version can't be read.
     """
 
     def __init__(self, run: Run, *, without: Collection[str]) -> None:
         self._warehouse = run.warehouse
-        self._without = without
-        there = [table for table in KNOWN_TABLES if table.name not in without and run.warehouse.exists(table)]
-        self._versions = {table.name: run.warehouse.version(table) for table in there}
-        self.unread = sorted(without)
+        self.findings: list[Finding] = []
+        self._versions: dict[str, int] = {}
+        for table in KNOWN_TABLES:
+            if table.name in without:
+                continue
+            with readable(table.name, self.location(table), self.findings):
+                if run.warehouse.exists(table):
+                    self._versions[table.name] = run.warehouse.version(table)
 
     def have(self, *tables: t.Table) -> bool:
         """Whether these tables are there and whole."""

@@ -11,8 +11,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch
 from customer_segmentation.stages.run import Run
-from customer_segmentation.stages.verify.pinned import PinnedTables
-from customer_segmentation.storage_errors import storage_error
+from customer_segmentation.stages.verify.pinned import PinnedTables, readable
 from customer_segmentation.verification import Finding
 
 _SEVERAL_ROWS = {
@@ -48,13 +47,11 @@ def row_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | str]:
             F.count_if(F.greatest(*required, F.lit(False))).alias("without"),
             checksum(frame).alias("checksum"),  # so that every column is read
         ]
-        try:
+        damaged: list[Finding] = []
+        with readable(table.name, tables.location(table), damaged):
             found = frame.agg(*aggregates).collect()[0]
-        except Exception as error:
-            explained = storage_error(error)
-            if explained is None:
-                raise
-            yield Finding(table.name, tables.location(table), "a table that can be read", str(explained), "see there")
+        if damaged:
+            yield from damaged
             continue
         rows[table.name] = found["rows"]
         key = ", ".join(table.key)
