@@ -35,7 +35,7 @@ _PROBLEMS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "look what is there and move it away",
         ),
         (
-            r"FILE_NOT_EXIST|FileNotFoundException|NoSuchFileException|DELTA_LOG_FILE_NOT_FOUND|No such file",
+            r"FILE_NOT_EXIST|(?<!Delta)FileNotFoundException|NoSuchFileException|DELTA_LOG_FILE_NOT_FOUND|No such file",
             "is gone",
             _RESTORE,
         ),

@@ -41,6 +41,8 @@ _SMALL_MACHINE = {
     "spark.sql.debug.maxToStringFields": "1000",
     # What is kept is read a few times and dropped: to compress it costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # Pages of Parquet have checksums of their own, for files whose side files are gone.
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # The virtual machine never compiles a longer method: a stage of many columns is quicker in several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # Every column expression would otherwise inspect the Python stack for where it was written.
