@@ -17,6 +17,7 @@ DEV = [
     "mypy>=1.15",
     "pandas-stubs<3",
     "pip-tools>=7.4",
+    "polars>=1.30",
     "pytest>=8.3",
     "ruff>=0.11",
     "setuptools>=77",

@@ -22,6 +22,7 @@ from customer_segmentation.contract.errors import ConfigurationError, CustomerSe
 from customer_segmentation.log import LogFormat, log_error, log_to_stderr
 from customer_segmentation.progress import Progress
 from customer_segmentation.result import CommandResult
+from customer_segmentation.storage_errors import explaining_storage_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +45,7 @@ COMMANDS = {
     "generate": "synthetic transactions at any size, with known segments, seeded",
     "explore": "a profile of the data before anything is modelled",
     "check": "validate configuration and sources, run nothing",
+    "verify": "compare the published tables with the log of runs, a build from scratch and their files; change nothing",
 }
 _AS_OF_HELP = "only what happened before this date enters"
 _LIST_HELP = {
@@ -80,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
         _require_sources(config, options.command)
         erasure = _erasure(options) if options.command == "erase" else None
-        _execute(options, config, dates, result, erasure)
+        with explaining_storage_errors(config.tables.root or "the tables"):
+            _execute(options, config, dates, result, erasure)
     except (Exception, KeyboardInterrupt) as error:
         exit_code, message, hint = _explained(error)
         _end(result, exit_code, options.log, error, message)
@@ -151,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
         )
+        if name == "verify":
+            command.add_argument("--all", action="store_true", help="build the state of all customers, not of a sample")
         command.add_argument("--debug", action="store_true", help="show stack traces")
         if name == "erase":
             command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
@@ -200,7 +205,7 @@ def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
     reads_sources = command in ("run", "ingest", "check", "explore")
     require_environment(config, sources=reads_sources)
-    if command in ("generate", "report"):
+    if command in ("generate", "report", "verify"):
         return
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally
@@ -228,6 +233,7 @@ def _execute(
     if problem:
         raise CustomerSegmentationError(problem)
     from customer_segmentation.stages import Run
+    from customer_segmentation.stages.table_versions import TableVersions
 
     command, progress = options.command, Progress(log=options.log)
     if options.log == "text" and not progress.console.is_terminal:
@@ -247,7 +253,10 @@ def _execute(
         run = run_of_command()
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
+            versions = TableVersions(run)
+            versions.require_whole()
             _work(options, run, Console(), dates, result, erasure)
+            versions.record(command)
 
 
 def _work(
@@ -303,8 +312,11 @@ def _work(
         case "explore":
             result.report = stages.explore_data(run, console)
             console.print(f"Page: {result.report}", soft_wrap=True)
-        case "check":
-            for line in check_sources(run):
+        case "check" | "verify":
+            lines = (
+                check_sources(run) if options.command == "check" else stages.verify_tables(run, everyone=options.all)
+            )
+            for line in lines:
                 console.print(line, soft_wrap=True, highlight=False)
 
 

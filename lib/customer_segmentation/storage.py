@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
@@ -18,7 +19,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError
-from customer_segmentation.contract.tables import Column, Table
+from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES, Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -72,6 +73,12 @@ class Warehouse:
             return ".".join(part for part in (self._tables.catalog, self._tables.schema_, table.name) if part)
         return f"{self._root}/{table.name}"
 
+    def has_file(self, file: str) -> bool:
+        """Whether a file, by its path or address, is one of a table below the root."""
+        return not self._named and any(
+            f"{self.location(table)}/" in unquote(file) for table in (*ALL_TABLES, *OPTIONAL_TABLES)
+        )
+
     def exists(self, table: Table) -> bool:
         """Whether the table has been written."""
         try:
@@ -122,6 +129,13 @@ class Warehouse:
         """Write small files together, in one commit that changes no row."""
         self.spark.sql(f"OPTIMIZE {self._target(table)}")
 
+    def table_id(self, table: Table) -> str:
+        """Delta's id of the table; another one where it was made anew or cloned."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id").head()
+        assert row is not None, "a Delta table has its details"
+        table_id: str = row["id"]
+        return table_id
+
     def operations_since(self, table: Table, version: int) -> list[str] | None:
         """Names of the operations after a version that may have changed rows; None where that is unknown.
 
@@ -139,6 +153,10 @@ class Warehouse:
     def overwrite(self, table: Table, frame: DataFrame) -> None:
         """Replace the whole table in one commit."""
         self._save(table, self._writer(table, frame).option("overwriteSchema", "true"))
+
+    def overwrite_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Like `overwrite`, with rows from the driver."""
+        self.overwrite(table, self._local(table, rows))
 
     def create(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Write a new table with rows from the driver; fails where it is there already."""

@@ -31,3 +31,11 @@ class WarehouseBusyError(CustomerSegmentationError):
 
 class PublishingError(CustomerSegmentationError):
     """What was written is not what was computed; the run is not published."""
+
+
+class StorageError(CustomerSegmentationError):
+    """A file of a table is gone, is not what was written, or can't be read or written."""
+
+
+class VerificationError(CustomerSegmentationError):
+    """The tables are not what the log of runs, the build from scratch or the tables' logs say."""

@@ -254,6 +254,19 @@ TABLE_BUILDS = Table(
     key=("table_name", "recorded_at"),
 )
 
+TABLE_VERSIONS = Table(
+    "table_versions",
+    "a table as the last command that wrote tables left it: what a command finds is not to be older",
+    (
+        Column("table_name", "string", "The table."),
+        Column("table_id", "string", "Delta's id of it; a clone, or a table made anew, has another one."),
+        Column("version", "bigint", "Its Delta version."),
+        Column("command", "string", "The command that left it so."),
+        Column("recorded_at", "timestamp", "When the command had ended, UTC."),
+    ),
+    key=("table_name",),
+)
+
 WAREHOUSE_CLAIM = Table(
     "warehouse_claim",
     "who is at work on the tables; one row, used where the tables are not on this machine",
@@ -955,6 +968,25 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
     SUPPRESSED_CUSTOMERS,
     SUPPRESSION_SALT,
     ERASURES,
+    DATA_PROFILE,
+    DATA_DISTRIBUTIONS,
+    TABLE_VERSIONS,
     WAREHOUSE_CLAIM,
 )
 """What is there only where there is something to write: rows to reject, models of some algorithms."""
+
+REBUILT_TABLES: frozenset[str] = frozenset(
+    table.name
+    for table in (
+        TRANSACTIONS,
+        REJECTED_TRANSACTIONS,
+        RETURNS,
+        CUSTOMERS,
+        ENGAGEMENT,
+        TABLE_BUILDS,
+        CUSTOMER_DAYS,
+        CUSTOMER_HISTORY,
+        CUSTOMER_SEGMENTS,
+    )
+)
+"""What the next run makes anew where the whole table is gone; what the others hold is in no other place."""

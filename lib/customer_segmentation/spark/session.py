@@ -48,6 +48,8 @@ _SMALL_MACHINE = {
     "spark.sql.debug.maxToStringFields": "1000",
     # What is kept is read a few times and dropped: to compress it costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # Pages of Parquet have checksums of their own, for files whose side files are gone.
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # The virtual machine never compiles a longer method: a stage of many columns is quicker in several.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # A run has several hundred stages that Spark compiles code for, many of them alike; by default it keeps 100.

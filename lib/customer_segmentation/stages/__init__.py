@@ -11,6 +11,7 @@ from customer_segmentation.stages.report import write_report
 from customer_segmentation.stages.rollback import roll_back
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.train import train_segments
+from customer_segmentation.stages.verify import verify_tables
 
 __all__ = [
     "Run",
@@ -26,5 +27,6 @@ __all__ = [
     "publish_complete_run",
     "roll_back",
     "train_segments",
+    "verify_tables",
     "write_report",
 ]

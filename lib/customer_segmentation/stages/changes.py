@@ -14,6 +14,8 @@ def changed_transactions(run: Run, *, since: int, until: int) -> DataFrame | str
     Returns:
         The columns of `transactions`, a row for each change; or why they are unknown, as the end of a sentence.
     """
+    if since > until:
+        return f"they were made from batch {since}, and the batches on record end with {until}"
     batches = run.warehouse.read(t.INGEST_BATCHES).where(F.col("batch_number").between(since + 1, until))
     replacing = (
         batches.where("status = 'committed' AND mode IN ('full', 'external')").orderBy(F.desc("batch_number")).head()

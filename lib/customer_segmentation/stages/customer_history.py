@@ -49,7 +49,8 @@ def bring_up_to_date(run: Run) -> str:
     batch = require_matching_returns(run)
     build = build_of(run.warehouse, t.CUSTOMER_HISTORY)
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
-    if build.committed == goal and build.interrupted is None:
+    is_there = run.warehouse.exists(t.CUSTOMER_DAYS)
+    if build.committed == goal and build.interrupted is None and is_there:
         return "nothing changed"
     touched = _touched(run, build, goal)
     if isinstance(touched, str):
@@ -86,6 +87,8 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     built_from = build.committed
     if built_from is None:
         return "there was nothing yet"
+    if not run.warehouse.exists(t.CUSTOMER_DAYS):
+        return f"{t.CUSTOMER_DAYS.name} is no longer there"
     if any(built_from[key] != goal[key] for key in ("definition", "timezone")):
         return "what is made of them changed"
     if build.interrupted is not None and build.interrupted.get("is_full"):

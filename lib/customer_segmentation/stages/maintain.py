@@ -55,7 +55,8 @@ def maintain(run: Run) -> None:
     with run.progress.stage("vacuum", "removing files that no version needs") as stage:
         hours = 24 * run.config.maintenance.keep_versions_days
         for table in tables:
-            run.warehouse.vacuum(table, keep_hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
+            _keep_versions(run, table, hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
+            run.warehouse.vacuum(table)
         sizes = [run.warehouse.size(table) for table in tables]
         stage.result = (
             f"{count(sum(files for files, _ in sizes))} files of {_megabytes(sum(size for _, size in sizes))}"
@@ -145,12 +146,22 @@ def _expire_steps(run: Run) -> None:
 def _delete(run: Run, table: t.Table, condition: str) -> None:
     """Delete rows, with no commit where there are none."""
     if not run.warehouse.read(table).where(condition).isEmpty():
-        run.warehouse.delete(table, where=condition)
+        run.warehouse.delete_where(table, condition)
 
 
 def _is_not_in(column: str, values: Iterable[str]) -> str:
     listed = ", ".join(map(literal, sorted(values)))
     return f"{column} NOT IN ({listed})" if listed else "true"
+
+
+def _keep_versions(run: Run, table: t.Table, *, hours: int) -> None:
+    """Have the table keep the files of the versions of the last hours, and its log of as many days."""
+    wanted: dict[str, str | None] = {
+        "delta.deletedFileRetentionDuration": f"interval {hours} hours",
+        "delta.logRetentionDuration": f"interval {max(hours, 24)} hours",
+    }
+    if not wanted.items() <= run.warehouse.properties(table).items():
+        run.warehouse.set_properties(table, wanted)
 
 
 def _has_small_files(run: Run, table: t.Table) -> bool:

@@ -6,6 +6,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import StorageError
 from customer_segmentation.display.formatting import count
 from customer_segmentation.ingest.snapshots import FullReloadRequired
 from customer_segmentation.stages.ingest.batch_log import (
@@ -37,7 +38,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
             rejected, or files are gone; no table was changed.
         PublishingError: lines are lost or doubled.
     """
-    with naming_unreadable_files():
+    with naming_unreadable_files(run.warehouse):
         log, messages = settled_log(run)
         before = log.committed
         snapshot = take_snapshots(run, before)
@@ -93,6 +94,7 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
         operations += [f"{operation} on {table.name}" for operation in known_operations or ()]
         is_known = known_operations is not None
         if not is_known and count_rows(run) != (last_batch.counts.accepted, last_batch.counts.rejected):
+            _require_not_older(run, table, version)
             operations.append(f"other rows in {table.name}")
     if not operations:
         return []
@@ -125,6 +127,21 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
         f"somebody else changed the tables since batch {last_batch.number} ({reason}): {count(abs(lost))} lines "
         f"{fewer}, which are left as they are"
     ]
+
+
+def _require_not_older(run: Run, table: t.Table, version: int | None) -> None:
+    """Stop where a table with other rows than it had is of an earlier version: nothing takes its place by itself.
+
+    Raises:
+        StorageError: it is, and `ingest.reload` is not set.
+    """
+    newest = run.warehouse.version(table)
+    if version is not None and newest < version and not run.config.ingest.reload:
+        raise StorageError(
+            f"{run.warehouse.location(table)} is at version {newest} with other rows than at version {version}, which "
+            "ingest_batches has on record: commits are gone, or the table was made anew. Put back what is gone from a "
+            "backup, or read all order lines again with --set ingest.reload=true"
+        )
 
 
 def _kept_lookups(snapshot: Snapshot, before: Batch | None, batch: Batch | None = None) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.storage import Warehouse
 
 _FILE = re.compile(r"\[FAILED_READ_FILE[^]]*] .*? reading file (\S+)\.\s")
 _CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*?)^\s+(?:at |\.\.\. )", re.MULTILINE | re.DOTALL)
@@ -12,8 +13,10 @@ _HEADER = "CSV header"
 
 
 @contextmanager
-def naming_unreadable_files() -> Iterator[None]:
+def naming_unreadable_files(warehouse: Warehouse) -> Iterator[None]:
     """Turns a failure to read a file of a source into a DataRejectedError that names the file and the cause.
+
+    A file of a table of the warehouse is none of a source.
 
     A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone; where that has
     no cause, as Spark Connect may leave it out, the file is named at least.
@@ -24,7 +27,7 @@ def naming_unreadable_files() -> Iterator[None]:
         raise
     except Exception as error:
         match = _FILE.search(str(error))
-        if match is None:
+        if match is None or warehouse.has_file(match[1]):
             raise
         causes = [" ".join(cause.split()) for cause in _CAUSE.findall(str(error))]
         why = f": {causes[-1]}" if causes else ""

@@ -1,0 +1,155 @@
+"""Tables that differ from the log of runs, each other or a build from scratch are named; whole ones are not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyspark.sql import SparkSession
+
+from customer_segmentation.contract.errors import ConfigurationError, StorageError, VerificationError
+from customer_segmentation.stages import Run, verify_tables
+from customer_segmentation.stages.table_versions import TableVersions
+from tests.generated import configured, quiet
+from tests.readers import assert_all_read_what_spark_reads
+from tests.verification.damage import commits, remove, side_file
+from tests.warehouse import read
+
+
+@pytest.fixture
+def run(spark: SparkSession, generated: Path, tmp_path: Path) -> Run:
+    """A run of the generated shop, over a copy of its tables."""
+    config = configured(generated, "tables")
+    root = shutil.copytree(generated / "tables", tmp_path / "tables")
+    return quiet(spark, config.model_copy(update={"tables": config.tables.model_copy(update={"root": str(root)})}))
+
+
+def root_of(run: Run) -> Path:
+    return Path(str(run.config.tables.root))
+
+
+def findings_of(run: Run) -> list[str]:
+    with pytest.raises(VerificationError) as raised:
+        verify_tables(run)
+    return str(raised.value).splitlines()[1:]
+
+
+def test_every_reader_gives_the_published_segments_as_spark_does(spark: SparkSession, generated: Path) -> None:
+    assert len(assert_all_read_what_spark_reads(spark, generated / "tables")) > 100
+
+
+@pytest.mark.slow
+def test_whole_tables_have_no_findings_and_stay_as_they_are(run: Run) -> None:
+    root = root_of(run)
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+
+    done = verify_tables(run, everyone=True)
+
+    assert [line.partition(":")[0] for line in done] == ["files", "rows", "publication", "state"]
+    customers = len(set(read(root, "transactions").customer_id))
+    assert f"state: {customers} customers compared with a build from scratch" in done
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+TAMPERED: dict[str, tuple[Callable[[DeltaTable], object], str]] = {
+    "customer_segments": (
+        lambda table: table.update({"segment_name": "'Somebody'"}, predicate="rank_in_segment = 1"),
+        "customer_segments: rows of run",
+    ),
+    "segment_profiles": (
+        lambda table: table.update({"revenue": "revenue + 1"}, predicate="segment_id = 1"),
+        "segment_profiles: run",
+    ),
+    "segment_transitions": (
+        lambda table: table.update({"customers": "customers + 1"}, predicate="to_segment_id = 1"),
+        "segment_transitions: run",
+    ),
+    "pipeline_runs": (lambda table: table.update({"revenue": "revenue - 1"}), "pipeline_runs: run"),
+    "model_runs": (lambda table: table.delete(), "model_runs: model"),
+    "transactions": (lambda table: table.delete("channel = 'web'"), "transactions: rows: expected"),
+    "customer_days": (
+        lambda table: table.update({"net": "net + 1"}, predicate="orders = 2"),
+        "customer_days: rows of the sample",
+    ),
+    "customer_history": (
+        lambda table: table.update({"gap_logs": "gap_logs + 0.001"}, predicate="days = 3"),
+        "customer_history: rows of the sample",
+    ),
+    "returns": (lambda table: table.update({"amount": "amount + 1"}), "returns: rows of the sample"),
+}
+
+
+@pytest.mark.slow
+def test_what_was_tampered_with_is_named_table_by_table(run: Run) -> None:
+    root = root_of(run)
+    for name, (tamper, _) in TAMPERED.items():
+        if name != "transactions":  # else all that is made of them would be other as well
+            tamper(DeltaTable(root / name))
+
+    findings = findings_of(run)
+
+    for name, (_, expected) in TAMPERED.items():
+        if name != "transactions":
+            assert any(f"- {expected}" in finding for finding in findings), (name, findings)
+    assert not any(str(customer) in finding for finding in findings for customer in read(root, "customers").customer_id)
+
+
+@pytest.mark.slow
+def test_a_row_twice_and_a_line_less_are_named(run: Run) -> None:
+    root = root_of(run)
+    table = DeltaTable(root / "value_models")
+    write_deltalake(table, table.to_pyarrow_table(), mode="append")
+    tamper, expected = TAMPERED["transactions"]
+    tamper(DeltaTable(root / "transactions"))
+
+    findings = findings_of(run)
+    assert any(f"- {expected}" in finding for finding in findings), findings
+    assert any("value_models: key made_from: expected 2 different ones" in finding for finding in findings), findings
+
+
+def test_tables_older_than_on_record_are_refused_unless_they_are_others(run: Run) -> None:
+    root, versions = root_of(run), TableVersions(run)
+    versions.record("run")
+    versions.require_whole()
+    recorded = read(root, "table_versions").set_index("table_name")
+    assert recorded.version["transactions"] == DeltaTable(root / "transactions").version()
+    assert recorded.table_id["transactions"] == DeltaTable(root / "transactions").metadata().id
+    newest = commits(root / "ingest_batches")[-1]
+    for path in (newest, side_file(newest), newest.with_suffix(".crc"), side_file(newest.with_suffix(".crc"))):
+        path.unlink(missing_ok=True)
+
+    with pytest.raises(StorageError) as refused:
+        versions.require_whole()
+
+    assert f"ingest_batches: {newest}: expected version {recorded.version['ingest_batches']}" in str(refused.value)
+    assert str(refused.value).count("expected") == 1
+    remove(root / "table_versions")
+    versions.require_whole()
+    versions.record("run")
+    remove(root / "returns")
+    versions.require_whole()  # the next run makes it anew
+    remove(root / "model_runs")
+    with pytest.raises(StorageError, match=r"model_runs: .*expected a table of version 0, found none"):
+        versions.require_whole()
+
+
+def test_maintenance_and_clones_are_no_finding(run: Run) -> None:
+    root, versions = root_of(run), TableVersions(run)
+    versions.record("run")
+    table = root / "transactions"
+    run.spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('x' = 'y')")
+    run.spark.sql(f"OPTIMIZE delta.`{table}`")
+    run.spark.sql(f"VACUUM delta.`{table}`")
+    versions.require_whole()
+    versions.record("maintain")
+    shutil.move(table, root / "moved")
+    run.spark.sql(f"CREATE TABLE delta.`{table}` SHALLOW CLONE delta.`{root / 'moved'}`")
+    assert DeltaTable(table).version() < read(root, "table_versions").set_index("table_name").version["transactions"]
+
+    versions.require_whole()
+
+
+def test_where_there_are_no_tables_the_command_to_run_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there are no tables yet; run `customer-segmentation run` first"):
+        verify_tables(quiet(spark, configured(tmp_path, "nothing")))
