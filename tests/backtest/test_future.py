@@ -114,6 +114,7 @@ def test_changing_everything_after_a_date_changes_no_feature_and_no_parameter_of
     assert one == other
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_changing_everything_after_a_date_changes_no_segment_and_no_score_at_it_but_the_outcomes(
     histories: tuple[History, History], monkeypatch: pytest.MonkeyPatch

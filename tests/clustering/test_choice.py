@@ -108,6 +108,7 @@ def groups(generator: np.random.Generator, rows: int) -> np.ndarray:
     return centers[generator.integers(5, size=rows)] + generator.normal(size=(rows, 3))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("made", "k"), [(continuum, CONTINUUM_K), (groups, 5)])
 def test_the_number_does_not_change_with_the_seed_or_with_a_tenth_of_the_customers(in_memory: None, made, k) -> None:

@@ -17,7 +17,7 @@ from customer_segmentation.stages import assign_segments, build_features, train_
 from tests.generated import configured, quiet
 from tests.warehouse import contents, read
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 APART = "recency_days, frequency, monetary, average_order_value, distinct_categories, discount_rate"
 """Features by which the true segments have gaps between them, at so few customers."""

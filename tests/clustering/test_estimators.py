@@ -323,6 +323,7 @@ for name, estimator in estimators().items():
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_spark_connect_gives_the_same_mixture_hierarchy_and_segments(spark: SparkSession, tmp_path: Path) -> None:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}

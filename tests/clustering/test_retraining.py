@@ -57,7 +57,17 @@ def segments(training: Training, frame: DataFrame) -> pd.Series:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["kmeans", "bisecting_kmeans", "gaussian_mixture", "agglomerative", "dbscan"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "kmeans",
+        "dbscan",
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("bisecting_kmeans", "gaussian_mixture", "agglomerative")
+        ),
+    ],
+)
 def test_a_training_on_the_same_customers_gives_the_same_segments(spark: SparkSession, algorithm: str) -> None:
     earlier = customers(spark, *GROUPS, seed=1)
     now = customers(spark, *((x + 0.4, y - 0.3, z, size) for x, y, z, size in GROUPS), seed=2)

@@ -298,6 +298,7 @@ def test_every_declared_column_has_its_comment(root: Path) -> None:
         }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_command_writes_page_and_tables_and_a_second_time_the_same(
     root: Path, generated: Path, capsys: pytest.CaptureFixture[str]
@@ -326,6 +327,7 @@ def test_the_command_writes_page_and_tables_and_a_second_time_the_same(
         assert contents(root, name) == rows, name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.slow
 def test_only_what_happened_before_the_configured_date_enters(

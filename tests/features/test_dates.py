@@ -106,6 +106,7 @@ def random_shop(draw: random.Random, lines: int) -> tuple[list[Line], list[tuple
     return rows, events
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_several_dates_are_as_many_single_builds(spark: SparkSession) -> None:
     seed = random.randrange(10**6)
@@ -142,6 +143,7 @@ def test_all_settings_hold_for_several_dates(
     assert_same(shop.together(dates, **settings), shop.alone(dates, **settings))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_order_is_a_purchase_up_to_the_date_by_which_all_of_it_came_back(spark: SparkSession) -> None:
     lines = [

@@ -232,6 +232,7 @@ def thousand_billions(folder: Path, lines: int) -> Config:
     return Config.model_validate({"sources": {"transactions": source}, "tables": {"root": str(folder / "tables")}})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_customer_whose_sums_overflow_is_rejected_with_the_largest_amount_and_without_a_name(
     spark: SparkSession, tmp_path: Path
@@ -365,7 +366,14 @@ RESTING_ON = {
 }
 
 
-@pytest.mark.parametrize("absent", [[c.DISCOUNT], [c.QUANTITY, c.STORE_ID, c.IS_RETURN], [*RESTING_ON, c.IS_RETURN]])
+@pytest.mark.parametrize(
+    "absent",
+    [
+        pytest.param([c.DISCOUNT], marks=pytest.mark.slow),
+        pytest.param([c.QUANTITY, c.STORE_ID, c.IS_RETURN], marks=pytest.mark.slow),
+        [*RESTING_ON, c.IS_RETURN],
+    ],
+)
 def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_as_they_were(
     spark: SparkSession, absent: list[str]
 ) -> None:

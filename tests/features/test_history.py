@@ -142,6 +142,7 @@ def as_of_an_earlier_release(run: Run) -> None:
     record_build(run, t.CUSTOMER_HISTORY, "committed", {**made_from, "definition": history.DEFINITION - 1})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_number")
 def test_new_corrected_and_deleted_lines_and_days_that_pass_leave_what_a_full_build_would(

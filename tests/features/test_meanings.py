@@ -198,6 +198,7 @@ def test_who_bought_too_long_ago_is_no_customer_and_changes_nothing_for_the_othe
     assert 0 < len(active) < len(everybody)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_says_how_many_bought_too_long_ago(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -119,6 +119,7 @@ def test_a_line_without_which_there_is_no_order_cannot_be_let_through(run_of: Ca
         run_of(Path("x"), severity={"missing_customer": "warn"})
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_line_not_known_yet_is_taken_once_it_is(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     path = written(tmp_path / "lines.csv", [line(), line(no="O2", at="2024-05-01")])
@@ -216,6 +217,7 @@ def test_no_line_is_lost_and_none_crashes_whatever_it_holds(tmp_path: Path, run_
     assert any(row["product"] == HOSTILE[12] for row in kept) or HOSTILE[12] in set(accepted.product_id)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_lines_in_any_order_and_files_give_the_same_tables(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     draw = seeded()

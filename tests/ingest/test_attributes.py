@@ -387,6 +387,7 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     assert clustered_features(later).where("age = 'young'").count() == 1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_attributes_that_are_not_there_are_told_with_those_that_may_be_meant(
     spark: SparkSession, tmp_path: Path
@@ -413,6 +414,7 @@ def test_attributes_that_are_not_there_are_told_with_those_that_may_be_meant(
         assert f"{asked} is not among the customers' attributes; {hint}" in str(error.value)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ids_that_match_nothing_are_told_with_their_share_and_no_id_is(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -448,6 +450,7 @@ def test_ids_that_match_nothing_are_told_with_their_share_and_no_id_is(
     assert comments["source_run_id"] == "Attribute, named run_id in the source."
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ids_that_all_match_nothing_are_asked_about(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture

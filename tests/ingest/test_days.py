@@ -90,6 +90,7 @@ def maintained(run: Run) -> None:
     spark.sql(f"DELETE FROM delta.`{run.warehouse.location(t.TRANSACTIONS)}` WHERE customer_id = 'nobody'")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_five_days_each_run_twice_with_maintenance_in_between_leave_what_one_load_would(
     tmp_path: Path, run_of: Callable[..., Run]

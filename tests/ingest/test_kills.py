@@ -107,6 +107,7 @@ def assert_tables_hold(config: Config, lines: list[Line]) -> None:
     assert len(read(root, "rejected_transactions")) == rejected
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_ingest_killed_at_any_moment_and_run_again_loses_and_doubles_no_line(
     spark: SparkSession, tmp_path: Path

@@ -115,7 +115,13 @@ def test_the_same_lines_lie_on_other_days_hours_and_weekends_elsewhere(
     assert (kolkata["weekend_share"], kolkata["evening_share"], kolkata["night_share"]) == (1.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Australia/Lord_Howe", "America/Santiago"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Australia/Lord_Howe",
+        *(pytest.param(zone, marks=pytest.mark.slow) for zone in ("Asia/Kathmandu", "America/Santiago")),
+    ],
+)
 def test_every_feature_in_a_zone_equals_the_oracle_on_its_wall_clock_times(spark: SparkSession, zone: str) -> None:
     draw = seeded()
     lines = [random_line(draw) for _ in range(400)]

@@ -24,7 +24,7 @@ from tests.warehouse import contents, read
 DAYS = 4
 CHANGED = {t.CUSTOMER_FEATURES, t.CUSTOMER_SEGMENTS_HISTORY, t.PIPELINE_RUNS, t.VALUE_MODELS, t.TABLE_BUILDS}
 """Tables that a maintenance takes rows from."""
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def published(root: Path) -> str:
