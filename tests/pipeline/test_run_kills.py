@@ -42,7 +42,7 @@ OF_THE_RUN = ["customer_features", "customer_segments_history", "segment_profile
 NAMES_OF_RUNS = {"run_id", "made_from", "model_version", "batch_id"}
 
 
-def configuration(folder: Path, day: int, root: str = "tables") -> Path:
+def configuration(folder: Path, day: int, root: str = "tables", master: str = "local[2]") -> Path:
     """The configuration of a shop's day, in a file."""
     settings = {
         "as_of": (AS_OF + timedelta(days=day)).isoformat(),
@@ -51,7 +51,7 @@ def configuration(folder: Path, day: int, root: str = "tables") -> Path:
         "clustering": {"k": 3, "features": ["recency_days", "frequency", "monetary"], "retrain_after_days": 2},
         "tables": {"root": str(folder / root)},
         "spark": {
-            "master": "local[2]",
+            "master": master,
             "shuffle_partitions": 2,
             "driver_memory": "1g",
             "conf": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"},
@@ -214,3 +214,34 @@ def test_of_two_whole_runs_started_together_one_works_and_the_other_is_told(
         assert_equal(tmp_path / "tables", tmp_path / "undisturbed")
         assert not reader.wrong
         print(f"pair {number}: {reader.reads} reads", flush=True)
+
+
+def executors(process: subprocess.Popen[str]) -> list[int]:
+    """The processes of a run's executors."""
+    listed = subprocess.run(
+        ["pgrep", "--session", str(process.pid), "--full", "CoarseGrainedExecutorBackend"],
+        capture_output=True,
+        text=True,
+    )
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def test_a_run_that_loses_executors_ends_as_if_it_had_not(spark: SparkSession, tmp_path: Path) -> None:
+    draw, killed = seeded(), 0
+    for day in range(2):
+        SHEET.written(tmp_path / "in" / f"{day}.csv", delivery(draw, day, first=day == 0))
+        process = started(configuration(tmp_path, day, master="local-cluster[2,1,1024]"))
+        told: list[str] = []
+        reading = threading.Thread(target=lambda to, of: to.extend(of.communicate()), args=(told, process))
+        reading.start()
+        while reading.is_alive():
+            reading.join(draw.uniform(5, 40))
+            running = executors(process)
+            if killed < 2 * (day + 1) and len(running) == 2:
+                os.kill(draw.choice(running), signal.SIGKILL)
+                killed += 1
+        assert process.returncode == 0, told[1]
+        run_here(spark, configuration(tmp_path, day, "undisturbed"))
+        assert_equal(tmp_path / "tables", tmp_path / "undisturbed")
+    assert killed
+    print(f"{killed} executors killed")

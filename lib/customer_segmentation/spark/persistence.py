@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
+from pyspark.storagelevel import StorageLevel
 
 
 @contextmanager
@@ -27,12 +28,14 @@ def persisted(frame: DataFrame) -> Iterator[DataFrame]:
 def checkpointed(frame: DataFrame) -> DataFrame:
     """The frame's rows, computed now and kept without their lineage as long as the result is in use.
 
-    For few rows that much is built on: a plan grows with each use of a frame. On serverless compute the frame as it
-    is.
+    For few rows that much is built on: a plan grows with each use of a frame. Executors keep them twice, since without
+    lineage what is lost with one can't be computed again. On serverless compute the frame as it is.
     """
+    is_local = frame.sparkSession.conf.get("spark.master", "local").split("[")[0] == "local"
+    kept = StorageLevel.MEMORY_AND_DISK if is_local else StorageLevel.MEMORY_AND_DISK_2
     try:
         with by_name(frame) as named:
-            return named.localCheckpoint()
+            return named.localCheckpoint(storageLevel=kept)
     except PySparkException as error:
         if "NOT_SUPPORTED" not in str(error):
             raise
