@@ -31,7 +31,7 @@ def checkpointed(frame: DataFrame) -> DataFrame:
     For few rows that much is built on: a plan grows with each use of a frame. Executors keep them twice, since without
     lineage what is lost with one can't be computed again. On serverless compute the frame as it is.
     """
-    is_local = frame.sparkSession.conf.get("spark.master", "local").split("[")[0] == "local"
+    is_local = (frame.sparkSession.conf.get("spark.master", None) or "local").split("[")[0] == "local"
     kept = StorageLevel.MEMORY_AND_DISK if is_local else StorageLevel.MEMORY_AND_DISK_2
     try:
         with by_name(frame) as named:
