@@ -18,7 +18,11 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.cli import main
 from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.errors import StorageError
+from customer_segmentation.stages.table_versions import TableVersions
 from tests.csv_lines import COLUMNS, SHEET, Line, seeded
+from tests.generated import configured, quiet
+from tests.readers import assert_all_read_what_spark_reads
 from tests.verification.damage import LOG, checkpoints, commits, cut, flip, remove, unsummed
 from tests.warehouse import contents, read
 
@@ -124,8 +128,8 @@ def as_a_file(path: Path) -> None:
 
 def swapped(path: Path) -> None:
     """Put another table's file in its place."""
-    others = path.parents[1].rglob("segment_transitions/part-*.parquet")
-    shutil.copy(next(other for other in others if other != path), path)
+    root = next(folder for folder in path.parents if (folder / "segment_transitions").is_dir())
+    shutil.copy(next(other for other in root.glob("segment_transitions/part-*.parquet") if other != path), path)
     unsummed(path)
 
 
@@ -206,6 +210,36 @@ def damage_to(shop: Shop, table: t.Table, damage: str) -> Path | None:
         return None
     do(path)
     return path
+
+
+HARMLESS = {"checkpoint gone", "hint no JSON", "hint empty", "checksum of a data file gone"}
+"""What readers do without."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", [t.INGEST_BATCHES, t.TABLE_BUILDS], ids=lambda table: table.name)
+def test_damage_is_found_before_a_command_begins(
+    spark: SparkSession, generated: Path, tmp_path: Path, table: t.Table
+) -> None:
+    first = Shop(tmp_path, shutil.copytree(generated / "tables", tmp_path / "first"))
+    TableVersions(quiet(spark, configured(tmp_path, "first"))).record("run")
+    tried = 0
+    for damage in DAMAGES:
+        copy = first.copied(tmp_path / damage.replace(" ", "-"))
+        path = damage_to(copy, table, damage)
+        if path is None:
+            continue
+        tried += 1
+        versions = TableVersions(quiet(spark, configured(tmp_path, copy.root.name)))
+        if damage in HARMLESS or (damage == "table gone" and table.name in t.REBUILT_TABLES):
+            versions.require_whole()
+        else:
+            with pytest.raises(StorageError) as refused:
+                versions.require_whole()
+            assert str(path) in str(refused.value) or str(path.parent) in str(refused.value), damage
+        shutil.rmtree(copy.root)
+    print(f"{table.name}: {tried} kinds of damage")
+    assert tried > 15
 
 
 @pytest.mark.long
@@ -291,7 +325,7 @@ ONLY_ROOT_MOUNTS = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, r
 @pytest.mark.slow
 @ONLY_ROOT_MOUNTS
 def test_a_disk_that_is_full_is_named_and_the_next_run_with_room_goes_on(
-    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -313,6 +347,7 @@ def test_a_disk_that_is_full_is_named_and_the_next_run_with_room_goes_on(
                 filler.unlink()
             assert full.run(2) == 0
             assert full.state() == reference.state()
+            assert_all_read_what_spark_reads(spark, full.root)
             assert full.run(2, "verify") == 0, capsys.readouterr().err
     finally:
         subprocess.run(["umount", str(disk)], check=True)

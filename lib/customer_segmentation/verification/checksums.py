@@ -29,10 +29,10 @@ def checksum_problem(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     if len(stored) < _HEADER.size or len(stored) % 4:
-        return f"a damaged checksum file {side_file(path).name}"
+        return f"a damaged {side_file(path).name}, without which it can be read"
     magic, size = _HEADER.unpack_from(stored)
     if magic != _MAGIC or not 0 < size <= 1 << 24:
-        return f"a damaged checksum file {side_file(path).name}"
+        return f"a damaged {side_file(path).name}, without which it can be read"
     sums = struct.unpack(f">{len(stored) // 4 - 2}I", stored[_HEADER.size :])
     place = 0
     with path.open("rb") as file:
