@@ -1,6 +1,7 @@
 """Verifies what consumers read: one whole run, equal to its rows everywhere else, and the runs before it."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
+from customer_segmentation.stages.builds import COMMITTED
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.verify.pinned import PinnedTables
 from customer_segmentation.stages.verify.rows import checksum
@@ -25,7 +27,8 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
         yield "no run is on record"
         return
     runs = {row[c.RUN_ID]: row for row in tables.read(t.PIPELINE_RUNS).collect()}
-    yield from _finished_runs(tables, runs)
+    erased = _erased(tables)
+    yield from _finished_runs(tables, runs, erased)
     if not tables.have(t.CUSTOMER_SEGMENTS):
         if runs and tables.have(t.PUBLICATIONS):
             newest = _newest_publication(tables)
@@ -42,9 +45,17 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
     run_id = published[c.RUN_ID]
     yield from _recorded(tables, runs, published)
     yield from _equal_to_history(tables, run_id, segments)
-    yield from _profiled(tables, run_id, segments, runs.get(run_id))
-    yield from _moved(tables, run_id, segments)
+    yield from _profiled(tables, run_id, segments, runs.get(run_id), erased[run_id])
+    yield from _moved(tables, run_id, segments, erased[run_id])
     yield f"customer_segments is run {run_id}, whole and as the log has it; {count(len(runs))} runs on record"
+
+
+def _erased(tables: PinnedTables) -> Counter[str]:
+    """How many customers of each run were erased since: profiles, transitions and the log of runs count them still."""
+    if not tables.have(t.ERASURES):
+        return Counter()
+    receipts = tables.read(t.ERASURES).where(F.col("status") == COMMITTED).select("rows_by_run").collect()
+    return sum((Counter(row["rows_by_run"] or {}) for row in receipts), Counter())
 
 
 def _newest_publication(tables: PinnedTables) -> str | None:
@@ -90,8 +101,13 @@ def _equal_to_history(tables: PinnedTables, run_id: str, segments: DataFrame) ->
         )
 
 
-def _profiled(tables: PinnedTables, run_id: str, segments: DataFrame, row: Row | None) -> Iterator[Finding]:
-    """Whether customers and revenue by segment are the same in the segments, the profiles and the log of runs."""
+def _profiled(
+    tables: PinnedTables, run_id: str, segments: DataFrame, row: Row | None, erased: int
+) -> Iterator[Finding]:
+    """Whether customers and revenue by segment are the same in the segments, the profiles and the log of runs.
+
+    Where customers were erased since, whether as many are fewer, and no segment has more than it had.
+    """
     size = F.count(F.lit(1))
     if tables.have(t.CUSTOMER_FEATURES):
         features = tables.of_run(t.CUSTOMER_FEATURES, run_id).select(c.CUSTOMER_ID, c.MONETARY)
@@ -100,15 +116,16 @@ def _profiled(tables: PinnedTables, run_id: str, segments: DataFrame, row: Row |
     else:
         sums = segments.groupBy(c.SEGMENT_ID).agg(size, F.lit(None).cast(t.TOTAL))
     actual: dict[int, tuple[int, Decimal | None]] = {id_: (number, sum_) for id_, number, sum_ in sums.collect()}
-    customers = sum(number for number, _ in actual.values())
+    customers = sum(number for number, _ in actual.values()) + erased
     revenue = sum(sum_ or Decimal(0) for _, sum_ in actual.values())
-    has_revenue = tables.have(t.CUSTOMER_FEATURES)
+    has_revenue = tables.have(t.CUSTOMER_FEATURES) and not erased
     if row is not None:
         facts: dict[str, tuple[Any, Any]] = {
             "customers": (row["customers"], customers),
             "customers_segmented": (row["customers_segmented"], customers),
-            "segments": (row["segments"], len(actual.keys() - {c.NOISE_ID})),
         }
+        if not erased:
+            facts["segments"] = (row["segments"], len(actual.keys() - {c.NOISE_ID}))
         facts |= {"revenue": (row["revenue"], revenue)} if has_revenue else {}
         for name, (logged, found) in facts.items():
             if logged != found:
@@ -122,15 +139,16 @@ def _profiled(tables: PinnedTables, run_id: str, segments: DataFrame, row: Row |
     }
     for segment in sorted(actual.keys() | profiles.keys()):
         (number, spend), profile = actual.get(segment, (0, Decimal(0))), profiles.get(segment)
-        if profile is None or profile[0] != number or (has_revenue and profile[1] != spend):
+        is_as_large = profile is not None and (profile[0] == number or (erased and profile[0] > number))
+        if profile is None or not is_as_large or (has_revenue and profile[1] != spend):
             in_segments = f"{count(number)} customers" + (f" with {spend}" if has_revenue else "")
             in_profile = "no profile" if profile is None else f"{count(profile[0])} customers with {profile[1]}"
             where = f"run {run_id}, segment {segment}"
             yield Finding(t.SEGMENT_PROFILES.name, where, in_segments, in_profile, _PUBLISH)
 
 
-def _moved(tables: PinnedTables, run_id: str, segments: DataFrame) -> Iterator[Finding]:
-    """Whether the transitions are those of the customers."""
+def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: int) -> Iterator[Finding]:
+    """Whether the transitions are those of the customers; where some were erased since, of no fewer."""
     if not tables.have(t.SEGMENT_TRANSITIONS):
         return
     customers = segments.groupBy(c.PREVIOUS_SEGMENT_ID, c.SEGMENT_ID).count().collect()
@@ -139,25 +157,28 @@ def _moved(tables: PinnedTables, run_id: str, segments: DataFrame) -> Iterator[F
     pairs = rows.select("from_segment_id", "to_segment_id", "customers").collect()
     recorded = {(row[0], row[1]): row[2] for row in pairs}
     for pair in sorted(actual.keys() | recorded.keys(), key=str):
-        if actual.get(pair, 0) != recorded.get(pair, 0):
+        fewer = recorded.get(pair, 0) - actual.get(pair, 0)
+        if fewer and not 0 < fewer <= erased:
             where = f"run {run_id}, from {pair[0]} to {pair[1]}"
             expected, found = (f"{count(each.get(pair, 0))} customers" for each in (actual, recorded))
             yield Finding(t.SEGMENT_TRANSITIONS.name, where, expected, found, _PUBLISH)
 
 
-def _finished_runs(tables: PinnedTables, runs: dict[str, Row]) -> Iterator[Finding]:
+def _finished_runs(tables: PinnedTables, runs: dict[str, Row], erased: Mapping[str, int]) -> Iterator[Finding]:
     """Whether all runs on record have their rows; a run that has none is one whose rows have expired."""
-    for table, counted in (
-        (t.CUSTOMER_SEGMENTS_HISTORY, F.count(F.lit(1))),
-        (t.CUSTOMER_FEATURES, F.count(F.lit(1))),
-        (t.SEGMENT_PROFILES, F.sum("customers")),
-        (t.SEGMENT_TRANSITIONS, F.sum("customers")),
+    nobody: Mapping[str, int] = {}
+    for table, counted, gone in (
+        (t.CUSTOMER_SEGMENTS_HISTORY, F.count(F.lit(1)), erased),
+        (t.CUSTOMER_FEATURES, F.count(F.lit(1)), erased),
+        (t.SEGMENT_PROFILES, F.sum("customers"), nobody),
+        (t.SEGMENT_TRANSITIONS, F.sum("customers"), nobody),
     ):
         if not tables.have(table):
             continue
         for row in tables.read(table).groupBy(c.RUN_ID).agg(counted.alias("customers")).collect():
             logged = runs.get(row[c.RUN_ID])
-            if logged is not None and logged["customers"] != row["customers"]:
-                expected = f"{count(logged['customers'])} customers, as pipeline_runs says"
+            left = gone.get(row[c.RUN_ID], 0)
+            if logged is not None and logged["customers"] - left != row["customers"]:
+                expected = f"{count(logged['customers'] - left)} customers, as pipeline_runs and erasures say"
                 found = f"{count(row['customers'])}"
                 yield Finding(table.name, f"run {row[c.RUN_ID]}", expected, found, _HISTORY)
