@@ -7,7 +7,7 @@ CONFIG ?= conf/demo.yml
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-ci test-all lint bench package lock clean
+.PHONY: help install run check test test-ci test-all lint bench package lock audit clean
 
 help: ## every target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,21 +41,28 @@ package: install ## dist/customer_segmentation.zip for spark-submit --py-files, 
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@cp dist/customer_segmentation-*.whl dist/customer_segmentation.zip
 
-lock: install ## write requirements.txt anew from setup.py
-	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+lock: install ## write requirements.txt anew from setup.py, with the hash of every file that may be installed
+	@$(BIN)/pip-compile --quiet --generate-hashes --extra dev --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --no-emit-options --output-file requirements.txt setup.py
+
+audit: install ## known vulnerabilities of the pinned requirements, as the advisory service of PyPI lists them
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt || \
+		{ echo "If it says that it can't connect: the advisory service is not to be reached from here, and nothing was audited" >&2; exit 1; }
 
 clean: ## remove what was built and installed; tables under warehouse/ stay
 	@rm -rf $(VENV) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-install: $(READY) # .venv from the pinned requirements, when it is missing or out of date; Delta's jars
+install: $(READY) # .venv from the pinned requirements by their hashes, when it is missing or out of date; Delta's jars
 
 $(READY): requirements.txt setup.py
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; there is no $(PYTHON). Name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) lib/customer_segmentation/spark/prerequisites.py
 	@echo "Installing the pinned requirements into $(VENV) (once, a few minutes) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "Python's venv module is missing; Debian: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@awk '/^(packaging|setuptools|wheel)==/ {p = 1} p {print} !/\\$$/ {p = 0}' requirements.txt > $(VENV)/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/build.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation \
+		--requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m customer_segmentation.spark.jars >/dev/null
 	@touch $@

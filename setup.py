@@ -16,6 +16,7 @@ DEV = [
     "lifetimes==0.11.3",
     "mypy>=1.15",
     "pandas-stubs<3",
+    "pip-audit>=2.7",
     "pip-tools>=7.4",
     "polars>=1.30",
     "pytest>=8.3",

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES, Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
@@ -28,6 +28,7 @@ _DELETION_VECTORS = "delta.feature.deletionVectors"
 _NEWEST_CHECKPOINT = "_last_checkpoint"
 _LOG_FILE = re.compile(r"\.?(\d{20})\.")
 """Of a version of a table, or what the system keeps beside it."""
+_VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
 
 _CHANGES_ROWS = frozenset(
     {
@@ -168,7 +169,8 @@ class Warehouse:
         A change by somebody else in between makes it fail: of two that update the same row one does.
         """
         given = ", ".join(f"{name} = {value}" for name, value in values.items())
-        self.spark.sql(f"UPDATE {self._target(table)} SET {given} WHERE {where}")
+        with self._explaining_violations(table):
+            self.spark.sql(f"UPDATE {self._target(table)} SET {given} WHERE {where}")
 
     def append(self, table: Table, frame: DataFrame) -> None:
         """Add rows in one commit."""
@@ -211,7 +213,8 @@ class Warehouse:
         if within is not None:
             column, low, high = within
             in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {literal(low)} AND {literal(high)})"
-        with self._viewing(marked.unionByName(added, allowMissingColumns=True)) as view:
+        rows = marked.unionByName(added, allowMissingColumns=True)
+        with self._viewing(rows) as view, self._explaining_violations(table):
             self.spark.sql(
                 f"MERGE INTO {self._target(table)} t USING {view} s "
                 f"ON NOT s._is_inserted AND {same}{in_range} "
@@ -326,13 +329,35 @@ class Warehouse:
 
     def _save(self, table: Table, writer: DataFrameWriter) -> None:
         location = self.location(table)
-        if not self._named:
-            writer.save(location)
-            return
-        schema = location.rpartition(".")[0]
-        if not self.spark.catalog.databaseExists(schema):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        writer.saveAsTable(location)
+        with self._explaining_violations(table):
+            if not self._named:
+                writer.save(location)
+                return
+            schema = location.rpartition(".")[0]
+            if not self.spark.catalog.databaseExists(schema):
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            writer.saveAsTable(location)
+
+    @contextmanager
+    def _explaining_violations(self, table: Table) -> Iterator[None]:
+        """Name the constraint that a row violates, and not the row, which Delta shows.
+
+        Raises:
+            ConstraintViolatedError: a row of what the block writes does.
+        """
+        try:
+            yield
+        except Exception as error:
+            violated = _VIOLATION.search(str(error))
+            if violated is None:
+                raise
+            name = violated["name"]
+            raise ConstraintViolatedError(
+                f"{self.location(table)}: a row that was to be written violates the constraint {name}: "
+                f"{table.constraints.get(name, 'of the table')}. Nothing was written to the table. What sources "
+                "hold is checked before, so a table was changed by hand, or the library is wrong: run the command "
+                "again with --set ingest.reload=true, and report this message if it comes again"
+            ) from None
 
 
 def _wrote_files(commit: Row) -> bool:

@@ -29,6 +29,10 @@ class WarehouseBusyError(CustomerSegmentationError):
     exit_code = 4
 
 
+class ConstraintViolatedError(CustomerSegmentationError):
+    """A row that was to be written is not as its table's declaration says; nothing was written to that table."""
+
+
 class PublishingError(CustomerSegmentationError):
     """What was written is not what was computed; the run is not published."""
 

@@ -3,7 +3,7 @@
 The last `select` of a step is `Table.conform`, so a table's schema is declared here and nowhere else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -37,11 +37,25 @@ ALERTS_TYPE = "array<struct<name:string,value:double,limit:double,level:string,m
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name, its Spark SQL type and what it means."""
+    """A column of a table: its name, its Spark SQL type, what it means, and what holds of every row.
+
+    nullable: whether a row may be without a value.
+    check: an SQL condition that holds where there is a value, over the columns of the row; None: any value does.
+    """
 
     name: str
     type: str
     comment: str
+    nullable: bool = True
+    check: str | None = None
+
+    @property
+    def constraint(self) -> str | None:
+        """What Delta has every row checked for, as SQL that is true, never null; None where it is nothing."""
+        present = f"`{self.name}` IS NOT NULL"
+        if self.check is None:
+            return None if self.nullable else present
+        return f"`{self.name}` IS NULL OR ({self.check})" if self.nullable else f"{present} AND ({self.check})"
 
     def of(self, frame: DataFrame) -> SparkColumn:
         """The frame's column of this name, in this type, with the comment as its metadata.
@@ -84,7 +98,13 @@ class Table:
             given = {"delta.dataSkippingStatsColumns": ",".join(self.skipped_by)}
         else:
             given = {"delta.dataSkippingNumIndexedCols": "0"}
-        return given | ({"delta.enableChangeDataFeed": "true"} if self.has_change_feed else {})
+        checked = {f"delta.constraints.{name}": condition for name, condition in self.constraints.items()}
+        return given | checked | ({"delta.enableChangeDataFeed": "true"} if self.has_change_feed else {})
+
+    @property
+    def constraints(self) -> dict[str, str]:
+        """The constraints by their names: each is called like its column."""
+        return {column.name: column.constraint for column in self.columns if column.constraint}
 
     @property
     def column_names(self) -> list[str]:
@@ -110,10 +130,12 @@ class Table:
         return frame.select(kept)
 
 
-_CUSTOMER = Column(c.CUSTOMER_ID, "string", "Customer, as the source names it.")
-_RUN = Column(c.RUN_ID, "string", "Run that wrote the row; joins every table of a run.")
-_AS_OF = Column(c.AS_OF_DATE, "date", "Only what happened before this day of the run's time zone entered.")
-_SEGMENT = Column(c.SEGMENT_ID, "int", "Segment; -1 is noise, a customer in no segment.")
+_CUSTOMER = Column(c.CUSTOMER_ID, "string", "Customer, as the source names it.", nullable=False)
+_RUN = Column(c.RUN_ID, "string", "Run that wrote the row; joins every table of a run.", nullable=False)
+_AS_OF = Column(
+    c.AS_OF_DATE, "date", "Only what happened before this day of the run's time zone entered.", nullable=False
+)
+_SEGMENT = Column(c.SEGMENT_ID, "int", "Segment; -1 is noise, a customer in no segment.", nullable=False)
 _SEGMENT_NAME = Column(c.SEGMENT_NAME, "string", "Name of the segment, from its profile.")
 _MODEL = Column(c.MODEL_VERSION, "string", "Model that assigned the segment; see model_runs.")
 
@@ -122,13 +144,23 @@ TRANSACTIONS = Table(
     "an accepted order line",
     (
         _CUSTOMER,
-        Column(c.ORDER_ID, "string", "Order (basket, invoice) the line belongs to."),
-        Column(c.ORDERED_AT, "timestamp", "When the order was placed, UTC."),
+        Column(c.ORDER_ID, "string", "Order (basket, invoice) the line belongs to.", nullable=False),
+        Column(c.ORDERED_AT, "timestamp", "When the order was placed, UTC.", nullable=False),
         Column(c.PRODUCT_ID, "string", "Product; null where the source has none."),
         Column(c.CATEGORY, "string", "Product category; null where unknown."),
         Column(c.QUANTITY, "decimal(18,3)", "Items; negative on a return line."),
-        Column(c.AMOUNT, MONEY, "Net value of the line after discounts; negative on a return line. Unit: money."),
-        Column(c.DISCOUNT, MONEY, "What was taken off the list price of the line, 0 or more. Unit: money."),
+        Column(
+            c.AMOUNT,
+            MONEY,
+            "Net value of the line after discounts; negative on a return line. Unit: money.",
+            nullable=False,
+        ),
+        Column(
+            c.DISCOUNT,
+            MONEY,
+            "What was taken off the list price of the line, 0 or more. Unit: money.",
+            check="discount >= 0",
+        ),
         Column(c.CHANNEL, "string", "Where it was bought (store, web); null where unknown."),
         Column(c.BRAND, "string", "Brand of the product; null where unknown."),
         Column(c.STORE_ID, "string", "Store it was bought at; null where unknown."),
@@ -137,7 +169,7 @@ TRANSACTIONS = Table(
         Column(c.WARNINGS, "array<string>", "Codes of the checks that the line failed and that only warn."),
         Column(c.LINE_NUMBER, "string", "Key of the line within its order; null where the source has none."),
         Column(c.CHANGED_AT, "timestamp", "When the source last changed the line, UTC; null where it does not say."),
-        Column(c.LINE_ID, "bigint", "Digest of the source's line; equal lines have equal ids."),
+        Column(c.LINE_ID, "bigint", "Digest of the source's line; equal lines have equal ids.", nullable=False),
     ),
     key=(c.LINE_ID,),
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
@@ -158,13 +190,20 @@ REJECTED_TRANSACTIONS = Table(
     (
         *_REJECTED,
         # As far as it can be read, so that a line can be validated again without its source.
-        *TRANSACTIONS.columns,
+        *(replace(column, nullable=True, check=None) for column in TRANSACTIONS.columns),
     ),
     key=(c.BATCH_ID,),
     skipped_by=(c.ORDER_ID, c.ORDERED_AT),
 )
 
-_BATCH_NUMBER = Column("batch_number", "bigint", "Batch of ingest, counted from 1; see ingest_batches.")
+_BATCH_NUMBER = Column(
+    "batch_number",
+    "bigint",
+    "Batch of ingest, counted from 1; see ingest_batches.",
+    nullable=False,
+    check="batch_number >= 1",
+)
+_ADDS_UP = "rows_in = rows_accepted + rows_rejected + {}"
 
 INGEST_BATCHES = Table(
     "ingest_batches",
@@ -177,6 +216,8 @@ INGEST_BATCHES = Table(
             "string",
             "planned: offsets are fixed, no table is changed yet; staged: verified, the tables are being changed; "
             "committed: the tables hold the batch.",
+            nullable=False,
+            check="status IN ('planned', 'staged', 'committed')",
         ),
         Column(
             "mode",
@@ -190,7 +231,12 @@ INGEST_BATCHES = Table(
         Column("base_batch_number", "bigint", "The full batch that this one builds on."),
         Column("rows_inserted", "bigint", "Order lines inserted by the batch, those filtered out not counted."),
         Column("rows_deleted", "bigint", "Order lines that were no longer in the sources."),
-        Column("rows_in", "bigint", "All lines so far: rows_accepted + rows_rejected + rows_filtered_out."),
+        Column(
+            "rows_in",
+            "bigint",
+            "All lines so far: rows_accepted + rows_rejected + rows_filtered_out.",
+            check=_ADDS_UP.format("rows_filtered_out"),
+        ),
         Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
         Column("rows_rejected", "bigint", "Lines in rejected_transactions after the batch."),
         Column(
@@ -245,8 +291,14 @@ TABLE_BUILDS = Table(
     "table_builds",
     "a step of bringing a table up to date: planned, committed; the newest committed one says what it is made from",
     (
-        Column("table_name", "string", "The table."),
-        Column("status", "string", "planned: the table is being changed; committed: it is what made_from says."),
+        Column("table_name", "string", "The table.", nullable=False),
+        Column(
+            "status",
+            "string",
+            "planned: the table is being changed; committed: it is what made_from says.",
+            nullable=False,
+            check="status IN ('planned', 'committed')",
+        ),
         Column("made_from", "string", "What it is made from, as JSON: batch of ingest, as-of date, digest of sources."),
         Column("claimed_by", "string", "The run that did it: host, process and start."),
         Column("recorded_at", "timestamp", "When the step was reached, UTC."),
@@ -292,8 +344,8 @@ ENGAGEMENT = Table(
     "an engagement event",
     (
         _CUSTOMER,
-        Column(c.OCCURRED_AT, "timestamp", "When it happened, UTC."),
-        Column(c.EVENT_TYPE, "string", "What happened: mailing, redemption, click ..."),
+        Column(c.OCCURRED_AT, "timestamp", "When it happened, UTC.", nullable=False),
+        Column(c.EVENT_TYPE, "string", "What happened: mailing, redemption, click ...", nullable=False),
         Column(c.CHANNEL, "string", "Channel of the event; null where unknown."),
         Column(c.CAMPAIGN_ID, "string", "Campaign it belongs to; null where none."),
     ),
@@ -314,7 +366,7 @@ RETURNS = Table(
     (
         _CUSTOMER,
         Column(c.PRODUCT_ID, "string", "Product returned; null where the source has none."),
-        Column(c.RETURN_LINE_ID, "bigint", "Line that gave it back, in transactions."),
+        Column(c.RETURN_LINE_ID, "bigint", "Line that gave it back, in transactions.", nullable=False),
         Column(c.RETURN_ORDER_ID, "string", "Order (basket, invoice) of that line."),
         Column(c.RETURNED_AT, "timestamp", "When it was returned, UTC."),
         Column(c.LINE_ID, "bigint", "Line that had bought it; null for what no purchase explains."),
@@ -329,6 +381,7 @@ RETURNS = Table(
             c.AMOUNT,
             MONEY,
             "Value returned for the piece, 0 or more; a return's pieces add up to its value. Unit: money.",
+            check="amount >= 0",
         ),
         Column(c.IS_MATCHED, "boolean", "Whether a purchase explains the piece; a return has at most one without."),
     ),
@@ -340,9 +393,10 @@ _RFM_SCORES = (
         c.R_SCORE,
         "int",
         "Recency score, 1 to 5; 5 bought most recently. Equal recency, equal score.",
+        check="r_score BETWEEN 1 AND 5",
     ),
-    Column(c.F_SCORE, "int", "Frequency score, 1 to 5; 5 orders most often."),
-    Column(c.M_SCORE, "int", "Monetary score, 1 to 5; 5 spends most."),
+    Column(c.F_SCORE, "int", "Frequency score, 1 to 5; 5 orders most often.", check="f_score BETWEEN 1 AND 5"),
+    Column(c.M_SCORE, "int", "Monetary score, 1 to 5; 5 spends most.", check="m_score BETWEEN 1 AND 5"),
     Column(c.RFM_SCORE, "string", "The three scores as one cell, from 111 to 555."),
     Column(c.RFM_NUMBER, "double", "Mean of the three scores."),
     Column(
@@ -369,7 +423,7 @@ CUSTOMER_DAYS = Table(
     "a day on which a customer has order lines, as of the date that table_builds says",
     (
         _CUSTOMER,
-        Column("day", "date", "The day, in the run's time zone."),
+        Column("day", "date", "The day, in the run's time zone.", nullable=False),
         Column("orders", "bigint", "Distinct orders with a purchase; a fully returned one is none."),
         Column("net", "bigint", "Purchases less returns. Unit: cents."),
         Column("gross", "bigint", "Purchases. Unit: cents."),
@@ -389,7 +443,7 @@ CUSTOMER_HISTORY = Table(
     (
         _CUSTOMER,
         Column("first_day", "date", "Day (run's time zone) of the first purchase; a fully returned order is none."),
-        Column("last_day", "date", "Day of the last purchase."),
+        Column("last_day", "date", "Day of the last purchase.", check="last_day >= first_day"),
         Column("days", "bigint", "Distinct days with a purchase."),
         Column("net", MONEY, "Purchases less returns. Unit: money."),
         Column("gross", MONEY, "Purchases. Unit: money."),
@@ -457,13 +511,18 @@ CUSTOMER_HISTORY = Table(
     key=(c.CUSTOMER_ID,),
 )
 
+_CHECKS_OF_FEATURES = {c.RECENCY_DAYS: "recency_days >= 0", c.FREQUENCY: "frequency >= 1"}
+
 CUSTOMER_FEATURES = Table(
     "customer_features",
     "a customer at an as-of date",
     (
         _CUSTOMER,
         _AS_OF,
-        *(Column(feature.name, feature.type, feature.comment) for feature in FEATURES),
+        *(
+            Column(feature.name, feature.type, feature.comment, check=_CHECKS_OF_FEATURES.get(feature.name))
+            for feature in FEATURES
+        ),
         Column(
             c.TOP_CATEGORIES,
             TOP_CATEGORIES_TYPE,
@@ -500,12 +559,14 @@ _ASSIGNMENT = (
         "bigint",
         "Place in the segment by what the newest backtest of these settings found to rank better than net spend, else "
         "by net spend; 1 is highest, ties by net spend and customer_id.",
+        check="rank_in_segment >= 1",
     ),
     Column(
         c.CONFIDENCE,
         "double",
         "How sure the segment is, 0 to 1: the share of bootstraps of the model's customers that put a customer like "
         "this one into it; 0 for noise.",
+        check="confidence BETWEEN 0 AND 1",
     ),
     Column(
         c.IS_OUTLIER,
@@ -550,9 +611,14 @@ SEGMENT_PROFILES = Table(
         _RUN,
         _SEGMENT,
         _SEGMENT_NAME,
-        Column("customers", "bigint", "Customers in the segment."),
+        Column("customers", "bigint", "Customers in the segment.", check="customers >= 1"),
         Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
-        Column("customer_share", "double", "Share of all segmented customers, 0 to 1."),
+        Column(
+            "customer_share",
+            "double",
+            "Share of all segmented customers, 0 to 1.",
+            check="customer_share BETWEEN 0 AND 1",
+        ),
         Column("revenue_share", "double", "Share of all segmented customers' net spend; can be negative."),
         Column(
             "centroid", "map<string,double>", "Centre of the segment by feature, in original units; null for noise."
@@ -576,6 +642,7 @@ SEGMENT_PROFILES = Table(
             "double",
             "Mean Jaccard index over bootstrap refits, 0 to 1: under .60 unstable, above .75 stable (Hennig 2007); "
             "null for noise, and where it can't be measured.",
+            check="stability BETWEEN 0 AND 1",
         ),
         Column("action", "string", "Suggested marketing action, decided with the name at the training."),
         Column(
@@ -590,6 +657,7 @@ SEGMENT_PROFILES = Table(
             "Expected share of its customers with a purchase in the expected_within_days days from the as-of date, 0 "
             "to 1: the share of those in the same state before (days since the last purchase, days with one, own mean "
             "gap); null where the history is too short.",
+            check="expected_buyers BETWEEN 0 AND 1",
         ),
         Column("expected_within_days", "int", "Days ahead that expected_buyers looks."),
         Column(
@@ -597,12 +665,14 @@ SEGMENT_PROFILES = Table(
             "double",
             "Share of its customers whose last purchase is longer ago than their own mean gap, or than the median of "
             "all customers' mean gaps for those with one day with a purchase, 0 to 1.",
+            check="overdue_share BETWEEN 0 AND 1",
         ),
         Column(
             "new_share",
             "double",
             "Share of its customers whose first purchase is of late: at most as long ago as that median, but at least "
             "30 and at most 90 days, 0 to 1; 0 where the history is too short to tell.",
+            check="new_share BETWEEN 0 AND 1",
         ),
     ),
     key=(c.RUN_ID, c.SEGMENT_ID),
@@ -618,7 +688,7 @@ SEGMENT_TRANSITIONS = Table(
             "int",
             "Segment in the run published before; null for new customers, and where that run was of other settings.",
         ),
-        Column("to_segment_id", "int", "Segment in this run."),
+        Column("to_segment_id", "int", "Segment in this run.", nullable=False),
         Column("customers", "bigint", "Customers that moved this way."),
         Column("revenue", TOTAL, "Their net spend up to the as-of date. Unit: money."),
         Column(
@@ -641,7 +711,7 @@ SEGMENT_LINEAGE = Table(
     "segment_lineage",
     "what became of a segment when the model was trained again",
     (
-        Column(c.MODEL_VERSION, "string", "The later model; see model_runs."),
+        Column(c.MODEL_VERSION, "string", "The later model; see model_runs.", nullable=False),
         Column("previous_model_version", "string", "The model that it is compared with; null for a first one."),
         Column(c.SEGMENT_ID, "int", "Segment of the later model; null for one that ended."),
         Column(c.PREVIOUS_SEGMENT_ID, "int", "Segment of the earlier model; null for one that was born."),
@@ -665,7 +735,7 @@ MODEL_RUNS = Table(
     "model_runs",
     "a training",
     (
-        _MODEL,
+        replace(_MODEL, nullable=False),
         Column("algorithm", "string", "Clustering algorithm."),
         Column("k", "int", "Number of segments."),
         Column("trained_as_of", "date", "As-of date of the features it was trained on."),
@@ -738,14 +808,24 @@ PIPELINE_RUNS = Table(
         Column("previous_run_id", "string", "Run that was published before; null for the first."),
         _MODEL,
         Column(c.BATCH_ID, "string", "Batch of ingest that the run used; see ingest_batches."),
-        Column("rows_in", "bigint", "Order lines read; equals rows_accepted + rows_rejected + rows_left_out."),
+        Column(
+            "rows_in",
+            "bigint",
+            "Order lines read; equals rows_accepted + rows_rejected + rows_left_out.",
+            check=_ADDS_UP.format("rows_left_out"),
+        ),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
         Column("rows_left_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
-        Column("customers_segmented", "bigint", "Customers in customer_segments; equals customers."),
+        Column(
+            "customers_segmented",
+            "bigint",
+            "Customers in customer_segments; equals customers.",
+            check="customers_segmented = customers",
+        ),
         Column("segments", "int", "Number of segments, noise not counted."),
         Column("revenue", TOTAL, "Net spend of all segmented customers. Unit: money."),
         Column("input_versions", "map<string,bigint>", "Delta versions of the tables that were read."),
@@ -758,6 +838,7 @@ PIPELINE_RUNS = Table(
             "string",
             "ok: every figure is within the limits of the setting alerts; warn: one is not; stop: one is so far out "
             "that the run is published only by publishing.despite_alerts. Null in rows of earlier releases.",
+            check="outcome IN ('ok', 'warn', 'stop')",
         ),
         Column(
             "alerts",
@@ -773,7 +854,9 @@ VALUE_MODELS = Table(
     "value_models",
     "a value model fitted to the customers of a date",
     (
-        Column(c.MADE_FROM, "string", "What the customers' features were made from; see customer_features."),
+        Column(
+            c.MADE_FROM, "string", "What the customers' features were made from; see customer_features.", nullable=False
+        ),
         Column("model", "string", "The purchase and the spend model, as JSON, with their standard errors."),
         Column("messages", "array<string>", "What is to be known of the fits, in sentences; empty where all is well."),
     ),
@@ -784,8 +867,8 @@ PUBLICATIONS = Table(
     "publications",
     "a run becoming what consumers read",
     (
-        Column("published_at", "timestamp", "When it became so, UTC."),
-        Column(c.RUN_ID, "string", "The run; see pipeline_runs."),
+        Column("published_at", "timestamp", "When it became so, UTC.", nullable=False),
+        Column(c.RUN_ID, "string", "The run; see pipeline_runs.", nullable=False),
         Column("command", "string", "The command that published it."),
         Column("configuration", "string", "Fingerprint of the settings by which it did."),
         Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
