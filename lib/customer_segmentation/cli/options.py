@@ -1,0 +1,172 @@
+"""What the command line asks for: commands and their options, checked before Spark starts."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from customer_segmentation import __version__
+from customer_segmentation.config import Config, load_config
+from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
+from customer_segmentation.config.environment import require_environment
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.log import LogFormat
+
+PROGRAM = "customer-segmentation"
+
+COMMANDS = {
+    "run": "all of it: ingest, features, train or reuse, assign, publish, report",
+    "ingest": "sources to canonical tables; rejected rows to quarantine",
+    "features": "canonical tables to one row per customer",
+    "train": "choose, fit, evaluate and register a model",
+    "assign": "score every customer with a registered model and publish",
+    "backtest": "fit at dates of the past, judge on what the customers did after them",
+    "report": "the HTML report of the published run",
+    "rollback": "publish an earlier run again",
+    "maintain": "old runs and models expire, files are compacted and vacuumed",
+    "erase": "customers leave every table for good, with a receipt",
+    "generate": "synthetic transactions at any size, with known segments, seeded",
+    "explore": "a profile of the data before anything is modelled",
+    "check": "validate configuration and sources, run nothing",
+    "verify": "compare the published tables with the log of runs, a build from scratch and their files; change nothing",
+}
+_AS_OF_HELP = "only what happened before this date enters"
+_LIST_HELP = {
+    "features": "; several dates as 2017-07-01,2017-08-01 or, monthly, as 2017-01-01..2017-12-01 are computed at once"
+}
+"""Commands that take several dates."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command is asked to do.
+
+    command: its name.
+    config: the configuration.
+    log: how the log is written.
+    dates: of `features`, where several are given.
+    run_id: of `rollback`, the run to publish; None for the one before.
+    customers, receipt: of `erase`, who is to be erased, and the file that the receipt goes to.
+    everyone: of `verify`, whether the state of all customers is built, not that of a sample.
+    """
+
+    command: str
+    config: Config
+    log: LogFormat
+    dates: Sequence[date] = ()
+    run_id: str | None = None
+    customers: Sequence[str] = ()
+    receipt: Path | None = None
+    everyone: bool = False
+
+
+def requested(options: argparse.Namespace) -> Request:
+    """What the options ask for.
+
+    Raises:
+        ConfigurationError: options, configuration, environment or files are not as they have to be.
+    """
+    dates = _listed_dates(options.command, options.as_of)
+    config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
+    _require_sources(config, options.command)
+    customers, receipt = _erasure(options) if options.command == "erase" else ((), None)
+    return Request(
+        options.command,
+        config,
+        options.log,
+        dates,
+        run_id=getattr(options, "run", None),
+        customers=customers,
+        receipt=receipt,
+        everyone=getattr(options, "all", False),
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's parser."""
+    whole = argparse.ArgumentParser(prog=PROGRAM, description="Customer segmentation on Spark.", allow_abbrev=False)
+    whole.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, does in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False)
+        command.add_argument(
+            "--config", action="append", required=True, metavar="FILE", help="YAML file; given again, later ones win"
+        )
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
+        )
+        command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
+        if name == "rollback":
+            command.add_argument(
+                "--run",
+                metavar="RUN_ID",
+                help="the run to publish; by default the one published before the current one",
+            )
+        command.add_argument(
+            "--log", choices=["text", "json"], default="text", help="what standard error has: lines to read, or of JSON"
+        )
+        command.add_argument(
+            "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
+        )
+        if name == "verify":
+            command.add_argument("--all", action="store_true", help="build the state of all customers, not of a sample")
+        command.add_argument("--debug", action="store_true", help="show stack traces")
+        if name == "erase":
+            command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
+            command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
+            command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
+    return whole
+
+
+def _listed_dates(command: str, text: str | None) -> list[date]:
+    """The dates where several are given; none where a single one is, or the configuration's counts.
+
+    Raises:
+        ConfigurationError: the command takes a single one, or one of them is none.
+    """
+    if text is None or not is_list_of_dates(text):
+        return []
+    if command not in _LIST_HELP:
+        raise ConfigurationError(
+            f"--as-of {text:.60}: `{command}` takes a single date such as 2017-07-01; several are for "
+            f"{', '.join(f'`{name}`' for name in _LIST_HELP)}"
+        )
+    return as_of_dates(text)
+
+
+def _erasure(options: argparse.Namespace) -> tuple[list[str], Path | None]:
+    """Who is to be erased, and where the receipt goes; no message names anybody.
+
+    Raises:
+        ConfigurationError: a file can't be read or written.
+    """
+    customers, file, receipt = list(options.customer), options.customers_file, options.receipt
+    if file is not None:
+        try:
+            customers += file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
+    if receipt is not None and not receipt.absolute().parent.is_dir():
+        raise ConfigurationError(f"--receipt {receipt}: there is no such folder")
+    customers = [customer for customer in customers if customer.strip()]
+    if file is not None and not customers:
+        raise ConfigurationError(f"--customers-file {file} names nobody")
+    return customers, receipt
+
+
+def _require_sources(config: Config, command: str) -> None:
+    """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
+    reads_sources = command in ("run", "ingest", "check", "explore")
+    require_environment(config, sources=reads_sources)
+    if command in ("generate", "report", "verify"):
+        return
+    from customer_segmentation.ingest.paths import problems
+    from customer_segmentation.spark.session import runs_locally
+
+    sources = config.configured_sources
+    if reads_sources and runs_locally():
+        missing = problems(sources)
+        if missing:
+            raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))
