@@ -62,8 +62,9 @@ COLUMNS = {
     "quantity": "pieces",
     "unit_price": "price",
     "line_number": "position",
+    "changed_at": "changed",
 }
-LINES = Sheet(who="", no="", at="", product="", kind="", pieces="1", price="3.50", position="", contact="")
+LINES = Sheet(who="", no="", at="", product="", kind="", pieces="1", price="3.50", position="", changed="", contact="")
 PEOPLE = Sheet(who="", name="", town="")
 EVENTS = Sheet(who="", at="", what="", way="", about="")
 Rows = list[list[str]]
@@ -176,7 +177,7 @@ class Shop:
 
     def settings(self, as_of: date) -> dict[str, Any]:
         events_columns = {"customer_id": "who", "occurred_at": "at", "event_type": "what", "channel": "way"}
-        people_columns = {"customer_id": "who", "attributes": {"name": "name", "town": "town"}}
+        people_columns = {"customer_id": "who", "name": "name", "town": "town"}
         return {
             "as_of": as_of.isoformat(),
             "sources": {
