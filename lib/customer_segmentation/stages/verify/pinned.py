@@ -40,6 +40,7 @@ class PinnedTables:
 
     def __init__(self, run: Run, *, folders: Mapping[str, TableFolder] | None, without: Collection[str]) -> None:
         self._warehouse = run.warehouse
+        self._without = without
         self.findings: list[Finding] = []
         self._versions: dict[str, int] = {}
         for table in KNOWN_TABLES:
@@ -57,6 +58,10 @@ class PinnedTables:
     def have(self, *tables: t.Table) -> bool:
         """Whether these tables are there and whole."""
         return all(table.name in self._versions for table in tables)
+
+    def lack(self, table: t.Table) -> bool:
+        """Whether a table is not there at all."""
+        return not self.have(table) and table.name not in {*self._without, *(found.table for found in self.findings)}
 
     @property
     def all(self) -> list[t.Table]:
