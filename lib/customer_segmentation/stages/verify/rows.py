@@ -37,8 +37,8 @@ _NULLABLE = {
 
 def checksum(frame: DataFrame) -> Column:
     """A sum over all rows and columns of a frame that does not depend on the order of the rows."""
-    fields = {field.name: field.dataType for field in frame.schema}
-    columns = [F.to_json(name) if isinstance(type_, MapType) else F.col(name) for name, type_ in fields.items()]
+    quoted = {f"`{field.name.replace('`', '``')}`": field.dataType for field in frame.schema}
+    columns = [F.to_json(name) if isinstance(type_, MapType) else F.col(name) for name, type_ in quoted.items()]
     return F.sum(F.xxhash64(*columns).cast("decimal(38,0)"))
 
 
