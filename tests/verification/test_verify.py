@@ -108,6 +108,7 @@ def test_a_row_twice_and_a_line_less_are_named(run: Run) -> None:
     assert any("value_models: key made_from: expected 2 different ones" in finding for finding in findings), findings
 
 
+@pytest.mark.slow
 def test_tables_older_than_on_record_are_refused_unless_they_are_others(run: Run) -> None:
     root, versions = root_of(run), TableVersions(run)
     versions.record("run")
@@ -134,6 +135,7 @@ def test_tables_older_than_on_record_are_refused_unless_they_are_others(run: Run
         versions.require_whole()
 
 
+@pytest.mark.slow
 def test_maintenance_and_clones_are_no_finding(run: Run) -> None:
     root, versions = root_of(run), TableVersions(run)
     versions.record("run")

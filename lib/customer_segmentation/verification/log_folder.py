@@ -24,7 +24,6 @@ class LogFolder:
         path: its folder.
         commits: files of the commits by version.
         checkpoints: files of the checkpoints by version, whole ones only.
-        partial: files of checkpoints of which a part is missing, by version.
         checksums: files by version that sum up what the table was then.
         last_named: newest version that any file is named for.
         is_readable: whether its checkpoints are of the kind that is read here.
@@ -33,7 +32,6 @@ class LogFolder:
     path: Path
     commits: dict[int, Path] = field(default_factory=dict)
     checkpoints: dict[int, list[Path]] = field(default_factory=dict)
-    partial: dict[int, list[Path]] = field(default_factory=dict)
     checksums: dict[int, Path] = field(default_factory=dict)
     last_named: int = -1
     is_readable: bool = True
@@ -75,5 +73,6 @@ def list_log(path: Path) -> LogFolder:
         if match := _OF_A_COMMIT.fullmatch(file.name):
             log.last_named = max(log.last_named, int(match[1]))
     for version, files in parts.items():
-        (log.checkpoints if len(files) >= wanted[version] else log.partial)[version] = files
+        if len(files) >= wanted[version]:
+            log.checkpoints[version] = files
     return log

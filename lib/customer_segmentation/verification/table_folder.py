@@ -72,7 +72,7 @@ def examine(name: str, folder: Path, *, every_byte: bool = False) -> TableFolder
                 table.add(place, "a folder", "a file")
                 return table
         log = list_log(path) if path.exists() else LogFolder(path)
-        if log.newest < 0 and log.last_named < 0 and not log.partial:
+        if log.newest < 0 and log.last_named < 0:
             return None
         _examine_log(table, log, every_byte=every_byte)
     except OSError as error:
@@ -224,8 +224,6 @@ def _examine_history(table: TableFolder, log: LogFolder, base: int, state: Table
         problem = checksum_problem(summary)
         if problem is not None:
             table.add(summary, "the file that was written", problem, _HARMLESS)
-    for version, parts in log.partial.items():
-        table.add(parts[0], f"all parts of the checkpoint of version {version}", f"{len(parts)} of them", _HARMLESS)
     _examine_last_checkpoint(table, log)
     live = {path for path, _ in state.live}
     for former in sorted(state.former - live):

@@ -53,7 +53,7 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
         )
         stage.result = done[-1]
     damaged = _named(findings)
-    tables = PinnedTables(run, without=damaged)
+    tables = PinnedTables(run, folders=folders if versions.root else None, without=damaged)
     findings += tables.findings
     if not (folders or tables.all):
         raise ConfigurationError("there are no tables yet; run `customer-segmentation run` first")

@@ -1,6 +1,6 @@
 """The tables at the versions that they had when the verification began, so that a run at work doesn't change them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
@@ -11,7 +11,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import KNOWN_TABLES
 from customer_segmentation.storage_errors import storage_error
-from customer_segmentation.verification import Finding
+from customer_segmentation.verification import Finding, TableFolder
 
 
 @contextmanager
@@ -31,26 +31,37 @@ class PinnedTables:
 
     Args:
         run: has the warehouse.
+        folders: of the tables, where they are on this machine; else Spark is asked for their versions.
         without: names of tables that are not read, since they are damaged.
 
     Attributes:
         findings: tables whose version can't be read.
     """
 
-    def __init__(self, run: Run, *, without: Collection[str]) -> None:
+    def __init__(self, run: Run, *, folders: Mapping[str, TableFolder] | None, without: Collection[str]) -> None:
         self._warehouse = run.warehouse
+        self._without = without
         self.findings: list[Finding] = []
         self._versions: dict[str, int] = {}
         for table in KNOWN_TABLES:
             if table.name in without:
                 continue
-            with readable(table.name, self.location(table), self.findings):
-                if run.warehouse.exists(table):
-                    self._versions[table.name] = run.warehouse.version(table)
+            if folders is not None:
+                version = folders[table.name].version if table.name in folders else None
+            else:
+                version = None
+                with readable(table.name, self.location(table), self.findings):
+                    version = run.warehouse.version(table) if run.warehouse.exists(table) else None
+            if version is not None:
+                self._versions[table.name] = version
 
     def have(self, *tables: t.Table) -> bool:
         """Whether these tables are there and whole."""
         return all(table.name in self._versions for table in tables)
+
+    def lack(self, table: t.Table) -> bool:
+        """Whether a table is not there at all."""
+        return not self.have(table) and table.name not in {*self._without, *(found.table for found in self.findings)}
 
     @property
     def all(self) -> list[t.Table]:

@@ -24,13 +24,15 @@ _HISTORY = "put the table back from a backup"
 def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | str]:
     """What is wrong with the published run and the log of runs; a sentence on what was verified last."""
     if not tables.have(t.PIPELINE_RUNS):
-        yield "no run is on record"
+        if tables.lack(t.PIPELINE_RUNS) and tables.have(t.CUSTOMER_SEGMENTS):
+            yield Finding(t.PIPELINE_RUNS.name, "table", "the runs on record", "none", _PUBLISH)
+        yield "not compared, since no run is on record"
         return
     runs = {row[c.RUN_ID]: row for row in tables.read(t.PIPELINE_RUNS).collect()}
     erased = _erased(tables)
     yield from _finished_runs(tables, runs, erased)
     if not tables.have(t.CUSTOMER_SEGMENTS):
-        if runs and tables.have(t.PUBLICATIONS):
+        if runs and tables.lack(t.CUSTOMER_SEGMENTS) and tables.have(t.PUBLICATIONS):
             newest = _newest_publication(tables)
             yield Finding("customer_segments", "table", f"run {newest}, as publications says", "none", _PUBLISH)
         return
