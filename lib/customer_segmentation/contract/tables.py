@@ -51,7 +51,7 @@ class Column:
 
     @property
     def constraint(self) -> str | None:
-        """What Delta has every row checked for, as SQL that is true, never null; None where it is nothing."""
+        """What Delta verifies of every row, as SQL; None where it is nothing."""
         present = f"`{self.name}` IS NOT NULL"
         if self.check is None:
             return None if self.nullable else present
