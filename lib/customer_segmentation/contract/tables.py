@@ -584,7 +584,7 @@ SEGMENT_PROFILES = Table(
         _RUN,
         _SEGMENT,
         _SEGMENT_NAME,
-        Column("customers", "bigint", "Customers in the segment.", check="customers >= 1"),
+        Column("customers", "bigint", "Customers in the segment.", check="customers >= 0"),
         Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
         Column(
             "customer_share",
