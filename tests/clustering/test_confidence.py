@@ -404,7 +404,8 @@ def test_segments_of_an_earlier_release_are_read_and_written_on(spark: SparkSess
     former = "array(named_struct('feature', 'a', 'value', 1D, 'effect', 0.7D))"
 
     def rows(drivers: str, run: str, kinds: dict[str, str]):  # type: ignore[no-untyped-def]
-        given = {"customer_id": "'C'", "run_id": f"'{run}'", "drivers": drivers}
+        key = {"customer_id": "'C'", "segment_id": "1", "run_id": f"'{run}'", "as_of_date": "'2024-01-01'"}
+        given = key | {"drivers": drivers}
         return spark.range(1).selectExpr(
             *(f"CAST({given.get(name, 'NULL')} AS {kind}) AS {name}" for name, kind in kinds.items())
         )

@@ -218,7 +218,8 @@ def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
     spark: SparkSession, tmp_path: Path, run_of: RunOf
 ) -> None:
     warehouse, root = run_of().warehouse, tmp_path / "tables"
-    rows = pd.DataFrame({"customer_id": ["a", "a"], "run_id": ["one", "two"], "as_of_date": [AS_OF, AS_OF]})
+    runs = {"customer_id": ["a", "a"], "segment_id": [1, 1], "run_id": ["one", "two"], "as_of_date": [AS_OF, AS_OF]}
+    rows = pd.DataFrame(runs)
     warehouse.overwrite(t.CUSTOMER_SEGMENTS_HISTORY, filled(spark, t.CUSTOMER_SEGMENTS_HISTORY, rows))
     publication = Publication(warehouse, "assign")
 

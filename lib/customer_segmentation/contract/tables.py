@@ -51,7 +51,7 @@ class Column:
 
     @property
     def constraint(self) -> str | None:
-        """What Delta has every row checked for, as SQL that is true, never null; None where it is nothing."""
+        """What Delta verifies of every row, as SQL; None where it is nothing."""
         present = f"`{self.name}` IS NOT NULL"
         if self.check is None:
             return None if self.nullable else present
@@ -611,7 +611,7 @@ SEGMENT_PROFILES = Table(
         _RUN,
         _SEGMENT,
         _SEGMENT_NAME,
-        Column("customers", "bigint", "Customers in the segment.", check="customers >= 1"),
+        Column("customers", "bigint", "Customers in the segment.", check="customers >= 0"),
         Column("revenue", TOTAL, "Net spend of its customers up to the as-of date. Unit: money."),
         Column(
             "customer_share",
