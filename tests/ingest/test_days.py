@@ -123,6 +123,7 @@ def test_five_days_each_run_twice_with_maintenance_in_between_leave_what_one_loa
     assert len(contents(tmp_path / "tables", "returns")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_lines_deleted_by_hand_stay_away_and_all_others_are_as_if_loaded_at_once(
     tmp_path: Path, run_of: Callable[..., Run]

@@ -151,6 +151,7 @@ def test_a_batch_reads_new_files_alone_and_changes_what_they_change(
     assert '"amount":7.00' in rows.loc["O2", "row"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     written(tmp_path / "in" / "a.csv", [line(), line(no="O2")])
@@ -175,6 +176,7 @@ def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable
     assert committed_batch(run_of()).counts.lines == 4
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_folders_named_after_a_column_are_columns_of_a_batch_too(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     mapping = {"columns": {**MAPPING, "ordered_at": "day"}}
@@ -212,6 +214,7 @@ def test_what_a_killed_batch_left_is_taken_back(
     assert_as_if_read_anew(run, run_of(root="anew"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_small_batch_is_not_stopped_by_a_few_bad_lines_and_a_large_one_is(
     tmp_path: Path, run_of: Callable[..., Run]
@@ -262,6 +265,7 @@ def test_the_changes_of_a_delta_table_are_followed(
     assert_as_if_read_anew(run, delta(run_of, path, root="anew"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_delta_table_that_cannot_tell_its_changes_is_read_whole(
     spark: SparkSession, tmp_path: Path, run_of: Callable[..., Run]
@@ -294,6 +298,7 @@ def test_a_delta_table_that_cannot_tell_its_changes_is_read_whole(
 # --- JSON, databases ---
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_json_batch_may_name_fewer_or_more_columns(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     folder = tmp_path / "in"

@@ -18,9 +18,9 @@ from customer_segmentation.verification import Finding
 
 _SEVERAL_ROWS = {
     *(t.REJECTED_TRANSACTIONS, t.REJECTED_CUSTOMERS, t.REJECTED_ENGAGEMENT),
-    *(t.INGEST_BATCHES, t.INGESTED_FILES),
+    *(t.INGEST_BATCHES, t.INGESTED_FILES, t.ERASURES),
 }
-"""A key has several rows: the rejected rows of a batch; a batch that was planned again."""
+"""A key has several rows: the rejected rows of a batch; a batch or an erasure that was planned again."""
 
 _REPEATED_LINES = {t.TRANSACTIONS, t.INGEST_CHANGES, t.RETURNS}
 """A key has several rows where copies of a line are accepted."""
