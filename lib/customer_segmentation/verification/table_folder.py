@@ -21,6 +21,8 @@ from customer_segmentation.verification.findings import RESTORE, Finding
 from customer_segmentation.verification.log_folder import LAST_CHECKPOINT, LOG, LogFolder, list_log
 
 _HARMLESS = "readers do without it; remove the file, or " + RESTORE
+_OF_THE_CHANGE_FEED = {"__is_cdc", "_change_type"}
+"""Columns that Delta's MERGE leaves in files of a table with a change feed."""
 
 
 @dataclass
@@ -184,7 +186,7 @@ def _parquet_problem(path: Path, added: Mapping[str, Any], columns: set[str] | N
         rows = json.loads(added.get("stats") or "{}").get("numRecords")
         if rows is not None and file.metadata.num_rows != rows:
             return f"{file.metadata.num_rows:,} rows, where the log says {rows:,}"
-        others = {field.name.lower() for field in file.schema_arrow} - (columns or set())
+        others = {field.name.lower() for field in file.schema_arrow} - (columns or set()) - _OF_THE_CHANGE_FEED
         if columns is not None and others:
             return f"columns that the table has not: {', '.join(sorted(others)[:3])}"
         if not side_file(path).exists():
