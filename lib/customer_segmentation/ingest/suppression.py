@@ -59,6 +59,15 @@ def malformed_text(row: str = c.ROW) -> Column:
     return F.get_json_object(row, f"$.{CORRUPT}")
 
 
+def quarantined_text() -> Column:
+    """The text of a rejected row whose customer no column has, though it does not lack one; null for other rows.
+
+    It is malformed, or an earlier release rejected it.
+    """
+    is_unknown = F.col(c.CUSTOMER_ID).isNull() & ~F.array_contains(c.REASONS, "missing_customer")
+    return F.coalesce(malformed_text(), F.when(is_unknown, F.col(c.ROW)))
+
+
 def hashed(customer_id: Column, salt: str) -> Column:
     """The digest of a customer's id; null without one."""
     return F.sha2(F.concat(F.lit(salt), customer_id), 256)

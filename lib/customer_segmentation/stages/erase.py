@@ -30,7 +30,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
 from customer_segmentation.display.formatting import count
-from customer_segmentation.ingest.suppression import HASH, IS_SUPPRESSED, Suppressed, hashed, malformed_text
+from customer_segmentation.ingest.suppression import HASH, IS_SUPPRESSED, Suppressed, hashed, quarantined_text
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED
 from customer_segmentation.stages.ingest import erase_lines, follow_returns
@@ -173,9 +173,9 @@ def _tables(run: Run) -> list[t.Table]:
 def _rows(run: Run, suppressed: Suppressed, table: t.Table) -> DataFrame:
     """The rows that a table has of suppressed customers."""
     rows = run.warehouse.read(table)
-    text = malformed_text() if c.ROW in rows.columns else None
-    if c.CUSTOMER_ID not in rows.columns:  # of an earlier release: the id is somewhere in the row
-        rows, text = rows.withColumn(c.CUSTOMER_ID, F.lit(None).cast("string")), F.col(c.ROW)
+    if c.CUSTOMER_ID not in rows.columns:  # of an earlier release
+        rows = rows.withColumn(c.CUSTOMER_ID, F.lit(None).cast("string"))
+    text = quarantined_text() if c.ROW in rows.columns else None
     return suppressed.marked(rows, text=text).where(IS_SUPPRESSED)
 
 

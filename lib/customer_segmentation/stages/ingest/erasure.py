@@ -15,7 +15,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.counts import count_lines
 from customer_segmentation.ingest.sources import digest
-from customer_segmentation.ingest.suppression import IS_SUPPRESSED, Suppressed, malformed_text
+from customer_segmentation.ingest.suppression import IS_SUPPRESSED, Suppressed, quarantined_text
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, ERASURE, STAGED, Batch, BatchLog
 from customer_segmentation.stages.ingest.incremental import apply_changes, count_stored, counts_after, stage_changes
@@ -51,7 +51,7 @@ def erase_lines(run: Run, suppressed: Suppressed) -> Batch | None:
 
 
 def _rejected(run: Run, suppressed: Suppressed) -> DataFrame:
-    return suppressed.marked(run.warehouse.read(t.REJECTED_TRANSACTIONS), text=malformed_text())
+    return suppressed.marked(run.warehouse.read(t.REJECTED_TRANSACTIONS), text=quarantined_text())
 
 
 def _delete(run: Run, suppressed: Suppressed) -> None:
@@ -65,7 +65,7 @@ def _erased(run: Run, log: BatchLog, last_batch: Batch, suppressed: Suppressed, 
     known_before, timezone = last_batch.known_before, run.config.timezone
     transactions, rejected = map(run.warehouse.read, LINE_TABLES)
     existing = batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
-    existing = checkpointed(suppressed.marked(existing, text=malformed_text()))
+    existing = checkpointed(suppressed.marked(existing, text=quarantined_text()))
     kept = existing.where(~F.col(IS_SUPPRESSED)).select(t.REJECTED_TRANSACTIONS.column_names)
     after = checkpointed(orders.resolved(kept, check_suite(run, known_before)))
     lines = existing.where(IS_SUPPRESSED).count()
