@@ -72,6 +72,7 @@ def online_retail() -> None:
         pytest.skip(f"needs {CSV}")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("online_retail")
 def test_ten_lines_segment_a_shop(spark: SparkSession, tmp_path: Path) -> None:
