@@ -75,7 +75,7 @@ def evaluate(limits: Alerts, figures: Sequence[Figure]) -> list[Alert]:
             if limit is not None and (figure.value < limit if is_minimum else figure.value > limit):
                 beyond = "below" if is_minimum else "above"
                 message = f"{figure.description}: {figure.name} {figure.value:.4g} is {beyond} {limit:g}"
-                alerts.append(Alert(figure.name, figure.value, limit, level, message))
+                alerts.append(Alert(figure.name, float(figure.value), float(limit), level, message))
                 break
     return alerts
 
