@@ -66,9 +66,9 @@ def log_error(message: str, *, stack_trace: bool = False) -> None:
     log.error(message, exc_info=stack_trace)
 
 
-def log_stage(level: int, message: str, fields: dict[str, Any]) -> None:
-    """Write a line on a stage, with the fields that only JSON lines show."""
-    log.log(level, message, extra={"fields": fields})
+def log_stage(level: int, fields: dict[str, Any], message: str, *parts: object) -> None:
+    """Write a line on a stage, with the fields that only JSON lines show, and the parts that the message asks for."""
+    log.log(level, message, *parts, extra={"fields": fields})
 
 
 def _own_stderr() -> TextIO:

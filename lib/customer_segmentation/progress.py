@@ -63,22 +63,22 @@ class Progress:
                 with self.console.status(f"[bold]{name}[/bold]  {doing}"):
                     yield stage
             else:
-                self._write(logging.INFO, stage, "start", f"{name}: {doing}")
+                self._write(logging.INFO, stage, "start", "%s: %s", name, doing)
                 yield stage
         except BaseException:
             stage.seconds, stage.status = _seconds_since(started), "failed"
-            self._write(logging.ERROR, stage, "end", f"{name}: failed after {stage.seconds:.1f} s")
+            self._write(logging.ERROR, stage, "end", "%s: failed after %.1f s", name, stage.seconds)
             raise
         stage.seconds, stage.status = _seconds_since(started), "done"
         if self._is_live:
             self.console.print(f"[green]✓[/green] [bold]{name:<9}[/bold] {stage.seconds:6.1f} s  {stage.result}")
         else:
-            self._write(logging.INFO, stage, "end", f"{name}: done in {stage.seconds:.1f} s: {stage.result}")
+            self._write(logging.INFO, stage, "end", "%s: done in %.1f s: %s", name, stage.seconds, stage.result)
 
-    def _write(self, level: int, stage: Stage, event: str, message: str) -> None:
+    def _write(self, level: int, stage: Stage, event: str, message: str, *parts: object) -> None:
         if not self._is_live:
             known = {"run_id": self.run_id(), "stage": stage.name, "event": event}
-            log_stage(level, message, {**known, "seconds": stage.seconds, "rows": stage.rows})
+            log_stage(level, {**known, "seconds": stage.seconds, "rows": stage.rows}, message, *parts)
 
 
 def _seconds_since(started: float) -> float:

@@ -1,6 +1,7 @@
 """What machines are told: the result document of every command, and JSON log lines."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -123,8 +124,15 @@ def test_a_reader_never_sees_half_a_result(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_tells_what_it_did_and_a_second_one_that_nothing_changed(
-    spark: SparkSession, tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    tmp_path: Path,
+    shop: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    own = logging.getLogger("customer_segmentation")  # which the command has write to standard error
+    monkeypatch.setattr(own, "propagate", own.propagate)
+    monkeypatch.setattr(own, "handlers", own.handlers)
     file = tmp_path / "result.json"
     run = ["run", "--config", str(shop), "--result", str(file)]
 
