@@ -352,12 +352,14 @@ ENGAGEMENT = Table(
     key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
 )
 
+_REJECTED_CUSTOMER = replace(_CUSTOMER, nullable=True)
+
 REJECTED_CUSTOMERS = Table(
-    "rejected_customers", "a rejected row of customers", (*_REJECTED, _CUSTOMER), key=(c.BATCH_ID,)
+    "rejected_customers", "a rejected row of customers", (*_REJECTED, _REJECTED_CUSTOMER), key=(c.BATCH_ID,)
 )
 
 REJECTED_ENGAGEMENT = Table(
-    "rejected_engagement", "a rejected row of events", (*_REJECTED, _CUSTOMER), key=(c.BATCH_ID,)
+    "rejected_engagement", "a rejected row of events", (*_REJECTED, _REJECTED_CUSTOMER), key=(c.BATCH_ID,)
 )
 
 RETURNS = Table(
