@@ -39,7 +39,9 @@ def profile(segment: int, customers: int, *features: Differentiator) -> Profile:
     ("value", "level"), [(0.0, None), (0.25, None), (0.2501, "warn"), (0.5, "warn"), (0.51, "stop"), (1.0, "stop")]
 )
 def test_a_figure_is_told_beyond_warn_and_stops_beyond_stop(value: float, level: str | None) -> None:
-    alerts = evaluate(Alerts(), [Figure("customers_change", value, "75 customers, 100 before")])
+    limits = Alerts.model_validate({"customers_change": {"stop": 0.5}})
+
+    alerts = evaluate(limits, [Figure("customers_change", value, "75 customers, 100 before")])
 
     assert [alert.level for alert in alerts] == ([level] if level else [])
     assert outcome_of(alerts) == (level or "ok")
@@ -62,7 +64,8 @@ def test_null_turns_a_limit_off_and_the_gravest_level_counts() -> None:
     figures = [Figure(name, 1e9, name) for name in Alerts.model_fields]
 
     assert evaluate(Alerts.model_validate(off), figures) == []
-    alerts = evaluate(Alerts(), figures)
+    assert outcome_of(evaluate(Alerts(), figures)) == "warn", "by default nothing stops"
+    alerts = evaluate(Alerts.model_validate({"revenue_change": {"stop": 0.5}}), figures)
     assert outcome_of(alerts) == "stop"
     assert "drift" in describe(alerts)
     assert "drift" not in describe(alerts, "stop")
@@ -81,7 +84,7 @@ def test_a_level_that_is_left_out_keeps_its_default() -> None:
         ("alerts.drift.warn=-1", "alerts.drift.warn: must be"),
         ("alerts.drifts.warn=1", "alerts.drifts: is not a known key; did you mean drift"),
         ("alerts.drift=1", "alerts.drift: must be"),
-        ("alerts.customers_change.warn=0.9", "alerts.customers_change: has warn (0.9) above stop (0.5)"),
+        ("alerts.customers_change={warn: 0.9, stop: 0.5}", "alerts.customers_change: has warn (0.9) above stop (0.5)"),
         ("alerts.min_customers={warn: 5, stop: 9}", "alerts.min_customers: has warn (5) below stop (9)"),
     ],
 )

@@ -188,15 +188,16 @@ def test_a_run_beyond_a_limit_is_complete_but_not_published_however_often_it_is_
     tmp_path: Path, run_of: RunOf
 ) -> None:
     root = tmp_path / "tables"
-    first = whole(run_of())
+    limits = {"alerts": {"customers_change": {"stop": 0.5}}}
+    first = whole(run_of(**limits))
     SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 200), random.Random(8)))
 
-    run = run_of()
+    run = run_of(**limits)
     with pytest.raises(StoppedByAlertsError, match=r"not published: 200 customers, 60 in run .* Consumers read on run"):
         whole(run)
     after = versions(root)
     with pytest.raises(StoppedByAlertsError, match="despite_alerts"):
-        whole(run_of())
+        whole(run_of())  # with other limits too
 
     assert versions(root) == after, "nothing was written by the second one"
     assert set(read(root, "customer_segments").run_id) == {first}

@@ -558,9 +558,9 @@ class Alerts(Section):
     """Limits on the figures of a run before it is published."""
 
     min_customers: Minimum = Minimum()
-    customers_change: Limit = Limit(warn=0.25, stop=0.5)
-    revenue_change: Limit = Limit(warn=0.25, stop=0.5)
-    segment_share_change: Limit = Limit(warn=0.15, stop=0.5)
+    customers_change: Limit = Limit(warn=0.25)
+    revenue_change: Limit = Limit(warn=0.25)
+    segment_share_change: Limit = Limit(warn=0.15)
     freshness_days: Limit = Limit()
     rejected_share: Limit = Limit(warn=0.2)
     drift: Limit = Limit(warn=0.5)
