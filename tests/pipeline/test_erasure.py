@@ -53,6 +53,12 @@ OF_SOURCES = (
 )
 ENDS_THE_SAME = (*OF_SOURCES, t.CUSTOMER_FEATURES, t.CUSTOMER_SEGMENTS, t.CUSTOMER_SEGMENTS_HISTORY)
 CHANGED_MEANWHILE = {"delta.deletedFileRetentionDuration", "delta.checkpointInterval"}
+IN_A_PROCESS = {
+    "master": "local[2]",
+    "shuffle_partitions": 2,
+    "driver_memory": "1g",
+    "conf": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"},
+}
 COLUMNS = {
     "customer_id": "who",
     "order_id": "no",
@@ -388,7 +394,7 @@ def test_an_erasure_killed_at_any_moment_and_begun_again_ends_as_one_left_alone(
     for number in range(KILLS + 1):
         shutil.rmtree(shop.root)
         shutil.copytree(kept, shop.root)
-        config = shop.settings(SECOND) | {"spark": {"master": "local[2]", "driver_memory": "1g"}}
+        config = shop.settings(SECOND) | {"spark": IN_A_PROCESS}
         (tmp_path / "conf.yml").write_text(json.dumps(config))
         command = [sys.executable, "-m", "customer_segmentation", "erase", "--config", str(tmp_path / "conf.yml")]
         began = time.monotonic()
