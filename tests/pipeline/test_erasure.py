@@ -336,6 +336,7 @@ def test_others_keep_their_rows_and_every_line_is_accounted_for(published: Shop,
     assert before.inputs.state != after.inputs.state, "the next run is another one"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_is_as_if_they_had_never_come_also_when_they_come_again(spark: SparkSession, tmp_path: Path) -> None:
     shop, without = Shop(spark, tmp_path / "with"), Shop(spark, tmp_path / "without", without=True)
