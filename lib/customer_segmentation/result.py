@@ -122,7 +122,6 @@ def _facts(command: str, run: "Run | None") -> dict[str, Any]:
     }
     if run is None:
         return facts
-    from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES
     from customer_segmentation.stages.alerts import outcome_of
     from customer_segmentation.stages.ingest import committed_batch
 
@@ -132,8 +131,7 @@ def _facts(command: str, run: "Run | None") -> dict[str, Any]:
     if command == "generate":
         return facts
     with suppress(Exception):
-        tables = [table for table in (*ALL_TABLES, *OPTIONAL_TABLES) if run.warehouse.exists(table)]
-        facts["tables"] = {table.name: run.warehouse.location(table) for table in tables}
+        facts["tables"] = {table.name: run.warehouse.location(table) for table in run.warehouse.tables()}
     with suppress(Exception):
         facts["published_run_id"] = run.publication.current_run_id()
     with suppress(Exception):

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
-from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES, Column, Table
+from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -76,9 +76,11 @@ class Warehouse:
 
     def has_file(self, file: str) -> bool:
         """Whether a file, by its path or address, is one of a table below the root."""
-        return not self._named and any(
-            f"{self.location(table)}/" in unquote(file) for table in (*ALL_TABLES, *OPTIONAL_TABLES)
-        )
+        return not self._named and any(f"{self.location(table)}/" in unquote(file) for table in KNOWN_TABLES)
+
+    def tables(self) -> list[Table]:
+        """The tables that have been written."""
+        return [table for table in KNOWN_TABLES if self.exists(table)]
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been written."""
@@ -122,9 +124,8 @@ class Warehouse:
 
     def size(self, table: Table) -> tuple[int, int]:
         """How many files the table has now, and how many bytes."""
-        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("numFiles", "sizeInBytes").head()
-        assert row is not None, "a Delta table has details"
-        return row["numFiles"], row["sizeInBytes"]
+        details = self._details(table)
+        return details["numFiles"], details["sizeInBytes"]
 
     def compact(self, table: Table) -> None:
         """Write small files together, in one commit that changes no row."""
@@ -132,9 +133,7 @@ class Warehouse:
 
     def table_id(self, table: Table) -> str:
         """Delta's id of the table; another one where it was made anew or cloned."""
-        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id").head()
-        assert row is not None, "a Delta table has its details"
-        table_id: str = row["id"]
+        table_id: str = self._details(table)["id"]
         return table_id
 
     def operations_since(self, table: Table, version: int) -> list[str] | None:
@@ -301,6 +300,12 @@ class Warehouse:
             numbered = _LOG_FILE.match(path.name)
             if numbered and int(numbered[1]) < version:
                 path.unlink()
+
+    def _details(self, table: Table) -> Row:
+        """Delta's description of the table."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id", "numFiles", "sizeInBytes").head()
+        assert row is not None, "a Delta table has its details"
+        return row
 
     @property
     def _named(self) -> bool:

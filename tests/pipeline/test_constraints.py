@@ -16,7 +16,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConstraintViolatedError
 from customer_segmentation.storage import Warehouse
 
-DECLARED = (*t.ALL_TABLES, *t.OPTIONAL_TABLES, t.DATA_PROFILE, t.DATA_DISTRIBUTIONS)
+DECLARED = t.KNOWN_TABLES
 KEY = [t.Column("customer_id", "string", "Customer.", nullable=False), t.Column("run_id", "string", "Run.")]
 SHARE = t.Column("confidence", "double", "How sure.", check="confidence BETWEEN 0 AND 1")
 ROWS = t.Column("rows_in", "bigint", "Lines.", nullable=False, check="rows_in = a + b")

@@ -23,7 +23,7 @@ from customer_segmentation.stages.table_versions import TableVersions
 from tests.csv_lines import COLUMNS, SHEET, Line, seeded
 from tests.generated import configured, quiet
 from tests.readers import assert_all_read_what_spark_reads
-from tests.verification.damage import LOG, checkpoints, commits, cut, flip, remove, unsummed
+from tests.verification.damage import LOG, as_a_file, as_a_folder, checkpoints, commits, cut, flip, remove, unsummed
 from tests.warehouse import contents, read
 
 DAYS = ("2024-03-10", "2024-03-11", "2024-03-12")
@@ -114,16 +114,6 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def newest_data(table: Path) -> Path:
     return max(table.rglob("part-*.parquet"), key=lambda path: path.stat().st_mtime_ns)
-
-
-def as_a_folder(path: Path) -> None:
-    remove(path)
-    path.mkdir()
-
-
-def as_a_file(path: Path) -> None:
-    remove(path)
-    path.write_text("")
 
 
 def swapped(path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_lake_is_bounded_by_the_runs_that_it_keeps(spark: SparkSession, tmp_
         orders(1000 * day, range(1200) if day == 0 else range(2000 * day, 2000 * day + 20), draw) for day in range(DAYS)
     ]
 
-    def run_of(root: str, day: int, command: str = "run") -> Run:
+    def run_of(root: str, day: int) -> Run:
         settings = {
             "as_of": AS_OF + timedelta(days=day),
             "sources": {"transactions": {"format": "csv", "path": str(tmp_path / "in"), "columns": COLUMNS}},
@@ -55,13 +55,13 @@ def test_the_lake_is_bounded_by_the_runs_that_it_keeps(spark: SparkSession, tmp_
     for day in range(DAYS):
         SHEET.written(tmp_path / "in" / f"{day:02}.csv", sheets[day])
         run_pipeline(run_of("tables", day), Console(file=io.StringIO()))
-        maintain(run_of("tables", day, "maintain"))
+        maintain(run_of("tables", day))
         sizes.append(bytes_below(tmp_path / "tables"))
         if day >= DAYS - KEPT:
             # The same lines from the start, and only the runs that are kept.
             run_pipeline(run_of("reference", day), Console(file=io.StringIO()))
         print(f"day {day}: {sizes[-1][0] / 1e6:.2f} MB of data, {sizes[-1][1] / 1e6:.2f} MB of logs", flush=True)
-    maintain(run_of("reference", DAYS - 1, "maintain"))
+    maintain(run_of("reference", DAYS - 1))
 
     reference = bytes_below(tmp_path / "reference")
     print(f"reference: {reference[0] / 1e6:.2f} MB of data, {reference[1] / 1e6:.2f} MB of logs")

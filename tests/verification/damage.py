@@ -36,6 +36,18 @@ def remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def as_a_folder(path: Path) -> None:
+    """Put an empty folder in its place."""
+    remove(path)
+    path.mkdir()
+
+
+def as_a_file(path: Path) -> None:
+    """Put an empty file in its place."""
+    remove(path)
+    path.write_text("")
+
+
 def unsummed(path: Path) -> None:
     """Take away the checksums of a file, as a copy by other tools does."""
     side_file(path).unlink(missing_ok=True)

@@ -13,7 +13,18 @@ from deltalake import DeltaTable, write_deltalake
 
 from customer_segmentation.verification import examine
 from tests.csv_lines import seeded
-from tests.verification.damage import LOG, checkpoints, commits, cut, flip, remove, side_file, unsummed
+from tests.verification.damage import (
+    LOG,
+    as_a_file,
+    as_a_folder,
+    checkpoints,
+    commits,
+    cut,
+    flip,
+    remove,
+    side_file,
+    unsummed,
+)
 
 COMMITS = 7
 CHECKPOINT = 3
@@ -111,16 +122,6 @@ def without_an_add(path: Path) -> None:
     kept = [line for line in path.read_text().splitlines() if not line.startswith('{"add"')]
     path.write_text("\n".join(kept))
     unsummed(path)
-
-
-def as_a_folder(path: Path) -> None:
-    remove(path)
-    path.mkdir()
-
-
-def as_a_file(path: Path) -> None:
-    remove(path)
-    path.write_text("")
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object], bool]] = {

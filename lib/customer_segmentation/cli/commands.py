@@ -10,7 +10,6 @@ from customer_segmentation import stages
 from customer_segmentation.claims import claimed_folder, claimed_tables, note_spark_of
 from customer_segmentation.cli.options import Request
 from customer_segmentation.contract.errors import CustomerSegmentationError
-from customer_segmentation.contract.tables import ALL_TABLES, OPTIONAL_TABLES
 from customer_segmentation.log import log_to_stderr
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.progress import Progress
@@ -117,6 +116,5 @@ def _work(request: Request, run: Run, result: CommandResult) -> None:
 
 def _name_tables(run: Run, console: Console) -> None:
     console.print("Tables:")
-    for table in (*ALL_TABLES, *OPTIONAL_TABLES):
-        if run.warehouse.exists(table):
-            console.print(f"  {run.warehouse.location(table)}", soft_wrap=True, highlight=False)
+    for table in run.warehouse.tables():
+        console.print(f"  {run.warehouse.location(table)}", soft_wrap=True, highlight=False)

@@ -1060,6 +1060,9 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
 )
 """What is there only where there is something to write: rows to reject, models of some algorithms."""
 
+KNOWN_TABLES = (*ALL_TABLES, *OPTIONAL_TABLES)
+"""Whatever a warehouse may have."""
+
 REBUILT_TABLES: frozenset[str] = frozenset(
     table.name
     for table in (

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import PublishingError
+from customer_segmentation.spark.digests import digest_of_rows
 from customer_segmentation.stages.run import Run
 
 _NEVER_NULL = (c.CUSTOMER_ID, c.SEGMENT_ID, c.SEGMENT_NAME, c.MODEL_VERSION, c.RUN_ID, c.AS_OF_DATE)
@@ -30,7 +31,7 @@ def audit(run: Run, features: DataFrame) -> dict[str, Any]:
             are not those of the customers.
     """
     # The sum of their digests says whether they are the same customers, whatever their order.
-    digests = F.sum(F.xxhash64(c.CUSTOMER_ID).cast("decimal(38,0)"))
+    digests = digest_of_rows(c.CUSTOMER_ID)
     expected = features.agg(F.count(F.lit(1)), F.sum(c.MONETARY), digests).first()
     assert expected is not None, "an aggregation without grouping has one row"
     customers, revenue, digest = expected

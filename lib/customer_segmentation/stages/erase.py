@@ -166,8 +166,7 @@ def _record(run: Run, status: str, receipt: Receipt, properties: Properties) -> 
 
 def _tables(run: Run) -> list[t.Table]:
     """The tables that have rows of single customers and are there."""
-    every = (*t.ALL_TABLES, *t.OPTIONAL_TABLES)
-    return [table for table in every if table.names_customers and run.warehouse.exists(table)]
+    return [table for table in t.KNOWN_TABLES if table.names_customers and run.warehouse.exists(table)]
 
 
 def _rows(run: Run, suppressed: Suppressed, table: t.Table) -> DataFrame:

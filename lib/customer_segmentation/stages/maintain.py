@@ -39,14 +39,14 @@ def maintain(run: Run) -> None:
     with run.progress.stage("expire", "removing old runs and models") as stage:
         kept = _kept_runs(run)
         runs = _expire_runs(run, kept)
-        models = _expire_models(run, kept)
+        models = _expire_models(run)
         _expire_steps(run)
         stage.result = (
             f"{count(len(kept))} runs stay, {count(runs)} expired; {count(models)} models expired"
             if kept
             else "no run is complete yet"
         )
-    tables = [table for table in (*t.ALL_TABLES, *t.OPTIONAL_TABLES) if run.warehouse.exists(table)]
+    tables = run.warehouse.tables()
     with run.progress.stage("compact", "writing small files together") as stage:
         compacted = [table for table in tables if _has_small_files(run, table)]
         for table in compacted:
@@ -109,15 +109,17 @@ def _expire_runs(run: Run, kept: set[str]) -> int:
     return expired
 
 
-def _expire_models(run: Run, kept_runs: set[str]) -> int:
+def _expire_models(run: Run) -> int:
     """Remove the models that neither a kept run has nor are the newest of their settings; how many.
 
     `segment_lineage` keeps what became of their segments.
     """
     if not run.warehouse.exists(t.MODEL_RUNS):
         return 0
-    complete = run.warehouse.rows(t.PIPELINE_RUNS, column="status", value=COMPLETE) if kept_runs else None
-    used = set() if complete is None else {row[0] for row in complete.select(c.MODEL_VERSION).distinct().collect()}
+    used = set()
+    if run.warehouse.exists(t.PIPELINE_RUNS):
+        complete = run.warehouse.rows(t.PIPELINE_RUNS, column="status", value=COMPLETE)
+        used = {row[0] for row in complete.select(c.MODEL_VERSION).distinct().collect()}
     models = run.warehouse.read(t.MODEL_RUNS)
     order = [F.desc(name) for name in ("trained_as_of", "registered_at") if name in models.columns]
     place = F.row_number().over(Window.partitionBy("configuration").orderBy(*order))
@@ -166,9 +168,10 @@ def _keep_versions(run: Run, table: t.Table, *, hours: int) -> None:
 
 def _has_small_files(run: Run, table: t.Table) -> bool:
     files, size = run.warehouse.size(table)
-    partitions = (
-        run.warehouse.read(table).select(*table.partitioned_by).distinct().count() if table.partitioned_by else 0
-    )
+    if files < _SMALL_FILES:
+        return False
+    by = table.partitioned_by
+    partitions = run.warehouse.read(table).select(*by).distinct().count() if by else 0
     return files >= partitions + size // _FILE_BYTES + _SMALL_FILES
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.ingest.suppression import HASH, Suppressed, hash_of
+from customer_segmentation.spark.digests import digest_of_rows
 from customer_segmentation.stages.builds import COMMITTED
 from customer_segmentation.storage import Warehouse
 
@@ -40,7 +41,7 @@ class SuppressionList:
         """A digest of the list, whatever its order; None where nobody is on it."""
         if self.suppressed is None:
             return None
-        row = self.suppressed.hashes.agg(F.sum(F.xxhash64(HASH).cast("decimal(38,0)"))).first()
+        row = self.suppressed.hashes.agg(digest_of_rows(HASH)).first()
         assert row is not None, "an aggregation without grouping has one row"
         return f"{self.suppressed.count}-{row[0]}"
 

@@ -20,7 +20,6 @@ from customer_segmentation.stages.run import Run
 from customer_segmentation.storage import local_root
 from customer_segmentation.verification import Finding, TableFolder, examine, listed
 
-KNOWN_TABLES = (*t.ALL_TABLES, *t.OPTIONAL_TABLES)
 _NOT_RECORDED = (t.TABLE_VERSIONS, t.WAREHOUSE_CLAIM)
 """Written after the record, and by every command."""
 
@@ -75,7 +74,7 @@ class TableVersions:
         """The folders of the tables by name, examined; none where they are not on this machine."""
         if self.root is None:
             return {}
-        examined = (examine(table.name, self.root / table.name, every_byte=every_byte) for table in KNOWN_TABLES)
+        examined = (examine(table.name, self.root / table.name, every_byte=every_byte) for table in t.KNOWN_TABLES)
         return {folder.name: folder for folder in examined if folder is not None}
 
     def recorded(self) -> dict[str, Row]:
@@ -116,7 +115,7 @@ class TableVersions:
         if self.root is not None:
             found = {name: folder.version for name, folder in folders.items()}
         else:
-            names = [table.name for table in KNOWN_TABLES] if among is None else list(among)
+            names = [table.name for table in t.KNOWN_TABLES] if among is None else list(among)
             with ThreadPoolExecutor(_AT_ONCE) as threads:
                 found = dict(zip(names, threads.map(self._version, names), strict=True))
         left_out = {table.name for table in _NOT_RECORDED}
@@ -133,7 +132,7 @@ class TableVersions:
 
 
 def _table(name: str) -> t.Table:
-    return next((table for table in KNOWN_TABLES if table.name == name), t.Table(name, "", (), ()))
+    return next((table for table in t.KNOWN_TABLES if table.name == name), t.Table(name, "", (), ()))
 
 
 def _not_writable(folder: TableFolder) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
-from customer_segmentation.stages.table_versions import KNOWN_TABLES
 from customer_segmentation.storage_errors import storage_error
 from customer_segmentation.verification import Finding, TableFolder
 
@@ -43,7 +42,7 @@ class PinnedTables:
         self._without = without
         self.findings: list[Finding] = []
         self._versions: dict[str, int] = {}
-        for table in KNOWN_TABLES:
+        for table in t.KNOWN_TABLES:
             if table.name in without:
                 continue
             if folders is not None:
@@ -66,7 +65,7 @@ class PinnedTables:
     @property
     def all(self) -> list[t.Table]:
         """All tables that are there and whole."""
-        return [table for table in KNOWN_TABLES if table.name in self._versions]
+        return [table for table in t.KNOWN_TABLES if table.name in self._versions]
 
     def read(self, table: t.Table) -> DataFrame:
         """A table; columns that one of an earlier release lacks are null."""

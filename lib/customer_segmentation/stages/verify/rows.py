@@ -11,6 +11,7 @@ from pyspark.sql.types import MapType
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
+from customer_segmentation.spark.digests import digest_of_rows
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.verify.pinned import PinnedTables, readable
@@ -39,7 +40,7 @@ def checksum(frame: DataFrame) -> Column:
     """A sum over all rows and columns of a frame that does not depend on the order of the rows."""
     quoted = {f"`{field.name.replace('`', '``')}`": field.dataType for field in frame.schema}
     columns = [F.to_json(name) if isinstance(type_, MapType) else F.col(name) for name, type_ in quoted.items()]
-    return F.sum(F.xxhash64(*columns).cast("decimal(38,0)"))
+    return digest_of_rows(*columns)
 
 
 def row_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | str]:
