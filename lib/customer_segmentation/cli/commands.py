@@ -20,6 +20,7 @@ from customer_segmentation.stages import Run
 from customer_segmentation.stages.check import check_sources
 from customer_segmentation.stages.generate import generate_data
 from customer_segmentation.stages.table_versions import TableVersions
+from customer_segmentation.stages.unchanged import Made, state_found
 from customer_segmentation.storage import local_root
 
 _WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "rollback", "erase", "maintain", "explore"}
@@ -44,7 +45,8 @@ def execute(request: Request, result: CommandResult) -> None:
         log_to_stderr(command)
 
     def run_of_command() -> Run:
-        result.run = Run(get_session(config.spark), config, progress, command=command)
+        spark = get_session(config.spark, record_classes=command == "run")
+        result.run = Run(spark, config, progress, command=command)
         return result.run
 
     if command not in _WRITING:
@@ -59,17 +61,29 @@ def execute(request: Request, result: CommandResult) -> None:
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
             versions = TableVersions(run)
             versions.require_whole()
-            _work(request, run, result)
-            versions.record(command)
+            if command == "run":
+                _run_pipeline(run, versions, result)
+            else:
+                _work(request, run, result)
+                versions.record(command)
+
+
+def _run_pipeline(run: Run, versions: TableVersions, result: CommandResult) -> None:
+    """All of the pipeline; nothing where everything is as the last run left it."""
+    console, found = Console(), state_found(run)
+    before = versions.left_by_run()
+    if before is not None and before.holds(run, found):
+        result.report = before.tell(run)
+    else:
+        result.report = run_pipeline(run, console)
+        versions.record("run", Made.by(run, found, result.report))
+        _name_tables(run, console)
+    console.print(f"Report: {result.report}", soft_wrap=True)
 
 
 def _work(request: Request, run: Run, result: CommandResult) -> None:
     console = Console()
     match request.command:
-        case "run":
-            result.report = run_pipeline(run, console)
-            _name_tables(run, console)
-            console.print(f"Report: {result.report}", soft_wrap=True)
         case "ingest":
             stages.ingest_sources(run)
         case "features":

@@ -315,6 +315,9 @@ TABLE_VERSIONS = Table(
         Column("version", "bigint", "Its Delta version."),
         Column("command", "string", "The command that left it so."),
         Column("recorded_at", "timestamp", "When the command had ended, UTC."),
+        Column(
+            "made_from", "string", "Of `run`: a digest of what it found, and what it made of it, as JSON; else null."
+        ),
     ),
     key=("table_name",),
 )

@@ -55,14 +55,15 @@ def package_jars(packages: Iterable[str]) -> list[Path]:
 def _cached(wanted: list[Artifact], name: str, description: str) -> list[Path]:
     import pyspark
 
-    home = _cache() / name
+    home = cache_folder() / name
     if not home.is_dir():
         print(f"Fetching {description} ...", file=sys.stderr)
         _fetch(wanted, home, Path(pyspark.__file__).parent / "jars")
     return [home / f"{name}-{version}.jar" for _, name, version in wanted]
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where what is fetched or made once per machine is kept."""
     named = os.environ.get("CUSTOMER_SEGMENTATION_CACHE")
     if named:
         return Path(named)

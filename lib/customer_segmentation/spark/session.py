@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.environment import from_environment
 from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.errors import CustomerSegmentationError
+from customer_segmentation.spark.class_archive import class_archive_options
 from customer_segmentation.spark.jars import delta_jars, package_jars
 from customer_segmentation.spark.machine import driver_megabytes
 from customer_segmentation.spark.prerequisites import java_problem
@@ -29,6 +30,8 @@ _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 _PARTITIONS_PER_CORE = 8
 
@@ -76,12 +79,14 @@ def is_on_this_machine(settings: Spark) -> bool:
     return runs_locally() and (settings.master or "local").startswith("local")
 
 
-def get_session(settings: Spark | None = None) -> SparkSession:
+def get_session(settings: Spark | None = None, *, record_classes: bool = False) -> SparkSession:
     """The session to work in: the one that is there, that of a Spark Connect server, or a local one that is started.
 
     Args:
         settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only. None:
             the defaults.
+        record_classes: whether a virtual machine that is started here leaves the classes that it loads for those
+            after it, see `class_archive`; worth it for one that runs the whole pipeline.
 
     Raises:
         CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
@@ -92,7 +97,7 @@ def get_session(settings: Spark | None = None) -> SparkSession:
         spark = _connect(remote, _on_this_machine(settings) if remote.startswith("local") else _anywhere(settings))
     elif runs_locally() and SparkSession.getActiveSession() is None:
         master = {"spark.master": settings.master or "local[*]"}
-        spark = _classic(_on_this_machine(settings) | master)
+        spark = _classic(_with_class_archive(_on_this_machine(settings), record=record_classes) | master)
     else:
         spark = _classic(_anywhere(settings))
     _require_delta(spark)
@@ -139,9 +144,18 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     conf["spark.jars"] = ",".join(filter(None, jars))
     log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
     options = (
-        f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get('spark.driver.extraJavaOptions', '')}"
+        f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get(_JAVA_OPTIONS, '')}"
     )
-    return conf | {"spark.driver.extraJavaOptions": options.strip()}
+    return conf | {_JAVA_OPTIONS: options.strip()}
+
+
+def _with_class_archive(conf: Mapping[str, str], *, record: bool) -> dict[str, str]:
+    """The settings of a session with the archive of classes, but where they name one of their own."""
+    options = conf.get(_JAVA_OPTIONS, "")
+    if "SharedArchiveFile" in options or "ArchiveClassesAtExit" in options:
+        return {**conf}
+    archive = class_archive_options(conf.get("spark.jars", ""), record=record)
+    return {**conf, _JAVA_OPTIONS: f"{archive} {options}".strip()}
 
 
 def _text(value: object) -> str:

@@ -17,6 +17,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import StorageError
 from customer_segmentation.spark.session import is_on_this_machine
 from customer_segmentation.stages.run import Run
+from customer_segmentation.stages.unchanged import Made
 from customer_segmentation.storage import local_root
 from customer_segmentation.verification import Finding, TableFolder, examine, listed
 
@@ -52,11 +53,28 @@ class TableVersions:
         if findings:
             raise StorageError(f"the tables are not as they were left; nothing was changed:{listed(findings)}")
 
-    def record(self, command: str) -> None:
-        """Keep the versions that a command leaves the tables at, where they are others than those on record."""
+    def left_by_run(self) -> Made | None:
+        """What the last run made, where the tables are as it left them; None where they are not, or that is unknown."""
+        recorded = self.recorded()
+        if {row["command"] for row in recorded.values()} != {"run"}:
+            return None
+        if {name: row["version"] for name, row in recorded.items()} != self._now(self.folders()):
+            return None
+        known = next(iter(recorded.values())).asDict().get("made_from")  # an earlier release has no such column
+        return Made.from_json(known) if known else None
+
+    def record(self, command: str, made: Made | None = None) -> None:
+        """Keep the versions that a command leaves the tables at, where they are others than those on record.
+
+        Args:
+            command: that has ended.
+            made: what a run made, where the next one may rest on it.
+        """
         folders = self.folders()
         recorded, now = self.recorded(), self._now(folders)
-        if {name: row["version"] for name, row in recorded.items()} == now:
+        made_from = made.to_json() if made else None
+        before = {(name, row["version"], row.asDict().get("made_from")) for name, row in recorded.items()}
+        if before == {(name, version, made_from) for name, version in now.items()}:
             return
         rows = [
             {
@@ -65,6 +83,7 @@ class TableVersions:
                 "version": version,
                 "command": command,
                 "recorded_at": datetime.now(UTC),
+                "made_from": made_from,
             }
             for name, version in sorted(now.items())
         ]

@@ -1,0 +1,107 @@
+"""Whether a run would find everything as the run before left it, and what that one made of it.
+
+At its end a run keeps, with the versions of the tables, a digest of its settings and of the state of its sources as it
+found them when it began. Where the next one finds the same sources, settings, tables and report, there is nothing to do.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from customer_segmentation import __version__
+from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.checks import NOT_KNOWN_YET
+from customer_segmentation.contract.features import DEFINITION
+from customer_segmentation.ingest.sources import digest, relation_state
+from customer_segmentation.stages.alerts import Alert
+from customer_segmentation.stages.ingest import committed_batch
+from customer_segmentation.stages.ingest.batch_log import RULES_VERSION
+from customer_segmentation.stages.ingest.validation import analysed
+from customer_segmentation.stages.run import Run
+
+
+def state_found(run: Run) -> str | None:
+    """A digest of the settings of a run and of its sources as they are now; None where a source does not show its state.
+
+    Raises:
+        DataRejectedError: a source is not there.
+    """
+    if run.config.ingest.reload:
+        return None
+    sources = run.sources
+    parts: list[Any] = [__version__, RULES_VERSION, DEFINITION]
+    parts.append(run.config.model_dump(mode="json", exclude={"spark", "maintenance", "explore", "generate"}))
+    for name, configured in (
+        ("transactions", sources.transactions),
+        ("customers", sources.customers),
+        ("engagement", sources.engagement),
+    ):
+        for source in configured or ():
+            for relation in (source, *source.joins):
+                state = analysed(name, partial(relation_state, run.spark, relation))
+                if state is None:
+                    return None
+                parts.append(state)
+    return digest(parts)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run made of the state that it found; kept as JSON in `table_versions`.
+
+    state: see `state_found`.
+    day: the only day for which that holds, since lines wait for their time to come; None: any.
+    report: path of the page.
+    """
+
+    state: str
+    day: str | None
+    run_id: str
+    as_of_date: str
+    model_version: str
+    report: str
+    alerts: Sequence[dict[str, Any]]
+
+    @classmethod
+    def by(cls, run: Run, state: str | None, report: Path) -> "Made | None":
+        """What a run made that has ended; None where the next one has to look at everything again."""
+        if state is None or run.publication.current_run_id() != run.run_id:
+            return None
+        waits = run.config.as_of is None and (
+            NOT_KNOWN_YET in committed_batch(run).counts.by_reason or run.inputs.order_days[-1] >= run.as_of
+        )
+        return cls(
+            state,
+            run.start_day.isoformat() if waits else None,
+            run.run_id,
+            run.as_of.isoformat(),
+            run.model_version,
+            str(report.absolute()),
+            [asdict(alert) for alert in run.alerts or ()],
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Made":
+        """What `to_json` gave."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def holds(self, run: Run, state: str | None) -> bool:
+        """Whether another run that finds a state, and the tables as this one left them, would make the same."""
+        return self.state == state and self.day in (None, run.start_day.isoformat()) and Path(self.report).is_file()
+
+    def tell(self, run: Run) -> Path:
+        """Say that a run has nothing to do; returns where the report is."""
+        with run.progress.stage("publish", "finding the run complete") as stage:
+            run.known_run_id = self.run_id
+            run.alerts = [Alert(**alert) for alert in self.alerts]
+            run.__dict__ |= {"as_of": date.fromisoformat(self.as_of_date), c.MODEL_VERSION: self.model_version}
+            stage.result = f"nothing is new since run {self.run_id}, which is what consumers read"
+        return Path(self.report)
