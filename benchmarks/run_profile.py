@@ -195,7 +195,11 @@ def print_profile(progress: StageTimes, timed: Timed, top: int) -> None:
         seconds = (wall, in_jobs, in_all - in_queries, in_queries - in_jobs, wall - in_all)
         counts = [sum(within[0] <= start < within[1] for start in each) for each in started]
         counts.append(sum(within[0] <= start < within[1] for start, _ in writes))
-        texts = [f"{value:.1f}" for value in seconds], map(str, counts), [f"{value:.1f}" for value in progress.used[name]]
+        texts = (
+            [f"{value:.1f}" for value in seconds],
+            map(str, counts),
+            [f"{value:.1f}" for value in progress.used[name]],
+        )
         table.add_row(name, *(text for each in texts for text in each))
     console = Console(width=160)
     console.print(table)

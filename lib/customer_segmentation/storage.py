@@ -7,8 +7,9 @@ commits, session settings or old versions of tables: what a table is made from a
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
+from customer_segmentation.spark.concurrently import at_once
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -121,6 +123,12 @@ class Warehouse:
         assert row is not None, "a Delta table has at least one commit"
         version: int = row["version"]
         return version
+
+    def versions(self, tables: Iterable[Table]) -> dict[str, int]:
+        """Versions of the newest commits, by the tables' names."""
+        tables = list(tables)
+        found = at_once(*(partial(self.version, table) for table in tables))
+        return {table.name: version for table, version in zip(tables, found, strict=True)}
 
     def size(self, table: Table) -> tuple[int, int]:
         """How many files the table has now, and how many bytes."""

@@ -21,6 +21,7 @@ from customer_segmentation.ingest.paths import resolve
 from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
 from customer_segmentation.ingest.transactions import is_filtered_out
 from customer_segmentation.spark.change_feed import change_feed, lost_history
+from customer_segmentation.spark.shuffling import spread
 
 Offsets = Mapping[str, Any]
 """How far a source has been read, as JSON values."""
@@ -113,6 +114,8 @@ def read_snapshot(spark: SparkSession, source: TransactionSource, snapshot: Sour
     """All rows of the source as it was at the snapshot, as far as it can be read so; see `sources.read_source`."""
     files = sorted(snapshot.files) if snapshot.files else None
     frame = read_source(spark, source, files=files, version=snapshot.offsets.get("version"))
+    if snapshot.files:
+        frame = spread(frame, source.format, [size for size, _ in snapshot.files.values()])
     highest = snapshot.offsets.get("watermark")
     if highest is None:
         return frame

@@ -16,7 +16,9 @@ from customer_segmentation.spark.jars import cache_folder
 
 _USE = "-XX:+IgnoreUnrecognizedVMOptions -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 """Where the archive does not fit, the machine goes on without it, and says nothing."""
-_SECONDS_TO_WRITE = 3600
+_SECONDS_TO_WRITE = 3_600
+_SECONDS_UNUSED = 30 * 86_400
+"""After which an archive is removed: each takes 200 MB."""
 
 
 def class_archive_options(jars: str, *, record: bool) -> str:
@@ -34,6 +36,8 @@ def class_archive_options(jars: str, *, record: bool) -> str:
     if not archive.is_file():
         _take_what_was_recorded(folder, name)
     if archive.is_file():
+        with suppress(OSError):
+            archive.touch()
         return f"{_USE} -XX:SharedArchiveFile={archive}"
     if not record:
         return ""
@@ -45,13 +49,14 @@ def class_archive_options(jars: str, *, record: bool) -> str:
 
 
 def _name(jars: str) -> str:
-    """Of the archive for this Java and these jars; the virtual machine itself checks that none of them has changed."""
+    """Of the archive for this Java and these jars: a virtual machine uses none of others, or of changed ones."""
     import pyspark
 
     home = os.environ.get("JAVA_HOME")
     java = Path(f"{home}/bin/java" if home else shutil.which("java") or "java").resolve()
-    changed = java.stat().st_mtime_ns if java.is_file() else 0
-    made_of = (str(java), str(changed), pyspark.__file__, pyspark.__version__, jars)
+    files = [java, Path(pyspark.__file__).parent / "jars", *map(Path, jars.split(","))]
+    changed = [str(file.stat().st_mtime_ns) for file in files if file.exists()]
+    made_of = (*map(str, files), *changed, pyspark.__version__)
     return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
 
 
@@ -63,5 +68,12 @@ def _take_what_was_recorded(folder: Path, name: str) -> None:
                 is_whole = any(file.read(4))  # they are written last
             if is_whole:
                 recorded.replace(folder / f"{name}.jsa")
+                _remove_unused(folder)
             elif time.time() - recorded.stat().st_mtime > _SECONDS_TO_WRITE:
                 recorded.unlink()
+
+
+def _remove_unused(folder: Path) -> None:
+    for archive in folder.glob("*.jsa"):
+        if time.time() - archive.stat().st_mtime > _SECONDS_UNUSED:
+            archive.unlink()

@@ -9,6 +9,7 @@ Four places to run, distinguished by the environment:
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -143,9 +144,10 @@ def _on_this_machine(settings: Spark) -> dict[str, str]:
     jars = [*map(str, [*delta, *package_jars(settings.packages)]), conf.get("spark.jars", "")]
     conf["spark.jars"] = ",".join(filter(None, jars))
     log_config = resources.files("customer_segmentation.spark") / "log4j2.properties"
-    options = (
-        f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {conf.get(_JAVA_OPTIONS, '')}"
-    )
+    own = conf.get(_JAVA_OPTIONS, "")
+    # Nobody waits for an answer in between: what counts is how much is done in all.
+    collector = "" if re.search(r"-XX:\+Use\w+GC\b", own) else "-XX:+UseParallelGC"
+    options = f"-Duser.timezone=UTC -Dlog4j2.configurationFile={log_config} {collector} {own}"
     return conf | {_JAVA_OPTIONS: options.strip()}
 
 

@@ -1,12 +1,16 @@
 """How many tasks a shuffle feeds, and how many branches of a plan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 _PARTITIONS = "spark.sql.shuffle.partitions"
+
+_COLUMNAR = ("parquet", "orc")
+_BYTES_OF_A_PART = 2 * 2**20
+"""Of columnar files: some 200,000 rows."""
 
 
 @contextmanager
@@ -24,6 +28,22 @@ def at_most_partitions(spark: SparkSession, most: int) -> Iterator[None]:
         yield
     finally:
         spark.conf.set(_PARTITIONS, usual)
+
+
+def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFrame:
+    """The rows of a few columnar files in as many parts as they are worth, for what each row costs after it is read.
+
+    A task reads such a file, or as a rule one of at most 128 MB, alone; rows of text come in parts by themselves.
+
+    Args:
+        frame: the rows of all the files.
+        file_format: of the files.
+        sizes: of each file, in bytes.
+    """
+    parts = min(sum(sizes) // _BYTES_OF_A_PART, int(frame.sparkSession.conf.get(_PARTITIONS) or 1))
+    if file_format not in _COLUMNAR or len(sizes) >= parts:
+        return frame
+    return frame.repartition(parts, F.xxhash64(*(F.col(f"`{name}`") for name in frame.columns)))
 
 
 def shuffled_once(frame: DataFrame, by: str) -> DataFrame:

@@ -18,6 +18,7 @@ from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.alerts import (
     STOP,
     Alert,
@@ -33,6 +34,8 @@ from customer_segmentation.stages.ingest import Batch, committed_batch
 from customer_segmentation.stages.publication import COMPLETE
 from customer_segmentation.stages.run import Run
 
+_STARTED_FROM = (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)
+
 
 def assign_segments(run: Run) -> None:
     """Assign, describe and publish: everything keyed by run_id first, one commit to `customer_segments` last.
@@ -46,6 +49,7 @@ def assign_segments(run: Run) -> None:
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
+    run_id = run.run_id
     current = run.publication.current_run_id()
     with run.progress.stage("assign", "a segment for every customer") as stage:
         features = clustered_features(run)
@@ -62,12 +66,15 @@ def assign_segments(run: Run) -> None:
             stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        profiles = segment_profiles(assigned, model, derived=undeclared_features(run))
         rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
-        evidence = segment_evidence(assigned, rates) if rates else []
-        _write_profiles(run, model, profiles, evidence, segmented)
-        moved = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id))
-        run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id)
+        moved, customers = transitions(assigned).withColumn(c.RUN_ID, F.lit(run_id)), run.inputs.customers()
+        profiles, evidence, traits_by_segment, _ = at_once(
+            lambda: segment_profiles(assigned, model, derived=undeclared_features(run)),
+            lambda: segment_evidence(assigned, rates) if rates else [],
+            lambda: traits(segmented, customers) if customers is not None else {},
+            lambda: run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run_id),
+        )
+        _write_profiles(run, model, profiles, evidence, traits_by_segment)
         stage.rows = sum(profile.customers for profile in profiles)
         noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
         stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
@@ -81,8 +88,11 @@ def assign_segments(run: Run) -> None:
 
 
 def publish_complete_run(run: Run) -> bool:
-    """Publish what was written and checked before of this run, if all of it was; whether it was."""
-    if not run.publication.is_complete(run.run_id):
+    """Publish what was written and checked before of this run, if all of it was; whether it was.
+
+    It is made again where a table is gone that the next day starts from.
+    """
+    if not (run.publication.is_complete(run.run_id) and all(map(run.warehouse.exists, _STARTED_FROM))):
         return False
     with run.progress.stage("publish", "finding the run complete") as stage:
         published = publish(run, recorded_alerts(run), instead_of=run.publication.current_run_id())
@@ -161,10 +171,12 @@ def _with_names_and_ranks(
 
 
 def _write_profiles(
-    run: Run, model: SegmentationModel, profiles: list[Profile], evidence: list[Evidence], segmented: DataFrame
+    run: Run,
+    model: SegmentationModel,
+    profiles: list[Profile],
+    evidence: list[Evidence],
+    traits_by_segment: Mapping[int, list[dict[str, Any]]],
 ) -> None:
-    customers = run.inputs.customers()
-    traits_by_segment = traits(segmented, customers) if customers is not None else {}
     centers, names = model.centers_in_original_units(), segment_names_of(run, model)
     actions = {c.NOISE_ID: NOISE_ACTION, **model.actions}
     evidence_by_segment = {each.segment_id: each for each in evidence}

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import PublishingError
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.digests import digest_of_rows
 from customer_segmentation.stages.run import Run
 
@@ -32,13 +33,17 @@ def audit(run: Run, features: DataFrame) -> dict[str, Any]:
     """
     # The sum of their digests says whether they are the same customers, whatever their order.
     digests = digest_of_rows(c.CUSTOMER_ID)
-    expected = features.agg(F.count(F.lit(1)), F.sum(c.MONETARY), digests).first()
-    assert expected is not None, "an aggregation without grouping has one row"
-    customers, revenue, digest = expected
-
     incomplete = F.count_if(reduce(or_, (F.col(name).isNull() for name in _NEVER_NULL)))
     sizes = (F.count(F.lit(1)), F.count_distinct(c.CUSTOMER_ID), digests, incomplete)
-    by_segment = _rows(run, t.CUSTOMER_SEGMENTS_HISTORY).groupBy(c.SEGMENT_ID).agg(*sizes).collect()
+    assigned_rows, profile_rows, move_rows = (
+        _rows(run, table) for table in (t.CUSTOMER_SEGMENTS_HISTORY, t.SEGMENT_PROFILES, t.SEGMENT_TRANSITIONS)
+    )
+    ((customers, revenue, digest),), by_segment, profiles, moves = at_once(
+        features.agg(F.count(F.lit(1)), F.sum(c.MONETARY), digests).collect,
+        assigned_rows.groupBy(c.SEGMENT_ID).agg(*sizes).collect,
+        profile_rows.select(c.SEGMENT_ID, "customers", "revenue").collect,
+        move_rows.select("from_segment_id", "to_segment_id", "customers").collect,
+    )
     segments = {row[0]: tuple(row)[1:] for row in by_segment}
     rows, distinct = (sum(size[place] for size in segments.values()) for place in (0, 1))
     if (rows, distinct) != (customers, customers) or sum(size[2] for size in segments.values()) != digest:
@@ -49,7 +54,6 @@ def audit(run: Run, features: DataFrame) -> dict[str, Any]:
     if nulls:
         raise _unpublished(run, f"{nulls} of its customers have no {', no '.join(_NEVER_NULL)}")
 
-    profiles = _rows(run, t.SEGMENT_PROFILES).select(c.SEGMENT_ID, "customers", "revenue").collect()
     profiled = sorted((row[0], row[1]) for row in profiles)
     assigned = sorted((segment_id, size[0]) for segment_id, size in segments.items())
     if profiled != assigned:
@@ -57,7 +61,6 @@ def audit(run: Run, features: DataFrame) -> dict[str, Any]:
     spent = sum((row["revenue"] for row in profiles), Decimal(0))
     if spent != revenue:
         raise _unpublished(run, f"the customers' net spend is {revenue}, the segments' {spent}")
-    moves = _rows(run, t.SEGMENT_TRANSITIONS).select("from_segment_id", "to_segment_id", "customers").collect()
     moved = sum(row["customers"] for row in moves)
     if moved != customers or len({row[:2] for row in moves}) != len(moves):
         raise _unpublished(run, f"it has {customers} customers, but {moved} in {len(moves)} transitions")

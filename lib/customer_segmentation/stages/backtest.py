@@ -1,5 +1,6 @@
 """`transactions`, `returns` and `engagement` to `backtests`: how well scores and segments told what came next."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pyspark.sql import functions as F
@@ -7,9 +8,12 @@ from rich.console import Console
 
 from customer_segmentation.backtest import Hindsight, History, backtest, backtest_dates
 from customer_segmentation.backtest.outcomes import outcomes
+from customer_segmentation.clustering.fitting import Usefulness
+from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
+from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.report.ranking import print_ranking
 from customer_segmentation.stages.run import Run
 from customer_segmentation.value import fit_value, with_value
@@ -55,8 +59,8 @@ def backtest_segments(run: Run, console: Console) -> None:
     print_ranking(rows, console)
 
 
-def hindsight(run: Run) -> Hindsight | None:
-    """How useful segments would have been segments.horizon_days ago.
+def hindsight(run: Run) -> Usefulness | None:
+    """How useful segments would have been segments.horizon_days ago; nothing is read before that is asked for.
 
     None where too little is known: less than twice as many days, or customers are clustered by attributes, of which it
     is not known what they were then.
@@ -65,10 +69,14 @@ def hindsight(run: Run) -> Hindsight | None:
     then = run.as_of - timedelta(horizon)
     if run.config.clustering.preparation.attributes or (then - run.inputs.order_days[0]).days < horizon:
         return None
-    history = _history(run)
-    spend = outcomes(history.days_before(run.as_of), start=then, horizon_days=horizon)
-    features = history.features_at(then, run.config.features)
-    return Hindsight(features, spend, run.config.backtest.sample_size, run.config.seed)
+
+    def usefulness(preparation: PreparationModel, partitions: Sequence[Partition]) -> Sequence[float]:
+        history = _history(run)
+        spend = outcomes(history.days_before(run.as_of), start=then, horizon_days=horizon)
+        features = history.features_at(then, run.config.features)
+        return Hindsight(features, spend, run.config.backtest.sample_size, run.config.seed)(preparation, partitions)
+
+    return usefulness
 
 
 def _history(run: Run) -> History:

@@ -31,7 +31,7 @@ class RunInputs:
         tables = [t.TRANSACTIONS, t.RETURNS]
         tables += [t.CUSTOMERS] if sources.customers else []
         tables += [t.ENGAGEMENT] if sources.engagement else []
-        return {table.name: self._warehouse.version(table) for table in tables}
+        return self._warehouse.versions(tables)
 
     @cached_property
     def state(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.insight.reasons import reasons
 from customer_segmentation.report import ReportContent, render_page, summary
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
 
@@ -42,25 +43,35 @@ def _content(run: Run) -> ReportContent:
         frame = run.warehouse.rows(table, column=c.RUN_ID, value=published).orderBy(*order)
         return [row.asDict(recursive=True) for row in frame.collect()]
 
-    pipeline_run = rows(t.PIPELINE_RUNS, c.RUN_ID)[0]
-    version = str(pipeline_run[c.MODEL_VERSION])
-    model = run.warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).first()
-    assert model is not None, "a published run has a registered model"
+    def of_run() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        pipeline_run = rows(t.PIPELINE_RUNS, c.RUN_ID)[0]
+        version = str(pipeline_run[c.MODEL_VERSION])
+        model = run.warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).first()
+        assert model is not None, "a published run has a registered model"
+        return pipeline_run, model.asDict(recursive=True)
+
     features = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=published)
     segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=published)
     segmented = t.CUSTOMER_SEGMENTS_HISTORY.conform(segmented)
     totals = [F.count(F.lit(1)).alias("customers"), F.sum(c.MONETARY).alias("revenue")]
-    cells = features.groupBy(c.R_SCORE, c.F_SCORE).agg(*totals).collect()
-    grid = features.groupBy(c.RFM_SEGMENT).agg(*totals).collect()
+    (pipeline_run, model), cells, grid, segments, moves, backtest, why = at_once(
+        of_run,
+        features.groupBy(c.R_SCORE, c.F_SCORE).agg(*totals).collect,
+        features.groupBy(c.RFM_SEGMENT).agg(*totals).collect,
+        lambda: rows(t.SEGMENT_PROFILES, c.SEGMENT_ID),
+        lambda: rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
+        lambda: run.backtests.newest,
+        reasons(segmented).collect,
+    )
     return ReportContent(
         run=pipeline_run,
-        model=model.asDict(recursive=True),
-        segments=rows(t.SEGMENT_PROFILES, c.SEGMENT_ID),
+        model=model,
+        segments=segments,
         rfm_cells=[row.asDict() for row in cells],
         rfm_segments=[row.asDict() for row in grid],
-        transitions=rows(t.SEGMENT_TRANSITIONS, "from_segment_id", "to_segment_id"),
-        backtest=run.backtests.newest,
-        reasons=[row.asDict(recursive=True) for row in reasons(segmented).collect()],
+        transitions=moves,
+        backtest=backtest,
+        reasons=[row.asDict(recursive=True) for row in why],
         title=run.config.report.title,
         currency=run.config.report.currency,
     )

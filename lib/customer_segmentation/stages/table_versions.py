@@ -115,9 +115,10 @@ class TableVersions:
             place = self._run.warehouse.location(_table(name))
             if version is None:
                 if name not in t.REBUILT_TABLES or (self.root and (self.root / name).exists()):
-                    yield Finding(
-                        name, place, f"a table of version {row['version']}", "none", self._remedy(name, place)
-                    )
+                    log = self.root and self.root / name / "_delta_log"
+                    where = f"{log}/{row['version']:020}.json" if log and log.is_dir() else place
+                    expected = f"a table of version {row['version']}"
+                    yield Finding(name, where, expected, "none", self._remedy(name, place))
             elif version < row["version"] and self._table_id(name, folders) == row["table_id"]:
                 where = place if self.root is None else f"{place}/_delta_log/{version + 1:020}.json"
                 expected = f"version {row['version']}, as `{row['command']}` left it on {row['recorded_at']:%F %T} UTC"

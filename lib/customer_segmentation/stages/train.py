@@ -18,6 +18,7 @@ from customer_segmentation.insight.activity import PurchaseRates, purchase_rates
 from customer_segmentation.insight.lineage import describe_lineage, first_lineage, lineage
 from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, feature_means, segment_profiles
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.features import clustered_features, scored_anew, undeclared_features
@@ -57,9 +58,12 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
                 usefulness=hindsight(run),
             )
             assigned = training.model.assign(features)
-            profiles = segment_profiles(assigned, training.model, derived=undeclared_features(run))
-            cuts, value = cut_points(features), value_model(run, features, None)
-            rates = _purchase_rates(run, features)
+            profiles, cuts, value, rates = at_once(
+                lambda: segment_profiles(assigned, training.model, derived=undeclared_features(run)),
+                lambda: cut_points(features),
+                lambda: value_model(run, features, None),
+                lambda: _purchase_rates(run, features),
+            )
             named_segments = name_segments(
                 profiles,
                 segment_evidence(assigned, rates),

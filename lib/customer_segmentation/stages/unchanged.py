@@ -1,7 +1,7 @@
 """Whether a run would find everything as the run before left it, and what that one made of it.
 
-At its end a run keeps, with the versions of the tables, a digest of its settings and of the state of its sources as it
-found them when it began. Where the next one finds the same sources, settings, tables and report, there is nothing to do.
+At its end a run keeps, with the versions of the tables, a digest of its settings and of its sources as it found them
+when it began. Where the next one finds the same sources, settings, tables and report, there is nothing to do.
 """
 
 import json
@@ -25,7 +25,7 @@ from customer_segmentation.stages.run import Run
 
 
 def state_found(run: Run) -> str | None:
-    """A digest of the settings of a run and of its sources as they are now; None where a source does not show its state.
+    """A digest of a run's settings and of its sources as they are now; None where a source does not show its state.
 
     Raises:
         DataRejectedError: a source is not there.

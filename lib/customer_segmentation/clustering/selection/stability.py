@@ -8,7 +8,7 @@ import numpy as np
 
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.threads import one_thread
+from customer_segmentation.clustering.threads import on_all_cores
 from customer_segmentation.preparation.rounding import rounded
 
 BOOTSTRAPS = 30
@@ -73,14 +73,15 @@ def bootstraps_by_k(
     generator = np.random.default_rng(seed)
     size = min(MAX_POINTS, len(coreset.points))
     chances = coreset.weights / coreset.weights.sum()
-    labels = []
-    with one_thread():
-        for b in range(bootstraps):
-            points = coreset.points[generator.choice(len(coreset.points), size, p=chances)]
-            possible = [_possible_k(points, k) for k in ks]
-            partitions = fit(Coreset(points, np.ones(size), size), possible, N_INIT, seed + b)
-            labels.append([partition.labels(coreset.points) for partition in partitions])
-    return [list(own) for own in zip(*labels, strict=True)]
+    drawn = [coreset.points[generator.choice(len(coreset.points), size, p=chances)] for _ in range(bootstraps)]
+
+    def labels_of(number: int) -> list[np.ndarray]:
+        points = drawn[number]
+        possible = [_possible_k(points, k) for k in ks]
+        partitions = fit(Coreset(points, np.ones(size), size), possible, N_INIT, seed + number)
+        return [partition.labels(coreset.points) for partition in partitions]
+
+    return [list(own) for own in zip(*on_all_cores(labels_of, range(bootstraps)), strict=True)]
 
 
 def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequence[np.ndarray]) -> Stability:

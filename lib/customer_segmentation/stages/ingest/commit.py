@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch, BatchLog
 from customer_segmentation.stages.ingest.planning import Plan
 from customer_segmentation.stages.ingest.verification import require_rows, table_versions
@@ -30,8 +31,7 @@ def commit_batch(
         WarehouseBusyError: another run has taken over; no table was changed.
         PublishingError: the tables hold other numbers of lines than were counted; the batch is not committed.
     """
-    log.record(plan.batch)
-    plan.record_files(run)
+    at_once(lambda: log.record(plan.batch), lambda: plan.record_files(run))
     staged = replace(validated, status=STAGED)
     if stage is not None:
         stage(staged)

@@ -16,6 +16,7 @@ from customer_segmentation.ingest.customers import describe_renamed, validated_c
 from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.ingest.sources import fingerprint
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
@@ -55,16 +56,17 @@ def _load(
             of_suppressed = rows.where(IS_SUPPRESSED).count()
             rows = rows.where(~F.col(IS_SUPPRESSED)).drop(IS_SUPPRESSED)
         counts = rejections.count_rows(rows, filtered_out=filtered_out + of_suppressed, suppressed=of_suppressed)
+        writes = [lambda: run.warehouse.overwrite(table, rejections.accepted(rows))]
         if counts.rejected or run.warehouse.exists(rejected):
-            run.warehouse.overwrite(rejected, rejections.rejected(rows, batch_id=made_from["sources"]))
-        run.warehouse.overwrite(table, rejections.accepted(rows))
-    record_build(run, table, COMMITTED, made_from)
-    messages = [_describe(counts)]
-    if counts.accepted:
-        messages.append(_without_order(run, table, counts.accepted))
-    if table is t.CUSTOMERS:
-        messages.append(describe_renamed(run.warehouse.read(table)))
-    return "; ".join(filter(None, messages))
+            bad = rejections.rejected(rows, batch_id=made_from["sources"])
+            writes.append(lambda: run.warehouse.overwrite(rejected, bad))
+        at_once(*writes)
+    _, unknown = at_once(
+        lambda: record_build(run, table, COMMITTED, made_from),
+        lambda: _without_order(run, table, counts.accepted) if counts.accepted else "",
+    )
+    renamed = describe_renamed(run.warehouse.read(table)) if table is t.CUSTOMERS else ""
+    return "; ".join(filter(None, [_describe(counts), unknown, renamed]))
 
 
 def _describe(counts: RowCounts) -> str:

@@ -12,6 +12,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import orders
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.counts import RowCounts, count_lines
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.ingest.batch_log import Batch, BatchLog
 from customer_segmentation.stages.ingest.commit import commit_batch
@@ -42,8 +43,11 @@ def load_all(run: Run, log: BatchLog, plan: Plan) -> Batch:
 
 
 def _write(run: Run, staged: Batch, result: "_Result") -> None:
-    run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, as_rejected(result.resolved, batch_id=staged.batch_id))
-    run.warehouse.overwrite(t.TRANSACTIONS, result.accepted)
+    rejected = as_rejected(result.resolved, batch_id=staged.batch_id)
+    at_once(
+        lambda: run.warehouse.overwrite(t.REJECTED_TRANSACTIONS, rejected),
+        lambda: run.warehouse.overwrite(t.TRANSACTIONS, result.accepted),
+    )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from customer_segmentation.ingest.transactions import (
     count_filtered_out,
     is_filtered_out,
     struct_names,
-    validated_lines,
     with_codes,
 )
 from customer_segmentation.spark.persistence import checkpointed, persisted
@@ -59,10 +58,11 @@ class SourceLines:
                 for source in run.sources.transactions
             ]
         self._frames = frames
+        self._checked = []
         for source, frame in self._frames:
             own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
-            typed = partial(validated_lines, run.spark, frame, source, self._suite)
-            analysed("transactions", typed, has=own)
+            checked = partial(checked_lines, run.spark, frame, source, self._suite)
+            self._checked.append(analysed("transactions", checked, has=own))
 
     def columns(self) -> list[dict[str, str]]:
         """The columns of each source, with their types."""
@@ -70,7 +70,7 @@ class SourceLines:
 
     def validated(self) -> DataFrame:
         """Each line with the codes of the checks that it fails by itself, see `transactions.validated_lines`."""
-        return union(validated_lines(self._spark, frame, source, self._suite) for source, frame in self._frames)
+        return union(with_codes(lines, self._suite) for lines in self._checked)
 
     def filtered_out(self) -> int:
         """How many lines the sources' `where` filters out. Reads those that have one."""
@@ -92,11 +92,11 @@ class SourceLines:
         filtered: list[Observation] = []
         with ExitStack() as stack:
             lines = []
-            for source, frame in self._frames:
+            for (source, frame), checked in zip(self._frames, self._checked, strict=True):
                 if source.where is not None:
                     filtered.append(Observation())
                     frame = frame.observe(filtered[-1], F.count_if(is_filtered_out(source, frame)).alias("n"))
-                checked = checked_lines(self._spark, frame, source, self._suite)
+                    checked = checked_lines(self._spark, frame, source, self._suite)
                 lines.append(stack.enter_context(persisted(self._marked(checked))))
             count = sum(frame.count() for frame in lines)
             suppressed = 0

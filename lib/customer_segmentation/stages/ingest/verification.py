@@ -1,8 +1,11 @@
 """Every line in exactly one place: what was counted adds up, and the tables hold it."""
 
+from functools import partial
+
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import PublishingError
 from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.run import Run
 
 LINE_TABLES = (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS)
@@ -37,10 +40,14 @@ def require_rows(run: Run, counts: RowCounts) -> None:
 
 def count_rows(run: Run) -> tuple[int, int]:
     """Lines in `transactions` and in `rejected_transactions`; Delta knows them without reading."""
-    accepted, rejected = (run.warehouse.read(table).count() for table in LINE_TABLES)
+    accepted, rejected = at_once(*(partial(_count, run, table) for table in LINE_TABLES))
     return accepted, rejected
+
+
+def _count(run: Run, table: t.Table) -> int:
+    return run.warehouse.read(table).count()
 
 
 def table_versions(run: Run) -> dict[str, int]:
     """Versions of the tables of lines, as they were last written."""
-    return {table.name: run.warehouse.version(table) for table in LINE_TABLES}
+    return run.warehouse.versions(LINE_TABLES)
