@@ -81,16 +81,14 @@ def test_a_run_ends_at_once_where_nothing_is_new_and_not_where_something_is(
     assert page.is_file()
     assert shop.command() == NOTHING_NEW
     assert "report" in shop.command("run", "report.title=Another")
-    assert "ingest" in shop.command("run", "report.title=Another", "ingest.reload=true")
 
     SHEET.written(tmp_path / "in" / "2.csv", orders(range(100, 103)))
     assert "features" in shop.command()
     assert shop.result["run_id"] != first["run_id"]
-    assert shop.command() == NOTHING_NEW
     shop.command("rollback")
-    assert shop.command() != NOTHING_NEW, "the tables are others than those that the run left"
-    assert shop.result["published_run_id"] == first["run_id"], "what was taken back stays so"
-    assert shop.command() != NOTHING_NEW, "consumers don't read what this run made"
+    for why in ("the tables are others than those that the run left", "consumers don't read what this run made"):
+        assert "ingest" in shop.command(), why
+        assert shop.result["published_run_id"] == first["run_id"], "what was taken back stays so"
 
 
 def test_what_a_source_does_not_show_is_no_state(spark: SparkSession, tmp_path: Path) -> None:
