@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest, value
+from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest, pipeline, value
 from benchmarks.measuring import finish
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "dbscan": dbscan.measure,
     "hierarchy": hierarchy.measure,
     "assignment": assignment.measure,
+    "pipeline": pipeline.measure,
     "value": value.measure,
     "value_scale": value.measure_scale,
 }

@@ -150,6 +150,7 @@ def test_an_ingest_killed_at_any_moment_and_run_again_loses_and_doubles_no_line(
     print(dict(ended))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_of_two_runs_started_together_one_works_and_the_other_is_told(tmp_path: Path) -> None:
     draw = seeded()

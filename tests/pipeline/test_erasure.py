@@ -282,6 +282,7 @@ def erased(spark: SparkSession, published: Shop) -> tuple[Shop, Receipt]:
     return shop, erase_customers(shop.run(SECOND), [f"  {ERASED[0]}\t", *ERASED[1:], NOBODY])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_file_names_an_erased_customer_and_the_receipt_says_what_went(
     published: Shop, erased: tuple[Shop, Receipt]

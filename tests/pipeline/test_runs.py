@@ -183,6 +183,7 @@ def test_an_earlier_date_does_not_take_the_place_of_a_later_one_unless_it_is_tol
     assert set(read(root, "customer_segments").run_id) == {earlier}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_beyond_a_limit_is_complete_but_not_published_however_often_it_is_asked_for(
     tmp_path: Path, run_of: RunOf

@@ -60,6 +60,7 @@ class Shop:
 NOTHING_NEW = ["publish"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_ends_at_once_where_nothing_is_new_and_not_where_something_is(
     spark: SparkSession, tmp_path: Path
