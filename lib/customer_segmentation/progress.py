@@ -1,12 +1,19 @@
-"""Reports the progress of a long job: a live line per stage on a terminal, log lines elsewhere, as text or as JSON."""
+"""Reports the progress of a long job: a live line per stage on a terminal, log lines elsewhere, as text or as JSON.
+
+The live line tells how far a stage is by how long it took in the last run, where that is known.
+"""
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as LiveProgress
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
 from customer_segmentation.log import LogFormat, log_stage
 
@@ -38,12 +45,14 @@ class Progress:
 
     stages: in the order they began.
     run_id: gives the run's id for the log, None as long as it is not known.
+    expected: seconds that stages took in the last run, by name.
     """
 
     def __init__(self, console: Console | None = None, *, log: LogFormat = "text") -> None:
         self.console = console or Console(stderr=True)
         self.stages: list[Stage] = []
         self.run_id: Callable[[], str | None] = lambda: None
+        self.expected: Mapping[str, float] = {}
         self._is_live = self.console.is_terminal and log == "text"
 
     @property
@@ -60,7 +69,8 @@ class Progress:
         started = time.monotonic()
         try:
             if self._is_live:
-                with self.console.status(f"[bold]{name}[/bold]  {doing}"):
+                with _live_line(self.console) as line:
+                    line.add_task(f"[bold]{name:<9}[/bold]  {doing}", total=self.expected.get(name))
                     yield stage
             else:
                 self._write(logging.INFO, stage, "start", "%s: %s", name, doing)
@@ -79,6 +89,29 @@ class Progress:
         if not self._is_live:
             known = {"run_id": self.run_id(), "stage": stage.name, "event": event}
             log_stage(level, {**known, "seconds": stage.seconds, "rows": stage.rows}, message, *parts)
+
+
+def _live_line(console: Console) -> LiveProgress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), _Bar(bar_width=20), TimeElapsedColumn(), _Remaining())
+    return LiveProgress(*columns, console=console, transient=True)
+
+
+class _Bar(BarColumn):
+    """The share of the expected time that has gone by; never all of it while the stage is at work."""
+
+    def render(self, task: Task) -> ProgressBar:
+        done = min(task.elapsed or 0.0, 0.99 * (task.total or 0.0))
+        return ProgressBar(total=task.total, completed=done, width=self.bar_width, pulse=task.total is None)
+
+
+class _Remaining(ProgressColumn):
+    """How long a stage will still take."""
+
+    def render(self, task: Task) -> Text:
+        if task.total is None:
+            return Text("")
+        left = task.total - (task.elapsed or 0.0)
+        return Text(f"about {left:.0f} s left" if left >= 0.5 else f"the last run took {task.total:.0f} s", style="dim")
 
 
 def _seconds_since(started: float) -> float:

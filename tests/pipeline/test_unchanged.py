@@ -117,7 +117,7 @@ def test_what_was_made_holds_for_its_state_its_day_and_while_its_report_is_there
     run = quiet(spark, Config.model_validate(Shop(tmp_path).settings()))
     page = tmp_path / "report.html"
     page.touch()
-    made = Made("abc", None, "20240310-1", "2024-03-10", "kmeans-1", str(page), [])
+    made = Made("abc", None, "20240310-1", "2024-03-10", "kmeans-1", str(page), [], {"train": 2.5})
     assert Made.from_json(made.to_json()) == made
     assert made.holds(run, "abc")
     assert not made.holds(run, "abd")

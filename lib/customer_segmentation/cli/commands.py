@@ -71,8 +71,9 @@ def execute(request: Request, result: CommandResult) -> None:
 def _run_pipeline(run: Run, versions: TableVersions, result: CommandResult) -> None:
     """All of the pipeline; nothing where everything is as the last run left it."""
     console, found = Console(), state_found(run)
-    before = versions.left_by_run()
-    if before is not None and before.holds(run, found):
+    before = versions.made_by_run()
+    run.progress.expected = before.stage_seconds if before else {}
+    if before is not None and before.holds(run, found) and versions.are_as_recorded():
         result.report = before.tell(run)
     else:
         result.report = run_pipeline(run, console)

@@ -53,15 +53,16 @@ class TableVersions:
         if findings:
             raise StorageError(f"the tables are not as they were left; nothing was changed:{listed(findings)}")
 
-    def left_by_run(self) -> Made | None:
-        """What the last run made, where the tables are as it left them; None where they are not, or that is unknown."""
-        recorded = self.recorded()
-        if {row["command"] for row in recorded.values()} != {"run"}:
-            return None
-        if {name: row["version"] for name, row in recorded.items()} != self._now(self.folders()):
-            return None
-        known = next(iter(recorded.values())).asDict().get("made_from")  # an earlier release has no such column
-        return Made.from_json(known) if known else None
+    def made_by_run(self) -> Made | None:
+        """What the last run made, where no other command has written tables since; None where that is not known."""
+        rows = self.recorded().values()
+        known = {row.asDict().get("made_from") for row in rows}  # an earlier release has no such column
+        made_from = known.pop() if len(known) == 1 else None
+        return Made.from_json(made_from) if made_from else None
+
+    def are_as_recorded(self) -> bool:
+        """Whether the tables are at the versions on record, all of them and no others."""
+        return {name: row["version"] for name, row in self.recorded().items()} == self._now(self.folders())
 
     def record(self, command: str, made: Made | None = None) -> None:
         """Keep the versions that a command leaves the tables at, where they are others than those on record.

@@ -5,7 +5,7 @@ when it began. Where the next one finds the same sources, settings, tables and r
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -56,6 +56,7 @@ class Made:
     state: see `state_found`.
     day: the only day for which that holds, since lines wait for their time to come; None: any.
     report: path of the page.
+    stage_seconds: how long each stage took.
     """
 
     state: str
@@ -65,6 +66,7 @@ class Made:
     model_version: str
     report: str
     alerts: Sequence[dict[str, Any]]
+    stage_seconds: Mapping[str, float]
 
     @classmethod
     def by(cls, run: Run, state: str | None, report: Path) -> "Made | None":
@@ -82,6 +84,7 @@ class Made:
             run.model_version,
             str(report.absolute()),
             [asdict(alert) for alert in run.alerts or ()],
+            run.progress.seconds,
         )
 
     @classmethod
