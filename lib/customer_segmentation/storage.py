@@ -69,6 +69,7 @@ class Warehouse:
         root = (tables.root or "").rstrip("/")
         # Spark resolves a relative path here in a read, but not in a statement.
         self._root = root if ":" in root else str(Path(root).absolute())
+        self._found: set[str] = set()
 
     def location(self, table: Table) -> str:
         """Path or full name of a table, for people and for other readers."""
@@ -85,13 +86,16 @@ class Warehouse:
         return [table for table in KNOWN_TABLES if self.exists(table)]
 
     def exists(self, table: Table) -> bool:
-        """Whether the table has been written."""
+        """Whether the table has been written; one that was there once is not looked for again."""
+        if table.name in self._found:
+            return True
         try:
             self.read(table).schema  # noqa: B018 (on Connect only the analysis finds a missing table)
         except AnalysisException as error:
             if error.getCondition() in _ABSENT:
                 return False
             raise
+        self._found.add(table.name)
         return True
 
     def require(self, table: Table, *, command: str) -> None:
