@@ -43,7 +43,8 @@ def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFram
     parts = min(sum(sizes) // _BYTES_OF_A_PART, int(frame.sparkSession.conf.get(_PARTITIONS) or 1))
     if file_format not in _COLUMNAR or len(sizes) >= parts:
         return frame
-    return frame.repartition(parts, F.xxhash64(*(F.col(f"`{name}`") for name in frame.columns)))
+    names = [name.replace("`", "``") for name in frame.columns]
+    return frame.repartition(parts, F.xxhash64(*(F.col(f"`{name}`") for name in names)))
 
 
 def shuffled_once(frame: DataFrame, by: str) -> DataFrame:

@@ -1,0 +1,85 @@
+"""Actions started together, and what is spread over several tasks."""
+
+import threading
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from customer_segmentation.clustering.registry import ALGORITHMS
+from customer_segmentation.clustering.selection.coreset import Coreset
+from customer_segmentation.clustering.selection.stability import N_INIT, bootstraps_by_k
+from customer_segmentation.clustering.threads import on_all_cores, one_thread
+from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.shuffling import spread
+
+
+def test_results_come_in_the_order_of_the_actions_whichever_ends_first() -> None:
+    second_is_done = threading.Event()
+
+    def first() -> str:
+        assert second_is_done.wait(30), "both are at work at the same time"
+        return "first"
+
+    def second() -> str:
+        second_is_done.set()
+        return "second"
+
+    assert at_once(first, second) == ["first", "second"]
+    assert at_once() == []
+
+
+def test_an_error_is_raised_when_all_actions_have_ended() -> None:
+    failed, ended = threading.Event(), []
+
+    def fail() -> None:
+        failed.set()
+        raise ValueError("no")
+
+    def go_on() -> None:
+        assert failed.wait(30)
+        ended.append("went on")
+
+    with pytest.raises(ValueError, match="no"):
+        at_once(fail, go_on)
+    assert ended == ["went on"]
+
+
+def test_actions_on_spark_see_the_same_session(spark: SparkSession) -> None:
+    counts = at_once(*(spark.range(number).count for number in range(6)))
+    assert counts == list(range(6))
+
+
+@pytest.mark.parametrize("algorithm", ["kmeans", "bisecting_kmeans", "gaussian_mixture"])
+def test_bootstraps_on_all_cores_are_those_of_one_after_the_other(algorithm: str) -> None:
+    points = np.random.default_rng(3).normal(size=(400, 3))
+    coreset, ks, seed = Coreset(points, np.ones(400), 400), [2, 3], 5
+    found = bootstraps_by_k(coreset, ks, algorithm=algorithm, seed=seed, bootstraps=5)
+    generator, fit = np.random.default_rng(seed), ALGORITHMS[algorithm].fit_coreset
+    assert fit is not None
+    with one_thread():
+        for number in range(5):
+            drawn = points[generator.choice(400, 400, p=np.full(400, 1 / 400))]
+            for k, partition in enumerate(fit(Coreset(drawn, np.ones(400), 400), ks, N_INIT, seed + number)):
+                np.testing.assert_array_equal(found[k][number], partition.labels(points))
+
+
+def test_each_item_is_worked_on_in_one_thread_of_the_numerical_libraries() -> None:
+    from threadpoolctl import threadpool_info
+
+    def threads(_: int) -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    np.linalg.svd(np.eye(3))
+    assert on_all_cores(threads, range(8)) == [{1}] * 8
+
+
+def test_rows_of_one_columnar_file_are_spread_and_stay_the_same(spark: SparkSession) -> None:
+    frame = spark.range(1000).select("id", F.when(F.col("id") % 3 > 0, F.col("id").cast("string")).alias("a b"))
+    megabyte = 2**20
+    parted = spread(frame, "parquet", [4 * megabyte])
+    assert parted.select(F.spark_partition_id()).distinct().count() == 2
+    assert sorted(parted.collect(), key=lambda row: row[0]) == frame.collect()
+    for file_format, sizes in (("csv", [99 * megabyte]), ("parquet", [megabyte]), ("parquet", [9 * megabyte] * 2)):
+        assert spread(frame, file_format, sizes) is frame
