@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import pyspark
 from rich.console import Console
 from rich.table import Table
+
+from customer_segmentation.spark.machine import memory
 
 T = TypeVar("T")
 
@@ -96,7 +99,13 @@ def finish(name: str, comparisons: list[Comparison]) -> None:
             f"{one.limit:g}",
         )
     Console().print(table)
-    machine = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()}
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "memory in GB": round(memory() / 2**30),
+        "Python": platform.python_version(),
+        "Spark": pyspark.__version__,
+    }
     RESULTS.mkdir(exist_ok=True)
     figures = [{**asdict(one), "ratio": round(one.ratio, 3)} for one in comparisons]
     (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine, "comparisons": figures}, indent=2) + "\n")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.document import PAGE, page
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib" / "customer_segmentation"
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -72,3 +74,7 @@ def test_pre_commit_runs_what_make_lint_does() -> None:
     assert {repository["repo"] for repository in configuration["repos"]} == {"local"}
     assert [hook["entry"] for hook in hooks] == lint_commands()
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks)
+
+
+def test_the_page_on_performance_is_made_from_what_was_measured() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
