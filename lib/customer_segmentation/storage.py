@@ -7,7 +7,7 @@ commits, session settings or old versions of tables: what a table is made from a
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,6 @@ class Warehouse:
         root = (tables.root or "").rstrip("/")
         # Spark resolves a relative path here in a read, but not in a statement.
         self._root = root if ":" in root else str(Path(root).absolute())
-        self._found: set[str] = set()
 
     def location(self, table: Table) -> str:
         """Path or full name of a table, for people and for other readers."""
@@ -86,16 +85,13 @@ class Warehouse:
         return [table for table in KNOWN_TABLES if self.exists(table)]
 
     def exists(self, table: Table) -> bool:
-        """Whether the table has been written; one that was there once is not looked for again."""
-        if table.name in self._found:
-            return True
+        """Whether the table has been written."""
         try:
             self.read(table).schema  # noqa: B018 (on Connect only the analysis finds a missing table)
         except AnalysisException as error:
             if error.getCondition() in _ABSENT:
                 return False
             raise
-        self._found.add(table.name)
         return True
 
     def require(self, table: Table, *, command: str) -> None:
@@ -128,9 +124,8 @@ class Warehouse:
         version: int = row["version"]
         return version
 
-    def versions(self, tables: Iterable[Table]) -> dict[str, int]:
+    def versions(self, tables: Sequence[Table]) -> dict[str, int]:
         """Versions of the newest commits, by the tables' names."""
-        tables = list(tables)
         found = at_once(*(partial(self.version, table) for table in tables))
         return {table.name: version for table, version in zip(tables, found, strict=True)}
 
