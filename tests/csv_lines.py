@@ -2,6 +2,8 @@
 
 import csv
 import random
+from collections.abc import Iterable
+from datetime import date, timedelta
 from pathlib import Path
 
 Line = list[str]
@@ -46,3 +48,15 @@ def seeded(seed: int | None = None) -> random.Random:
     seed = random.randrange(2**32) if seed is None else seed
     print("seed", seed)
     return random.Random(seed)
+
+
+def orders_of_two_kinds(customers: Iterable[int]) -> list[Line]:
+    """Orders up to 2024-03-09: every other customer buys often and cheaply, the others seldom and at a high price."""
+    lines = []
+    for customer in customers:
+        number, price = (6, 2) if customer % 2 else (2, 90)
+        for place in range(number):
+            day = date(2024, 3, 9) - timedelta(days=(customer + 7 * place) % 60)
+            about = {"who": f"C{customer}", "no": f"O{customer}-{place}", "at": f"{day} 10:00:00"}
+            lines.append(SHEET.line(**about, price=f"{price + customer / 10:.2f}"))
+    return lines

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation import result
 from customer_segmentation.cli import COMMANDS, main
-from tests.csv_lines import COLUMNS, SHEET
+from tests.csv_lines import COLUMNS, SHEET, orders_of_two_kinds
 from tests.generated import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
@@ -27,14 +26,7 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """The configuration of a small shop with two kinds of customers."""
-    lines = []
-    for customer in range(40):
-        number, price = (6, 2) if customer % 2 else (2, 90)
-        for place in range(number):
-            day = date(2024, 3, 9) - timedelta(days=(customer + 7 * place) % 60)
-            who = {"who": f"C{customer}", "no": f"O{customer}-{place}", "at": f"{day} 10:00:00"}
-            lines.append(SHEET.line(**who, price=f"{price + customer / 10:.2f}"))
-    lines.append(SHEET.line(who="", no="O", price="1"))
+    lines = [*orders_of_two_kinds(range(40)), SHEET.line(who="", no="O", price="1")]
     SHEET.written(tmp_path / "in" / "1.csv", lines)
     config = {
         "as_of": "2024-03-10",

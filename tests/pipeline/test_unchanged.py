@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,22 +11,10 @@ from pyspark.sql import SparkSession
 from customer_segmentation.cli import main
 from customer_segmentation.config.schema import Config
 from customer_segmentation.stages.unchanged import Made, state_found
-from tests.csv_lines import COLUMNS, SHEET, Line
+from tests.csv_lines import COLUMNS, SHEET, orders_of_two_kinds
 from tests.generated import quiet
 from tests.readers import assert_all_read_what_spark_reads
 from tests.verification.damage import commits
-
-
-def orders(customers: range) -> list[Line]:
-    """Orders of customers of two kinds."""
-    lines = []
-    for customer in customers:
-        number, price = (6, 2) if customer % 2 else (2, 90)
-        for place in range(number):
-            day = date(2024, 3, 9) - timedelta(days=(customer + 7 * place) % 60)
-            about = {"who": f"C{customer}", "no": f"O{customer}-{place}", "price": f"{price + customer / 10:.2f}"}
-            lines.append(SHEET.line(**about, at=f"{day} 10:00:00"))
-    return lines
 
 
 class Shop:
@@ -66,7 +53,7 @@ def test_a_run_ends_at_once_where_nothing_is_new_and_not_where_something_is(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     shop = Shop(tmp_path)
-    SHEET.written(tmp_path / "in" / "1.csv", orders(range(40)))
+    SHEET.written(tmp_path / "in" / "1.csv", orders_of_two_kinds(range(40)))
     assert "train" in shop.command()
     first, versions = shop.result, shop.versions()
 
@@ -83,7 +70,7 @@ def test_a_run_ends_at_once_where_nothing_is_new_and_not_where_something_is(
     assert shop.command() == NOTHING_NEW
     assert "report" in shop.command("run", "report.title=Another")
 
-    SHEET.written(tmp_path / "in" / "2.csv", orders(range(100, 103)))
+    SHEET.written(tmp_path / "in" / "2.csv", orders_of_two_kinds(range(100, 103)))
     assert "features" in shop.command()
     assert shop.result["run_id"] != first["run_id"]
     shop.command("rollback")
@@ -94,13 +81,13 @@ def test_a_run_ends_at_once_where_nothing_is_new_and_not_where_something_is(
 
 def test_what_a_source_does_not_show_is_no_state(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    SHEET.written(tmp_path / "in" / "1.csv", orders(range(4)))
+    SHEET.written(tmp_path / "in" / "1.csv", orders_of_two_kinds(range(4)))
     config = Config.model_validate(shop.settings())
     found = state_found(quiet(spark, config))
     assert found is not None
     assert found == state_found(quiet(spark, config))
     assert found != state_found(quiet(spark, config.model_copy(update={"seed": 7})))
-    SHEET.written(tmp_path / "in" / "1.csv", orders(range(5)))
+    SHEET.written(tmp_path / "in" / "1.csv", orders_of_two_kinds(range(5)))
     assert found != state_found(quiet(spark, config))
 
     database = shop.settings()

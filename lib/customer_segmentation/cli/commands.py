@@ -19,9 +19,10 @@ from customer_segmentation.spark.session import get_session, is_on_this_machine
 from customer_segmentation.stages import Run
 from customer_segmentation.stages.check import check_sources
 from customer_segmentation.stages.generate import generate_data
-from customer_segmentation.stages.table_versions import TableVersions
+from customer_segmentation.stages.table_versions import TableVersions, made_by_run
 from customer_segmentation.stages.unchanged import Made, state_found
 from customer_segmentation.storage import local_root
+from customer_segmentation.verification import TableFolder
 
 _WRITING = {"run", "ingest", "features", "train", "assign", "backtest", "rollback", "erase", "maintain", "explore"}
 """Commands that write tables, so that one at a time is at work."""
@@ -60,20 +61,20 @@ def execute(request: Request, result: CommandResult) -> None:
         note_spark_of(folder, command)
         with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
             versions = TableVersions(run)
-            versions.require_whole()
+            folders = versions.require_whole()
             if command == "run":
-                _run_pipeline(run, versions, result)
+                _run_pipeline(run, versions, folders, result)
             else:
                 _work(request, run, result)
                 versions.record(command)
 
 
-def _run_pipeline(run: Run, versions: TableVersions, result: CommandResult) -> None:
+def _run_pipeline(run: Run, versions: TableVersions, folders: dict[str, TableFolder], result: CommandResult) -> None:
     """All of the pipeline; nothing where everything is as the last run left it."""
-    console, found = Console(), state_found(run)
-    before = versions.made_by_run()
+    console, found, recorded = Console(), state_found(run), versions.recorded()
+    before = made_by_run(recorded)
     run.progress.expected = before.stage_seconds if before else {}
-    if before is not None and before.holds(run, found) and versions.are_as_recorded():
+    if before is not None and before.holds(run, found) and versions.are_at(recorded, folders):
         result.report = before.tell(run)
     else:
         result.report = run_pipeline(run, console)

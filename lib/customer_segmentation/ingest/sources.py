@@ -198,9 +198,13 @@ def digest(parts: object) -> str:
 
 def fingerprint(spark: SparkSession, sources: Sequence[Source], *settings: object) -> str:
     """A short text that changes when a source, a look-up, their configuration or the settings they are read with do."""
-    relations = [relation for source in sources for relation in (source, *source.joins)]
     now = datetime.now(UTC).isoformat()  # where the state is unknown, taken as new each time
-    return digest([definition(sources, *settings), *(relation_state(spark, relation) or now for relation in relations)])
+    return digest([definition(sources, *settings), *(state or now for state in states_of(spark, sources))])
+
+
+def states_of(spark: SparkSession, sources: Iterable[Source]) -> list[object]:
+    """The state of each source and look-up, see `relation_state`."""
+    return [relation_state(spark, relation) for source in sources for relation in (source, *source.joins)]
 
 
 def relation_state(spark: SparkSession, relation: Relation) -> object:

@@ -5,14 +5,13 @@ sharing) that takes a third of the time. The first run that ends writes one, in 
 """
 
 import hashlib
-import os
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 from customer_segmentation.spark.jars import cache_folder
+from customer_segmentation.spark.prerequisites import java_command
 
 _USE = "-XX:+IgnoreUnrecognizedVMOptions -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 """Where the archive does not fit, the machine goes on without it, and says nothing."""
@@ -52,8 +51,7 @@ def _name(jars: str) -> str:
     """Of the archive for this Java and these jars: a virtual machine uses none of others, or of changed ones."""
     import pyspark
 
-    home = os.environ.get("JAVA_HOME")
-    java = Path(f"{home}/bin/java" if home else shutil.which("java") or "java").resolve()
+    java = Path(java_command() or "java").resolve()
     files = [java, Path(pyspark.__file__).parent / "jars", *map(Path, jars.split(","))]
     changed = [str(file.stat().st_mtime_ns) for file in files if file.exists()]
     made_of = (*map(str, files), *changed, pyspark.__version__)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_AT_ONCE = 4
-"""More wait for the same cores."""
+_AT_ONCE = 8
+"""Some wait for storage, some for the same cores."""
 
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:

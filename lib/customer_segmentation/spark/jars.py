@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from customer_segmentation.contract.errors import CustomerSegmentationError
-from customer_segmentation.spark.prerequisites import java_problem
+from customer_segmentation.spark.prerequisites import java_command, java_problem
 
 Artifact = tuple[str, str, str]
 """Group, name and version of a jar."""
@@ -104,9 +104,8 @@ def _fetch(wanted: list[Artifact], home: Path, spark_jars: Path) -> None:
             '<configurations><conf name="default"/></configurations>'
             f"<dependencies>{dependencies}</dependencies></ivy-module>"
         )
-        java_home = os.environ.get("JAVA_HOME")
         command = [
-            f"{java_home}/bin/java" if java_home else "java",
+            java_command() or "java",
             *("-cp", str(next(spark_jars.glob("ivy-*.jar"))), "org.apache.ivy.Main", "-error"),
             *("-settings", str(work / "settings.xml"), "-ivy", str(work / "ivy.xml"), "-cache", str(work / "ivy")),
             *("-retrieve", str(work / "jars" / "[artifact]-[revision].[ext]")),

@@ -24,13 +24,19 @@ def python_problem():
     )
 
 
+def java_command():
+    # type: () -> str | None
+    """The Java that Spark starts: that of JAVA_HOME, there or not, else the first on the PATH; None without one."""
+    home = os.environ.get("JAVA_HOME")
+    return os.path.join(home, "bin", "java") if home else shutil.which("java")
+
+
 def java_problem():
     # type: () -> str | None
     """What is wrong with this machine's Java, in one line; None when nothing is."""
     wanted = "Java {} or newer is needed".format(MINIMUM_JAVA)
     remedy = "Install one (Debian: apt-get install openjdk-17-jre-headless) or point JAVA_HOME at it."
-    home = os.environ.get("JAVA_HOME")
-    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    home, java = os.environ.get("JAVA_HOME"), java_command()
     if not java or not os.path.exists(java):
         where = "JAVA_HOME={} has no bin/java".format(home) if home else "there is none on the PATH"
         return "{}; {}. {}".format(wanted, where, remedy)

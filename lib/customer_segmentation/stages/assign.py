@@ -49,7 +49,6 @@ def assign_segments(run: Run) -> None:
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
-    run_id = run.run_id
     current = run.publication.current_run_id()
     with run.progress.stage("assign", "a segment for every customer") as stage:
         features = clustered_features(run)
@@ -67,12 +66,12 @@ def assign_segments(run: Run) -> None:
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
         rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
-        moved, customers = transitions(assigned).withColumn(c.RUN_ID, F.lit(run_id)), run.inputs.customers()
+        moved, customers = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id)), run.inputs.customers()
         profiles, evidence, traits_by_segment, _ = at_once(
             lambda: segment_profiles(assigned, model, derived=undeclared_features(run)),
             lambda: segment_evidence(assigned, rates) if rates else [],
             lambda: traits(segmented, customers) if customers is not None else {},
-            lambda: run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run_id),
+            lambda: run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id),
         )
         _write_profiles(run, model, profiles, evidence, traits_by_segment)
         stage.rows = sum(profile.customers for profile in profiles)

@@ -6,15 +6,16 @@ In a folder of this machine it also looks for what a reader would not notice, or
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pyspark.sql import Row
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import StorageError
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.session import is_on_this_machine
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.unchanged import Made
@@ -23,9 +24,6 @@ from customer_segmentation.verification import Finding, TableFolder, examine, li
 
 _NOT_RECORDED = (t.TABLE_VERSIONS, t.WAREHOUSE_CLAIM)
 """Written after the record, and by every command."""
-
-_AT_ONCE = 8
-"""Tables that are asked for their version at once, where each takes a round trip."""
 
 
 class TableVersions:
@@ -40,8 +38,11 @@ class TableVersions:
         root = local_root(run.config.tables)
         self.root = root if root is not None and (is_on_this_machine(run.config.spark) or root.is_dir()) else None
 
-    def require_whole(self) -> None:
+    def require_whole(self) -> dict[str, TableFolder]:
         """Make sure that the tables are at the recorded versions or later ones, and that their files are there.
+
+        Returns:
+            The folders as they were found, see `folders`.
 
         Raises:
             StorageError: they are not, or may not be written; every file is named.
@@ -52,17 +53,16 @@ class TableVersions:
         findings = findings or list(self.older_than_recorded(folders))
         if findings:
             raise StorageError(f"the tables are not as they were left; nothing was changed:{listed(findings)}")
+        return folders
 
-    def made_by_run(self) -> Made | None:
-        """What the last run made, where no other command has written tables since; None where that is not known."""
-        rows = self.recorded().values()
-        known = {row.asDict().get("made_from") for row in rows}  # an earlier release has no such column
-        made_from = known.pop() if len(known) == 1 else None
-        return Made.from_json(made_from) if made_from else None
+    def are_at(self, recorded: Mapping[str, Row], folders: dict[str, TableFolder]) -> bool:
+        """Whether the tables are at the recorded versions, all of them and no others.
 
-    def are_as_recorded(self) -> bool:
-        """Whether the tables are at the versions on record, all of them and no others."""
-        return {name: row["version"] for name, row in self.recorded().items()} == self._now(self.folders())
+        Args:
+            recorded: see `recorded`.
+            folders: of the tables as they are.
+        """
+        return _versions(recorded) == self._now(folders)
 
     def record(self, command: str, made: Made | None = None) -> None:
         """Keep the versions that a command leaves the tables at, where they are others than those on record.
@@ -74,8 +74,7 @@ class TableVersions:
         folders = self.folders()
         recorded, now = self.recorded(), self._now(folders)
         made_from = made.to_json() if made else None
-        before = {(name, row["version"], row.asDict().get("made_from")) for name, row in recorded.items()}
-        if before == {(name, version, made_from) for name, version in now.items()}:
+        if _versions(recorded) == now and all(_made_from(row) == made_from for row in recorded.values()):
             return
         rows = [
             {
@@ -114,14 +113,14 @@ class TableVersions:
         for name, row in sorted(recorded.items()):
             version = now.get(name)
             place = self._run.warehouse.location(_table(name))
+            log = None if self.root is None else self.root / name / "_delta_log"
             if version is None:
-                if name not in t.REBUILT_TABLES or (self.root and (self.root / name).exists()):
-                    log = self.root and self.root / name / "_delta_log"
+                if name not in t.REBUILT_TABLES or (log and log.parent.exists()):
                     where = f"{log}/{row['version']:020}.json" if log and log.is_dir() else place
                     expected = f"a table of version {row['version']}"
                     yield Finding(name, where, expected, "none", self._remedy(name, place))
             elif version < row["version"] and self._table_id(name, folders) == row["table_id"]:
-                where = place if self.root is None else f"{place}/_delta_log/{version + 1:020}.json"
+                where = place if log is None else f"{log}/{version + 1:020}.json"
                 expected = f"version {row['version']}, as `{row['command']}` left it on {row['recorded_at']:%F %T} UTC"
                 yield Finding(name, where, expected, f"version {version}", self._remedy(name, place))
 
@@ -137,8 +136,7 @@ class TableVersions:
             found = {name: folder.version for name, folder in folders.items()}
         else:
             names = [table.name for table in t.KNOWN_TABLES] if among is None else list(among)
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
-                found = dict(zip(names, threads.map(self._version, names), strict=True))
+            found = dict(zip(names, at_once(*(partial(self._version, name) for name in names)), strict=True))
         left_out = {table.name for table in _NOT_RECORDED}
         return {name: version for name, version in found.items() if version is not None and name not in left_out}
 
@@ -150,6 +148,25 @@ class TableVersions:
         if folders and name in folders:
             return folders[name].table_id
         return self._run.warehouse.table_id(_table(name))
+
+
+def made_by_run(recorded: Mapping[str, Row]) -> Made | None:
+    """What the last run made, where no other command has written tables since; None where that is not known.
+
+    Args:
+        recorded: see `TableVersions.recorded`.
+    """
+    known = {_made_from(row) for row in recorded.values()}
+    made_from = known.pop() if len(known) == 1 else None
+    return Made.from_json(made_from) if made_from else None
+
+
+def _versions(recorded: Mapping[str, Row]) -> dict[str, int]:
+    return {name: row["version"] for name, row in recorded.items()}
+
+
+def _made_from(row: Row) -> str | None:
+    return row.asDict().get("made_from")  # an earlier release has no such column
 
 
 def _table(name: str) -> t.Table:

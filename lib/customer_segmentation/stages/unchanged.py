@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from customer_segmentation import __version__
-from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.contract.features import DEFINITION
-from customer_segmentation.ingest.sources import digest, relation_state
+from customer_segmentation.ingest.sources import digest, states_of
 from customer_segmentation.stages.alerts import Alert
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.ingest.batch_log import RULES_VERSION
@@ -32,21 +31,11 @@ def state_found(run: Run) -> str | None:
     """
     if run.config.ingest.reload:
         return None
-    sources = run.sources
     parts: list[Any] = [__version__, RULES_VERSION, DEFINITION]
     parts.append(run.config.model_dump(mode="json", exclude={"spark", "maintenance", "explore", "generate"}))
-    for name, configured in (
-        ("transactions", sources.transactions),
-        ("customers", sources.customers),
-        ("engagement", sources.engagement),
-    ):
-        for source in configured or ():
-            for relation in (source, *source.joins):
-                state = analysed(name, partial(relation_state, run.spark, relation))
-                if state is None:
-                    return None
-                parts.append(state)
-    return digest(parts)
+    for name, sources in run.sources:
+        parts += analysed(name, partial(states_of, run.spark, sources or ()))
+    return None if None in parts else digest(parts)
 
 
 @dataclass(frozen=True)
@@ -103,8 +92,8 @@ class Made:
     def tell(self, run: Run) -> Path:
         """Say that a run has nothing to do; returns where the report is."""
         with run.progress.stage("publish", "finding the run complete") as stage:
-            run.known_run_id = self.run_id
+            run.known_run_id, run.model_version = self.run_id, self.model_version
+            run.as_of = date.fromisoformat(self.as_of_date)
             run.alerts = [Alert(**alert) for alert in self.alerts]
-            run.__dict__ |= {"as_of": date.fromisoformat(self.as_of_date), c.MODEL_VERSION: self.model_version}
             stage.result = f"nothing is new since run {self.run_id}, which is what consumers read"
         return Path(self.report)
