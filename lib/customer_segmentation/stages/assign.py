@@ -53,8 +53,10 @@ def assign_segments(run: Run) -> None:
     with run.progress.stage("assign", "a segment for every customer") as stage:
         features = clustered_features(run)
         before, previous = _previous(run, model)
-        assigned = with_previous(assigned_by_both(features, model, previous), before)
-        history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model), run.ranked_by)
+        assigned = assigned_by_both(features, model, previous)
+        # Only what needs the segments of before is joined with them.
+        from_before = with_previous(assigned, before)
+        history = _with_names_and_ranks(from_before, model.version, segment_names_of(run, model), run.ranked_by)
         run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
         segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
         unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
@@ -66,7 +68,7 @@ def assign_segments(run: Run) -> None:
 
     with run.progress.stage("insight", "profiles, traits, what moved") as stage:
         rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
-        moved, customers = transitions(assigned).withColumn(c.RUN_ID, F.lit(run.run_id)), run.inputs.customers()
+        moved, customers = transitions(from_before).withColumn(c.RUN_ID, F.lit(run.run_id)), run.inputs.customers()
         profiles, evidence, traits_by_segment, _ = at_once(
             lambda: segment_profiles(assigned, model, derived=undeclared_features(run)),
             lambda: segment_evidence(assigned, rates) if rates else [],

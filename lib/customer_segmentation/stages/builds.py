@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import tables as t
@@ -23,9 +24,6 @@ PLANNED, COMMITTED = "planned", "committed"
 MadeFrom = Mapping[str, Any]
 """What a table is made from, as JSON values."""
 
-STEPS_READ = 10
-"""The newest steps of a table that are looked at."""
-
 
 @dataclass(frozen=True)
 class Build:
@@ -33,21 +31,45 @@ class Build:
 
     committed: what it is made from; None before it is there.
     interrupted: what it was to be made from when a run ended in the middle; None where none did.
+    is_on_record: whether there are steps of it, be it of a table that is gone. A table without any needs no plan: what
+        a run leaves of it that ends in the middle counts for nothing.
     """
 
-    committed: MadeFrom | None
-    interrupted: MadeFrom | None
+    committed: MadeFrom | None = None
+    interrupted: MadeFrom | None = None
+    is_on_record: bool = False
 
 
 def build_of(warehouse: Warehouse, table: t.Table) -> Build:
     """How far a table is."""
-    if not warehouse.exists(t.TABLE_BUILDS) or not warehouse.exists(table):
-        return Build(None, None)
-    rows = warehouse.rows(t.TABLE_BUILDS, column="table_name", value=table.name)
-    newest = rows.orderBy(F.desc("recorded_at")).limit(STEPS_READ).select("status", "made_from").collect()
-    committed = next((json.loads(row["made_from"]) for row in newest if row["status"] == COMMITTED), None)
-    is_interrupted = bool(newest) and newest[0]["status"] == PLANNED
-    return Build(committed, json.loads(newest[0]["made_from"]) if is_interrupted else None)
+    return builds_of(warehouse, table)[0]
+
+
+def builds_of(warehouse: Warehouse, *tables: t.Table) -> list[Build]:
+    """How far some tables are, in their order. Runs one query."""
+    if not warehouse.exists(t.TABLE_BUILDS):
+        return [Build() for _ in tables]
+    steps = warehouse.read(t.TABLE_BUILDS).where(F.col("table_name").isin([table.name for table in tables]))
+    step = F.struct("recorded_at", "status", "made_from")
+    is_committed = F.col("status") == COMMITTED
+    newest = steps.groupBy("table_name").agg(F.max(step), F.max(F.when(is_committed, step))).collect()
+    by_table = {name: of_table for name, *of_table in newest}
+    return [
+        _build(*by_table[table.name], is_there=warehouse.exists(table)) if table.name in by_table else Build()
+        for table in tables
+    ]
+
+
+def _build(newest: Row, committed: Row | None, *, is_there: bool) -> Build:
+    """How far a table is by its newest step and the newest committed one."""
+    if not is_there:
+        return Build(is_on_record=True)
+    is_interrupted = newest["status"] == PLANNED
+    return Build(
+        json.loads(committed["made_from"]) if committed else None,
+        json.loads(newest["made_from"]) if is_interrupted else None,
+        is_on_record=True,
+    )
 
 
 def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -> None:
@@ -64,6 +86,6 @@ def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -
 
 def oldest_batch(run: "Run") -> int:
     """The batch that every table which follows the order lines has reached; its changes are needed no more."""
-    builds = (build_of(run.warehouse, table).committed for table in (t.RETURNS, t.CUSTOMER_HISTORY))
-    reached = [build["batch"] for build in builds if build is not None]
+    builds = builds_of(run.warehouse, t.RETURNS, t.CUSTOMER_HISTORY)
+    reached = [build.committed["batch"] for build in builds if build.committed is not None]
     return min(reached, default=0)

@@ -25,7 +25,7 @@ from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
-from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
+from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, builds_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
 from customer_segmentation.stages.ingest.batch_log import committed_batch
 from customer_segmentation.stages.run import Run
@@ -46,18 +46,18 @@ def bring_up_to_date(run: Run) -> str:
     Raises:
         ConfigurationError: the returns were not matched on the lines that the run reads.
     """
-    batch = require_matching_returns(run)
-    build = build_of(run.warehouse, t.CUSTOMER_HISTORY)
+    returns, build = builds_of(run.warehouse, t.RETURNS, t.CUSTOMER_HISTORY)
+    batch = _batch_of_matching_returns(run, returns)
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
     is_there = run.warehouse.exists(t.CUSTOMER_DAYS)
     if build.committed == goal and build.interrupted is None and is_there:
         return "nothing changed"
     touched = _touched(run, build, goal)
     if isinstance(touched, str):
-        return _build_all(run, goal, touched)
+        return _build_all(run, goal, touched, build)
     customers = touched.count()
     if customers > _MAX_TOUCHED_SHARE * run.warehouse.read(t.CUSTOMER_HISTORY).count():
-        return _build_all(run, goal, f"{count(customers)} customers have new or changed order lines")
+        return _build_all(run, goal, f"{count(customers)} customers have new or changed order lines", build)
     if customers:
         record_build(run, t.CUSTOMER_HISTORY, PLANNED, goal)
         _build_some(run, touched, customers)
@@ -71,10 +71,13 @@ def require_matching_returns(run: Run) -> int:
     Raises:
         ConfigurationError: the returns were matched on those of another one.
     """
+    return _batch_of_matching_returns(run, build_of(run.warehouse, t.RETURNS))
+
+
+def _batch_of_matching_returns(run: Run, returns: Build) -> int:
     batch = committed_batch(run).number
-    build = build_of(run.warehouse, t.RETURNS)
-    matched_on = build.committed["batch"] if build.committed else None
-    if matched_on != batch or build.interrupted is not None:
+    matched_on = returns.committed["batch"] if returns.committed else None
+    if matched_on != batch or returns.interrupted is not None:
         raise ConfigurationError(
             f"returns were matched on batch {matched_on} of the order lines, which are now those of batch {batch}; run "
             "`customer-segmentation ingest`"
@@ -107,8 +110,9 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     return checkpointed(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
 
 
-def _build_all(run: Run, goal: Mapping[str, Any], reason: str) -> str:
-    record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
+def _build_all(run: Run, goal: Mapping[str, Any], reason: str, build: Build) -> str:
+    if build.is_on_record:
+        record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
     with persisted(lines_of_customers(run)) as lines:
         run.warehouse.overwrite(t.CUSTOMER_DAYS, daily_aggregates(lines))
         run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, run.warehouse.read(t.CUSTOMER_DAYS)))

@@ -22,6 +22,7 @@ from customer_segmentation.features.overflow import overflow_explained
 from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.progress import Stage
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, record_build
@@ -50,14 +51,17 @@ def build_features(run: Run) -> None:
         history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
         engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
         features = features_from_aggregates(history, days, engagement, dates=dates, **_settings(run))
-        with persisted(features) as everybody:
-            customers = _active(run, everybody)
-            if customers.isEmpty():
-                raise DataRejectedError(_nobody(run))
-            model = run.models.reusable
-            value = value_model(run, everybody, model)
-            keep_value_models(run, {run.features_id: value} if model is None else {})
-            _write(run, _scored(customers, model, value), [run])
+        model = run.models.reusable
+        if model is None:
+            with persisted(features) as everybody:
+                customers = _active(run, everybody)
+                cuts, value = at_once(lambda: _own_cut_points(run, customers), lambda: value_model(run, everybody, None))
+                keep_value_models(run, {run.features_id: value})
+                _write(run, with_value(rfm_scores(customers, cuts=cuts), value), [run])
+        else:
+            _require_somebody(run)
+            value = value_model(run, features, model)
+            _write(run, _scored(_active(run, features), model, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
         stage.result = "; ".join([_describe_customers(run, stage), outcome, *remarks])
 
@@ -135,6 +139,31 @@ def _active(run: Run, features: DataFrame) -> DataFrame:
     """Those who count as customers; when customers stop buying is learnt of the others too."""
     days = run.config.features.active_within
     return features if days is None else features.where(F.col(c.RECENCY_DAYS) <= days)
+
+
+def _own_cut_points(run: Run, customers: DataFrame) -> CutPoints:
+    """Where the scores of the run's customers change by the customers themselves.
+
+    Raises:
+        DataRejectedError: there are none.
+    """
+    by_date = cut_points_by_date(customers)
+    if not by_date:
+        raise DataRejectedError(_nobody(run))
+    return by_date[run.as_of]
+
+
+def _require_somebody(run: Run) -> None:
+    """Stop where nobody counts as a customer, before all their features are computed.
+
+    Raises:
+        DataRejectedError: nobody does.
+    """
+    days = run.config.features.active_within
+    history = run.warehouse.read(t.CUSTOMER_HISTORY)
+    recent = history if days is None else history.where(F.date_diff(F.lit(run.as_of), "last_day") <= days)
+    if recent.isEmpty():
+        raise DataRejectedError(_nobody(run))
 
 
 def _scored(features: DataFrame, model: SegmentationModel | None, value: ValueModel) -> DataFrame:

@@ -4,7 +4,7 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Config
@@ -12,7 +12,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.local_time import in_local_time
-from customer_segmentation.stages.builds import COMMITTED, build_of
+from customer_segmentation.stages.builds import COMMITTED, builds_of
 from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
@@ -34,6 +34,20 @@ class RunInputs:
         return self._warehouse.versions(tables)
 
     @cached_property
+    def batch(self) -> Row:
+        """The newest committed batch of order lines, a row of `ingest_batches`; fixed when first asked for.
+
+        Raises:
+            ConfigurationError: nothing was read yet.
+        """
+        self._warehouse.require(t.INGEST_BATCHES, command="ingest")
+        batches = self._warehouse.rows(t.INGEST_BATCHES, column="status", value=COMMITTED)
+        newest = batches.orderBy(F.desc("batch_number")).first()
+        if newest is None:
+            raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
+        return newest
+
+    @cached_property
     def state(self) -> dict[str, Any]:
         """What the tables hold, whatever maintenance does to their files; fixed when first asked for.
 
@@ -43,16 +57,14 @@ class RunInputs:
         Raises:
             ConfigurationError: nothing was read yet.
         """
-        self._warehouse.require(t.INGEST_BATCHES, command="ingest")
-        batches = self._warehouse.rows(t.INGEST_BATCHES, column="status", value=COMMITTED)
-        newest = batches.orderBy(F.desc("batch_number")).select("batch_number", c.BATCH_ID, "definition").first()
-        if newest is None:
-            raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
         sources = self._config.configured_sources
-        entities = {t.CUSTOMERS: sources.customers, t.ENGAGEMENT: sources.engagement}
-        made_from = {table.name: build_of(self._warehouse, table).committed for table, own in entities.items() if own}
+        entities = [t.CUSTOMERS] if sources.customers else []
+        entities += [t.ENGAGEMENT] if sources.engagement else []
+        builds = builds_of(self._warehouse, *entities) if entities else []
+        made_from = {table.name: build.committed for table, build in zip(entities, builds, strict=True)}
         suppressed = SuppressionList(self._warehouse).state
-        return {"lines": newest.asDict(), **made_from, **({"suppressed": suppressed} if suppressed else {})}
+        lines = {name: self.batch[name] for name in ("batch_number", c.BATCH_ID, "definition")}
+        return {"lines": lines, **made_from, **({"suppressed": suppressed} if suppressed else {})}
 
     def transactions(self) -> DataFrame:
         """The accepted order lines in local time: for reading, not to be written.

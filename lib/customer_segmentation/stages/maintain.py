@@ -13,13 +13,16 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
-from customer_segmentation.stages.builds import STEPS_READ, build_of
+from customer_segmentation.stages.builds import build_of
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
 from customer_segmentation.stages.run import Run
 from customer_segmentation.storage import literal, local_root
 
 _STATE = {t.RETURNS, t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY, t.INGEST_CHANGES, t.INGESTED_FILES, t.TABLE_BUILDS}
 """Tables of which nobody reads an earlier version: each day rewrites much of them."""
+
+_STEPS_KEPT = 10
+"""Of each table in `table_builds`; the newest one and the newest committed one are read."""
 
 _STATE_HOURS = 1
 _FILE_BYTES = 128 * 2**20
@@ -136,7 +139,7 @@ def _expire_models(run: Run) -> int:
 def _expire_steps(run: Run) -> None:
     """Remove the steps of `table_builds` that are read no more."""
     place = F.row_number().over(Window.partitionBy("table_name").orderBy(F.desc("recorded_at")))
-    steps = run.warehouse.read(t.TABLE_BUILDS).withColumn("place", place).where(F.col("place") == STEPS_READ)
+    steps = run.warehouse.read(t.TABLE_BUILDS).withColumn("place", place).where(F.col("place") == _STEPS_KEPT)
     old = [
         f"(table_name = {literal(row['table_name'])} AND recorded_at < timestamp_micros({row['at']}))"
         for row in steps.select("table_name", F.unix_micros("recorded_at").alias("at")).collect()

@@ -30,6 +30,7 @@ from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
+from customer_segmentation.value import ValueModel
 
 if TYPE_CHECKING:
     from customer_segmentation.stages.alerts import Alert
@@ -54,6 +55,7 @@ class Run:
         models: the registered models of the run's settings.
         publication: which run is published.
         suppression: whose rows are filtered out.
+        fitted_values: the value models that the run has fitted and kept, by the features' id.
         progress: reports the stages.
         command: that the run is made by.
         started_at: the only time that the clock is asked for the run.
@@ -71,6 +73,7 @@ class Run:
         self.inputs = RunInputs(self.warehouse, config)
         self.publication = Publication(self.warehouse, command, self._digest(_SETTINGS_OF_A_RUN))
         self.suppression = SuppressionList(self.warehouse)
+        self.fitted_values: dict[str, ValueModel] = {}
         self.known_run_id: str | None = None
         self.alerts: Sequence[Alert] | None = None
         self.progress = progress or Progress()

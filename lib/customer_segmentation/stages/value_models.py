@@ -21,6 +21,8 @@ def value_model(run: Run, features: DataFrame, model: SegmentationModel | None) 
     """
     if model is not None and model.value:
         return ValueModel.from_dict(model.value)
+    if run.features_id in run.fitted_values:
+        return run.fitted_values[run.features_id]
     if run.warehouse.exists(t.VALUE_MODELS):
         row = run.warehouse.rows(t.VALUE_MODELS, column=c.MADE_FROM, value=run.features_id).select("model").first()
         if row is not None:
@@ -37,4 +39,5 @@ def keep_value_models(run: Run, fitted: Mapping[str, ValueModel]) -> None:
         for made_from, each in fitted.items()
     ]
     listed = ", ".join(map(literal, fitted))
+    run.fitted_values.update(fitted)
     run.warehouse.replace_rows_where(t.VALUE_MODELS, rows, f"{c.MADE_FROM} IN ({listed})")

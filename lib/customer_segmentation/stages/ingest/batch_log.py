@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from customer_segmentation import __version__
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, WarehouseBusyError
+from customer_segmentation.contract.errors import WarehouseBusyError
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.run import Run
 
@@ -142,14 +142,15 @@ class BatchLog:
         """The number of the next batch; one that ended without a commit keeps its own."""
         return self._last_number + 1
 
-    def record(self, batch: Batch) -> Batch:
-        """Keep that a batch has reached its status."""
-        claimed = replace(batch, claimed_by=self._run.claim)
-        self._run.warehouse.append_rows(t.INGEST_BATCHES, [claimed.to_row()])
-        self._last_number = max(self._last_number, batch.number)
-        if batch.status == COMMITTED:
-            self.committed, self.interrupted = claimed, None
-        return claimed
+    def record(self, *steps: Batch) -> Batch:
+        """Keep that a batch has reached its status, or several one after the other, in one commit; the last one."""
+        claimed = [replace(batch, claimed_by=self._run.claim) for batch in steps]
+        self._run.warehouse.append_rows(t.INGEST_BATCHES, [batch.to_row() for batch in claimed])
+        last = claimed[-1]
+        self._last_number = max(self._last_number, last.number)
+        if last.status == COMMITTED:
+            self.committed, self.interrupted = last, None
+        return last
 
     def require_own(self, batch: Batch) -> None:
         """Stop where another run has taken over.
@@ -172,15 +173,12 @@ def read_log(run: Run) -> BatchLog:
 
 
 def committed_batch(run: Run) -> Batch:
-    """The newest committed batch, whose counts are those of `transactions` and `rejected_transactions`.
+    """The batch that the run reads, whose counts are those of `transactions` and `rejected_transactions`.
 
     Raises:
         ConfigurationError: nothing was read yet.
     """
-    batch = read_log(run).committed
-    if batch is None:
-        raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
-    return batch
+    return Batch.from_row(run.inputs.batch)
 
 
 def _newest(run: Run) -> list[Batch]:

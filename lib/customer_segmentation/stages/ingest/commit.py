@@ -6,7 +6,7 @@ from dataclasses import replace
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch, BatchLog
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.verification import require_rows, table_versions
+from customer_segmentation.stages.ingest.verification import verified_versions
 from customer_segmentation.stages.run import Run
 
 
@@ -31,11 +31,14 @@ def commit_batch(
         WarehouseBusyError: another run has taken over; no table was changed.
         PublishingError: the tables hold other numbers of lines than were counted; the batch is not committed.
     """
-    at_once(lambda: log.record(plan.batch), lambda: plan.record_files(run))
     staged = replace(validated, status=STAGED)
-    if stage is not None:
-        stage(staged)
-    log.require_own(log.record(staged))
-    write(staged)
-    require_rows(run, staged.counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+    if stage is None:
+        # Nothing lies between the two steps. The list of files counts once the batch is committed.
+        log.require_own(log.record(plan.batch, staged))
+        at_once(lambda: plan.record_files(run), lambda: write(staged))
+    else:
+        log.record(plan.batch)
+        at_once(lambda: plan.record_files(run), lambda: stage(staged))
+        log.require_own(log.record(staged))
+        write(staged)
+    return log.record(replace(staged, status=COMMITTED, table_versions=verified_versions(run, staged.counts)))

@@ -21,7 +21,7 @@ from customer_segmentation.stages.ingest.batch_log import COMMITTED, ERASURE, ST
 from customer_segmentation.stages.ingest.incremental import apply_changes, count_stored, counts_after, stage_changes
 from customer_segmentation.stages.ingest.load import settled_log
 from customer_segmentation.stages.ingest.validation import check_suite
-from customer_segmentation.stages.ingest.verification import LINE_TABLES, require_rows, table_versions
+from customer_segmentation.stages.ingest.verification import LINE_TABLES, verified_versions
 from customer_segmentation.stages.run import Run
 
 _OF_NOBODY = [name for name in t.REJECTED_TRANSACTIONS.column_names if name not in (c.LINE_ID, c.REASONS, c.WARNINGS)]
@@ -89,8 +89,7 @@ def _erased(run: Run, log: BatchLog, last_batch: Batch, suppressed: Suppressed, 
     stage_changes(run, staged, _unnamed(existing, suppressed), after)
     log.require_own(log.record(staged))
     apply_changes(run, staged)
-    require_rows(run, counts)
-    return log.record(replace(staged, status=COMMITTED, table_versions=table_versions(run)))
+    return log.record(replace(staged, status=COMMITTED, table_versions=verified_versions(run, counts)))
 
 
 def _unnamed(existing: DataFrame, suppressed: Suppressed) -> DataFrame:

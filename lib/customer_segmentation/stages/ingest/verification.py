@@ -22,18 +22,20 @@ def require_counts(counts: RowCounts) -> None:
         )
 
 
-def require_rows(run: Run, counts: RowCounts) -> None:
-    """Compare the tables with what was counted before they were written.
+def verified_versions(run: Run, counts: RowCounts) -> dict[str, int]:
+    """The versions of the tables of lines, compared with what was counted before they were written.
 
     Raises:
         PublishingError: they hold other numbers of lines.
     """
-    accepted, rejected = count_rows(run)
+    versions: dict[str, int]
+    (accepted, rejected), versions = at_once(lambda: count_rows(run), lambda: table_versions(run))
     if (accepted, rejected) != (counts.accepted, counts.rejected):
         raise PublishingError(
             f"{counts.describe()}, but {accepted:,} accepted and {rejected:,} rejected ones were written; the sources "
             "changed while they were read, or somebody changed the tables: run the same command again"
         )
+    return versions
 
 
 def count_rows(run: Run) -> tuple[int, int]:
