@@ -1,6 +1,7 @@
 """Scores every customer with a registered model, describes the segments, and publishes the run."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from customer_segmentation.insight.profiles import Profile, rounded, segment_pro
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
 from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.alerts import (
     STOP,
     Alert,
@@ -50,35 +52,20 @@ def assign_segments(run: Run) -> None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
     current = run.publication.current_run_id()
-    with run.progress.stage("assign", "a segment for every customer") as stage:
-        features = clustered_features(run)
-        before, previous = _previous(run, model)
-        assigned = assigned_by_both(features, model, previous)
-        # Only what needs the segments of before is joined with them.
-        from_before = with_previous(assigned, before)
-        history = _with_names_and_ranks(from_before, model.version, segment_names_of(run, model), run.ranked_by)
-        run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
-        segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
-        unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
-        stage.result = model.version
-        if run.ranked_by != c.MONETARY:
-            stage.result += f"; ranked in their segments by {run.ranked_by}, which the backtest found best"
-        if unknown:
-            stage.result += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
-
-    with run.progress.stage("insight", "profiles, traits, what moved") as stage:
-        rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
-        moved, customers = transitions(from_before).withColumn(c.RUN_ID, F.lit(run.run_id)), run.inputs.customers()
-        profiles, evidence, traits_by_segment, _ = at_once(
-            lambda: segment_profiles(assigned, model, derived=undeclared_features(run)),
-            lambda: segment_evidence(assigned, rates) if rates else [],
-            lambda: traits(segmented, customers) if customers is not None else {},
-            lambda: run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id),
-        )
-        _write_profiles(run, model, profiles, evidence, traits_by_segment)
-        stage.rows = sum(profile.customers for profile in profiles)
-        noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
-        stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
+    with ExitStack() as kept:
+        with run.progress.stage("assign", "a segment for every customer") as stage:
+            features = clustered_features(run)
+            before, previous = _previous(run, model)
+            # Customers are scored in Python, so once for all that is made of it.
+            assigned = kept.enter_context(persisted(_described(assigned_by_both(features, model, previous))))
+            from_before = with_previous(assigned, before)
+            _write_segments(run, model, from_before)
+            stage.result = _describe_model(run, model)
+        with run.progress.stage("insight", "profiles, traits, what moved") as stage:
+            profiles = _write_insight(run, model, assigned, from_before)
+            stage.rows = sum(profile.customers for profile in profiles)
+            noise = sum(profile.customers for profile in profiles if profile.segment_id == c.NOISE_ID)
+            stage.result = f"{_segments(profiles)} segments" + (f", {noise} customers in none" if noise else "")
 
     with run.progress.stage("publish", "checking the run and making it current") as stage:
         counts = audit(run, features)
@@ -86,6 +73,48 @@ def assign_segments(run: Run) -> None:
         alerts = evaluate(run.config.alerts, figures_of(run, model, profiles, counts, batch.counts))
         _write_run(run, model, profiles, counts, batch, alerts)
         stage.result = publish(run, alerts, instead_of=current)
+
+
+def _described(assigned: DataFrame) -> DataFrame:
+    """Of the assigned customers what goes into the tables of the run or is averaged: not the lists of the features."""
+    written = set(t.CUSTOMER_SEGMENTS_HISTORY.column_names)
+    lists = {name for name, type_ in assigned.dtypes if type_.startswith(("array", "map", "struct"))}
+    return assigned.drop(*sorted(lists - written))
+
+
+def _write_segments(run: Run, model: SegmentationModel, assigned: DataFrame) -> None:
+    history = _with_names_and_ranks(assigned, model.version, segment_names_of(run, model), run.ranked_by)
+    run.warehouse.replace(t.CUSTOMER_SEGMENTS_HISTORY, history, column=c.RUN_ID, value=run.run_id)
+
+
+def _describe_model(run: Run, model: SegmentationModel) -> str:
+    """Which model assigned, what its customers are ranked by where that was found, and names that it has no use for."""
+    described = model.version
+    if run.ranked_by != c.MONETARY:
+        described += f"; ranked in their segments by {run.ranked_by}, which the backtest found best"
+    unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
+    if unknown:
+        described += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
+    return described
+
+
+def _write_insight(run: Run, model: SegmentationModel, assigned: DataFrame, from_before: DataFrame) -> list[Profile]:
+    """Write profiles and transitions of the assigned customers; returns the profiles.
+
+    Args:
+        from_before: the customers with the segments that they had.
+    """
+    segmented = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.run_id)
+    rates = PurchaseRates.from_dict(model.purchase_rates) if model.purchase_rates else None
+    moved, customers = transitions(from_before).withColumn(c.RUN_ID, F.lit(run.run_id)), run.inputs.customers()
+    profiles, evidence, traits_by_segment, _ = at_once(
+        lambda: segment_profiles(assigned, model, derived=undeclared_features(run)),
+        lambda: segment_evidence(assigned, rates) if rates else [],
+        lambda: traits(segmented, customers) if customers is not None else {},
+        lambda: run.warehouse.replace(t.SEGMENT_TRANSITIONS, moved, column=c.RUN_ID, value=run.run_id),
+    )
+    _write_profiles(run, model, profiles, evidence, traits_by_segment)
+    return list(profiles)
 
 
 def publish_complete_run(run: Run) -> bool:

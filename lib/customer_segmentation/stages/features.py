@@ -55,7 +55,9 @@ def build_features(run: Run) -> None:
         if model is None:
             with persisted(features) as everybody:
                 customers = _active(run, everybody)
-                cuts, value = at_once(lambda: _own_cut_points(run, customers), lambda: value_model(run, everybody, None))
+                cuts, value = at_once(
+                    lambda: _own_cut_points(run, customers), lambda: value_model(run, everybody, None)
+                )
                 keep_value_models(run, {run.features_id: value})
                 _write(run, with_value(rfm_scores(customers, cuts=cuts), value), [run])
         else:
