@@ -31,7 +31,7 @@ from customer_segmentation.stages.alerts import (
     recorded_alerts,
 )
 from customer_segmentation.stages.audit import audit
-from customer_segmentation.stages.features import clustered_features, undeclared_features
+from customer_segmentation.stages.features import clustered_features, undeclared_features, without_lists
 from customer_segmentation.stages.ingest import Batch, committed_batch
 from customer_segmentation.stages.publication import COMPLETE
 from customer_segmentation.stages.run import Run
@@ -57,7 +57,10 @@ def assign_segments(run: Run) -> None:
             features = clustered_features(run)
             before, previous = _previous(run, model)
             # Customers are scored in Python, so once for all that is made of it.
-            assigned = kept.enter_context(persisted(_described(assigned_by_both(features, model, previous))))
+            scored = assigned_by_both(features, model, previous)
+            assigned = kept.enter_context(
+                persisted(without_lists(scored, but=t.CUSTOMER_SEGMENTS_HISTORY.column_names))
+            )
             from_before = with_previous(assigned, before)
             _write_segments(run, model, from_before)
             stage.result = _describe_model(run, model)
@@ -73,13 +76,6 @@ def assign_segments(run: Run) -> None:
         alerts = evaluate(run.config.alerts, figures_of(run, model, profiles, counts, batch.counts))
         _write_run(run, model, profiles, counts, batch, alerts)
         stage.result = publish(run, alerts, instead_of=current)
-
-
-def _described(assigned: DataFrame) -> DataFrame:
-    """Of the assigned customers what goes into the tables of the run or is averaged: not the lists of the features."""
-    written = set(t.CUSTOMER_SEGMENTS_HISTORY.column_names)
-    lists = {name for name, type_ in assigned.dtypes if type_.startswith(("array", "map", "struct"))}
-    return assigned.drop(*sorted(lists - written))
 
 
 def _write_segments(run: Run, model: SegmentationModel, assigned: DataFrame) -> None:

@@ -1,7 +1,7 @@
 """Canonical tables to `customer_features`: one row per customer at the as-of date."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import reduce
@@ -229,6 +229,16 @@ def clustered_features(run: Run) -> DataFrame:
             f"{_instead_of(missing, list(known.values()), renamed)}"
         )
     return with_attributes(features, customers, {name: known[name.lower()] for name in attributes})
+
+
+def without_lists(features: DataFrame, *, but: Collection[str] = ()) -> DataFrame:
+    """The numbers and texts of customers, which is what is clustered and averaged; lists are large to keep in memory.
+
+    Args:
+        but: lists that stay.
+    """
+    types = ("array", "map", "struct")
+    return features.drop(*(name for name, type_ in features.dtypes if type_.startswith(types) and name not in but))
 
 
 def undeclared_features(run: Run) -> list[str]:

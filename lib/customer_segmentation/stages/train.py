@@ -21,7 +21,12 @@ from customer_segmentation.insight.profiles import Profile, feature_means, segme
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
-from customer_segmentation.stages.features import clustered_features, scored_anew, undeclared_features
+from customer_segmentation.stages.features import (
+    clustered_features,
+    scored_anew,
+    undeclared_features,
+    without_lists,
+)
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.value_models import value_model
 
@@ -48,7 +53,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         features = clustered_features(run)
         if run.models.reusable_version is not None:  # whose scores they have
             features = scored_anew(run, features)
-        with persisted(features) as features:
+        with persisted(without_lists(features)) as features:
             incumbent = run.models.incumbent
             training = train(
                 features,
