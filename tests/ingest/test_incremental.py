@@ -202,7 +202,7 @@ def test_what_a_killed_batch_left_is_taken_back(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commit, "require_rows", killed)
+    monkeypatch.setattr(commit, "verified_versions", killed)
     with pytest.raises(KeyboardInterrupt):
         ingest_sources(run_of())
     monkeypatch.undo()
