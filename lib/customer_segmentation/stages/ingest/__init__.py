@@ -19,8 +19,9 @@ is rolled forward from what was staged, or all is reloaded where all was being r
 """
 
 from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.spark.concurrently import started
 from customer_segmentation.stages.ingest.batch_log import Batch, committed_batch
-from customer_segmentation.stages.ingest.entities import load_entities
+from customer_segmentation.stages.ingest.entities import entity_loads
 from customer_segmentation.stages.ingest.erasure import erase_lines
 from customer_segmentation.stages.ingest.load import load_order_lines
 from customer_segmentation.stages.ingest.returns import follow_returns
@@ -66,6 +67,10 @@ def ingest_sources(run: Run) -> None:
         batch, messages = load_order_lines(run)
         stage.rows = batch.counts.lines
         stage.result = "; ".join([batch.counts.describe(), *_reasons(batch.counts), *messages, *_unfinished(run)])
-    with run.progress.stage("returns", "matching returns with purchases") as stage:
-        stage.result = follow_returns(run, batch)
-    load_entities(run)
+    loads = entity_loads(run)
+    with started(lambda: follow_returns(run, batch), *loads.values()) as (returns, *loaded):
+        with run.progress.stage("returns", "matching returns with purchases") as stage:
+            stage.result = returns()
+        for name, result in zip(loads, loaded, strict=True):
+            with run.progress.stage(name, f"reading {name}") as stage:
+                stage.result = result()

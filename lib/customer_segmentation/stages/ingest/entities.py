@@ -26,16 +26,20 @@ _RULES_VERSION = 3
 """Goes up when the same rows of a source give other rows of a table."""
 
 
-def load_entities(run: Run) -> None:
-    """Bring `customers` and `engagement` up to what their sources hold, where there are some."""
+def entity_loads(run: Run) -> dict[str, Callable[[], str]]:
+    """What brings `customers` and `engagement` up to what their sources hold, where there are some, by table.
+
+    Each says what it found. They need neither each other nor the returns.
+    """
     events = partial(validated_events, timezone=run.config.timezone)
-    for table, rejected, sources, validated in (
-        (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, validated_customers),
-        (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, events),
-    ):
-        if sources:
-            with run.progress.stage(table.name, f"reading {table.name}") as stage:
-                stage.result = _load(run, table, rejected, sources, validated)
+    return {
+        table.name: partial(_load, run, table, rejected, sources, validated)
+        for table, rejected, sources, validated in (
+            (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, validated_customers),
+            (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, events),
+        )
+        if sources
+    }
 
 
 def _load(
