@@ -161,6 +161,7 @@ def plans_over(plans: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_no_stage_asks_for_more_than_it_did(
     spark: SparkSession, tmp_path: Path, plans: dict[str, dict[str, int]]
