@@ -1,6 +1,8 @@
 """Actions started together, and what is spread over several tasks."""
 
 import threading
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,13 @@ from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.stability import N_INIT, bootstraps_by_k
 from customer_segmentation.clustering.threads import on_all_cores, one_thread
-from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.config.schema import Config
+from customer_segmentation.contract import tables as t
+from customer_segmentation.spark.concurrently import at_once, started
 from customer_segmentation.spark.shuffling import spread
+from customer_segmentation.stages.builds import COMMITTED, builds_of, record_build
+from tests.csv_lines import COLUMNS
+from tests.generated import quiet
 
 
 def test_results_come_in_the_order_of_the_actions_whichever_ends_first() -> None:
@@ -28,6 +35,25 @@ def test_results_come_in_the_order_of_the_actions_whichever_ends_first() -> None
 
     assert at_once(first, second) == ["first", "second"]
     assert at_once() == []
+
+
+def test_a_result_is_waited_for_where_it_is_asked_for_and_an_error_raised_there() -> None:
+    may_go_on, ended = threading.Event(), []
+
+    def wait() -> None:
+        assert may_go_on.wait(30)
+        ended.append("waited")
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with started(wait, fail, lambda: "ready") as (waited, failed, ready):
+        assert (ready(), ended) == ("ready", [])
+        with pytest.raises(ValueError, match="no"):
+            failed()
+        may_go_on.set()
+    assert ended == ["waited"], "the block's end waits for all"
+    assert waited() is None
 
 
 def test_an_error_is_raised_when_all_actions_have_ended() -> None:
@@ -49,6 +75,20 @@ def test_an_error_is_raised_when_all_actions_have_ended() -> None:
 def test_actions_on_spark_see_the_same_session(spark: SparkSession) -> None:
     counts = at_once(*(spark.range(number).count for number in range(6)))
     assert counts == list(range(6))
+
+
+def test_steps_of_several_tables_are_recorded_at_once_before_there_is_a_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    sources = {"transactions": {"format": "csv", "path": str(tmp_path / "in"), "columns": COLUMNS}}
+    run = quiet(spark, Config.model_validate({"sources": sources, "tables": {"root": str(tmp_path / "tables")}}))
+    tables = [t.RETURNS, t.CUSTOMERS, t.ENGAGEMENT]
+
+    at_once(*(partial(record_build, run, table, COMMITTED, {"batch": place}) for place, table in enumerate(tables)))
+
+    kept = run.warehouse.read(t.TABLE_BUILDS).select("table_name", "made_from").collect()
+    assert sorted(map(tuple, kept)) == sorted((table.name, f'{{"batch": {i}}}') for i, table in enumerate(tables))
+    assert [build.is_on_record for build in builds_of(run.warehouse, *tables)] == [True] * 3
 
 
 @pytest.mark.parametrize("algorithm", ["kmeans", "bisecting_kmeans", "gaussian_mixture"])

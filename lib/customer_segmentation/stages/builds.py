@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Row
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from customer_segmentation.stages.run import Run
 
 PLANNED, COMMITTED = "planned", "committed"
+
+_RECORDING = Lock()
 
 MadeFrom = Mapping[str, Any]
 """What a table is made from, as JSON values."""
@@ -73,7 +76,7 @@ def _build(newest: Row, committed: Row | None, *, is_there: bool) -> Build:
 
 
 def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -> None:
-    """Keep that a table has reached a step."""
+    """Keep that a table has reached a step; of several threads one after the other, since the first makes the table."""
     row = {
         "table_name": table.name,
         "status": status,
@@ -81,7 +84,8 @@ def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -
         "claimed_by": run.claim,
         "recorded_at": datetime.now(UTC),
     }
-    run.warehouse.append_rows(t.TABLE_BUILDS, [row])
+    with _RECORDING:
+        run.warehouse.append_rows(t.TABLE_BUILDS, [row])
 
 
 def oldest_batch(run: "Run") -> int:

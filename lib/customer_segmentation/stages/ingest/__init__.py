@@ -12,7 +12,7 @@
        │
     commit     planned, staged, the two tables, committed                      commit, batch_log
        │
-    follow     returns, customers, engagement                                  returns, entities
+    follow     returns, customers, engagement, at the same time                returns, entities
 
 A batch that ended before it was staged has changed no table and is planned from the start. One that ended after that
 is rolled forward from what was staged, or all is reloaded where all was being read.
