@@ -352,7 +352,7 @@ ENGAGEMENT = Table(
         Column(c.CHANNEL, "string", "Channel of the event; null where unknown."),
         Column(c.CAMPAIGN_ID, "string", "Campaign it belongs to; null where none."),
     ),
-    key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE),
+    key=(c.CUSTOMER_ID, c.OCCURRED_AT, c.EVENT_TYPE, c.CHANNEL, c.CAMPAIGN_ID),
 )
 
 _REJECTED_CUSTOMER = replace(_CUSTOMER, nullable=True)

@@ -27,6 +27,7 @@ _REPEATED_LINES = {t.TRANSACTIONS, t.INGEST_CHANGES, t.RETURNS}
 """A key has several rows where copies of a line are accepted."""
 
 _NULLABLE = {
+    t.ENGAGEMENT: {c.CHANNEL, c.CAMPAIGN_ID},
     t.RETURNS: {c.LINE_ID},
     t.SEGMENT_TRANSITIONS: {"from_segment_id"},
     t.SEGMENT_LINEAGE: {c.SEGMENT_ID, c.PREVIOUS_SEGMENT_ID},
