@@ -878,23 +878,22 @@ def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel
     assert set(source.model_fields) == {*Source.model_fields, *own}
 
 
-def test_a_broken_file_is_rejected_in_well_under_a_second_and_without_spark(my: Path) -> None:
+def test_a_broken_file_is_rejected_before_anything_slow_is_imported(my: Path) -> None:
     my.write_text("clustering: {k: 1}\n" + shop({"amount": "sum(x)"}))
     program = f"""
-import json, sys, time
+import json, sys
 from customer_segmentation.config import load_config
 from customer_segmentation.contract import columns, errors, features
 load_config([{str(BASE)!r}])
 try:
     load_config([{str(my)!r}])
 except errors.ConfigurationError as error:
-    print(json.dumps([str(error), time.process_time(), sorted(sys.modules)]))
+    print(json.dumps([str(error), sorted(sys.modules)]))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    message, seconds, modules = json.loads(run.stdout)
+    message, modules = json.loads(run.stdout)
     assert "2 problems" in message
     assert not {"pyspark", "pandas", "sklearn", "numpy", "pyarrow"} & set(modules)
-    assert seconds < 1
 
 
 # Whatever comes, nothing but a ConfigurationError is raised

@@ -71,7 +71,14 @@ PLAN_NODES = {
 def nodes_of(frame: DataFrame) -> dict[str, int]:
     """How often each kind of node is in the plan of a frame, those of what it reads from memory left out."""
     plan = frame._jdf.queryExecution().executedPlan().toString()
-    plan = re.split(r"\n[^\n]*InMemoryRelation", plan)[0] if "InMemoryRelation" in plan else plan
+    kept, in_memory = [], None
+    for line in plan.splitlines():
+        depth = len(line) - len(line.lstrip(" :+-*"))
+        if in_memory is not None and depth > in_memory:
+            continue
+        in_memory = depth if "InMemoryRelation" in line else None
+        kept.append(line)
+    plan = "\n".join(kept)
     return {name: len(re.findall(pattern, plan)) for name, pattern in PLAN_NODES.items()}
 
 

@@ -15,7 +15,7 @@ def at_once(*actions: Callable[[], Any]) -> list[Any]:
     All of them have ended before an error is raised, the first one's in that order.
 
     Args:
-        actions: of two that write, each writes tables of its own, or adds rows.
+        actions: of two that write, each writes tables of its own, or adds rows to one that is there.
     """
     with started(*actions) as results:
         pass

@@ -49,8 +49,8 @@ def build_of(warehouse: Warehouse, table: t.Table) -> Build:
 
 
 def builds_of(warehouse: Warehouse, *tables: t.Table) -> list[Build]:
-    """How far some tables are, in their order. Runs one query."""
-    if not warehouse.exists(t.TABLE_BUILDS):
+    """How far some tables are, in their order. Runs one query, none without a table."""
+    if not tables or not warehouse.exists(t.TABLE_BUILDS):
         return [Build() for _ in tables]
     steps = warehouse.read(t.TABLE_BUILDS).where(F.col("table_name").isin([table.name for table in tables]))
     step = F.struct("recorded_at", "status", "made_from")

@@ -161,10 +161,8 @@ def _require_somebody(run: Run) -> None:
     Raises:
         DataRejectedError: nobody does.
     """
-    days = run.config.features.active_within
-    history = run.warehouse.read(t.CUSTOMER_HISTORY)
-    recent = history if days is None else history.where(F.date_diff(F.lit(run.as_of), "last_day") <= days)
-    if recent.isEmpty():
+    recency = F.date_diff(F.lit(run.as_of), "last_day").alias(c.RECENCY_DAYS)
+    if _active(run, run.warehouse.read(t.CUSTOMER_HISTORY).select(recency)).isEmpty():
         raise DataRejectedError(_nobody(run))
 
 

@@ -27,11 +27,13 @@ class RunInputs:
     @cached_property
     def versions(self) -> dict[str, int]:
         """Delta versions of the tables by name; fixed when first asked for."""
+        return self._warehouse.versions([t.TRANSACTIONS, t.RETURNS, *self._entities])
+
+    @property
+    def _entities(self) -> list[t.Table]:
+        """The tables beside the order lines that have a source."""
         sources = self._config.configured_sources
-        tables = [t.TRANSACTIONS, t.RETURNS]
-        tables += [t.CUSTOMERS] if sources.customers else []
-        tables += [t.ENGAGEMENT] if sources.engagement else []
-        return self._warehouse.versions(tables)
+        return [table for table, own in ((t.CUSTOMERS, sources.customers), (t.ENGAGEMENT, sources.engagement)) if own]
 
     @cached_property
     def batch(self) -> Row:
@@ -57,11 +59,8 @@ class RunInputs:
         Raises:
             ConfigurationError: nothing was read yet.
         """
-        sources = self._config.configured_sources
-        entities = [t.CUSTOMERS] if sources.customers else []
-        entities += [t.ENGAGEMENT] if sources.engagement else []
-        builds = builds_of(self._warehouse, *entities) if entities else []
-        made_from = {table.name: build.committed for table, build in zip(entities, builds, strict=True)}
+        builds = builds_of(self._warehouse, *self._entities)
+        made_from = {table.name: build.committed for table, build in zip(self._entities, builds, strict=True)}
         suppressed = SuppressionList(self._warehouse).state
         lines = {name: self.batch[name] for name in ("batch_number", c.BATCH_ID, "definition")}
         return {"lines": lines, **made_from, **({"suppressed": suppressed} if suppressed else {})}
