@@ -72,13 +72,28 @@ class Warehouse:
 
     def location(self, table: Table) -> str:
         """Path or full name of a table, for people and for other readers."""
+        return self.place(table.name)
+
+    def place(self, name: str) -> str:
+        """Path or full name of what has a name among the tables."""
         if self._tables.schema_ is not None:
-            return ".".join(part for part in (self._tables.catalog, self._tables.schema_, table.name) if part)
-        return f"{self._root}/{table.name}"
+            return ".".join(part for part in (self._tables.catalog, self._tables.schema_, name) if part)
+        return f"{self._root}/{name}"
+
+    @property
+    def is_named(self) -> bool:
+        """Whether tables have a full name; otherwise they have a path."""
+        return self._tables.schema_ is not None
+
+    def make_schema(self) -> None:
+        """Create the schema of named tables where it is missing."""
+        schema = self.place("").rstrip(".")
+        if not self.spark.catalog.databaseExists(schema):
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
     def has_file(self, file: str) -> bool:
         """Whether a file, by its path or address, is one of a table below the root."""
-        return not self._named and any(f"{self.location(table)}/" in unquote(file) for table in KNOWN_TABLES)
+        return not self.is_named and any(f"{self.location(table)}/" in unquote(file) for table in KNOWN_TABLES)
 
     def tables(self) -> list[Table]:
         """The tables that have been written."""
@@ -111,7 +126,7 @@ class Warehouse:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         location = self.location(table)
-        return reader.table(location) if self._named else reader.load(location)
+        return reader.table(location) if self.is_named else reader.load(location)
 
     def rows(self, table: Table, *, column: str, value: str) -> DataFrame:
         """The rows whose column equals value."""
@@ -314,13 +329,9 @@ class Warehouse:
         assert row is not None, "a Delta table has its details"
         return row
 
-    @property
-    def _named(self) -> bool:
-        return self._tables.schema_ is not None
-
     def _target(self, table: Table) -> str:
         """The table as a statement names it."""
-        return self.location(table) if self._named else f"delta.`{self.location(table).replace('`', '``')}`"
+        return self.location(table) if self.is_named else f"delta.`{self.location(table).replace('`', '``')}`"
 
     def _local(self, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
         ordered = [tuple(row.get(name) for name in table.column_names) for row in rows]
@@ -342,12 +353,10 @@ class Warehouse:
     def _save(self, table: Table, writer: DataFrameWriter) -> None:
         location = self.location(table)
         with self._explaining_violations(table):
-            if not self._named:
+            if not self.is_named:
                 writer.save(location)
                 return
-            schema = location.rpartition(".")[0]
-            if not self.spark.catalog.databaseExists(schema):
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            self.make_schema()
             writer.saveAsTable(location)
 
     @contextmanager

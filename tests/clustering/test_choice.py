@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from customer_segmentation.clustering.kmeans.lloyd import refine_centers
 from customer_segmentation.clustering.kmeans.model import CentroidModel
-from customer_segmentation.clustering.kmeans.refinement import refine_centers
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection import choice as choosing
 from customer_segmentation.clustering.selection.choice import CONTINUUM_K, Candidate, Choice, best, choose

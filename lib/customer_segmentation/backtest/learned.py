@@ -14,6 +14,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
+from customer_segmentation.spark.mllib import mllib_problem
 from customer_segmentation.spark.persistence import persisted
 
 LINE = (c.MONETARY, "spend_short", "spend_medium", "spend_long", c.FREQUENCY, c.RECENCY_DAYS, c.TENURE_DAYS)
@@ -53,6 +54,9 @@ def learned_spend(
     Returns:
         The forecast, 0 or more, by customer_id; or why there is none.
     """
+    problem = mllib_problem(earlier.sparkSession)
+    if problem is not None:
+        return f"its trees are MLlib's, which can't be used here ({problem})"
     joined = earlier.join(spend, on=c.CUSTOMER_ID, how="left").withColumn(_SPEND, F.coalesce("net_spend", F.lit(0.0)))
     numbers = _numbers(joined, columns, _SPEND)
     counts = numbers.agg(F.count(F.lit(1)), F.count_if(F.col(_SPEND) > 0)).first()

@@ -14,6 +14,7 @@ from customer_segmentation.log import log_to_stderr
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.progress import Progress
 from customer_segmentation.result import CommandResult
+from customer_segmentation.scratch import scratch_tables
 from customer_segmentation.spark.prerequisites import spark_problem
 from customer_segmentation.spark.session import get_session, is_on_this_machine
 from customer_segmentation.stages import Run
@@ -59,7 +60,8 @@ def execute(request: Request, result: CommandResult) -> None:
     with claimed_folder(folder, command):
         run = run_of_command()
         note_spark_of(folder, command)
-        with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
+        claimed = nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command)
+        with claimed, scratch_tables(run.warehouse):
             versions = TableVersions(run)
             folders = versions.require_whole()
             if command == "run":

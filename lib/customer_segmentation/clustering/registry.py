@@ -32,6 +32,7 @@ class AlgorithmSpec:
     model: the class of its fitted models, which reads them from JSON.
     parameters: the estimator's parameters but k and seed, from the settings of a training.
     needs_k: whether the number of segments is a parameter; otherwise it follows from the customers.
+    by_mllib: whether Spark's MLlib fits it, where the session has one.
     fit_coreset: segmentations of a coreset on the driver, for several k: (coreset, ks, n_init, seed). None: k can't be
         chosen, and stability can't be measured by fitting again.
     refit: what was chosen on the coreset, fitted to all customers: (data, choice, settings, seed). None: the estimator
@@ -50,6 +51,7 @@ class AlgorithmSpec:
     model: type[SegmentationModel]
     parameters: Callable[[Clustering], dict[str, Any]]
     needs_k: bool = True
+    by_mllib: bool = False
     fit_coreset: Callable[[Coreset, Sequence[int], int, int], list[Partition]] | None = None
     refit: Callable[[TrainingData, Choice, Clustering, int], SegmentationModel] | None = None
     follow: Callable[[TrainingData, Any, Any, Clustering], SegmentationModel | None] | None = None

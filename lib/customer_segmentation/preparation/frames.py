@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import sql
+from customer_segmentation.spark.settings import setting
 
 MAX_MAGNITUDE = 1e100
 """Values beyond it, infinity among them, can't be measured: the squares of distances must stay within doubles."""
@@ -110,7 +111,7 @@ def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str]
     repeated = [name for name, low in zip(present, folded, strict=True) if low in wanted and folded.count(low) > 1]
     if not repeated:
         return
-    if len(set(repeated)) == len(repeated) and frame.sparkSession.conf.get("spark.sql.caseSensitive") == "true":
+    if len(set(repeated)) == len(repeated) and setting(frame.sparkSession, "spark.sql.caseSensitive") == "true":
         return
     raise DataRejectedError(
         f"{caller}: the columns {', '.join(repeated)} have the same name, upper and lower case aside, so they "

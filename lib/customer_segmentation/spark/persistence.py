@@ -1,23 +1,57 @@
 """Persists frames that are read more than once, where the platform can, and gives long plans a name."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
+
+from customer_segmentation.spark.settings import setting
+
+
+class Keeper(Protocol):
+    """Keeps the rows of frames where Spark refuses to."""
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """The rows, kept as long as the keeper is."""
+
+    def kept(self, frame: DataFrame) -> AbstractContextManager[DataFrame]:
+        """The rows, kept for a block."""
+
+
+_KEEPERS: WeakKeyDictionary[SparkSession, Keeper] = WeakKeyDictionary()
+
+
+@contextmanager
+def kept_by(spark: SparkSession, keeper: Keeper) -> Iterator[None]:
+    """Frames of a session are kept by this one in the block, where Spark refuses to."""
+    _KEEPERS[spark] = keeper
+    try:
+        yield
+    finally:
+        del _KEEPERS[spark]
 
 
 @contextmanager
 def persisted(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, persisted in memory and on disk for the block; on serverless compute it is recomputed at each use."""
+    """The frame, persisted in memory and on disk for the block.
+
+    On serverless compute, which refuses that, it is kept by the session's keeper, and without one (in a notebook)
+    computed again at each use.
+    """
     try:
         kept = frame.persist()
     except PySparkException as error:
-        if "NOT_SUPPORTED" not in str(error):
-            raise
-        yield frame
+        keeper = _keeper_after(error, frame)
+        if keeper is None:
+            yield frame
+            return
+        with keeper.kept(frame) as rows:
+            yield rows
         return
     try:
         yield kept
@@ -29,17 +63,24 @@ def checkpointed(frame: DataFrame) -> DataFrame:
     """The frame's rows, computed now and kept without their lineage as long as the result is in use.
 
     For few rows that much is built on: a plan grows with each use of a frame. Executors keep them twice, since without
-    lineage what is lost with one can't be computed again. On serverless compute the frame as it is.
+    lineage what is lost with one can't be computed again. On serverless compute they are kept by the session's keeper,
+    and without one the result is the frame as it is.
     """
-    is_local = (frame.sparkSession.conf.get("spark.master", None) or "local").split("[")[0] == "local"
+    is_local = setting(frame.sparkSession, "spark.master", "local").split("[")[0] == "local"
     kept = StorageLevel.MEMORY_AND_DISK if is_local else StorageLevel.MEMORY_AND_DISK_2
     try:
         with by_name(frame) as named:
             return named.localCheckpoint(storageLevel=kept)
     except PySparkException as error:
-        if "NOT_SUPPORTED" not in str(error):
-            raise
-        return frame
+        keeper = _keeper_after(error, frame)
+        return frame if keeper is None else keeper.keep(frame)
+
+
+def _keeper_after(error: PySparkException, frame: DataFrame) -> Keeper | None:
+    """Who keeps a frame that Spark refused to keep; the error itself where it says anything else."""
+    if "NOT_SUPPORTED" not in str(error):
+        raise error
+    return _KEEPERS.get(frame.sparkSession)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import sys
 
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_JAVA = 17
-MINIMUM_SPARK = (4, 1)
+MINIMUM_SPARK = (4, 0)
 
 
 def python_problem():

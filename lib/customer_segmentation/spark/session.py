@@ -24,6 +24,7 @@ from customer_segmentation.spark.class_archive import class_archive_options
 from customer_segmentation.spark.jars import delta_jars, package_jars
 from customer_segmentation.spark.machine import driver_megabytes
 from customer_segmentation.spark.prerequisites import java_problem
+from customer_segmentation.spark.settings import setting
 
 APP_NAME = "customer-segmentation"
 
@@ -35,6 +36,8 @@ _DELTA = {
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 _PARTITIONS_PER_CORE = 8
+
+_UNKNOWN = "unknown"
 
 _SMALL_MACHINE = {
     # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
@@ -111,8 +114,9 @@ def _classic(conf: Mapping[str, str]) -> SparkSession:
 
 def _connect(url: str, conf: Mapping[str, str]) -> SparkSession:
     with warnings.catch_warnings():
-        # A server started here takes the static settings at its start and then rejects them as "can't be modified".
-        warnings.filterwarnings("ignore", message="(?s).*CANNOT_MODIFY")
+        # A server started here takes the static settings at its start and then rejects them as "can't be modified";
+        # serverless compute rejects all but a few.
+        warnings.filterwarnings("ignore", message="(?s).*(CANNOT_MODIFY|CONFIG_NOT_AVAILABLE)")
         return SparkSession.builder.remote(url).config(map={**conf}).getOrCreate()
 
 
@@ -167,7 +171,9 @@ def _text(value: object) -> str:
 def _require_delta(spark: SparkSession) -> None:
     if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return
-    extensions = spark.conf.get("spark.sql.extensions", "") or ""
+    extensions = setting(spark, "spark.sql.extensions", _UNKNOWN)
+    if extensions == _UNKNOWN:  # the server does not tell
+        return
     if _DELTA["spark.sql.extensions"] not in extensions:
         raise CustomerSegmentationError(
             f"this Spark session has no Delta: spark.sql.extensions is {extensions or 'not set'!s}. Start it with "

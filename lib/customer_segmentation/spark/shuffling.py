@@ -6,11 +6,15 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.spark.settings import setting
+
 _PARTITIONS = "spark.sql.shuffle.partitions"
 
 _COLUMNAR = ("parquet", "orc")
 _BYTES_OF_A_PART = 2 * 2**20
 """Of columnar files: some 200,000 rows."""
+_MOST_PARTS = 200
+"""Where the platform chooses the number of partitions."""
 
 
 @contextmanager
@@ -19,7 +23,7 @@ def at_most_partitions(spark: SparkSession, most: int) -> Iterator[None]:
 
     For few rows that much is made of: each task costs as much as many of them.
     """
-    usual = str(spark.conf.get(_PARTITIONS))
+    usual = setting(spark, _PARTITIONS, "auto")
     if usual.isdecimal() and int(usual) <= most:
         yield
         return
@@ -40,7 +44,9 @@ def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFram
         file_format: of the files.
         sizes: of each file, in bytes.
     """
-    parts = min(sum(sizes) // _BYTES_OF_A_PART, int(frame.sparkSession.conf.get(_PARTITIONS) or 1))
+    usual = setting(frame.sparkSession, _PARTITIONS)
+    most = int(usual) if usual.isdecimal() else _MOST_PARTS  # Databricks may set it to auto
+    parts = min(sum(sizes) // _BYTES_OF_A_PART, most)
     if file_format not in _COLUMNAR or len(sizes) >= parts:
         return frame
     names = [name.replace("`", "``") for name in frame.columns]

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering import SegmentationModel
+from customer_segmentation.clustering import ALGORITHMS, SegmentationModel
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -19,6 +19,7 @@ from customer_segmentation.insight.lineage import describe_lineage, first_lineag
 from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, feature_means, segment_profiles
 from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.mllib import mllib_problem
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.features import (
@@ -95,6 +96,8 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         stage.result = f"{named.version}: {named.k} segments, {training.description}"
         if incumbent is not None:
             stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
+        if without_mllib := _without_mllib(run, named):
+            stage.result += f"; fitted without MLlib, which can't be used here: {without_mllib}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
@@ -115,9 +118,17 @@ def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
     return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 
 
+def _without_mllib(run: Run, model: SegmentationModel) -> str | None:
+    """Why a model of MLlib's algorithms was fitted without it; None where it was not."""
+    return mllib_problem(run.spark) if ALGORITHMS[model.algorithm].by_mllib else None
+
+
 def _register(run: Run, model: SegmentationModel, training: Training, rows: list[dict[str, Any]]) -> None:
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
-    used = {"seed": run.config.seed, **{f"found_{name}": value for name, value in training.auto_parameters.items()}}
+    found = {f"found_{name}": value for name, value in training.auto_parameters.items()}
+    used: dict[str, Any] = {"seed": run.config.seed, **found}
+    if without_mllib := _without_mllib(run, model):
+        used["without_mllib"] = without_mllib
     row = {
         "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
         "quality": training.quality,

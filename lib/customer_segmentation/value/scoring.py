@@ -7,7 +7,6 @@ need not be installed there.
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ import pyarrow as pa
 from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import arrow_udf
 
 from customer_segmentation.config.schema import Value
 from customer_segmentation.contract import columns as c
@@ -31,6 +29,7 @@ from customer_segmentation.contract.features.value import (
 )
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import free_name, require_columns
+from customer_segmentation.spark.arrow_functions import arrow_function
 from customer_segmentation.value.forecasts import Forecaster
 from customer_segmentation.value.histories import CUSTOMERS, GAP_LOGS, LAST, REPEATS, TENURE
 from customer_segmentation.value.model import ValueModel, fit_models
@@ -172,8 +171,7 @@ def _forecast(model: ValueModel, *, value_only: bool = False) -> Column:
             names |= {name: f"{what}_{i}", f"{name}_low": f"{what}_low_{i}", f"{name}_high": f"{what}_high_{i}"}
     returned = {feature.name: (names[feature.name], feature.type) for feature in features}
     of_batches = scorer(model.forecaster(), np.array(model.cuts), returned, value_only=value_only)
-    by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
-    score = by_task(of_batches, ", ".join(f"{name} {type_}" for name, (_, type_) in returned.items()))
+    score = arrow_function(of_batches, ", ".join(f"{name} {type_}" for name, (_, type_) in returned.items()))
     net = F.coalesce(F.col(c.MONETARY).cast("double"), F.lit(0.0))
     scored: Column = score(F.struct(*_histories(), F.try_divide(net, F.col(c.ACTIVE_DAYS)).alias("mean")))
     return scored

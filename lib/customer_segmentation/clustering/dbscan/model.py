@@ -10,7 +10,6 @@ import pyarrow as pa
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.space import SpacePartition
@@ -32,6 +31,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import coordinate_names, sql
 from customer_segmentation.preparation.frames import free_name
+from customer_segmentation.spark.arrow_functions import arrow_function
 
 BROADCAST_LIMIT_BYTES = 64 << 20
 """Core points up to this size go to every task; with more, customers go to the regions that have their core points."""
@@ -176,8 +176,7 @@ class DBSCANModel(SegmentationModel):
 
     def _assigned_by_task(self, prepared: DataFrame, point: str, match: str) -> DataFrame:
         points, order, segments = self._collected
-        by_task: Any = arrow_udf  # its stubs ask for a kind that is optional
-        assign = by_task(assigning(points, order, segments, self.eps_), "segment int, confidence double")
+        assign = arrow_function(assigning(points, order, segments, self.eps_), "segment int, confidence double")
         return prepared.withColumn(match, assign(F.col(point)))
 
     @cached_property

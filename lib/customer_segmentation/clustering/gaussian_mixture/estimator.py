@@ -1,5 +1,7 @@
 """Gaussian mixtures by Spark MLlib: each segment a normal distribution with its own shape."""
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import cast
 
@@ -11,9 +13,9 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE, SAMPLE_SIZE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
-from customer_segmentation.clustering.estimator.points import Points, in_order, points_of
+from customer_segmentation.clustering.estimator.points import Points, in_order, points_of, sample_of
 from customer_segmentation.clustering.gaussian_mixture.expectation import (
     MIN_EXTENT,
     Mixture,
@@ -23,10 +25,12 @@ from customer_segmentation.clustering.gaussian_mixture.expectation import (
 )
 from customer_segmentation.clustering.gaussian_mixture.model import MixtureModel
 from customer_segmentation.clustering.kmeans.estimator import best_restart
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
+from customer_segmentation.spark.mllib import mllib_problem
 
 KMEANS_RESTARTS = 3
 """Restarts of k-means, of which the best gives the mixture initial means."""
@@ -41,8 +45,9 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
     """Clustering by a mixture of normal distributions, fitted by expectation maximisation.
 
     Initial mixtures are MLlib's Gaussian mixture from random customers, and one from the centres of MLlib's k-means;
-    each is iterated until its log-likelihood converges, and the likeliest is kept. Segments are numbered from 1 in the
-    order of their means' coordinates; a segment with too few customers to have a covariance is rejected.
+    where the session has no MLlib, a mixture of a sample of the customers, and k-means without it. Each is iterated
+    until its log-likelihood converges, and the likeliest is kept. Segments are numbered from 1 in the order of their
+    means' coordinates; a segment with too few customers to have a covariance is rejected.
 
     Values that many customers share, or features that depend on each other, would leave a distribution without
     extent in some direction: a small share of each feature's variance, `reg_covar`, is added to that of every
@@ -114,9 +119,8 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             _, cost, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             within = variances * cost / (fixed.count * max(variances.sum(), added.sum())) + added
             initial = [diagonal_mixture(centers, within)] if len(centers) == self.k else []
-            noisy = self._noisy(fixed, added)
-            by_mllib = (self._restart(noisy, fixed, added, self.seed + i) for i in range(self.n_init))
-            initial += [start for start in by_mllib if start is not None]
+            restarts = self._restarts(fixed, added)
+            initial += [start for start in restarts if start is not None]
             maximised = (self._maximised(fixed, start, added) for start in initial)
             fitted = [mixture for mixture in maximised if mixture is not None]
         if not fitted:
@@ -149,6 +153,34 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
             for j, half in enumerate(halves)
         )
         return points.frame.select(*(F.col(name) + value for name, value in zip(points.inputs, noise, strict=True)))
+
+    def _restarts(self, points: Points, added: np.ndarray) -> Iterator[Mixture | None]:
+        """Initial mixtures from random customers; None where one has a segment without customers or extent."""
+        seeds = range(self.seed, self.seed + self.n_init)
+        if mllib_problem(points.frame.sparkSession) is None:
+            noisy = self._noisy(points, added)
+            return (self._restart(noisy, points, added, seed) for seed in seeds)
+        return (self._restart_on_sample(points, added, seed) for seed in seeds)
+
+    def _restart_on_sample(self, points: Points, added: np.ndarray, seed: int) -> Mixture | None:
+        """A mixture of a sample, by scikit-learn."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture as MixtureOfSample
+
+        sample = sample_of(points, size=SAMPLE_SIZE, seed=seed).points
+        units = np.sqrt(added)
+        mixture = MixtureOfSample(
+            self.k, max_iter=self.max_iterations, reg_covar=1.0, init_params="k-means++", random_state=seed
+        )
+        if len(sample) < self.k:
+            return None
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the passes over all customers go on
+            fitted = mixture.fit(sample / units)
+        if (fitted.weights_ <= 0).any():
+            return None
+        covariances = fitted.covariances_ * (units[:, None] * units)
+        return Mixture(fitted.weights_, fitted.means_ * units, positive_definite(covariances, added))
 
     def _restart(self, noisy: DataFrame, points: Points, added: np.ndarray, seed: int) -> Mixture | None:
         """MLlib's mixture; None where a segment lost its customers or its extent."""

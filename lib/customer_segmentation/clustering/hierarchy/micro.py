@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.estimator.layout import hashed_share
 from customer_segmentation.clustering.estimator.points import Points
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.rounding import rounded
+from customer_segmentation.spark.arrow_functions import arrow_function
 
 SAMPLED_PER_CLUSTER = 20
 """Sampled customers for each micro-cluster."""
@@ -90,7 +90,7 @@ def with_nearest_prototype(
         points = np.column_stack([values.to_numpy(zero_copy_only=False) for values in batch])
         return pa.array(trees[0].query(points)[1].astype(np.int32))
 
-    position = arrow_udf(nearest, "int")  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    position = arrow_function(nearest, "int")
     return points.withColumn(name, position(*(F.col(sql.column(column)) for column in columns)))
 
 

@@ -1,20 +1,26 @@
-"""Bisecting k-means by Spark MLlib: k-means from the top down, each step dividing one segment in two."""
+"""Bisecting k-means by Spark MLlib: k-means from the top down, each step dividing one segment in two.
+
+Where the session has no MLlib, a sample of the customers is divided on the driver.
+"""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
+import numpy as np
 from pyspark.ml import Pipeline
 from pyspark.ml.clustering import BisectingKMeans as MLlibBisectingKMeans
 from pyspark.ml.clustering import BisectingKMeansModel
 from pyspark.ml.feature import VectorAssembler
 
-from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE, SAMPLE_SIZE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
-from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.estimator.points import Points, in_order, sample_of
 from customer_segmentation.clustering.kmeans.centers import centroid_model
 from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
+from customer_segmentation.spark.mllib import mllib_problem
 
 
 @dataclass(repr=False, eq=False)
@@ -61,6 +67,15 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
 
     def _fit(self, points: Points) -> CentroidModel:
         points.require(self.k)
+        with points.in_fixed_layout() as fixed:
+            if mllib_problem(fixed.frame.sparkSession) is None:
+                centers = self._centers_by_mllib(fixed)
+            else:
+                centers = self._centers_of_sample(fixed)
+            centers = centers[in_order(centers)]
+            return centroid_model(self.algorithm, fixed, centers, k=self.k)
+
+    def _centers_by_mllib(self, points: Points) -> np.ndarray:
         assembler = VectorAssembler(inputCols=points.inputs, outputCol="_features")
         bisecting = MLlibBisectingKMeans(
             k=self.k,
@@ -70,10 +85,45 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
             featuresCol="_features",
             predictionCol="_cluster",
         )
-        with points.in_fixed_layout() as fixed:
-            with collect_garbage_after():
-                fitted = Pipeline(stages=[assembler, bisecting]).fit(fixed.frame).stages[-1]
-                centers = rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
-                del fitted
-            centers = centers[in_order(centers)]
-            return centroid_model(self.algorithm, fixed, centers, k=self.k)
+        with collect_garbage_after():
+            fitted = Pipeline(stages=[assembler, bisecting]).fit(points.frame).stages[-1]
+            return rounded(cast(BisectingKMeansModel, fitted).clusterCenters())
+
+    def _centers_of_sample(self, points: Points) -> np.ndarray:
+        sample = sample_of(points, size=SAMPLE_SIZE, seed=self.seed).points
+        with one_thread():
+            parts = divided(
+                sample,
+                self.k,
+                smallest=self.smallest_share * len(sample),
+                max_iterations=self.max_iterations,
+                seed=self.seed,
+            )
+        return rounded(np.stack([part.mean(axis=0) for part in parts]))
+
+
+def divided(sample: np.ndarray, k: int, *, smallest: float, max_iterations: int, seed: int) -> list[np.ndarray]:
+    """Points divided in two by k-means again and again: level by level, the largest parts first, as MLlib does.
+
+    Args:
+        sample: (n, d) points.
+        k: parts to stop at.
+        smallest: a part of fewer points is not divided further; one without two different points can't be.
+
+    Returns:
+        k parts, or fewer where no more can be divided.
+    """
+    from sklearn.cluster import KMeans
+
+    parts = [sample]
+    while len(parts) < k:
+        large = [place for place, part in enumerate(parts) if len(part) >= smallest and (part != part[0]).any()]
+        level = sorted(large, key=lambda place: -len(parts[place]))[: k - len(parts)]
+        if not level:
+            break
+        for place in level:
+            part = parts[place]
+            labels = KMeans(2, n_init=1, max_iter=max_iterations, random_state=seed).fit_predict(part)
+            parts[place] = part[labels == 0]
+            parts.append(part[labels == 1])
+    return parts

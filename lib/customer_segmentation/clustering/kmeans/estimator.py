@@ -1,4 +1,4 @@
-"""K-means by Spark MLlib, with a result that does not depend on how the rows lie."""
+"""K-means by Spark MLlib, or without it where there is none, with a result that does not depend on how the rows lie."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -10,20 +10,25 @@ from pyspark.ml.clustering import KMeans as MLlibKMeans
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import VectorAssembler
 
-from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE
+from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE, SAMPLE_SIZE
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
-from customer_segmentation.clustering.estimator.points import Points, in_order
+from customer_segmentation.clustering.estimator.points import Points, in_order, sample_of
 from customer_segmentation.clustering.kmeans.centers import centroid_model
+from customer_segmentation.clustering.kmeans.lloyd import refine_centers
 from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.selection import coreset_fits
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
+from customer_segmentation.spark.mllib import mllib_problem
 
 
 @dataclass(repr=False, eq=False)
 class KMeans(SegmentationEstimator[CentroidModel]):
     """K-means clustering (Lloyd 1982), started by k-means|| (Bahmani et al. 2012).
 
-    Segments are numbered from 1 in the order of their centres' coordinates.
+    Segments are numbered from 1 in the order of their centres' coordinates. Where the session has no MLlib, each
+    restart is k-means++ (Arthur & Vassilvitskii 2007) on a sample of the customers, and the same passes over all.
 
     Args:
         k: number of segments, at least 2.
@@ -70,12 +75,14 @@ class KMeans(SegmentationEstimator[CentroidModel]):
 
 
 def best_restart(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
-    """The best of several restarts of MLlib's k-means on points in their fixed layout.
+    """The best of several restarts of k-means on points in their fixed layout.
 
     Returns:
         How many centres it lacks (MLlib can return fewer than k), its cost, and the centres in the order of their
         coordinates.
     """
+    if mllib_problem(points.frame.sparkSession) is not None:
+        return _best_from_sample(points, k, max_iterations, seeds)
     restarts = [_restart(points, k, max_iterations, seed) for seed in seeds]
     return min(restarts, key=lambda restart: restart[:2])
 
@@ -86,3 +93,16 @@ def _restart(points: Points, k: int, max_iterations: int, seed: int) -> tuple[in
     fitted = cast(KMeansModel, Pipeline(stages=[assembler, kmeans]).fit(points.frame).stages[-1])
     centers = rounded(fitted.clusterCenters())
     return k - len(centers), float(rounded(fitted.summary.trainingCost)), centers[in_order(centers)]
+
+
+def _best_from_sample(
+    points: Points, k: int, max_iterations: int, seeds: Iterable[int]
+) -> tuple[int, float, np.ndarray]:
+    """The same without MLlib: centres of a sample, moved on by passes over all points."""
+    seeds = list(seeds)
+    sample = sample_of(points, size=SAMPLE_SIZE, seed=seeds[0])
+    found = min(k, len(np.unique(sample.points, axis=0)))
+    with one_thread():
+        initial = [coreset_fits.kmeans(sample, [found], 1, seed)[0].centers for seed in seeds]
+    centers, _, cost = refine_centers(points.frame, points.inputs, initial, passes=max_iterations)
+    return k - found, cost, centers

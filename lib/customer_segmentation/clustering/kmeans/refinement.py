@@ -7,20 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pyspark.sql import DataFrame
 from scipy.optimize import linear_sum_assignment
 
-from customer_segmentation.clustering.estimator.points import in_order
 from customer_segmentation.clustering.fitting import MAX_LOSS, TrainingData
 from customer_segmentation.clustering.kmeans.estimator import KMeans
+from customer_segmentation.clustering.kmeans.lloyd import MIN_GAIN, described, refine_centers
 from customer_segmentation.clustering.kmeans.model import CentroidModel
 from customer_segmentation.clustering.selection.choice import Choice
 from customer_segmentation.clustering.selection.metrics import Partition, Sums, summed
 from customer_segmentation.config.schema import Clustering
 from customer_segmentation.preparation.rounding import rounded
 
-MIN_GAIN = 1e-4
-"""A pass that lowers the cost by less than this share is the last."""
 MAX_MLLIB_ITERATIONS = 10
 """Of MLlib's passes after a choice, a job each: those that move its centres on are many times quicker."""
 STEPS = 20
@@ -98,50 +95,11 @@ def centers_within(
     elif origin is not None:
         way = [*_between(origin, current), current]
     else:
-        return _described(current, sums)
+        return described(current, sums)
     measured = zip(way, measure([Partition(centers) for centers in way]), strict=True)
-    return next((_described(centers, sums) for centers, sums in measured if is_enough(sums)), None)
+    return next((described(centers, sums) for centers, sums in measured if is_enough(sums)), None)
 
 
 def _between(origin: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
     """Centres on the straight way, without its ends."""
     return [rounded(origin + step / STEPS * (target - origin)) for step in range(1, STEPS)]
-
-
-def refine_centers(
-    points: DataFrame, columns: Sequence[str], initial: Sequence[np.ndarray], *, passes: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Lloyd's passes over all rows from each of several sets of centres, all in one job a pass.
-
-    Args:
-        points: numeric columns without nulls, read once a pass.
-        columns: coordinates.
-        initial: (k, d) centres each.
-        passes: most of them.
-
-    Returns:
-        (k, d) centres of the lowest cost, in the order of their coordinates; (k,) root mean square distances of their
-        customers; the cost.
-    """
-    centers = [rounded(start) for start in initial]
-    best: tuple[np.ndarray, np.ndarray, float] | None = None
-    for _ in range(passes + 1):
-        all_sums = summed(points, columns, [Partition(current) for current in centers])
-        costs = [float(rounded(sums.cost)) for sums in all_sums]
-        lowest = int(np.argmin(costs))
-        before = best[2] if best else np.inf
-        if costs[lowest] < before:
-            best = _described(centers[lowest], all_sums[lowest])
-        if before - costs[lowest] < MIN_GAIN * costs[lowest]:
-            break
-        centers = [rounded(sums.means(current)) for sums, current in zip(all_sums, centers, strict=True)]
-    assert best is not None, "there is at least one pass"
-    return best
-
-
-def _described(centers: np.ndarray, sums: Sums) -> tuple[np.ndarray, np.ndarray, float]:
-    """The centres in the order of their coordinates, the root mean square distances of their points, and the cost."""
-    squares = sums.squares - 2 * (sums.sums * centers).sum(axis=1) + sums.counts * (centers**2).sum(axis=1)
-    radii = rounded(np.sqrt(np.maximum(squares, 0.0) / np.maximum(sums.counts, 1)))
-    order = in_order(centers)
-    return centers[order], radii[order], float(rounded(sums.cost))

@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import arrow_udf
 
 from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, require_features
 from customer_segmentation.clustering.model.calibration import CalibratedScores, calibrated_scores
@@ -28,6 +27,7 @@ from customer_segmentation.contract.tables import DRIVERS_TYPE
 from customer_segmentation.preparation import PreparationModel, sql
 from customer_segmentation.preparation.columns import PCAFeature, measurable_sql
 from customer_segmentation.preparation.frames import MAX_MAGNITUDE, free_name
+from customer_segmentation.spark.arrow_functions import arrow_function
 
 DRIVERS = 3
 """Most drivers of a customer."""
@@ -70,7 +70,7 @@ def with_scores(
     scoring = batch_scorer(
         scorer, score_calibration(model), driver_scorer(model, parts), imputed_values(model.preparation)
     )
-    score = arrow_udf(scoring, _SCORED_TYPE)  # type: ignore[call-overload] # its stubs ask for a kind that is optional
+    score = arrow_function(scoring, _SCORED_TYPE)
     scored = features.withColumn(working, score(*_arguments(model.preparation, features)))
     ids = sql.integers(model.segment_ids)
     added = {
@@ -107,9 +107,7 @@ def with_reasons(features: DataFrame, model: SegmentationModel, *, position: str
     reasoning = reason_scorer(
         model.segment_centers, score_calibration(model), driver_scorer(model), imputed_values(model.preparation)
     )
-    reason = arrow_udf(  # type: ignore[call-overload] # its stubs ask for a kind that is optional
-        reasoning, f"second int, confidence double, {_DRIVERS_TYPE}"
-    )
+    reason = arrow_function(reasoning, f"second int, confidence double, {_DRIVERS_TYPE}")
     working = free_name(_SCORED, features.columns)
     ids = sql.integers(model.segment_ids)
     added = {

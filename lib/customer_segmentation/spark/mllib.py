@@ -1,0 +1,37 @@
+"""Whether Spark's MLlib can be used in a session: serverless compute and some Spark Connect servers have none of it."""
+
+from weakref import WeakKeyDictionary
+
+from pyspark.sql import SparkSession
+
+from customer_segmentation.spark.garbage import collect_garbage_after
+
+_PROBLEMS: WeakKeyDictionary[SparkSession, str] = WeakKeyDictionary()
+"""What is wrong with the MLlib of sessions that were asked; an empty text for nothing."""
+
+
+def mllib_problem(spark: SparkSession) -> str | None:
+    """Why MLlib can't be used in a session, as it says itself; None where it can.
+
+    The virtual machine of a classic session always has it. A Connect session is asked once, by a fit of two rows.
+    """
+    if not type(spark).__module__.startswith("pyspark.sql.connect"):
+        return None
+    if spark not in _PROBLEMS:
+        _PROBLEMS[spark] = _problem_of_a_fit(spark)
+    return _PROBLEMS[spark] or None
+
+
+def _problem_of_a_fit(spark: SparkSession) -> str:
+    try:
+        from pyspark.ml.clustering import KMeans
+        from pyspark.ml.feature import VectorAssembler
+
+        rows = spark.createDataFrame([(0.0,), (1.0,)], "value double")
+        with collect_garbage_after():
+            points = VectorAssembler(inputCols=["value"], outputCol="features").transform(rows)
+            KMeans(k=2, maxIter=1, seed=1).fit(points)
+    except Exception as error:  # platforms refuse it in their own ways: by the client, by the server, by a proxy
+        lines = str(error).strip().splitlines()
+        return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return ""
