@@ -59,7 +59,7 @@ def connect_server(**settings: Any) -> Iterator[str]:
     Args:
         settings: of the section `spark`.
     """
-    port = _free_port()
+    port = free_port()
     conf = {
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -85,7 +85,8 @@ def connect_server(**settings: Any) -> Iterator[str]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -1,5 +1,6 @@
 """Whether Spark's MLlib can be used in a session: serverless compute and some Spark Connect servers have none of it."""
 
+import re
 from weakref import WeakKeyDictionary
 
 from pyspark.sql import SparkSession
@@ -8,6 +9,8 @@ from customer_segmentation.spark.garbage import collect_garbage_after
 
 _PROBLEMS: WeakKeyDictionary[SparkSession, str] = WeakKeyDictionary()
 """What is wrong with the MLlib of sessions that were asked; an empty text for nothing."""
+_DETAILS = re.compile(r'details = "([^"]+)"')
+"""What a server says, in the text of an error of Spark Connect."""
 
 
 def mllib_problem(spark: SparkSession) -> str | None:
@@ -32,6 +35,7 @@ def _problem_of_a_fit(spark: SparkSession) -> str:
             points = VectorAssembler(inputCols=["value"], outputCol="features").transform(rows)
             KMeans(k=2, maxIter=1, seed=1).fit(points)
     except Exception as error:  # platforms refuse it in their own ways: by the client, by the server, by a proxy
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        of_server = _DETAILS.search(str(error))
+        text = of_server[1] if of_server else str(error).strip().partition("\n")[0]
+        return text or type(error).__name__
     return ""
