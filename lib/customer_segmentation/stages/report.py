@@ -15,6 +15,7 @@ from customer_segmentation.report import ReportContent, render_page, summary
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.page import write_page
 from customer_segmentation.stages.run import Run
+from customer_segmentation.stages.tracking import log_report
 
 
 def write_report(run: Run, console: Console) -> Path:
@@ -30,6 +31,7 @@ def write_report(run: Run, console: Console) -> Path:
         content = _content(run)
         path = write_page(run, run.config.report.path, "report.html", render_page(content))
         stage.result = str(path)
+        log_report(run, content.model[c.MODEL_VERSION], path)
     summary(content, console)
     return path
 

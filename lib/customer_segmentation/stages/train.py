@@ -29,6 +29,7 @@ from customer_segmentation.stages.features import (
     without_lists,
 )
 from customer_segmentation.stages.run import Run
+from customer_segmentation.stages.tracking import log_training
 from customer_segmentation.stages.value_models import value_model
 
 
@@ -91,11 +92,14 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         )
         stage.rows = sum(profile.customers for profile in profiles)
         rows = _lineage_rows(training, incumbent, profiles)
-        _register(run, named, training, rows)
+        described = _described(run, named, training)
+        run.models.register(named, described, lineage=rows)
         run.serve(named)
         stage.result = f"{named.version}: {named.k} segments, {training.description}"
         if incumbent is not None:
             stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
+        if copied := log_training(run, named, described):
+            stage.result += f"; {copied}"
         if without_mllib := _without_mllib(run, named):
             stage.result += f"; fitted without MLlib, which can't be used here: {without_mllib}"
         for name, why in named.preparation.dropped_.items():
@@ -123,17 +127,17 @@ def _without_mllib(run: Run, model: SegmentationModel) -> str | None:
     return mllib_problem(run.spark) if ALGORITHMS[model.algorithm].by_mllib else None
 
 
-def _register(run: Run, model: SegmentationModel, training: Training, rows: list[dict[str, Any]]) -> None:
+def _described(run: Run, model: SegmentationModel, training: Training) -> dict[str, Any]:
+    """What `model_runs` has of a training beside the model."""
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
     found = {f"found_{name}": value for name, value in training.auto_parameters.items()}
     used: dict[str, Any] = {"seed": run.config.seed, **found}
     if without_mllib := _without_mllib(run, model):
         used["without_mllib"] = without_mllib
-    row = {
+    return {
         "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
         "quality": training.quality,
         "candidates": training.candidate_rows(),
         "code_version": __version__,
         "data_version": run.inputs.versions[t.TRANSACTIONS.name],
     }
-    run.models.register(model, row, lineage=rows)
