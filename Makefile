@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= conf/demo.yml
 READY := $(VENV)/ready
+AIRFLOW := .venv-airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-ci test-all lint bench package lock audit clean
+.PHONY: help install run check test test-ci test-all test-airflow lint bench package lock audit clean
 
 help: ## every target in a line
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## the whole pipeline on the demo data (another: make run CONFIG=conf/mine.yml)
 	@$(BIN)/customer-segmentation run --config $(CONFIG)
@@ -26,6 +27,9 @@ test-ci: install lint package ## and the slow ones, but for the longest: Spark C
 
 test-all: install lint package ## and the longest: workers in other processes
 	@$(BIN)/python -m pytest
+
+test-airflow: install $(AIRFLOW)/ready ## the example for Airflow, with a real one in an environment of its own
+	@AIRFLOW_PYTHON=$(CURDIR)/$(AIRFLOW)/bin/python $(BIN)/python -m pytest tests/deployment/test_airflow.py
 
 lint: install ## ruff, mypy and the layers
 	@$(BIN)/ruff check --quiet .
@@ -50,7 +54,7 @@ audit: install ## known vulnerabilities of the pinned requirements, as the advis
 		{ echo "If it says that it can't connect: the advisory service is not to be reached from here, and nothing was audited" >&2; exit 1; }
 
 clean: ## remove what was built and installed; tables under warehouse/ stay
-	@rm -rf $(VENV) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AIRFLOW) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 install: $(READY) # .venv from the pinned requirements by their hashes, when it is missing or out of date; Delta's jars
 
@@ -67,4 +71,11 @@ $(READY): requirements.txt setup.py
 		--require-hashes --no-build-isolation --no-compile --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m customer_segmentation.spark.jars >/dev/null
+	@touch $@
+
+$(AIRFLOW)/ready:
+	@echo "Installing Airflow into $(AIRFLOW) (once, a few minutes) ..."
+	@$(PYTHON) -m venv --clear $(AIRFLOW)
+	@$(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		"apache-airflow==3.*" apache-airflow-providers-standard
 	@touch $@
