@@ -22,7 +22,7 @@ check: install ## validate a configuration and its sources, run nothing
 test: install lint package ## lint, types, layers and the tests of a push
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-ci: install lint package ## and the slow ones, but for the longest: Spark Connect, kills, the demo data
+test-ci: install lint package ## and the slow ones, but for the longest: Spark Connect, kills, the notebook, clusters
 	@$(BIN)/python -m pytest -m "not long"
 
 test-all: install lint package ## and the longest: workers in other processes

@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pyspark.errors import AnalysisException, PySparkException
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import WarehouseBusyError
+from customer_segmentation.processes import Process, child_processes, is_alive, place_of_numbers, this_process
 from customer_segmentation.storage import Warehouse, literal
 
 try:
@@ -73,7 +74,7 @@ def note_spark_of(root: Path | None, command: str) -> None:
     """
     if root is not None and fcntl is not None:
         with (root / LOCK_FILE).open("a+", encoding="utf-8") as file:
-            _write_holder(file, command, _child_processes(os.getpid()))
+            _write_holder(file, command, child_processes())
 
 
 @contextmanager
@@ -140,11 +141,23 @@ def _renew(warehouse: Warehouse, owner: str, done: threading.Event) -> None:
             continue
 
 
+def owner_of(run_began: str) -> str:
+    """A run as it claims tables: unlike any other, and with what tells whether its process is alive.
+
+    Args:
+        run_began: when it began, to the microsecond.
+    """
+    number, began = this_process()
+    return f"{socket.gethostname()}, process {number}, {run_began}, {began}, {place_of_numbers()}"
+
+
 def _died_here(owner: str) -> bool:
-    """Whether the owner was a process of this machine that is no longer there; see `Run.claim`."""
-    host, _, rest = owner.partition(", process ")
-    pid = rest.partition(",")[0]
-    return host == socket.gethostname() and pid.isdecimal() and not _is_alive(int(pid))
+    """Whether the owner was a process of this machine and container that is no longer there; see `owner_of`."""
+    parts = owner.split(", ", 4)
+    if len(parts) < 5 or parts[4] != place_of_numbers():
+        return False
+    number, began = parts[1].removeprefix("process "), parts[3]
+    return number.isdecimal() and began.isdecimal() and not is_alive((int(number), int(began)))
 
 
 def _who(command: str) -> str:
@@ -177,64 +190,41 @@ def _lock(file: IO[str], root: Path) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _read_holder(file: IO[str]) -> dict[str, str]:
+def _read_holder(file: IO[str]) -> dict[str, Any]:
     """Who wrote the lock file; nothing where that has not been written, or not to its end."""
     file.seek(0)
     try:
-        holder: dict[str, str] = json.loads(file.read() or "{}")
+        holder: dict[str, Any] = json.loads(file.read() or "{}")
     except ValueError:
         return {}
     return holder
 
 
-def _write_holder(file: IO[str], command: str, children: list[int]) -> None:
+def _write_holder(file: IO[str], command: str, children: list[Process]) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = {"who": _who(command), "since": since, "place": place_of_numbers(), "children": children}
     file.seek(0)
     file.truncate(0)
-    file.write(json.dumps({"who": _who(command), "since": since, "children": children}))
+    file.write(json.dumps(holder))
     file.flush()
 
 
-def _wait_for_spark_of(holder: Mapping[str, object], root: Path) -> None:
-    """Wait until what a run that died had started has ended too: it may be committing still."""
-    children = holder.get("children") or []
-    assert isinstance(children, list)
+def _wait_for_spark_of(holder: Mapping[str, Any], root: Path) -> None:
+    """Wait until what a run that died had started has ended too: it may be committing still.
+
+    What it started in another container can't be seen from here. It ends with the container.
+    """
+    is_here = holder.get("place") == place_of_numbers()
+    children = [(number, began) for number, began in holder["children"]] if is_here else []
     deadline = time.monotonic() + _WAIT_FOR_SPARK_SECONDS
-    while any(_is_alive(pid) for pid in children):
+    while any(map(is_alive, children)):
         if time.monotonic() > deadline:
             raise WarehouseBusyError(
                 f"{holder.get('who')} ended, but Spark that it had started still runs (process "
-                f"{', '.join(map(str, children))}) and may write to {root}. End it, then run the command again"
+                f"{', '.join(str(number) for number, _ in children)}) and may write to {root}. End it, then run the "
+                "command again"
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-    except (OSError, IndexError):
-        return False
-    else:
-        return state not in "ZX"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _child_processes(pid: int) -> list[int]:
-    """The processes that a process has started, as far as the system lists them."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    try:
-        return sorted({int(child) for listed in children for child in listed.read_text().split()})
-    except OSError:
-        return []
 
 
 def _equals(owner: str) -> str:

@@ -453,6 +453,7 @@ rfm_scores(features).coalesce(1).write.parquet(sys.argv[2])
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, tmp_path: Path) -> None:
     draw = random.Random(5)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from customer_segmentation.claims import LOCK_FILE, claimed_folder, claimed_tables, note_spark_of
+from customer_segmentation.claims import LOCK_FILE, claimed_folder, claimed_tables, note_spark_of, owner_of
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import WarehouseBusyError
-from customer_segmentation.storage import Warehouse, local_root
+from customer_segmentation.processes import is_alive, this_process
+from customer_segmentation.storage import Warehouse, literal, local_root
 from tests.generated import ROOT
 
 HOLDER = """
@@ -73,12 +74,25 @@ def test_what_a_dead_run_had_started_is_waited_for(tmp_path: Path) -> None:
     with claimed_folder(tmp_path, "run"), subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
         note_spark_of(tmp_path, "run")
         left = json.loads((tmp_path / LOCK_FILE).read_text())
-        assert child.pid in left["children"]
+        assert child.pid in [number for number, _ in left["children"]]
+        assert all(map(is_alive, left["children"]))
     # As a run leaves it that is killed when what it started has just ended.
-    (tmp_path / LOCK_FILE).write_text(json.dumps(left | {"children": [child.pid]}))
+    (tmp_path / LOCK_FILE).write_text(json.dumps(left))
 
     with claimed_folder(tmp_path, "run"):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["children"] == []
+
+
+def test_a_process_is_not_taken_for_another_one_of_its_number(tmp_path: Path) -> None:
+    number, began = this_process()
+    assert is_alive((number, began))
+    assert not is_alive((number, began + 1))
+    # What a run in another container had started has numbers that mean something else here.
+    elsewhere = {"who": "another container", "place": "elsewhere", "children": [this_process()]}
+    (tmp_path / LOCK_FILE).write_text(json.dumps(elsewhere))
+
+    with claimed_folder(tmp_path, "run"):
+        assert "`run`" in (tmp_path / LOCK_FILE).read_text()
 
 
 def test_only_paths_without_a_scheme_are_folders_of_this_machine(tmp_path: Path) -> None:
@@ -98,6 +112,30 @@ def test_a_row_claims_tables_that_lie_elsewhere(spark: SparkSession, tmp_path: P
         with claimed_tables(warehouse, "c", "train"):
             assert warehouse.read(t.WAREHOUSE_CLAIM).head()["owner"] == "c"
     assert [row["owner"] for row in warehouse.read(t.WAREHOUSE_CLAIM).collect()] == [None]
+
+
+@pytest.mark.slow
+def test_the_row_of_a_process_that_died_is_taken_over_at_once_but_not_where_it_can_not_be_seen(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    program = "from customer_segmentation.claims import owner_of; print(owner_of('2024-03-01'))"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    warehouse, dead = Warehouse(spark, Tables(root=str(tmp_path))), ended.stdout.strip()
+
+    def owned_by(owner: str) -> None:
+        values = {"owner": literal(owner), "description": "'another'", "renewed_at": "current_timestamp()"}
+        warehouse.update(t.WAREHOUSE_CLAIM, values | {"claimed_at": "current_timestamp()"}, where="true")
+
+    with claimed_tables(warehouse, "first", "run"):
+        owned_by(dead + "of another container")
+        with pytest.raises(WarehouseBusyError, match="another"), claimed_tables(warehouse, "second", "run"):
+            pass
+        owned_by(owner_of("2024-03-01"))
+        with pytest.raises(WarehouseBusyError, match="another"), claimed_tables(warehouse, "second", "run"):
+            pass
+        owned_by(dead)
+        with claimed_tables(warehouse, "second", "run"):
+            assert warehouse.read(t.WAREHOUSE_CLAIM).head()["owner"] == "second"
 
 
 ON_CONNECT = """
@@ -121,6 +159,7 @@ with claimed_tables(warehouse, "b", "train"):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_row_claims_tables_over_spark_connect(tmp_path: Path) -> None:
     ended = subprocess.run(

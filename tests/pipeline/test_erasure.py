@@ -307,6 +307,7 @@ def test_no_file_names_an_erased_customer_and_the_receipt_says_what_went(
     assert sorted(read(shop.root, "erasures").status) == ["committed", "planned"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_others_keep_their_rows_and_every_line_is_accounted_for(published: Shop, erased: tuple[Shop, Receipt]) -> None:
     shop, _ = erased

@@ -36,6 +36,7 @@ def executed(spark: SparkSession, generated: Path) -> dict[str, Any]:
     return names | {"shown": [value for value in shown if value is not None]}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_lines_and_customers_are_accounted_for(executed: dict[str, Any]) -> None:
     counts = executed["lines"].counts
@@ -49,6 +50,7 @@ def test_lines_and_customers_are_accounted_for(executed: dict[str, Any]) -> None
     assert executed["scores"].where("rfm_segment IS NULL").count() == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_five_algorithms_are_compared_side_by_side(executed: dict[str, Any]) -> None:
     comparison = executed["comparison"]
@@ -60,6 +62,7 @@ def test_five_algorithms_are_compared_side_by_side(executed: dict[str, Any]) -> 
     assert executed["by_k"]["silhouette"].between(-1, 1).all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_each_segment_has_a_profile_drivers_and_an_action(executed: dict[str, Any]) -> None:
     profile, drivers, plan = executed["profile"], executed["drivers"].toPandas(), executed["plan"]
@@ -78,6 +81,7 @@ def test_each_segment_has_a_profile_drivers_and_an_action(executed: dict[str, An
     assert plan["insight"].str.contains("high|low").any()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_loaded_model_assigns_as_the_fitted_one(executed: dict[str, Any]) -> None:
     fitted = executed["segments"].select("customer_id", "segment_id")
@@ -86,6 +90,7 @@ def test_the_loaded_model_assigns_as_the_fitted_one(executed: dict[str, Any]) ->
     assert executed["reassigned"].exceptAll(fitted).count() == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_its_pictures_are_charts_that_can_be_drawn(executed: dict[str, Any]) -> None:
     charts = [value for value in executed["shown"] if isinstance(value, alt.TopLevelMixin)]

@@ -6,8 +6,6 @@ and anything else is another one, whose results stand beside those of this one. 
 
 import hashlib
 import json
-import os
-import socket
 from collections.abc import Sequence
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
 
+from customer_segmentation.claims import owner_of
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.config.schema import Config, Sources
 from customer_segmentation.contract import columns as c
@@ -79,9 +78,7 @@ class Run:
         self.progress = progress or Progress()
         self.progress.run_id = lambda: self.known_run_id
         self.started_at = datetime.now(UTC)
-        self.claim = (
-            f"{socket.gethostname()}, process {os.getpid()}, {self.started_at.isoformat(timespec='microseconds')}"
-        )
+        self.claim = owner_of(self.started_at.isoformat(timespec="microseconds"))
 
     @property
     def sources(self) -> Sources:

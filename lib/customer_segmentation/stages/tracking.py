@@ -49,7 +49,7 @@ def log_training(run: Run, model: SegmentationModel, row: Mapping[str, Any]) -> 
     def log_it(mlflow: Any, experiment: str) -> str:
         tags = {c.MODEL_VERSION: model.version, c.AS_OF_DATE: f"{model.trained_as_of}", "code_version": __version__}
         with mlflow.start_run(experiment_id=experiment, run_name=model.version, tags=tags):
-            mlflow.log_params({"algorithm": model.algorithm, "k": model.k, **row["parameters"]})
+            mlflow.log_params({**row["parameters"], "algorithm": model.algorithm, "k": model.k})
             mlflow.log_metrics(_figures(model, row["quality"]))
             version = _log_model(mlflow, model, settings)
         return f"in MLflow's experiment {settings.experiment}" + (f" as {version}" if version else "")

@@ -1,0 +1,106 @@
+"""A copy of each training in MLflow: a real one, with a store in SQLite."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient, pyfunc
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from customer_segmentation.clustering import DBSCAN, KMeans, SegmentationModel
+from customer_segmentation.config.schema import MLflow
+from customer_segmentation.stages import write_report
+from customer_segmentation.stages.tracking import FOLDER, OUTPUTS, log_report, log_training
+from tests.generated import configured, quiet
+from tests.warehouse import read
+
+MODEL = "segments"
+PARAMETERS = {"seed": "42", "k": "auto"}
+QUALITY = {"silhouette": 0.5, "stability": 0.9}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MLflow:
+    monkeypatch.chdir(tmp_path)  # where MLflow keeps artifacts of a store in SQLite
+    return MLflow(experiment="shop", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", model=MODEL)
+
+
+def fitted(spark: SparkSession, algorithm: str) -> SegmentationModel:
+    rows = [(f"C{i:02}", float(i % 5 + 40 * (i % 2)), float(i % 3)) for i in range(40)]
+    frame = spark.createDataFrame(rows, "customer_id string, recency_days double, frequency double")
+    estimator = KMeans(k=2) if algorithm == "kmeans" else DBSCAN(eps=3.0, min_samples=3)
+    model = estimator.fit(frame, columns=["recency_days", "frequency"])
+    names = {segment: f"Segment {segment}" for segment in model.segment_ids}
+    return replace(model, version=f"{algorithm}-1", names=names, stability=dict.fromkeys(names, 0.75))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["kmeans", "dbscan"])
+def test_a_training_is_logged_with_a_model_that_assigns_as_the_library_does(
+    spark: SparkSession, generated: Path, store: MLflow, algorithm: str
+) -> None:
+    run = quiet(spark, configured(generated, "tables").model_copy(update={"mlflow": store}))
+    model = fitted(spark, algorithm)
+
+    said = log_training(run, model, {"parameters": PARAMETERS, "quality": QUALITY})
+
+    assert said == f"in MLflow's experiment shop as {MODEL} version 1, serving"
+    client = MlflowClient(store.tracking_uri)
+    experiment = client.get_experiment_by_name("shop")
+    assert experiment is not None
+    (logged,) = client.search_runs([experiment.experiment_id])
+    assert logged.data.tags["model_version"] == model.version
+    assert logged.data.params == {**PARAMETERS, "algorithm": model.algorithm, "k": str(model.k)}
+    of_segments = {f"stability_of_segment_{segment}": 0.75 for segment in model.segment_ids}
+    assert logged.data.metrics == {**QUALITY, **of_segments}
+    assert client.get_model_version_by_alias(MODEL, "serving").version == "1"
+
+    loaded = pyfunc.load_model(client.get_model_version_download_uri(MODEL, "1"))
+    customers = spark.createDataFrame([(0.0, 1.0), (41.0, None), (500.0, 0.0)], "recency_days double, frequency double")
+    predicted = loaded.predict(customers.toPandas())
+    expected = model.assign(customers).toPandas()
+    assert predicted.columns.tolist() == list(OUTPUTS)
+    for name in ("segment_id", "confidence", "is_outlier"):
+        assert predicted[name].tolist() == expected[name].tolist(), name
+    assert not list(Path(store.tracking_uri.removeprefix("sqlite:///")).parent.rglob("*.pkl"))
+    assert FOLDER in {path.name for path in Path.cwd().rglob("*")}
+
+
+@pytest.mark.slow
+def test_the_report_joins_the_training_it_reports_on_once(
+    spark: SparkSession, generated: Path, store: MLflow, tmp_path: Path
+) -> None:
+    run = quiet(spark, configured(generated, "tables").model_copy(update={"mlflow": store}))
+    version = read(generated / "tables", "customer_segments").model_version[0]
+    model = run.models.registered(version)
+    assert model is not None
+    log_training(run, model, {"parameters": PARAMETERS, "quality": QUALITY})
+
+    page = write_report(run, Console(quiet=True))
+    other = tmp_path / "other.html"
+    other.write_text("another page")
+    log_report(run, version, other)
+
+    client = MlflowClient(store.tracking_uri)
+    (logged,) = client.search_runs([client.get_experiment_by_name("shop").experiment_id])
+    assert [each.path for each in client.list_artifacts(logged.info.run_id, "report")] == [f"report/{page.name}"]
+
+
+def test_where_mlflow_can_not_be_reached_the_stage_says_so(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = MLflow(experiment="shop", tracking_uri=f"sqlite:///{tmp_path}/no/such/folder.db")
+    run = quiet(spark, configured(tmp_path, "tables").model_copy(update={"mlflow": nowhere}))
+
+    said = log_training(run, fitted(spark, "kmeans"), {"parameters": PARAMETERS, "quality": QUALITY})
+
+    assert said.startswith("MLflow has no copy of it")
+    assert "MLflow has no copy of kmeans-1" in caplog.text
+
+
+def test_without_the_setting_mlflow_is_not_asked(spark: SparkSession, tmp_path: Path) -> None:
+    run = quiet(spark, configured(tmp_path, "tables"))
+
+    assert log_training(run, fitted(spark, "kmeans"), {"parameters": PARAMETERS, "quality": QUALITY}) == ""
+    assert not list(tmp_path.iterdir())
