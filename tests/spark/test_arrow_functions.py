@@ -15,7 +15,8 @@ ROWS = [(1, 1.5, True), (2, None, False), (3, float("nan"), None), (None, float(
 
 @pytest.fixture
 def rows(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(ROWS, "n int, x double, flag boolean").repartition(2, "n")
+    given = spark.createDataFrame(ROWS, "n int, x double, flag boolean")
+    return given.withColumn("both", F.struct("n", "x")).repartition(2, "n")
 
 
 def described(*columns: pa.Array) -> pa.Array:
@@ -43,14 +44,14 @@ def by_batch(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
 @pytest.mark.parametrize(
     ("function", "returns", "columns"),
     [
-        (described, "place int, total double, is_missing boolean", [F.col("n"), F.col("x")]),
-        (doubled, "int", [F.col("n")]),
-        (by_batch, "place int, total double, is_missing boolean", [F.struct("n", "x")]),
+        (described, "place int, total double, is_missing boolean", ["n", "x"]),
+        (doubled, "int", ["n"]),
+        (by_batch, "place int, total double, is_missing boolean", ["both"]),
     ],
     ids=["a struct of columns", "a number of a column", "batches of a struct"],
 )
 def test_arrays_and_pandas_objects_give_the_same(
-    rows: DataFrame, function: Callable[..., pa.Array], returns: str, columns: list[F.Column]
+    rows: DataFrame, function: Callable[..., pa.Array], returns: str, columns: list[str]
 ) -> None:
     by_arrow, other = arrow_function(function, returns), by_pandas(function, returns)
 
