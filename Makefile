@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 CONFIG ?= conf/demo.yml
 READY := $(VENV)/ready
 AIRFLOW := .venv-airflow
+RUNTIME := .venv-runtime
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-ci test-all test-airflow lint bench package lock audit clean
+.PHONY: help install run check test test-ci test-all test-connect test-runtime test-airflow lint bench package lock audit clean
 
 help: ## every target in a line
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,12 @@ test-ci: install lint package ## and the slow ones, but for the longest: Spark C
 
 test-all: install lint package ## and the longest: workers in other processes
 	@$(BIN)/python -m pytest
+
+test-connect: install package ## the tests of a push against a Spark Connect server, but for what needs classic Spark
+	@$(BIN)/python -m pytest -m "not slow" --connect
+
+test-runtime: $(RUNTIME)/ready package ## the tests of a push with the libraries of Databricks runtime 17: Spark 4.0, pandas 2.2 ...
+	@$(RUNTIME)/bin/python -m pytest -m "not slow"
 
 test-airflow: install $(AIRFLOW)/ready ## the example for Airflow, with a real one in an environment of its own
 	@AIRFLOW_PYTHON=$(CURDIR)/$(AIRFLOW)/bin/python $(BIN)/python -m pytest tests/deployment/test_airflow.py
@@ -54,7 +61,7 @@ audit: install ## known vulnerabilities of the pinned requirements, as the advis
 		{ echo "If it says that it can't connect: the advisory service is not to be reached from here, and nothing was audited" >&2; exit 1; }
 
 clean: ## remove what was built and installed; tables under warehouse/ stay
-	@rm -rf $(VENV) $(AIRFLOW) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AIRFLOW) $(RUNTIME) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 install: $(READY) # .venv from the pinned requirements by their hashes, when it is missing or out of date; Delta's jars
 
@@ -71,6 +78,15 @@ $(READY): requirements.txt setup.py
 		--require-hashes --no-build-isolation --no-compile --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m customer_segmentation.spark.jars >/dev/null
+	@touch $@
+
+$(RUNTIME)/ready: tests/deployment/runtime-17.txt setup.py
+	@echo "Installing the libraries of Databricks runtime 17 into $(RUNTIME) (once, a few minutes) ..."
+	@$(PYTHON) -m venv --clear $(RUNTIME)
+	@$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check setuptools wheel
+	@$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-compile \
+		--constraint tests/deployment/runtime-17.txt --editable ".[dev]"
+	@$(RUNTIME)/bin/python -m customer_segmentation.spark.jars >/dev/null
 	@touch $@
 
 $(AIRFLOW)/ready:

@@ -13,6 +13,7 @@ from customer_segmentation.config.schema import Spark
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.spark.session import get_session
 from customer_segmentation.stages.generate import generate_data
+from tests.deployment.connect_server import connect_server
 from tests.generated import configured, quiet
 from tests.postgres import DRIVER
 
@@ -33,14 +34,37 @@ TEST_SETTINGS = Spark(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--connect", action="store_true", help="run the tests against a Spark Connect server")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--connect"):
+        return
+    for item in items:
+        classic = item.get_closest_marker("classic")
+        if classic is not None:
+            item.add_marker(pytest.mark.skip(reason=f"classic Spark only: {classic.args[0]}"))
+
+
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     os.environ.pop("SPARK_REMOTE", None)
     where = str(tmp_path_factory.mktemp("spark-warehouse"))
     settings = TEST_SETTINGS.model_copy(update={"conf": {**TEST_SETTINGS.conf, "spark.sql.warehouse.dir": where}})
-    session = get_session(settings)
-    yield session
-    session.stop()
+    if not request.config.getoption("--connect"):
+        session = get_session(settings)
+        yield session
+        session.stop()
+        return
+    with connect_server(**settings.model_dump(exclude_none=True)) as address:
+        os.environ["SPARK_REMOTE"] = address
+        try:
+            session = get_session(settings.model_copy(update={"conf": {}}))
+            yield session
+            session.stop()
+        finally:
+            del os.environ["SPARK_REMOTE"]
 
 
 @pytest.fixture(scope="session")

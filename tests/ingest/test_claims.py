@@ -77,7 +77,8 @@ def test_what_a_dead_run_had_started_is_waited_for(tmp_path: Path) -> None:
         assert child.pid in [number for number, _ in left["children"]]
         assert all(map(is_alive, left["children"]))
     # As a run leaves it that is killed when what it started has just ended.
-    (tmp_path / LOCK_FILE).write_text(json.dumps(left))
+    of_child = [process for process in left["children"] if process[0] == child.pid]
+    (tmp_path / LOCK_FILE).write_text(json.dumps(left | {"children": of_child}))
 
     with claimed_folder(tmp_path, "run"):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["children"] == []

@@ -54,7 +54,7 @@ def test_a_training_is_logged_with_a_model_that_assigns_as_the_library_does(
     assert logged.data.params == {**PARAMETERS, "algorithm": model.algorithm, "k": str(model.k)}
     of_segments = {f"stability_of_segment_{segment}": 0.75 for segment in model.segment_ids}
     assert logged.data.metrics == {**QUALITY, **of_segments}
-    assert client.get_model_version_by_alias(MODEL, "serving").version == "1"
+    assert str(client.get_model_version_by_alias(MODEL, "serving").version) == "1"
 
     loaded = pyfunc.load_model(client.get_model_version_download_uri(MODEL, "1"))
     customers = spark.createDataFrame([(0.0, 1.0), (41.0, None), (500.0, 0.0)], "recency_days double, frequency double")
@@ -90,7 +90,7 @@ def test_the_report_joins_the_training_it_reports_on_once(
 def test_where_mlflow_can_not_be_reached_the_stage_says_so(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nowhere = MLflow(experiment="shop", tracking_uri=f"sqlite:///{tmp_path}/no/such/folder.db")
+    nowhere = MLflow(experiment="shop", tracking_uri="nowhere://store")
     run = quiet(spark, configured(tmp_path, "tables").model_copy(update={"mlflow": nowhere}))
 
     said = log_training(run, fitted(spark, "kmeans"), {"parameters": PARAMETERS, "quality": QUALITY})

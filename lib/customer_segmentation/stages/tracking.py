@@ -115,11 +115,12 @@ def _log_model(mlflow: Any, model: SegmentationModel, settings: MLflow) -> str:
     inputs = [ColSpec("double" if name in numbers else "string", name) for name in model.preparation.inputs]
     outputs = [ColSpec(type_, name) for name, type_ in OUTPUTS.items()]
     with TemporaryDirectory() as folder:
-        _save(model, Path(folder))
+        saved = Path(folder) / FOLDER
+        _save(model, saved)
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("tracked_model.py")),
-            artifacts={FOLDER: folder},
+            artifacts={FOLDER: str(saved)},
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
             pip_requirements=[f"customer-segmentation[spark,mlflow]=={__version__}"],
             registered_model_name=settings.model,
@@ -133,7 +134,7 @@ def _log_model(mlflow: Any, model: SegmentationModel, settings: MLflow) -> str:
 
 def _save(model: SegmentationModel, folder: Path) -> None:
     """Write what `SegmentationModel.save` writes, to a folder of the driver."""
-    (folder / "model").mkdir()
+    (folder / "model").mkdir(parents=True)
     (folder / "model" / "part-0.txt").write_text(model.to_json() + "\n", encoding="utf-8")
     if isinstance(model, DBSCANModel):
         (folder / "core_points").mkdir()
