@@ -244,7 +244,7 @@ def test_the_entry_point_of_a_task_is_in_the_wheel(package: str, entry_point: st
 
 @pytest.mark.parametrize("exit_code", [0, 1, 2, 3, 4])
 def test_the_entry_point_exits_only_where_a_command_failed(exit_code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "main", lambda: exit_code)
+    monkeypatch.setattr(cli, "main", lambda arguments: exit_code)
 
     if exit_code == 0:
         cli.entry_point()

@@ -80,12 +80,12 @@ def test_a_broken_configuration_is_told_without_spark() -> None:
 def test_a_spark_that_is_too_old_is_told_before_anything_is_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pyspark.__version__", "4.0.1")
+    monkeypatch.setattr("pyspark.__version__", "3.5.7")
 
     code = main(["run", "--config", str(ROOT / "conf" / "demo.yml")])
 
     assert code == 1
-    assert "Spark 4.1 or newer is needed; this is Spark 4.0.1" in capsys.readouterr().err
+    assert "Spark 4.0 or newer is needed; this is Spark 3.5.7" in capsys.readouterr().err
 
 
 def test_a_machine_without_java_is_told_in_one_line(tmp_path: Path) -> None:

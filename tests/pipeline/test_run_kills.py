@@ -166,7 +166,7 @@ def test_a_run_killed_at_any_moment_and_run_again_leaves_what_an_undisturbed_one
         path, other = configuration(folder, day), configuration(folder, day, "undisturbed")
         root = folder / "tables"
         with reader.reading(root):
-            for _ in range(draw.randrange(1, 4) if span else 0):
+            for _ in range(draw.randrange(1, 6) if span else 0):
                 before = current(root)
                 process = started(path)
                 try:
