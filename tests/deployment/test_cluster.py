@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from tests.csv_lines import seeded
@@ -34,7 +35,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process = subprocess.Popen(
                 [of_spark("spark-class"), f"org.apache.spark.deploy.{role}", "--host", "127.0.0.1", *arguments],
                 cwd=folder,
-                env=environment(SPARK_LOCAL_IP="127.0.0.1"),
+                env=environment(SPARK_LOCAL_IP="127.0.0.1", SPARK_HOME=str(Path(pyspark.__file__).parent)),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
