@@ -2,7 +2,7 @@
 
 Serverless compute and some Spark Connect servers refuse to persist a frame. What is read several times, and what is
 built on while the tables that it was read from change, is written down instead. Only a command that has the claim on
-the tables does so: what a killed one left behind is removed by the next.
+the tables does so: what a killed one left behind is removed by the next, wherever that one runs.
 """
 
 import shutil
@@ -14,17 +14,19 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
+from customer_segmentation.log import log
 from customer_segmentation.spark.persistence import kept_by
 from customer_segmentation.storage import Warehouse
 
-_NAME = "customer_segmentation_scratch_"
-_NUMBERS = count()
+NAME = "customer_segmentation_scratch_"
+"""What the names of the tables begin with, before a number."""
 
 
 @contextmanager
 def scratch_tables(warehouse: Warehouse) -> Iterator[None]:
     """What `spark.persistence` is asked to keep in the block, and Spark refuses to, is kept in tables; none stays."""
     scratch = ScratchTables(warehouse)
+    scratch.remove_left_over()
     with kept_by(warehouse.spark, scratch):
         try:
             yield
@@ -33,7 +35,7 @@ def scratch_tables(warehouse: Warehouse) -> Iterator[None]:
 
 
 class ScratchTables:
-    """The tables that frames are kept in.
+    """The tables that frames are kept in. Several threads may use it.
 
     Args:
         warehouse: whose place they are in.
@@ -42,10 +44,14 @@ class ScratchTables:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._spark = warehouse.spark
-        self._places: list[str] | None = None
+        self._numbers = count()  # of which each is given once, to whatever thread
+        self._places: set[str] = set()
 
     def keep(self, frame: DataFrame) -> DataFrame:
-        """The rows of a frame, written down until the end; its columns may have any names, also one name twice."""
+        """The rows of a frame, written down until the end.
+
+        Its columns may have any names, also one name twice; their types have to be such that a table can have.
+        """
         return self._written(frame, self._new_place())
 
     @contextmanager
@@ -59,16 +65,17 @@ class ScratchTables:
 
     def remove_all(self) -> None:
         """Remove what is still kept."""
-        for place in self._places or []:
+        for place in sorted(self._places):
             self._remove(place)
-        self._places = None
+
+    def remove_left_over(self) -> None:
+        """Remove what a command that was killed has left behind."""
+        for place in self._left_over():
+            self._remove(place)
 
     def _new_place(self) -> str:
-        if self._places is None:
-            self._remove_left_over()
-            self._places = []
-        place = self._warehouse.place(f"{_NAME}{next(_NUMBERS)}")
-        self._places.append(place)
+        place = self._warehouse.place(f"{NAME}{next(self._numbers)}")
+        self._places.add(place)
         return place
 
     def _written(self, frame: DataFrame, place: str) -> DataFrame:
@@ -76,39 +83,42 @@ class ScratchTables:
         writer = frame.toDF(*(f"c{number}" for number in range(len(names)))).write.mode("overwrite")
         if self._warehouse.is_named:
             self._warehouse.make_schema()
-            writer.format("delta").option("overwriteSchema", True).saveAsTable(place)
+            # By name, fields of a struct may be called what a source calls its columns.
+            by_name = writer.format("delta").option("delta.columnMapping.mode", "name")
+            by_name.option("overwriteSchema", True).saveAsTable(place)
             return self._spark.table(place).toDF(*names)
         writer.parquet(place)
         return self._spark.read.parquet(place).toDF(*names)
 
     def _remove(self, place: str) -> None:
-        if self._warehouse.is_named:
-            self._spark.sql(f"DROP TABLE IF EXISTS {place}")
-        elif Path(place).is_dir():
-            shutil.rmtree(place)
-        elif ":" in place:
-            # No file system is at hand: to overwrite them removes the rows, and leaves an empty file.
-            self._spark.range(0).write.mode("overwrite").parquet(place)
+        """Remove a table; where that fails it is left to the next command, and the work goes on."""
+        try:
+            if self._warehouse.is_named:
+                self._spark.sql(f"DROP TABLE IF EXISTS {place}")
+            elif Path(self._warehouse.place("")).is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                # No file system is at hand: to overwrite them removes the rows, and leaves an empty file.
+                self._spark.createDataFrame([], "c0 int").write.mode("overwrite").parquet(place)
+        except Exception as error:
+            log.warning("%s could not be removed: %s", place, str(error).partition("\n")[0])
+        self._places.discard(place)
 
-    def _remove_left_over(self) -> None:
-        """Remove what a command that was killed has left behind."""
-        if self._warehouse.is_named:
-            schema = self._warehouse.place("").rstrip(".")
-            if self._spark.catalog.databaseExists(schema):
-                found = self._spark.sql(f"SHOW TABLES IN {schema} LIKE '{_NAME}*'").collect()
-                for row in found:
-                    self._remove(self._warehouse.place(row["tableName"]))
-            return
+    def _left_over(self) -> Iterator[str]:
         root = self._warehouse.place("")
-        if ":" not in root:
-            for folder in Path(root).glob(f"{_NAME}*"):
-                shutil.rmtree(folder)
-            return
-        for number in count():
-            place = f"{root}{_NAME}{number}"
-            try:
-                is_empty = self._spark.read.parquet(place).isEmpty()
-            except AnalysisException:
-                return
-            if not is_empty:
-                self._remove(place)
+        if self._warehouse.is_named:
+            schema = root.rstrip(".")
+            if self._spark.catalog.databaseExists(schema):
+                for row in self._spark.sql(f"SHOW TABLES IN {schema} LIKE '{NAME}*'").collect():
+                    yield self._warehouse.place(row["tableName"])
+        elif ":" not in root:
+            yield from map(str, Path(root).glob(f"{NAME}*"))
+        else:
+            for number in count():
+                place = self._warehouse.place(f"{NAME}{number}")
+                try:
+                    self._spark.read.text(place).isEmpty()
+                except AnalysisException as error:
+                    if error.getCondition() == "PATH_NOT_FOUND":
+                        return
+                yield place

@@ -22,6 +22,7 @@ from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
 from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.settings import at_most
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -31,6 +32,10 @@ _NEWEST_CHECKPOINT = "_last_checkpoint"
 _LOG_FILE = re.compile(r"\.?(\d{20})\.")
 """Of a version of a table, or what the system keeps beside it."""
 _VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
+
+_LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+_LISTING_TASKS = 32
+"""That list the folders of a table for VACUUM; by default ten thousand, each of which costs as much as a folder."""
 
 _CHANGES_ROWS = frozenset(
     {
@@ -309,7 +314,8 @@ class Warehouse:
         """
         if self.properties(table).get(_DELETION_VECTORS) == "supported":
             self.spark.sql(f"REORG TABLE {self._target(table)} APPLY (PURGE)")
-        self.spark.sql(f"VACUUM {self._target(table)}")
+        with at_most(self.spark, _LISTING, _LISTING_TASKS):
+            self.spark.sql(f"VACUUM {self._target(table)}")
 
     def forget_log(self, table: Table) -> None:
         """Delete what the log has from before its newest checkpoint, where the table is on this machine."""

@@ -6,7 +6,6 @@ Connect at all, RDDs and the JVM, need not be refused.)
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import grpc
 from pyspark.sql.connect.proto import base_pb2 as proto
 
+from tests.deployment.places import environment
 from tests.generated import ROOT
 
 SETTINGS = {
@@ -66,11 +66,10 @@ def connect_server(**settings: Any) -> Iterator[str]:
         "spark.connect.grpc.binding.port": str(port),
     }
     given = {"master": "local[2]", "driver_memory": "2g", **settings, "conf": {**conf, **settings.get("conf", {})}}
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, json.dumps(given)],
         cwd=ROOT,
-        env=inherited,
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -23,7 +23,11 @@ def environment(**more: str) -> dict[str, str]:
 
 def started(command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end from the project's root, and show what it said where it failed."""
-    ended = subprocess.run(command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=900)
+    return _ended(command, environment(**more))
+
+
+def _ended(command: list[str], own: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=1800)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended
 
@@ -91,10 +95,7 @@ def submission(python: Path, master: str, script: str, *arguments: str) -> tuple
 
 def spark_submit(python: Path, master: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Submit a script with the built artefact, and show what it said where it failed."""
-    command, own = submission(python, master, script, *arguments)
-    ended = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=900)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended
+    return _ended(*submission(python, master, script, *arguments))
 
 
 def assert_same_tables(one: Path, other: Path) -> None:

@@ -473,6 +473,7 @@ def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, t
     assert connected == rfm_scores(customer_features(lines, as_of=AS_OF)).orderBy(c.CUSTOMER_ID).collect()
 
 
+@pytest.mark.classic("it looks at the physical plan")
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
     transactions = spark.createDataFrame([line()], TRANSACTIONS.ddl).repartition(2, c.PRODUCT_ID)
     features = customer_features(transactions, None, as_of=AS_OF, response_events=[])

@@ -405,6 +405,7 @@ def test_the_matches_before_a_date_are_those_of_the_lines_before_it(spark: Spark
     assert rows_of(fully_returned_orders(prefix, then)) == rows_of(fully_returned_orders(prefix, now)) != []
 
 
+@pytest.mark.classic("it looks at the physical plan")
 def test_a_customer_and_product_stay_together_whatever_the_join_was_split_by(spark: SparkSession) -> None:
     with setting(spark, spark__sql__autoBroadcastJoinThreshold=-1, spark__sql__adaptive__enabled="true"):
         plan = matched_returns(lines_of(spark, [bought("a", 1), returned("r", 2)]))._jdf.queryExecution().toString()

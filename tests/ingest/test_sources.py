@@ -142,6 +142,7 @@ def database(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("column", [None, "id", "at"])
+@pytest.mark.classic("it counts partitions by an RDD")
 def test_a_database_table_is_read_whole_by_one_task_or_several(
     spark: SparkSession, database: str, column: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from customer_segmentation.clustering import DBSCAN, KMeans, SegmentationModel
 from customer_segmentation.config.schema import MLflow
 from customer_segmentation.stages import write_report
 from customer_segmentation.stages.tracking import FOLDER, OUTPUTS, log_report, log_training
+from tests.deployment.connect_server import free_port
 from tests.generated import configured, quiet
 from tests.warehouse import read
 
@@ -90,13 +91,15 @@ def test_the_report_joins_the_training_it_reports_on_once(
 def test_where_mlflow_can_not_be_reached_the_stage_says_so(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nowhere = MLflow(experiment="shop", tracking_uri="nowhere://store")
+    nowhere = MLflow(experiment="shop", tracking_uri=f"http://127.0.0.1:{free_port()}")
     run = quiet(spark, configured(tmp_path, "tables").model_copy(update={"mlflow": nowhere}))
 
     said = log_training(run, fitted(spark, "kmeans"), {"parameters": PARAMETERS, "quality": QUALITY})
 
     assert said.startswith("MLflow has no copy of it")
     assert "MLflow has no copy of kmeans-1" in caplog.text
+    log_report(run, "kmeans-1", tmp_path / "report.html")
+    assert "MLflow did not get the report of kmeans-1" in caplog.text
 
 
 def test_without_the_setting_mlflow_is_not_asked(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Functions of Arrow arrays give the same rows where Spark hands over pandas objects."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.spark.arrow_functions import arrow_function, by_pandas
@@ -42,16 +43,21 @@ def by_batch(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
 
 
 @pytest.mark.parametrize(
-    ("function", "returns", "columns"),
+    ("function", "returns", "columns", "first"),
     [
-        (described, "place int, total double, is_missing boolean", ["n", "x"]),
-        (doubled, "int", ["n"]),
-        (by_batch, "place int, total double, is_missing boolean", ["both"]),
+        (
+            described,
+            "place int, total double, is_missing boolean",
+            ["n", "x"],
+            Row(place=7, total=2.5, is_missing=False),
+        ),
+        (doubled, "int", ["n"], 2),
+        (by_batch, "place int, total double, is_missing boolean", ["both"], Row(place=7, total=2.5, is_missing=False)),
     ],
     ids=["a struct of columns", "a number of a column", "batches of a struct"],
 )
 def test_arrays_and_pandas_objects_give_the_same(
-    rows: DataFrame, function: Callable[..., pa.Array], returns: str, columns: list[str]
+    rows: DataFrame, function: Callable[..., pa.Array], returns: str, columns: list[str], first: Any
 ) -> None:
     by_arrow, other = arrow_function(function, returns), by_pandas(function, returns)
 
@@ -59,5 +65,7 @@ def test_arrays_and_pandas_objects_give_the_same(
 
     found = both.collect()
     assert len(found) == len(ROWS)
-    assert [row.by_pandas for row in found] == [row.by_arrow for row in found]
+    by_number = sorted(((row.n or 0, row.by_arrow, row.by_pandas) for row in found), key=str)
+    assert [own for _, own, _ in by_number] == [other for _, _, other in by_number]
+    assert by_number[1][1] == first
     assert both.schema["by_pandas"].dataType == both.schema["by_arrow"].dataType

@@ -5,6 +5,7 @@ they are turned into the same arrays, so the results are the same, for more work
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -54,5 +55,7 @@ def by_pandas(function: Callable[..., Any], returns: str) -> Callable[..., Colum
 
     of_batches = inspect.isgeneratorfunction(function)
     kind = _SPARK.PandasUDFType.SCALAR_ITER if of_batches else _SPARK.PandasUDFType.SCALAR
-    made: Callable[..., Column] = _SPARK.pandas_udf(on_batches if of_batches else on_arrays, returns, kind)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="In Python 3.6")  # "... it is preferred to specify type hints"
+        made: Callable[..., Column] = _SPARK.pandas_udf(on_batches if of_batches else on_arrays, returns, kind)
     return made

@@ -13,10 +13,22 @@ _DETAILS = re.compile(r'details = "([^"]+)"')
 """What a server says, in the text of an error of Spark Connect."""
 
 
+_REFUSALS = re.compile(
+    r"not.?supported|unsupported|not.?implemented|not.?allowed|not.?available|whitelist|allow.?list|no module named"
+    r"|ClassNotFound|NoClassDefFound",
+    re.IGNORECASE,
+)
+_REFUSING = (AssertionError, AttributeError, ImportError, NotImplementedError)
+"""What PySpark itself raises where a platform has no MLlib."""
+
+
 def mllib_problem(spark: SparkSession) -> str | None:
     """Why MLlib can't be used in a session, as it says itself; None where it can.
 
     The virtual machine of a classic session always has it. A Connect session is asked once, by a fit of two rows.
+
+    Raises:
+        Exception: what the fit raises that refuses nothing, such as a connection that is lost.
     """
     if not type(spark).__module__.startswith("pyspark.sql.connect"):
         return None
@@ -26,6 +38,7 @@ def mllib_problem(spark: SparkSession) -> str | None:
 
 
 def _problem_of_a_fit(spark: SparkSession) -> str:
+    """What a fit is refused with; empty where it is not."""
     try:
         from pyspark.ml.clustering import KMeans
         from pyspark.ml.feature import VectorAssembler
@@ -34,8 +47,10 @@ def _problem_of_a_fit(spark: SparkSession) -> str:
         with collect_garbage_after():
             points = VectorAssembler(inputCols=["value"], outputCol="features").transform(rows)
             KMeans(k=2, maxIter=1, seed=1).fit(points)
-    except Exception as error:  # platforms refuse it in their own ways: by the client, by the server, by a proxy
+    except Exception as error:
         of_server = _DETAILS.search(str(error))
         text = of_server[1] if of_server else str(error).strip().partition("\n")[0]
+        if not isinstance(error, _REFUSING) and not _REFUSALS.search(text):
+            raise
         return text or type(error).__name__
     return ""

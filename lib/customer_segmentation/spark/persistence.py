@@ -1,7 +1,7 @@
 """Persists frames that are read more than once, where the platform can, and gives long plans a name."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -29,11 +29,15 @@ _KEEPERS: WeakKeyDictionary[SparkSession, Keeper] = WeakKeyDictionary()
 @contextmanager
 def kept_by(spark: SparkSession, keeper: Keeper) -> Iterator[None]:
     """Frames of a session are kept by this one in the block, where Spark refuses to."""
+    before = _KEEPERS.get(spark)
     _KEEPERS[spark] = keeper
     try:
         yield
     finally:
-        del _KEEPERS[spark]
+        if before is None:
+            del _KEEPERS[spark]
+        else:
+            _KEEPERS[spark] = before
 
 
 @contextmanager
@@ -43,16 +47,20 @@ def persisted(frame: DataFrame) -> Iterator[DataFrame]:
     On serverless compute, which refuses that, it is kept by the session's keeper, and without one (in a notebook)
     computed again at each use.
     """
+    with _kept(frame) as rows:
+        yield rows
+
+
+def _kept(frame: DataFrame) -> AbstractContextManager[DataFrame]:
     try:
-        kept = frame.persist()
+        return _unpersisting(frame.persist())
     except PySparkException as error:
         keeper = _keeper_after(error, frame)
-        if keeper is None:
-            yield frame
-            return
-        with keeper.kept(frame) as rows:
-            yield rows
-        return
+    return nullcontext(frame) if keeper is None else keeper.kept(frame)
+
+
+@contextmanager
+def _unpersisting(kept: DataFrame) -> Iterator[DataFrame]:
     try:
         yield kept
     finally:
@@ -66,14 +74,15 @@ def checkpointed(frame: DataFrame) -> DataFrame:
     lineage what is lost with one can't be computed again. On serverless compute they are kept by the session's keeper,
     and without one the result is the frame as it is.
     """
-    is_local = setting(frame.sparkSession, "spark.master", "local").split("[")[0] == "local"
-    kept = StorageLevel.MEMORY_AND_DISK if is_local else StorageLevel.MEMORY_AND_DISK_2
+    master = setting(frame.sparkSession, "spark.master", "local") or "local"
+    is_local = master.split("[")[0] == "local"
+    level = StorageLevel.MEMORY_AND_DISK if is_local else StorageLevel.MEMORY_AND_DISK_2
     try:
         with by_name(frame) as named:
-            return named.localCheckpoint(storageLevel=kept)
+            return named.localCheckpoint(storageLevel=level)
     except PySparkException as error:
         keeper = _keeper_after(error, frame)
-        return frame if keeper is None else keeper.keep(frame)
+    return frame if keeper is None else keeper.keep(frame)
 
 
 def _keeper_after(error: PySparkException, frame: DataFrame) -> Keeper | None:

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import resources
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from customer_segmentation.config.environment import from_environment
@@ -24,7 +25,6 @@ from customer_segmentation.spark.class_archive import class_archive_options
 from customer_segmentation.spark.jars import delta_jars, package_jars
 from customer_segmentation.spark.machine import driver_megabytes
 from customer_segmentation.spark.prerequisites import java_problem
-from customer_segmentation.spark.settings import setting
 
 APP_NAME = "customer-segmentation"
 
@@ -36,8 +36,6 @@ _DELTA = {
 _JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 
 _PARTITIONS_PER_CORE = 8
-
-_UNKNOWN = "unknown"
 
 _SMALL_MACHINE = {
     # Delta replays a table's log in 50 tasks by default; on a few cores that is most of the time of a small read.
@@ -171,8 +169,9 @@ def _text(value: object) -> str:
 def _require_delta(spark: SparkSession) -> None:
     if os.environ.get("DATABRICKS_RUNTIME_VERSION"):
         return
-    extensions = setting(spark, "spark.sql.extensions", _UNKNOWN)
-    if extensions == _UNKNOWN:  # the server does not tell
+    try:
+        extensions = spark.conf.get("spark.sql.extensions", "") or ""
+    except PySparkException:  # a server that does not tell
         return
     if _DELTA["spark.sql.extensions"] not in extensions:
         raise CustomerSegmentationError(

@@ -1,12 +1,44 @@
-"""Reads the settings of a session, of which serverless compute knows only a few."""
+"""Reads and changes the settings of a session, of which serverless compute knows only a few."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 
-def setting(spark: SparkSession, name: str, default: str = "") -> str:
-    """The value of a setting; the default where there is none, or where the session does not tell it."""
+def setting(spark: SparkSession, name: str, default: str | None = None) -> str | None:
+    """The value of a setting; the default where the session does not tell it.
+
+    Args:
+        default: also what a setting is that nobody has set. None: it is Spark's own default then.
+    """
     try:
-        return spark.conf.get(name, default) or default
+        return spark.conf.get(name) if default is None else spark.conf.get(name, default)
     except PySparkException:
         return default
+
+
+@contextmanager
+def at_most(spark: SparkSession, name: str, most: int) -> Iterator[None]:
+    """A setting that is a number is no larger in the block; as it is where the session does not let it be set."""
+    usual = setting(spark, name)
+    is_small = usual is not None and usual.isdecimal() and int(usual) <= most
+    if is_small or not _could_set(spark, name, str(most)):
+        yield
+        return
+    try:
+        yield
+    finally:
+        if usual is None:
+            spark.conf.unset(name)
+        else:
+            spark.conf.set(name, usual)
+
+
+def _could_set(spark: SparkSession, name: str, value: str) -> bool:
+    try:
+        spark.conf.set(name, value)
+    except PySparkException:
+        return False
+    return True

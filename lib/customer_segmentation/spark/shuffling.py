@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from customer_segmentation.spark.settings import setting
+from customer_segmentation.spark.settings import at_most, setting
 
 _PARTITIONS = "spark.sql.shuffle.partitions"
 
@@ -23,15 +23,8 @@ def at_most_partitions(spark: SparkSession, most: int) -> Iterator[None]:
 
     For few rows that much is made of: each task costs as much as many of them.
     """
-    usual = setting(spark, _PARTITIONS, "auto")
-    if usual.isdecimal() and int(usual) <= most:
+    with at_most(spark, _PARTITIONS, most):
         yield
-        return
-    spark.conf.set(_PARTITIONS, str(most))
-    try:
-        yield
-    finally:
-        spark.conf.set(_PARTITIONS, usual)
 
 
 def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFrame:
@@ -45,7 +38,7 @@ def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFram
         sizes: of each file, in bytes.
     """
     usual = setting(frame.sparkSession, _PARTITIONS)
-    most = int(usual) if usual.isdecimal() else _MOST_PARTS  # Databricks may set it to auto
+    most = int(usual) if usual is not None and usual.isdecimal() else _MOST_PARTS  # on Databricks it may be auto
     parts = min(sum(sizes) // _BYTES_OF_A_PART, most)
     if file_format not in _COLUMNAR or len(sizes) >= parts:
         return frame

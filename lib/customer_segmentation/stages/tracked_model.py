@@ -3,14 +3,14 @@
 MLflow keeps this file beside the model's numbers, and runs it where the model is loaded; nothing is pickled.
 """
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 
-from customer_segmentation.clustering import load_model
 from customer_segmentation.spark.session import get_session
-from customer_segmentation.stages.tracking import FOLDER, OUTPUTS
+from customer_segmentation.stages.tracking import FOLDER, OUTPUTS, read_model
 
 
 class Segments(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow has no stubs
@@ -18,7 +18,7 @@ class Segments(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow has no
 
     def load_context(self, context: Any) -> None:
         """Read the model once."""
-        self.model = load_model(get_session(), f"file://{context.artifacts[FOLDER]}")
+        self.model = read_model(get_session(), Path(context.artifacts[FOLDER]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Assign customers; a missing value is one to the model too."""

@@ -4,16 +4,20 @@ The tables stay what the library works with. So a training does not fail where M
 that there is no copy, and why.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
+import pyspark
+from pyspark.sql import SparkSession
 
 from customer_segmentation import __version__
-from customer_segmentation.clustering import SegmentationModel
+from customer_segmentation.clustering import SegmentationModel, model_from_json
 from customer_segmentation.clustering.dbscan import DBSCANModel
 from customer_segmentation.config.schema import MLflow
 from customer_segmentation.contract import columns as c
@@ -21,7 +25,7 @@ from customer_segmentation.log import log
 from customer_segmentation.stages.run import Run
 
 FOLDER = "segmentation_model"
-"""The artifact with what `SegmentationModel.save` writes."""
+"""The artifact with the model."""
 OUTPUTS = {
     "segment_id": "integer",
     "segment_name": "string",
@@ -31,6 +35,8 @@ OUTPUTS = {
 }
 """The columns of a prediction, and their types to MLflow."""
 _REPORT = "report"
+_TEXT, _CORE_POINTS = "model.json", "core_points.parquet"
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 def log_training(run: Run, model: SegmentationModel, row: Mapping[str, Any]) -> str:
@@ -46,59 +52,73 @@ def log_training(run: Run, model: SegmentationModel, row: Mapping[str, Any]) -> 
     if settings.experiment is None:
         return ""
 
-    def log_it(mlflow: Any, experiment: str) -> str:
-        tags = {c.MODEL_VERSION: model.version, c.AS_OF_DATE: f"{model.trained_as_of}", "code_version": __version__}
-        with mlflow.start_run(experiment_id=experiment, run_name=model.version, tags=tags):
-            mlflow.log_params({**row["parameters"], "algorithm": model.algorithm, "k": model.k})
-            mlflow.log_metrics(_figures(model, row["quality"]))
-            version = _log_model(mlflow, model, settings)
-        return f"in MLflow's experiment {settings.experiment}" + (f" as {version}" if version else "")
-
-    return _told(model.version, settings, log_it)
+    try:
+        with _tracking(settings) as mlflow:
+            tags = {c.MODEL_VERSION: model.version, c.AS_OF_DATE: f"{model.trained_as_of}", "code_version": __version__}
+            experiment = _experiment(mlflow, settings) or mlflow.create_experiment(settings.experiment)
+            with mlflow.start_run(experiment_id=experiment, run_name=model.version, tags=tags):
+                mlflow.log_params({**row["parameters"], "algorithm": model.algorithm, "k": model.k})
+                mlflow.log_metrics(_figures(model, row["quality"]))
+                version = _log_model(mlflow, model, settings)
+    except Exception as error:  # of MLflow, of its store, of the network
+        log.warning("MLflow has no copy of %s: %s", model.version, _reason(error))
+        return f"MLflow has no copy of it, {_reason(error)}"
+    return f"in MLflow's experiment {settings.experiment}" + (f" as {version}" if version else "")
 
 
 def log_report(run: Run, model_version: str, path: Path) -> None:
-    """Add the page to the training that it reports on, where that has none yet."""
+    """Add the page to the training that it reports on, where MLflow has one, and that has no page yet."""
     settings = run.config.mlflow
     if settings.experiment is None:
         return
-
-    def log_it(mlflow: Any, experiment: str) -> str:
-        client = mlflow.MlflowClient()
-        of_model = f"tags.{c.MODEL_VERSION} = '{model_version}'"
-        found = client.search_runs([experiment], filter_string=of_model, max_results=1)
-        if found and not client.list_artifacts(found[0].info.run_id, _REPORT):
-            client.log_artifact(found[0].info.run_id, str(path), _REPORT)
-        return ""
-
-    _told(model_version, settings, log_it)
-
-
-def _told(version: str, settings: MLflow, log_it: Callable[[Any, str], str]) -> str:
-    """What became of a copy; why there is none, where MLflow fails."""
     try:
         with _tracking(settings) as mlflow:
-            experiment = mlflow.get_experiment_by_name(settings.experiment)
-            created = None if experiment is not None else mlflow.create_experiment(settings.experiment)
-            return log_it(mlflow, created or experiment.experiment_id)
-    except Exception as error:  # of MLflow, of its store, of the network
-        reason = (str(error).strip().splitlines() or [""])[0]
-        log.warning("MLflow has no copy of %s: %s: %s", version, type(error).__name__, reason)
-        return f"MLflow has no copy of it, {type(error).__name__}: {reason}"
+            experiment, client = _experiment(mlflow, settings), mlflow.MlflowClient()
+            if experiment is None:
+                return
+            of_model = f"tags.{c.MODEL_VERSION} = '{model_version}'"
+            found = client.search_runs([experiment], filter_string=of_model, max_results=1)
+            if found and not client.list_artifacts(found[0].info.run_id, _REPORT):
+                client.log_artifact(found[0].info.run_id, str(path), _REPORT)
+    except Exception as error:
+        log.warning("MLflow did not get the report of %s: %s", model_version, _reason(error))
+
+
+def _experiment(mlflow: Any, settings: MLflow) -> str | None:
+    found = mlflow.get_experiment_by_name(settings.experiment)
+    return found.experiment_id if found is not None else None
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 @contextmanager
 def _tracking(settings: MLflow) -> Iterator[Any]:
-    """MLflow, with the configured store for the block."""
-    import mlflow
+    """MLflow with the configured store for the block, which it does not try for minutes where it can't be reached."""
+    with _in_environment(_RETRIES, "2"):
+        import mlflow
 
-    before = mlflow.get_tracking_uri()
-    if settings.tracking_uri is not None:
-        mlflow.set_tracking_uri(settings.tracking_uri)
+        before = mlflow.get_tracking_uri()
+        if settings.tracking_uri is not None:
+            mlflow.set_tracking_uri(settings.tracking_uri)
+        try:
+            yield mlflow
+        finally:
+            mlflow.set_tracking_uri(before)
+
+
+@contextmanager
+def _in_environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment has a value in the block, unless it has one already."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
     try:
-        yield mlflow
+        yield
     finally:
-        mlflow.set_tracking_uri(before)
+        del os.environ[name]
 
 
 def _figures(model: SegmentationModel, quality: Mapping[str, float]) -> dict[str, float]:
@@ -122,7 +142,7 @@ def _log_model(mlflow: Any, model: SegmentationModel, settings: MLflow) -> str:
             python_model=str(Path(__file__).with_name("tracked_model.py")),
             artifacts={FOLDER: str(saved)},
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
-            pip_requirements=[f"customer-segmentation[spark,mlflow]=={__version__}"],
+            pip_requirements=_requirements(),
             registered_model_name=settings.model,
         )
     if settings.model is None:
@@ -132,10 +152,32 @@ def _log_model(mlflow: Any, model: SegmentationModel, settings: MLflow) -> str:
     return f"{settings.model} version {version}, {settings.alias}"
 
 
+def _requirements() -> list[str]:
+    """What a process needs that loads the model, beside the library itself, which no index has.
+
+    Nothing where the library is not installed as a distribution.
+    """
+    try:
+        of_library = requires("customer-segmentation") or []
+    except PackageNotFoundError:
+        return []
+    own = [each for each in of_library if "extra ==" not in each]
+    return [*own, f"pyspark=={pyspark.__version__}", "mlflow-skinny"]
+
+
 def _save(model: SegmentationModel, folder: Path) -> None:
-    """Write what `SegmentationModel.save` writes, to a folder of the driver."""
-    (folder / "model").mkdir(parents=True)
-    (folder / "model" / "part-0.txt").write_text(model.to_json() + "\n", encoding="utf-8")
+    """Write a model to a folder of this process, for `read_model`: Spark may not see it."""
+    folder.mkdir()
+    (folder / _TEXT).write_text(model.to_json(), encoding="utf-8")
     if isinstance(model, DBSCANModel):
-        (folder / "core_points").mkdir()
-        pq.write_table(model.core_points.toArrow(), folder / "core_points" / "part-0.parquet")
+        pq.write_table(model.core_points.toArrow(), folder / _CORE_POINTS)
+
+
+def read_model(spark: SparkSession, folder: Path) -> SegmentationModel:
+    """The model that MLflow keeps in a folder of this process.
+
+    Raises:
+        ConfigurationError: what is there is no model of this library.
+    """
+    text = (folder / _TEXT).read_text(encoding="utf-8")
+    return model_from_json(text, lambda model: spark.createDataFrame(pq.read_table(folder / _CORE_POINTS)))

@@ -101,8 +101,11 @@ def _best_from_sample(
     """The same without MLlib: centres of a sample, moved on by passes over all points."""
     seeds = list(seeds)
     sample = sample_of(points, size=SAMPLE_SIZE, seed=seeds[0])
-    found = min(k, len(np.unique(sample.points, axis=0)))
-    with one_thread():
-        initial = [coreset_fits.kmeans(sample, [found], 1, seed)[0].centers for seed in seeds]
+    if len(np.unique(sample.points, axis=0)) >= k:
+        with one_thread():
+            initial = [coreset_fits.kmeans(sample, [k], 1, seed)[0].centers for seed in seeds]
+    else:  # of customers who are nearly all alike
+        different = points.frame.select(*points.inputs).distinct().orderBy(*points.inputs).limit(k)
+        initial = [different.toPandas().to_numpy(dtype=float)]
     centers, _, cost = refine_centers(points.frame, points.inputs, initial, passes=max_iterations)
-    return k - found, cost, centers
+    return k - len(centers), cost, centers
