@@ -22,6 +22,8 @@ from tests.warehouse import contents, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
+IN_MEMORY = {"spark.databricks.delta.catalog.update.enabled": "false"}
+"""A catalog in memory can't take a new schema of a table that is partitioned by another column than its last."""
 SAME = ["transactions", "rejected_transactions", "returns", "customer_days", "customer_history"]
 FITS = """
 import json, sys
@@ -55,7 +57,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(warehouse: Path) -> Iterator[str]:
-    conf = {"spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(warehouse)}
+    conf = {"spark.sql.shuffle.partitions": "2", "spark.sql.warehouse.dir": str(warehouse), **IN_MEMORY}
     with connect_server(conf=conf) as url:
         yield url
 
@@ -115,12 +117,12 @@ def test_a_run_and_its_next_day_leave_the_tables_that_they_leave_elsewhere(
                     "transactions": {
                         "format": "csv",
                         "path": str(tmp_path / "in"),
-                        "columns": COLUMNS | {"customer_id": "Customer ID"},
+                        "columns": COLUMNS | {"customer_id": "`Customer ID`"},
                     },
                     "customers": {
                         "format": "csv",
                         "path": str(tmp_path / "people.csv"),
-                        "columns": {"customer_id": "who", "town": "a town"},
+                        "columns": {"customer_id": "who", "town": "`a town`"},
                     },
                 },
                 "checks": {"max_rejected_share": 1.0},
