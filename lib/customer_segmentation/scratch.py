@@ -14,6 +14,7 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 
+from customer_segmentation.contract.errors import first_line
 from customer_segmentation.log import log
 from customer_segmentation.spark.persistence import kept_by
 from customer_segmentation.storage import Warehouse
@@ -95,24 +96,23 @@ class ScratchTables:
         try:
             if self._warehouse.is_named:
                 self._spark.sql(f"DROP TABLE IF EXISTS {place}")
-            elif Path(self._warehouse.place("")).is_dir():
+            elif Path(self._warehouse.home).is_dir():
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 # No file system is at hand: to overwrite them removes the rows, and leaves an empty file.
                 self._spark.createDataFrame([], "c0 int").write.mode("overwrite").parquet(place)
         except Exception as error:
-            log.warning("%s could not be removed: %s", place, str(error).partition("\n")[0])
+            log.warning("%s could not be removed: %s", place, first_line(error))
         self._places.discard(place)
 
     def _left_over(self) -> Iterator[str]:
-        root = self._warehouse.place("")
+        home = self._warehouse.home
         if self._warehouse.is_named:
-            schema = root.rstrip(".")
-            if self._spark.catalog.databaseExists(schema):
-                for row in self._spark.sql(f"SHOW TABLES IN {schema} LIKE '{NAME}*'").collect():
+            if self._spark.catalog.databaseExists(home):
+                for row in self._spark.sql(f"SHOW TABLES IN {home} LIKE '{NAME}*'").collect():
                     yield self._warehouse.place(row["tableName"])
-        elif ":" not in root:
-            yield from map(str, Path(root).glob(f"{NAME}*"))
+        elif ":" not in home:
+            yield from map(str, Path(home).glob(f"{NAME}*"))
         else:
             for number in count():
                 place = self._warehouse.place(f"{NAME}{number}")

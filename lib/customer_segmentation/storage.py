@@ -81,9 +81,14 @@ class Warehouse:
 
     def place(self, name: str) -> str:
         """Path or full name of what has a name among the tables."""
-        if self._tables.schema_ is not None:
-            return ".".join(part for part in (self._tables.catalog, self._tables.schema_, name) if part)
-        return f"{self._root}/{name}"
+        return f"{self.home}.{name}" if self.is_named else f"{self.home}/{name}"
+
+    @property
+    def home(self) -> str:
+        """Full name of the schema, or path of the folder, that all tables are in."""
+        if not self.is_named:
+            return self._root
+        return ".".join(part for part in (self._tables.catalog, self._tables.schema_) if part)
 
     @property
     def is_named(self) -> bool:
@@ -92,9 +97,8 @@ class Warehouse:
 
     def make_schema(self) -> None:
         """Create the schema of named tables where it is missing."""
-        schema = self.place("").rstrip(".")
-        if not self.spark.catalog.databaseExists(schema):
-            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        if not self.spark.catalog.databaseExists(self.home):
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.home}")
 
     def has_file(self, file: str) -> bool:
         """Whether a file, by its path or address, is one of a table below the root."""

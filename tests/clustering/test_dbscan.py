@@ -1,7 +1,6 @@
 """DBSCAN against scikit-learn: the kernel, regions and merging in memory, and the whole on Spark."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from customer_segmentation.clustering.dbscan.stability import BOOTSTRAPS, densit
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from tests.clustering.test_choice import whole
+from tests.deployment.places import environment
 from tests.generated import ROOT
 
 TRIALS = 500
@@ -496,12 +496,12 @@ DBSCANModel.load(spark, sys.argv[1]).assign(frame).write.parquet(sys.argv[2])
 def test_spark_connect_gives_the_same_model_and_segments(
     spark: SparkSession, frame_: DataFrame, fitted: DBSCANModel, tmp_path: Path
 ) -> None:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}
     paths = [str(tmp_path / "model"), str(tmp_path / "assigned")]
-    environment = inherited | {"SPARK_REMOTE": "local[2]"}
     command = [sys.executable, "-c", BY_CONNECT, *paths]
 
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment(SPARK_REMOTE="local[2]"), capture_output=True, text=True, timeout=600
+    )
 
     assert ended.returncode == 0, ended.stderr
     assert DBSCANModel.load(spark, paths[0]).to_json() == fitted.to_json()

@@ -1,7 +1,6 @@
 """Bisecting k-means, Gaussian mixtures, degenerate customers and saved models of any kind."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.preparation import identity_preparation
 from tests.clustering.test_clustering import as_frame, blobs
 from tests.clustering.test_hierarchy import fitted
+from tests.deployment.places import environment
 from tests.generated import ROOT
 
 COLUMNS = ["x0", "x1", "x2"]
@@ -326,11 +326,11 @@ for name, estimator in estimators().items():
 @pytest.mark.long
 @pytest.mark.slow
 def test_spark_connect_gives_the_same_mixture_hierarchy_and_segments(spark: SparkSession, tmp_path: Path) -> None:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_"))}
-    environment = inherited | {"SPARK_REMOTE": "local[2]"}
     command = [sys.executable, "-c", BY_CONNECT, str(tmp_path)]
 
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment(SPARK_REMOTE="local[2]"), capture_output=True, text=True, timeout=600
+    )
 
     assert ended.returncode == 0, ended.stderr
     frame = as_frame(spark, overlapping())

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from customer_segmentation.cli.options import parser
+from tests.generated import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "deploy" / "airflow"
 DAILY, MONTHLY = "customer_segmentation_daily", "customer_segmentation_monthly"
 

@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
+from tests.generated import ROOT
+
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 
 

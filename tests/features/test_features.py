@@ -1,6 +1,5 @@
 """Features against literal frames, a pandas oracle on random histories, and what must always hold."""
 
-import os
 import random
 import re
 import subprocess
@@ -28,6 +27,7 @@ from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL,
 from customer_segmentation.stages import assign_segments, ingest_sources, train_segments
 from customer_segmentation.stages.features import build_features, clustered_features
 from tests.csv_lines import Sheet
+from tests.deployment.places import environment
 from tests.feature_oracle import oracle
 from tests.features.test_history import Ledger
 from tests.generated import ROOT, quiet
@@ -459,10 +459,9 @@ def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, t
     draw = random.Random(5)
     lines = spark.createDataFrame([random_line(draw) for _ in range(300)], TRANSACTIONS.ddl).select(MINIMAL)
     lines.write.parquet(str(tmp_path / "lines"))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
     subprocess.run(
         [sys.executable, "-c", CONNECTED, str(tmp_path / "lines"), str(tmp_path / "connected")],
-        env=inherited | {"SPARK_REMOTE": "local[2]"},
+        env=environment(SPARK_REMOTE="local[2]"),
         check=True,
         timeout=300,
     )

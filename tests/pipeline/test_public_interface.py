@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import customer_segmentation as cs
+from tests.deployment.places import environment
 from tests.generated import ROOT
 
 CSV = ROOT.parent / "shared" / "data" / "online_retail" / "online_retail.csv.gz"
@@ -83,10 +84,9 @@ def test_ten_lines_segment_a_shop(spark: SparkSession, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("online_retail")
 def test_ten_lines_segment_a_shop_over_connect(tmp_path: Path) -> None:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK_", "PYSPARK_"))}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.pipeline.test_public_interface", str(tmp_path / "connect")],
-        env=inherited | {"SPARK_REMOTE": "local[2]"},
+        env=environment(SPARK_REMOTE="local[2]"),
         cwd=ROOT,
         capture_output=True,
         text=True,

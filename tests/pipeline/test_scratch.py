@@ -22,7 +22,7 @@ def warehouse(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Pat
 def left(warehouse: Warehouse) -> list[str]:
     """The names of the scratch tables that are there."""
     if not warehouse.is_named:
-        return sorted(path.name for path in Path(warehouse.place("")).glob(f"{NAME}*"))
+        return sorted(path.name for path in Path(warehouse.home).glob(f"{NAME}*"))
     warehouse.make_schema()
     return sorted(row.tableName for row in warehouse.spark.sql(f"SHOW TABLES IN {SCHEMA} LIKE '{NAME}*'").collect())
 

@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 
 from pyspark.sql import SparkSession
 
+from customer_segmentation.contract.errors import first_line
 from customer_segmentation.spark.garbage import collect_garbage_after
 
 _PROBLEMS: WeakKeyDictionary[SparkSession, str] = WeakKeyDictionary()
@@ -49,8 +50,8 @@ def _problem_of_a_fit(spark: SparkSession) -> str:
             KMeans(k=2, maxIter=1, seed=1).fit(points)
     except Exception as error:
         of_server = _DETAILS.search(str(error))
-        text = of_server[1] if of_server else str(error).strip().partition("\n")[0]
+        text = of_server[1] if of_server else first_line(error)
         if not isinstance(error, _REFUSING) and not _REFUSALS.search(text):
             raise
-        return text or type(error).__name__
+        return text
     return ""

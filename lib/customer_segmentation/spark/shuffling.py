@@ -1,7 +1,7 @@
 """How many tasks a shuffle feeds, and how many branches of a plan."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -17,14 +17,12 @@ _MOST_PARTS = 200
 """Where the platform chooses the number of partitions."""
 
 
-@contextmanager
-def at_most_partitions(spark: SparkSession, most: int) -> Iterator[None]:
+def at_most_partitions(spark: SparkSession, most: int) -> AbstractContextManager[None]:
     """Frames computed in the block are shuffled into at most so many partitions.
 
     For few rows that much is made of: each task costs as much as many of them.
     """
-    with at_most(spark, _PARTITIONS, most):
-        yield
+    return at_most(spark, _PARTITIONS, most)
 
 
 def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFrame:

@@ -21,6 +21,7 @@ from customer_segmentation.clustering import SegmentationModel, model_from_json
 from customer_segmentation.clustering.dbscan import DBSCANModel
 from customer_segmentation.config.schema import MLflow
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import first_line
 from customer_segmentation.log import log
 from customer_segmentation.stages.run import Run
 
@@ -90,7 +91,7 @@ def _experiment(mlflow: Any, settings: MLflow) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 @contextmanager

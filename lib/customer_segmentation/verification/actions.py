@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from customer_segmentation.contract.errors import first_line
 from customer_segmentation.verification.checksums import side_file
 
 Action = Mapping[str, Any]
@@ -74,7 +75,7 @@ def actions_of_checkpoint(path: Path) -> Iterator[Action]:
     except PermissionError:
         raise
     except Exception as error:  # what pyarrow makes of damaged bytes has many names
-        raise DamagedLogError(f"no Parquet that can be read ({_first_line(error)})") from None
+        raise DamagedLogError(f"no Parquet that can be read ({first_line(error)[:120]})") from None
 
 
 @dataclass
@@ -120,7 +121,3 @@ class TableState:
 def _key(file: Mapping[str, Any]) -> tuple[str, str]:
     vector = file.get("deletionVector") or {}
     return file["path"], f"{vector.get('pathOrInlineDv', '')}@{vector.get('offset', '')}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
