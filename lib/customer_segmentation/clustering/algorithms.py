@@ -32,8 +32,9 @@ for _spec in (
     AlgorithmSpec(
         KMeans,
         CentroidModel,
-        _parameters,
+        lambda settings: {**_parameters(settings), "gpu": settings.gpu},
         by_mllib=True,
+        by_rapids=True,
         fit_coreset=coreset_fits.kmeans,
         refit=refit,
         follow=follow,

@@ -33,6 +33,7 @@ class AlgorithmSpec:
     parameters: the estimator's parameters but k and seed, from the settings of a training.
     needs_k: whether the number of segments is a parameter; otherwise it follows from the customers.
     by_mllib: whether Spark's MLlib fits it, where the session has one.
+    by_rapids: whether Spark RAPIDS ML fits it, where that is asked for and installed.
     fit_coreset: segmentations of a coreset on the driver, for several k: (coreset, ks, n_init, seed). None: k can't be
         chosen, and stability can't be measured by fitting again.
     refit: what was chosen on the coreset, fitted to all customers: (data, choice, settings, seed). None: the estimator
@@ -52,6 +53,7 @@ class AlgorithmSpec:
     parameters: Callable[[Clustering], dict[str, Any]]
     needs_k: bool = True
     by_mllib: bool = False
+    by_rapids: bool = False
     fit_coreset: Callable[[Coreset, Sequence[int], int, int], list[Partition]] | None = None
     refit: Callable[[TrainingData, Choice, Clustering, int], SegmentationModel] | None = None
     follow: Callable[[TrainingData, Any, Any, Clustering], SegmentationModel | None] | None = None

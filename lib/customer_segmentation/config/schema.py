@@ -458,6 +458,7 @@ class Clustering(Section):
     micro_clusters: Annotated[int, Field(ge=100, le=20_000)] = 2_000
     eps: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     min_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    gpu: bool = False
     retrain_after_days: Annotated[int, Field(ge=0)] = 30
 
     @model_validator(mode="before")

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation import __version__
 from customer_segmentation.clustering import ALGORITHMS, SegmentationModel
+from customer_segmentation.clustering.kmeans.rapids import rapids_problem
 from customer_segmentation.clustering.training import Training, train
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
@@ -100,8 +101,8 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             stage.result += f"; segments since {incumbent.trained_as_of}: {describe_lineage(rows)}"
         if copied := log_training(run, named, described):
             stage.result += f"; {copied}"
-        if without_mllib := _without_mllib(run, named):
-            stage.result += f"; fitted without MLlib, which can't be used here: {without_mllib}"
+        for library, why in _not_fitted_by(run, named).items():
+            stage.result += f"; fitted without {library}, which can't be used here: {why}"
         for name, why in named.preparation.dropped_.items():
             stage.result += f"; {name} left out, it {why}"
 
@@ -122,9 +123,15 @@ def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
     return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 
 
-def _without_mllib(run: Run, model: SegmentationModel) -> str | None:
-    """Why a model of MLlib's algorithms was fitted without it; None where it was not."""
-    return mllib_problem(run.spark) if ALGORITHMS[model.algorithm].by_mllib else None
+def _not_fitted_by(run: Run, model: SegmentationModel) -> dict[str, str]:
+    """The libraries that would have fitted the model and can't be used here, each with the reason."""
+    problems: dict[str, str | None] = {}
+    if ALGORITHMS[model.algorithm].by_mllib:
+        problems["MLlib"] = mllib_problem(run.spark)
+    if run.config.clustering.gpu:
+        is_known = ALGORITHMS[model.algorithm].by_rapids
+        problems["RAPIDS"] = rapids_problem(run.spark) if is_known else f"it does not fit {model.algorithm} here"
+    return {library: why for library, why in problems.items() if why}
 
 
 def _described(run: Run, model: SegmentationModel, training: Training) -> dict[str, Any]:
@@ -132,8 +139,7 @@ def _described(run: Run, model: SegmentationModel, training: Training) -> dict[s
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
     found = {f"found_{name}": value for name, value in training.auto_parameters.items()}
     used: dict[str, Any] = {"seed": run.config.seed, **found}
-    if without_mllib := _without_mllib(run, model):
-        used["without_mllib"] = without_mllib
+    used |= {f"without_{library.lower()}": why for library, why in _not_fitted_by(run, model).items()}
     return {
         "parameters": {name: json.dumps(value) for name, value in (settings | used).items()},
         "quality": training.quality,

@@ -16,7 +16,9 @@ from customer_segmentation.clustering.estimator.points import Points, in_order, 
 from customer_segmentation.clustering.kmeans.centers import centroid_model
 from customer_segmentation.clustering.kmeans.lloyd import refine_centers
 from customer_segmentation.clustering.kmeans.model import CentroidModel
+from customer_segmentation.clustering.kmeans.rapids import rapids_centers, rapids_problem
 from customer_segmentation.clustering.selection import coreset_fits
+from customer_segmentation.clustering.selection.metrics import Partition, summed
 from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 from customer_segmentation.spark.garbage import collect_garbage_after
@@ -38,6 +40,8 @@ class KMeans(SegmentationEstimator[CentroidModel]):
         outlier_share: share of the customers that are to be outliers, 0 to 0.2.
         bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0: none, the confidence is then
             1 - distance to the nearest centre / distance to the second nearest.
+        gpu: fit by Spark RAPIDS ML on graphics processors, where it can be used, see `kmeans.rapids`; its sums are not
+            repeatable to the last digit.
 
     Example:
         >>> from customer_segmentation.clustering import KMeans
@@ -58,6 +62,7 @@ class KMeans(SegmentationEstimator[CentroidModel]):
     seed: int = 42
     outlier_share: float = OUTLIER_SHARE
     bootstraps: int = BOOTSTRAPS
+    gpu: bool = False
 
     def _validate(self) -> None:
         self._require_whole("k", minimum=2)
@@ -70,21 +75,38 @@ class KMeans(SegmentationEstimator[CentroidModel]):
         seeds = range(self.seed, self.seed + self.n_init)
         with points.in_fixed_layout() as fixed:
             with collect_garbage_after():
-                _, _, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
+                fitted = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds, gpu=self.gpu)
+            _, _, centers = fitted
             return centroid_model(self.algorithm, fixed, centers, k=self.k)
 
 
-def best_restart(points: Points, *, k: int, max_iterations: int, seeds: Iterable[int]) -> tuple[int, float, np.ndarray]:
+def best_restart(
+    points: Points, *, k: int, max_iterations: int, seeds: Iterable[int], gpu: bool = False
+) -> tuple[int, float, np.ndarray]:
     """The best of several restarts of k-means on points in their fixed layout.
+
+    Args:
+        gpu: by Spark RAPIDS ML, where it can be used.
 
     Returns:
         How many centres it lacks (MLlib can return fewer than k), its cost, and the centres in the order of their
         coordinates.
     """
-    if mllib_problem(points.frame.sparkSession) is not None:
+    spark = points.frame.sparkSession
+    if gpu and rapids_problem(spark) is None:
+        restart = _restart_on_gpu
+    elif mllib_problem(spark) is None:
+        restart = _restart
+    else:
         return _best_from_sample(points, k, max_iterations, seeds)
-    restarts = [_restart(points, k, max_iterations, seed) for seed in seeds]
-    return min(restarts, key=lambda restart: restart[:2])
+    return min((restart(points, k, max_iterations, seed) for seed in seeds), key=lambda each: each[:2])
+
+
+def _restart_on_gpu(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:
+    found = rounded(rapids_centers(points.frame, points.inputs, k=k, max_iterations=max_iterations, seed=seed))
+    centers = found[in_order(found)]
+    (sums,) = summed(points.frame, points.inputs, [Partition(centers)])
+    return k - len(centers), float(rounded(sums.cost)), centers
 
 
 def _restart(points: Points, k: int, max_iterations: int, seed: int) -> tuple[int, float, np.ndarray]:

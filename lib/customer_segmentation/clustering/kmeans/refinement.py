@@ -28,7 +28,7 @@ Measure = Callable[[Sequence[Partition]], list[Sums]]
 
 
 def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -> CentroidModel:
-    """Fit what was chosen to all customers: by MLlib with one restart, then moved on, from there and the coreset.
+    """Fit what was chosen to all customers: by Spark with one restart, then moved on, from there and the coreset.
 
     Of the two results the one with the lower cost is kept, so the model is never worse than either.
     """
@@ -38,6 +38,7 @@ def refit(data: TrainingData, choice: Choice, settings: Clustering, seed: int) -
         n_init=1,
         seed=seed,
         bootstraps=0,
+        gpu=settings.gpu,
     )
     model = estimator.fit(data.features, preparation=data.preparation)
     initial = [model.centers_, choice.partition.centers]
