@@ -72,11 +72,13 @@ $(READY): requirements.txt setup.py
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "Python's venv module is missing; Debian: apt-get install python3-venv" >&2; exit 1; }
 	@awk '/^(packaging|setuptools|wheel)==/ {p = 1} p {print} !/\\$$/ {p = 0}' requirements.txt > $(VENV)/build.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/build.txt
-	@# Spark comes as sources: its half a gigabyte of jars is put into a wheel as it is. Modules are compiled when used.
+	@# Spark comes as sources: its half a gigabyte of jars is put into a wheel as it is. Modules are compiled when used,
+	@# and those that each run uses at once, for an environment that keeps Python from writing compiled ones.
 	@printf '[bdist_wheel]\ncompression = stored\n' > $(VENV)/build.cfg
 	@DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV)/build.cfg $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --no-build-isolation --no-compile --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import altair, pyspark.worker, sklearn.cluster, customer_segmentation.cli.work"
 	@$(BIN)/python -m customer_segmentation.spark.jars >/dev/null
 	@touch $@
 

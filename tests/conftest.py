@@ -28,6 +28,9 @@ TEST_SETTINGS = Spark(
     conf={
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
         "spark.databricks.delta.writeChecksumFile.enabled": False,
+        # As a command over few rows has it, see `spark.code_generation`.
+        "spark.sql.codegen.wholeStage": False,
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         # Tests make a thousand tables and go back to few: by default the plans of all stay in memory for an hour.
         "spark.databricks.delta.delta.log.cacheSize": 100,
     },

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
+from customer_segmentation.spark.code_generation import FEW_BYTES, code_made_for
 from customer_segmentation.spark.settings import at_most, setting
 from customer_segmentation.spark.shuffling import at_most_partitions
 
@@ -38,3 +39,21 @@ def test_a_setting_that_is_not_known_has_no_value_and_one_that_can_not_be_set_st
     assert setting(spark, "spark.sql.no.such.setting", "7") == "7"
     with at_most(spark, "spark.sql.warehouse.dir", 1):  # a static one
         assert setting(spark, "spark.sql.warehouse.dir") != "1"
+
+
+def test_queries_over_few_bytes_are_interpreted_and_those_after_them_are_not(spark: SparkSession) -> None:
+    compiled = spark.range(3).selectExpr("id + 1 AS next").where("next > 1")
+    usual = setting(spark, "spark.sql.codegen.wholeStage"), setting(spark, "spark.sql.codegen.factoryMode")
+
+    with code_made_for(spark, FEW_BYTES):
+        assert setting(spark, "spark.sql.codegen.wholeStage") == "false"
+        assert setting(spark, "spark.sql.codegen.factoryMode") == "NO_CODEGEN"
+        interpreted = spark.range(3).selectExpr("id + 1 AS next").where("next > 1").collect()
+
+    for size in (None, FEW_BYTES + 1):
+        with code_made_for(spark, size):
+            assert (
+                setting(spark, "spark.sql.codegen.wholeStage"),
+                setting(spark, "spark.sql.codegen.factoryMode"),
+            ) == usual
+    assert interpreted == compiled.collect()

@@ -53,6 +53,10 @@ def _is_here(path: str) -> bool:
         return False
 
 
+def _has_scheme(path: str) -> bool:
+    return "://" in path or path.startswith(("dbfs:", "file:"))
+
+
 def problems(sources: Sources) -> list[str]:
     """Configured sources that are not on this machine, a line each; paths with a scheme are not looked at."""
     messages = []
@@ -72,10 +76,36 @@ def _problem(relation: Relation) -> str | None:
         path = resolve(relation.path)
     except ValueError as error:
         return f"path {relation.path}: {error}"
-    if "://" in path or path.startswith(("dbfs:", "file:")):
+    if _has_scheme(path):
         return None
     if is_pattern(path):
         return None if "{" in path or glob.glob(path) else f"path {relation.path}: no file matches"  # noqa: PTH207 (absolute patterns too)
     if _is_here(path):
         return None
     return f"path {relation.path}: there is no such file or folder (looked in {Path(path).parent.absolute()})"
+
+
+def size_here(sources: Sources) -> int | None:
+    """Bytes of the files of all sources and their look-ups; None where some are not files of this machine."""
+    sizes = [
+        _size(relation)
+        for _, of_entity in sources
+        for source in of_entity or ()
+        for relation in (source, *source.joins)
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _size(relation: Relation) -> int | None:
+    if relation.path is None:
+        return None
+    try:
+        path = resolve(relation.path)
+        if _has_scheme(path):
+            return None
+        places = glob.glob(path) if is_pattern(path) else [path]  # noqa: PTH207 (absolute patterns too)
+        files = [file for place in places for file in (Path(place), *Path(place).rglob("*"))]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except (OSError, ValueError):
+        return None

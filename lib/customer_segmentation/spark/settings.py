@@ -1,7 +1,7 @@
 """Reads and changes the settings of a session, of which serverless compute knows only a few."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -20,11 +20,10 @@ def setting(spark: SparkSession, name: str, default: str | None = None) -> str |
 
 
 @contextmanager
-def at_most(spark: SparkSession, name: str, most: int) -> Iterator[None]:
-    """A setting that is a number is no larger in the block; as it is where the session does not let it be set."""
+def changed(spark: SparkSession, name: str, value: str) -> Iterator[None]:
+    """A setting has a value in the block; it is as it was where the session does not let it be set."""
     usual = setting(spark, name)
-    is_small = usual is not None and usual.isdecimal() and int(usual) <= most
-    if is_small or not _could_set(spark, name, str(most)):
+    if not _could_set(spark, name, value):
         yield
         return
     try:
@@ -34,6 +33,13 @@ def at_most(spark: SparkSession, name: str, most: int) -> Iterator[None]:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, usual)
+
+
+def at_most(spark: SparkSession, name: str, most: int) -> AbstractContextManager[None]:
+    """A setting that is a number is no larger in the block; as it is where the session does not let it be set."""
+    usual = setting(spark, name)
+    is_small = usual is not None and usual.isdecimal() and int(usual) <= most
+    return nullcontext() if is_small else changed(spark, name, str(most))
 
 
 def _could_set(spark: SparkSession, name: str, value: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.threads import on_all_cores
+from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
 BOOTSTRAPS = 30
@@ -81,7 +81,9 @@ def bootstraps_by_k(
         partitions = fit(Coreset(points, np.ones(size), size), possible, N_INIT, seed + number)
         return [partition.labels(coreset.points) for partition in partitions]
 
-    return [list(own) for own in zip(*on_all_cores(labels_of, range(bootstraps)), strict=True)]
+    # One after the other: a fit of so few points is so many short steps that several threads wait for one another.
+    with one_thread():
+        return [list(own) for own in zip(*map(labels_of, range(bootstraps)), strict=True)]
 
 
 def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequence[np.ndarray]) -> Stability:
