@@ -2,8 +2,8 @@
 
 Where the tables lie on this machine, the claim is a lock on a file beside them, which the system takes away with the
 process that has it. Where they lie elsewhere, it is a row of `warehouse_claim` that the run renews while it works: one
-that has not been renewed for a while is taken over. Of two that claim at once Delta lets one
-commit.
+that has not been renewed for a while is taken over, and at once the one of a process of this machine that has died,
+unless its statements are a server's, which goes on with the last one. Of two that claim at once Delta lets one commit.
 """
 
 import getpass
@@ -23,6 +23,7 @@ from pyspark.errors import AnalysisException, PySparkException
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import WarehouseBusyError
 from customer_segmentation.processes import Process, child_processes, is_alive, place_of_numbers, this_process
+from customer_segmentation.spark.settings import is_connect
 from customer_segmentation.storage import Warehouse, literal
 
 try:
@@ -120,7 +121,9 @@ def _take(warehouse: Warehouse, owner: str, who: str) -> None:
         assert row is not None, "the table has one row"
         if row["owner"] == owner:
             return
-        if row["owner"] is not None and not row["is_expired"] and not _died_here(row["owner"]):
+        # A server of Spark Connect goes on with what a client asked for last when that one has died, for some minutes.
+        has_ended = row["is_expired"] or (_died_here(row["owner"] or "") and not is_connect(warehouse.spark))
+        if row["owner"] is not None and not has_ended:
             since = row["claimed_at"].isoformat(timespec="seconds")
             raise WarehouseBusyError(_busy(warehouse.location(t.WAREHOUSE_CLAIM), row["description"], since))
         before = "owner IS NULL" if row["owner"] is None else _equals(row["owner"])

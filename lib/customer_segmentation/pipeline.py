@@ -18,6 +18,7 @@ from customer_segmentation.stages import (
     Run,
     assign_segments,
     build_features,
+    finish_removal,
     ingest_sources,
     publish_complete_run,
     train_segments,
@@ -31,6 +32,7 @@ def run_pipeline(run: Run, console: Console) -> Path:
     Returns:
         Where the report is.
     """
+    finish_removal(run)  # where an erasure ended midway
     ingest_sources(run)
     if not publish_complete_run(run):
         build_features(run)

@@ -1,6 +1,7 @@
 """Batches of order lines: whatever came, changed or went, the tables are as if all lines were read anew."""
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from customer_segmentation.config.schema import Config
-from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest import snapshots
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.changes import changed_transactions
@@ -208,10 +209,16 @@ def test_what_a_killed_batch_left_is_taken_back(
     monkeypatch.undo()
     assert len(read(tmp_path / "tables", "rejected_transactions")) == 2
     assert len(read(tmp_path / "tables", "transactions")) == 3
+    with pytest.raises(ConfigurationError, match="ended while batch 2 changed the tables"):
+        committed_batch(run_of())
+    shutil.copytree(tmp_path / "tables", tmp_path / "without")
+    shutil.rmtree(tmp_path / "without" / "rejected_transactions")
 
-    run = run_of()
-    ingested(run)
-    assert_as_if_read_anew(run, run_of(root="anew"))
+    anew = run_of(root="anew")
+    for root in ("tables", "without"):  # a table that is gone is made anew
+        run = run_of(root=root)
+        ingested(run)
+        assert_as_if_read_anew(run, anew)
 
 
 @pytest.mark.long

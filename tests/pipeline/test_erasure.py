@@ -363,6 +363,40 @@ def test_all_is_as_if_they_had_never_come_also_when_they_come_again(spark: Spark
 
 @pytest.mark.long
 @pytest.mark.slow
+def test_a_run_after_an_erasure_that_ended_midway_is_made_without_the_erased(
+    spark: SparkSession, published: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(spark, published.folder, root=published.folder / "midway")
+    shutil.copytree(published.root, shop.root)
+    with monkeypatch.context() as patch:
+        patch.setattr("customer_segmentation.stages.erase.follow_returns", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            erase_customers(shop.run(SECOND), ERASED)
+    of_customers = [
+        table.name for table in t.KNOWN_TABLES if table.names_customers and (shop.root / table.name).exists()
+    ]
+    assert any(set(read(shop.root, name).customer_id) & set(ERASED) for name in of_customers)
+
+    run = shop.run(SECOND)
+    whole(run)
+
+    assert set(read(shop.root, "customer_segments").run_id) == {run.run_id}
+    for name in of_customers:
+        assert not set(read(shop.root, name).customer_id) & set(ERASED), name
+    assert run.suppression.unfinished() is not None, "its files are still there"
+    receipt = erase_customers(shop.run(SECOND))
+    assert receipt.customers_found == len(ERASED)
+    assert files_naming(shop.root, ERASED) == []
+    assert shop.run(SECOND).run_id == run.run_id
+    assert set(read(shop.root, "customer_segments").run_id) == {run.run_id}
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.long
+@pytest.mark.slow
 def test_ten_later_runs_bring_nobody_back(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path)
     for day in shop.days():

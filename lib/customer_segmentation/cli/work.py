@@ -38,6 +38,8 @@ def write(request: Request, run: Run, result: CommandResult) -> None:
             if request.command == "run":
                 _run_pipeline(run, versions, folders, result)
             else:
+                if request.command != "erase":
+                    stages.finish_removal(run)
                 work(request, run, result)
                 versions.record(request.command)
 

@@ -7,6 +7,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.contract.errors import first_line
 from customer_segmentation.spark.garbage import collect_garbage_after
+from customer_segmentation.spark.settings import is_connect
 
 _PROBLEMS: WeakKeyDictionary[SparkSession, str] = WeakKeyDictionary()
 """What is wrong with the MLlib of sessions that were asked; an empty text for nothing."""
@@ -31,7 +32,7 @@ def mllib_problem(spark: SparkSession) -> str | None:
     Raises:
         Exception: what the fit raises that refuses nothing, such as a connection that is lost.
     """
-    if not type(spark).__module__.startswith("pyspark.sql.connect"):
+    if not is_connect(spark):
         return None
     if spark not in _PROBLEMS:
         _PROBLEMS[spark] = _problem_of_a_fit(spark)

@@ -7,6 +7,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 
+def is_connect(spark: SparkSession) -> bool:
+    """Whether the session is of Spark Connect: its work is done by a server, which may outlive this process."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
 def setting(spark: SparkSession, name: str, default: str | None = None) -> str | None:
     """The value of a setting; the default where the session does not tell it.
 

@@ -2,7 +2,7 @@
 
 from customer_segmentation.stages.assign import assign_segments, publish_complete_run
 from customer_segmentation.stages.backtest import backtest_segments
-from customer_segmentation.stages.erase import erase_customers
+from customer_segmentation.stages.erase import erase_customers, finish_removal
 from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
@@ -22,6 +22,7 @@ __all__ = [
     "clustered_features",
     "erase_customers",
     "explore_data",
+    "finish_removal",
     "ingest_sources",
     "maintain",
     "publish_complete_run",

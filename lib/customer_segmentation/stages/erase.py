@@ -31,6 +31,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
 from customer_segmentation.display.formatting import count
 from customer_segmentation.ingest.suppression import HASH, IS_SUPPRESSED, Suppressed, hashed, quarantined_text
+from customer_segmentation.log import log
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED
 from customer_segmentation.stages.ingest import erase_lines, follow_returns
@@ -85,22 +86,9 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
         PublishingError: something of them is left, since somebody else writes to the tables.
         WarehouseBusyError: another run has taken over.
     """
-    with run.progress.stage("plan", "counting what there is of the customers") as stage:
-        suppressed, receipt, properties = _planned(run, customer_ids)
-        stage.result = f"{count(sum(receipt.rows_removed.values()))} rows of {count(receipt.customers_found)} customers"
-    with run.progress.stage("lines", "taking out order lines and returns") as stage:
-        batch = erase_lines(run, suppressed)
-        _delete(run, suppressed, t.RETURNS)
-        if batch is not None:
-            follow_returns(run, batch)
-            stage.result = batch.counts.describe()
-    tables = _tables(run)
-    with run.progress.stage("tables", "deleting rows from all other tables"):
-        for table in tables:
-            if table not in (*LINE_TABLES, t.RETURNS):
-                _delete(run, suppressed, table)
+    suppressed, receipt, properties = _taken_out(run, customer_ids)
     with run.progress.stage("files", "deleting the files of earlier versions"):
-        for table in tables:
+        for table in _tables(run):
             run.warehouse.set_properties(table, _WHILE_ERASING)
             run.warehouse.vacuum(table)
             run.warehouse.forget_log(table)
@@ -114,6 +102,39 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
         )
     _record(run, COMMITTED, receipt, properties)
     return receipt
+
+
+def finish_removal(run: Run) -> None:
+    """Take the rows of the erased out of every table where an erasure ended midway, so that no run is made with them.
+
+    The files of earlier versions are for the next erasure to delete.
+    """
+    receipt_id = run.suppression.unfinished()
+    if receipt_id is not None:
+        log.warning(
+            "erasure %s ended midway: rows are taken out now, and the files of earlier versions still have them; run "
+            "`customer-segmentation erase` to delete those too",
+            receipt_id,
+        )
+        _taken_out(run, ())
+
+
+def _taken_out(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt, Properties]:
+    """Delete the rows of all who are suppressed, in every table; what was planned, see `_planned`."""
+    with run.progress.stage("plan", "counting what there is of the customers") as stage:
+        suppressed, receipt, properties = _planned(run, customer_ids)
+        stage.result = f"{count(sum(receipt.rows_removed.values()))} rows of {count(receipt.customers_found)} customers"
+    with run.progress.stage("lines", "taking out order lines and returns") as stage:
+        batch = erase_lines(run, suppressed)
+        _delete(run, suppressed, t.RETURNS)
+        if batch is not None:
+            follow_returns(run, batch)
+            stage.result = batch.counts.describe()
+    with run.progress.stage("tables", "deleting rows from all other tables"):
+        for table in _tables(run):
+            if table not in (*LINE_TABLES, t.RETURNS):
+                _delete(run, suppressed, table)
+    return suppressed, receipt, properties
 
 
 def _planned(run: Run, customer_ids: Sequence[str]) -> tuple[Suppressed, Receipt, Properties]:

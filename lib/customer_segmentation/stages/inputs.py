@@ -16,6 +16,9 @@ from customer_segmentation.stages.builds import COMMITTED, builds_of
 from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
+_STEPS_READ = 40
+"""Rows of the newest batches that are looked at: each has two here, and those that ended midway are the newest."""
+
 
 class RunInputs:
     """The canonical tables as they were when the run first read one of them."""
@@ -40,14 +43,20 @@ class RunInputs:
         """The newest committed batch of order lines, a row of `ingest_batches`; fixed when first asked for.
 
         Raises:
-            ConfigurationError: nothing was read yet.
+            ConfigurationError: nothing was read yet, or a batch after it ended while it changed the tables.
         """
         self._warehouse.require(t.INGEST_BATCHES, command="ingest")
-        batches = self._warehouse.rows(t.INGEST_BATCHES, column="status", value=COMMITTED)
-        newest = batches.orderBy(F.desc("batch_number")).first()
-        if newest is None:
+        batches = self._warehouse.read(t.INGEST_BATCHES).where("status != 'planned'")
+        newest = batches.orderBy(F.desc("batch_number"), F.desc("recorded_at")).limit(_STEPS_READ).collect()
+        committed = next((row for row in newest if row["status"] == COMMITTED), None)
+        if committed is None:
             raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
-        return newest
+        if newest[0]["batch_number"] > committed["batch_number"]:
+            raise ConfigurationError(
+                f"an ingest ended while batch {newest[0]['batch_number']} changed the tables, which hold neither the "
+                "lines before it nor those after; run `customer-segmentation ingest` first"
+            )
+        return committed
 
     @cached_property
     def state(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import numpy as np
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
+from customer_segmentation.spark.settings import is_connect
+
 PACKAGE = "spark_rapids_ml"
 
 
@@ -15,7 +17,7 @@ def rapids_problem(spark: SparkSession) -> str | None:
     """Why Spark RAPIDS ML can't be used in a session; None where it can, or only a fit can tell."""
     if find_spec(PACKAGE) is None:
         return f"{PACKAGE} is not installed"
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(spark):
         return f"{PACKAGE} needs a classic session, and this one is of Spark Connect"
     return None
 

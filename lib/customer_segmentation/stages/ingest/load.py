@@ -39,7 +39,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
         PublishingError: lines are lost or doubled.
     """
     with naming_unreadable_files(run.warehouse):
-        log, messages = settled_log(run)
+        log, messages = settled_log(run, all_is_read_again=run.config.ingest.reload)
         before = log.committed
         snapshot = take_snapshots(run, before)
         plan = plan_batch(run, log, snapshot)
@@ -50,13 +50,15 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
     return batch, [*messages, *_description(batch, before), *_kept_lookups(snapshot, before, batch)]
 
 
-def settled_log(run: Run) -> tuple[BatchLog, list[str]]:
+def settled_log(run: Run, *, all_is_read_again: bool = False) -> tuple[BatchLog, list[str]]:
     """The log of batches, with an interrupted one brought to its end and changes by others recorded; what was done.
 
-    A full batch that was interrupted stays so: all lines are read again by the next one.
+    A batch that was interrupted stays so where all lines are read again by the next one: since it was to read all of
+    them itself, since a table that it changed is no longer there, or since that is asked for.
     """
     log = read_log(run)
-    return log, _rolled_forward(run, log) + _changed_by_others(run, log)
+    rolled_forward = [] if all_is_read_again else _rolled_forward(run, log)
+    return log, rolled_forward + _changed_by_others(run, log)
 
 
 def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | None:
@@ -72,7 +74,7 @@ def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | No
 def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
     """Bring a batch to its end whose run ended while it changed the tables."""
     batch = log.interrupted
-    if batch is None or batch.mode == FULL:
+    if batch is None or batch.mode == FULL or not all(run.warehouse.exists(table) for table in LINE_TABLES):
         return []
     roll_forward(run, log, batch)
     return [f"batch {batch.number}, which was interrupted, was brought to its end"]
