@@ -22,15 +22,15 @@ from customer_segmentation.stages import (
     ingest_sources,
     publish_complete_run,
     train_segments,
-    write_report,
+    write_report_if_possible,
 )
 
 
-def run_pipeline(run: Run, console: Console) -> Path:
+def run_pipeline(run: Run, console: Console) -> Path | None:
     """All of it. Every stage is a job by itself too and finds in the tables what the one before it left.
 
     Returns:
-        Where the report is.
+        Where the report is; None where what draws it is not installed.
     """
     finish_removal(run)  # where an erasure ended midway
     ingest_sources(run)
@@ -38,4 +38,4 @@ def run_pipeline(run: Run, console: Console) -> Path:
         build_features(run)
         train_segments(run)
         assign_segments(run)
-    return write_report(run, console)
+    return write_report_if_possible(run, console)

@@ -62,7 +62,8 @@ def _run_pipeline(run: Run, versions: TableVersions, folders: dict[str, TableFol
         result.report = run_pipeline(run, console)
         versions.record("run", Made.by(run, found, result.report))
         _name_tables(run, console)
-    console.print(f"Report: {result.report}", soft_wrap=True)
+    if result.report is not None:
+        console.print(f"Report: {result.report}", soft_wrap=True)
 
 
 def work(request: Request, run: Run, result: CommandResult) -> None:

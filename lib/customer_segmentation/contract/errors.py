@@ -45,6 +45,10 @@ class VerificationError(CustomerSegmentationError):
     """The tables are not what the log of runs, the build from scratch or the tables' logs say."""
 
 
+class MissingPackageError(CustomerSegmentationError):
+    """What was asked for needs a package that is not installed."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, for a message of one line; the name of its class where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from customer_segmentation.contract.errors import CustomerSegmentationError
+from customer_segmentation.contract.errors import MissingPackageError
 
 _OWN = "customer_segmentation.display"
 _EXTRA = ("altair", "vl_convert")
@@ -24,14 +24,14 @@ def environment(*packages: str) -> Environment:
 
 @contextmanager
 def needs_extra() -> Iterator[None]:
-    """For a block that imports what draws. Raises CustomerSegmentationError when the extra isn't installed."""
+    """For a block that imports what draws. Raises MissingPackageError when the extra isn't installed."""
     try:
         yield
     except ImportError as error:
         missing = (error.name or "").split(".")[0]
         if missing not in _EXTRA:
             raise
-        raise CustomerSegmentationError(
+        raise MissingPackageError(
             f"Charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
             "run: pip install 'customer-segmentation[report]'"
         ) from error

@@ -7,7 +7,7 @@ from customer_segmentation.stages.explore import explore_data
 from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.maintain import maintain
-from customer_segmentation.stages.report import write_report
+from customer_segmentation.stages.report import write_report, write_report_if_possible
 from customer_segmentation.stages.rollback import roll_back
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.train import train_segments
@@ -30,4 +30,5 @@ __all__ = [
     "train_segments",
     "verify_tables",
     "write_report",
+    "write_report_if_possible",
 ]

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, MissingPackageError
 from customer_segmentation.insight.reasons import reasons
+from customer_segmentation.progress import Stage
 from customer_segmentation.report import ReportContent, render_page, summary
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.stages.page import write_page
@@ -26,13 +27,31 @@ def write_report(run: Run, console: Console) -> Path:
 
     Raises:
         ConfigurationError: nothing is published yet.
+        MissingPackageError: what draws is not installed.
     """
     with run.progress.stage("report", "drawing the page") as stage:
         content = _content(run)
-        path = write_page(run, run.config.report.path, "report.html", render_page(content))
-        stage.result = str(path)
-        log_report(run, content.model[c.MODEL_VERSION], path)
+        path = _page(run, content, stage)
     summary(content, console)
+    return path
+
+
+def write_report_if_possible(run: Run, console: Console) -> Path | None:
+    """The same where what draws is installed; elsewhere the summary alone, and what to install."""
+    with run.progress.stage("report", "drawing the page") as stage:
+        content, path = _content(run), None
+        try:
+            path = _page(run, content, stage)
+        except MissingPackageError as error:
+            stage.result = f"no page: {error}"
+    summary(content, console)
+    return path
+
+
+def _page(run: Run, content: ReportContent, stage: Stage) -> Path:
+    path = write_page(run, run.config.report.path, "report.html", render_page(content))
+    stage.result = str(path)
+    log_report(run, content.model[c.MODEL_VERSION], path)
     return path
 
 

@@ -58,9 +58,9 @@ class Made:
     stage_seconds: Mapping[str, float]
 
     @classmethod
-    def by(cls, run: Run, state: str | None, report: Path) -> "Made | None":
+    def by(cls, run: Run, state: str | None, report: Path | None) -> "Made | None":
         """What a run made that has ended; None where the next one has to look at everything again."""
-        if state is None or run.publication.current_run_id() != run.run_id:
+        if state is None or report is None or run.publication.current_run_id() != run.run_id:
             return None
         waits = run.config.as_of is None and (
             NOT_KNOWN_YET in committed_batch(run).counts.by_reason or run.inputs.order_days[-1] >= run.as_of
