@@ -23,10 +23,10 @@ check: install ## validate a configuration and its sources, run nothing
 test: install lint package ## lint, types, layers and the tests of a push
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-ci: install lint package ## and the slow ones, but for the longest: Spark Connect, kills, the notebook, clusters
+test-ci: install lint package ## make test, and the slow tests but for the longest
 	@$(BIN)/python -m pytest -m "not long"
 
-test-all: install lint package ## and the longest: workers in other processes
+test-all: install lint package ## make test-ci, and the longest: kills, damage, days, the notebook, clusters, Spark Connect
 	@$(BIN)/python -m pytest
 
 test-connect: install package ## the tests of a push against a Spark Connect server, but for what needs classic Spark
@@ -63,7 +63,7 @@ audit: install ## known vulnerabilities of the pinned requirements, as the advis
 clean: ## remove what was built and installed; tables under warehouse/ stay
 	@rm -rf $(VENV) $(AIRFLOW) $(RUNTIME) build dist lib/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-install: $(READY) # .venv from the pinned requirements by their hashes, when it is missing or out of date; Delta's jars
+install: $(READY) ## .venv from the pinned requirements by their hashes, when it is missing or out of date; Delta's jars
 
 $(READY): requirements.txt setup.py
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; there is no $(PYTHON). Name one with make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
         compare,
         load_model,
     )
+    from customer_segmentation.config.schema import Checks
+    from customer_segmentation.contract.checks import Check
+    from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+    from customer_segmentation.contract.features import Feature
     from customer_segmentation.features.build import customer_features
-    from customer_segmentation.features.rfm_scores import rfm_scores
+    from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
     from customer_segmentation.ingest.order_lines import OrderLines, order_lines
     from customer_segmentation.insight.profiles import profile
     from customer_segmentation.insight.segment_names import segment_names
@@ -42,6 +46,12 @@ __all__ = [
     "DBSCAN",
     "AgglomerativeClustering",
     "BisectingKMeans",
+    "Check",
+    "Checks",
+    "ConfigurationError",
+    "CutPoints",
+    "DataRejectedError",
+    "Feature",
     "GaussianMixture",
     "KMeans",
     "OrderLines",
@@ -61,6 +71,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Check": "contract.checks",
+    "Checks": "config.schema",
+    "ConfigurationError": "contract.errors",
+    "CutPoints": "features.rfm_scores",
+    "DataRejectedError": "contract.errors",
+    "Feature": "contract.features",
     "OrderLines": "ingest.order_lines",
     "ValueModel": "value",
     "customer_features": "features.build",

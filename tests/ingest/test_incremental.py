@@ -266,8 +266,7 @@ def test_the_changes_of_a_delta_table_are_followed(
     assert said(run) == "4 new lines, 5 no longer there"
     ingest_sources(run)
     assert (
-        committed_batch(run).counts.describe()
-        == "8 lines in = 5 accepted + 2 rejected + 1 filtered out (left out by `where`)"
+        committed_batch(run).counts.describe() == "8 lines in = 5 accepted + 2 rejected + 1 filtered out (by `where`)"
     )
     assert_as_if_read_anew(run, delta(run_of, path, root="anew"))
 

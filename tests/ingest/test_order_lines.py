@@ -77,7 +77,7 @@ def test_rows_in_are_accepted_or_rejected_or_filtered_out(lines_of: Make) -> Non
     bad = ("C1", "O9", "2024-03-01", "cup", "0", "1")
     counts = lines_of(GOOD, bad, ("C1", "O3", "2024-03-01", "test", "1", "1"), where="item <> 'test'").counts
 
-    assert counts.describe() == "3 lines in = 1 accepted + 1 rejected + 1 filtered out (left out by `where`)"
+    assert counts.describe() == "3 lines in = 1 accepted + 1 rejected + 1 filtered out (by `where`)"
     assert counts.by_reason == {"zero_quantity": 1}
 
 

@@ -22,6 +22,7 @@ from tests.generated import ROOT
             ["run", "--config", "conf/demo.yml", "--set", "sources.customers.path=package://no_such_package/x"],
             "no_such",
         ),
+        (["generate", "--config", "conf/base.yml"], "generate.path: is missing"),
     ],
 )
 def test_a_wrong_configuration_ends_with_2_and_one_clear_message(
@@ -35,6 +36,13 @@ def test_a_wrong_configuration_ends_with_2_and_one_clear_message(
     assert said in printed.err
     assert "Traceback" not in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_the_story_of_an_error_changes_no_exit_code(log: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--config", "conf/nowhere.yml", "--debug", "--log", log]) == 2
+
+    assert "Traceback" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"], ["run"], ["run", "--config"], ["run", "--konfig", "x"]])

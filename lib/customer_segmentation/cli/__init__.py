@@ -5,6 +5,7 @@ published; 4 another run is at work; 1 anything else.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from customer_segmentation.cli.options import COMMANDS, PROGRAM, parser, requested
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _end(result, exit_code, options.log, error, message)
         is_debugged = options.debug and not isinstance(error, KeyboardInterrupt)
         if is_debugged and options.log == "text":
-            raise
+            traceback.print_exception(error)
+            return exit_code
         _tell(message if is_debugged else message + hint, options.log, stack_trace=is_debugged)
         return exit_code
     return _end(result, 0, options.log)

@@ -170,6 +170,8 @@ def _require_sources(config: Config, command: str) -> None:
     """Find what is wrong with the sources, and which variables of the environment are missing, before Spark starts."""
     reads_sources = command in ("run", "ingest", "check", "explore")
     require_environment(config, sources=reads_sources)
+    if command == "generate" and config.generate.path is None:
+        raise ConfigurationError("generate.path: is missing; say where the data goes, such as warehouse/synthetic/data")
     if command in ("generate", "report", "verify"):
         return
     from customer_segmentation.ingest.paths import problems

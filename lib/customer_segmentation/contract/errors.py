@@ -8,7 +8,7 @@ class CustomerSegmentationError(Exception):
 
 
 class ConfigurationError(CustomerSegmentationError):
-    """The command or the configuration is wrong; raised before Spark starts."""
+    """The command or the configuration is wrong; found before Spark starts where that needs no table."""
 
     exit_code = 2
 

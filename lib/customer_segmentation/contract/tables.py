@@ -589,7 +589,7 @@ _ASSIGNMENT = (
         c.DRIVERS,
         DRIVERS_TYPE,
         "Why this segment and not the next one: the strongest features first, until they make up half of what speaks "
-        "for the segment, three at most. feature; value, the customer's, in natural units; effect, its share in all "
+        "for the segment, three at most. feature; value, the customer's, in original units; effect, its share in all "
         "that speaks for the segment, 0 to 1, which over all features adds up to 1; direction, high or low, where the "
         "value lies as against the next segment's centre; segment_value and other_value, the centres of this and of "
         "the next segment. A missing value is not among them. Empty for noise.",

@@ -35,12 +35,17 @@ class RowCounts:
         """Whether every line has exactly one outcome."""
         return self.lines == self.accepted + self.rejected + self.filtered_out
 
+    @property
+    def as_sum(self) -> str:
+        """The lines as the sum of their outcomes."""
+        filtered_out = f" + {self.filtered_out:,} filtered out" if self.filtered_out else ""
+        return f"{self.lines:,} lines in = {self.accepted:,} accepted + {self.rejected:,} rejected{filtered_out}"
+
     def describe(self, of: str = "lines") -> str:
-        """The counts as a sum, in one line."""
-        ways = {"left out by `where`": self.filtered_out - self.suppressed, "of erased customers": self.suppressed}
-        said = ", ".join(f"{number:,} {way}" if self.suppressed else way for way, number in ways.items() if number)
-        filtered_out = f" + {self.filtered_out:,} filtered out ({said})" if self.filtered_out else ""
-        return f"{self.lines:,} {of} in = {self.accepted:,} accepted + {self.rejected:,} rejected{filtered_out}"
+        """The counts as a sum, with what filtered lines out, in one line."""
+        causes = {"by `where`": self.filtered_out - self.suppressed, "of erased customers": self.suppressed}
+        named = [f"{number:,} {cause}" if self.suppressed else cause for cause, number in causes.items() if number]
+        return self.as_sum.replace(" lines in ", f" {of} in ", 1) + (f" ({', '.join(named)})" if named else "")
 
 
 def count_lines(lines: DataFrame, checks: Sequence[Check] = CHECKS) -> RowCounts:

@@ -262,7 +262,7 @@ def tracking(
     days = transactions.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
     known = days.groupBy(c.CUSTOMER_ID).agg(F.min("day").alias("first")).where(f"first < {(start - _EPOCH).days}")
     counted = (
-        days.join(known, c.CUSTOMER_ID)
+        days.join(known, on=c.CUSTOMER_ID, how="inner")
         .groupBy("day")
         .agg(
             F.count_if(F.col("day") == F.col("first")).alias("new"),

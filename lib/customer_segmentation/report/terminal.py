@@ -88,7 +88,7 @@ def headline(content: ReportContent) -> str:
     run = content.run
     return (
         f"As of {fmt.day(run['as_of_date'])}: "
-        + RowCounts(*(run[f"rows_{name}"] for name in ("in", "accepted", "rejected", "left_out"))).describe()
+        + RowCounts(*(run[f"rows_{name}"] for name in ("in", "accepted", "rejected", "left_out"))).as_sum
         + f"; {fmt.count(run['customers'])} customers in {fmt.count(run['segments'])} segments"
         + "".join(
             f", {fmt.count(row['customers'])} in none" for row in content.segments if row["segment_id"] == NOISE_ID
