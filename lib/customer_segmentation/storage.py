@@ -18,6 +18,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.clock import Clock
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
@@ -70,6 +71,7 @@ class Warehouse:
 
     def __init__(self, spark: SparkSession, tables: Tables) -> None:
         self.spark = spark
+        self.clock = Clock()
         self._tables = tables
         root = (tables.root or "").rstrip("/")
         # Spark resolves a relative path here in a read, but not in a statement.

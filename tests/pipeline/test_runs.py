@@ -3,8 +3,9 @@
 import io
 import json
 import random
+import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pandas as pd
@@ -210,10 +211,40 @@ def test_a_run_beyond_a_limit_is_complete_but_not_published_however_often_it_is_
     assert stopping["customers_change"]["value"] == pytest.approx(0.7)
     assert stopping["customers_change"]["limit"] == 0.5
     assert (read(root, "customer_segments_history").run_id == run.run_id).sum() == 200
+    with pytest.raises(StoppedByAlertsError, match="not published"):
+        assign_segments(run_of())  # nor by the stage alone
+    assert versions(root) == after
 
     despite = {"publishing": {"despite_alerts": True}}
     assert whole(run_of(**despite)) == run.run_id
     assert set(read(root, "customer_segments").run_id) == {run.run_id}
+
+
+@pytest.mark.slow
+def test_a_model_of_a_run_that_was_killed_serves_no_other_run(
+    tmp_path: Path, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("customer_segmentation.pipeline.assign_segments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            whole(run_of())
+    before = read(tmp_path / "tables", "model_runs")
+    assert run_of().version_to_train == run_of().model_version == before.model_version[0]
+    SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 90), random.Random(8)))
+
+    run = run_of()
+    whole(run)
+
+    models = read(tmp_path / "tables", "model_runs")
+    assert len(models) == 2
+    assert run.model_version not in set(before.model_version)
+    profiles = read(tmp_path / "tables", "segment_profiles").query(f"run_id == '{run.run_id}'")
+    assert sorted(profiles.segment_id) == [1, 2, 3], "no id is lost to it"
+    later = run_of(AS_OF + timedelta(days=1))
+    assert later.models.reusable_version == later.model_version == run.model_version
 
 
 def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
@@ -233,7 +264,53 @@ def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
     assert read(root, "customer_segments").run_id.tolist() == ["one"]
     assert read(root, "publications").run_id.tolist() == ["one"]
     publication.publish("two", instead_of="one")
-    assert sorted(read(root, "publications").run_id) == ["one", "two"]
+    assert in_order(root) == [("one", "assign", None), ("two", "assign", "one")]
+
+
+def test_publications_that_ended_before_their_record_are_known_and_in_order_also_with_a_clock_set_back(
+    spark: SparkSession, tmp_path: Path, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, ids = tmp_path / "tables", ["one", "two", "three", "four"]
+    runs = {"customer_id": "a", "segment_id": 1, "run_id": ids, "as_of_date": AS_OF}
+    rows = filled(spark, t.CUSTOMER_SEGMENTS_HISTORY, pd.DataFrame(runs))
+    run_of().warehouse.overwrite(t.CUSTOMER_SEGMENTS_HISTORY, rows)
+
+    def by(command: str) -> Publication:
+        return Publication(run_of().warehouse, command)  # of a new process
+
+    def killed_before_its_record(run_id: str) -> None:
+        warehouse = run_of().warehouse
+        own = warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run_id)
+        warehouse.overwrite(t.CUSTOMER_SEGMENTS, own)
+
+    by("run").publish("one", instead_of=None)
+    killed_before_its_record("two")
+    assert by("rollback").before_current() == "one", "consumers read two"
+    monkeypatch.setattr("customer_segmentation.clock.datetime", SetBack)
+    by("run").publish("three", instead_of="two")
+    assert in_order(root) == [("one", "run", None), ("two", "run", "one"), ("three", "run", "two")]
+
+    killed_before_its_record("two")  # a rollback
+    assert by("run").was_taken_back("three")
+    assert by("rollback").before_current() == "two", "to end it"
+    by("rollback").publish("two", instead_of="two")
+    assert by("run").was_taken_back("three")
+    by("run").publish("four", instead_of="two")
+    assert in_order(root)[3:] == [("two", "rollback", "three"), ("four", "run", "two")]
+
+
+class SetBack(datetime):
+    """A clock that was hours ahead when the tables were last written."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "SetBack":
+        return cls.fromtimestamp(time.time() - 36_000, tz)
+
+
+def in_order(root: Path) -> list[tuple[str, str, str | None]]:
+    """The publications on record, the earliest first."""
+    rows = read(root, "publications").sort_values("published_at")
+    return list(zip(rows.run_id, rows.command, rows.previous_run_id, strict=True))
 
 
 def filled(spark: SparkSession, table: t.Table, rows: pd.DataFrame) -> DataFrame:

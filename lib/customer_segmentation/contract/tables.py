@@ -781,6 +781,11 @@ MODEL_RUNS = Table(
         Column("configuration", "string", "Fingerprint of the settings that made it."),
         Column("lines", "string", "Fingerprint of the sources and checks that made its order lines."),
         Column("registered_at", "timestamp", "When it was written, UTC."),
+        Column(
+            "command",
+            "string",
+            "The command that trained it: what run trains serves from its publication on, all else at once.",
+        ),
     ),
     key=(c.MODEL_VERSION,),
 )

@@ -22,6 +22,9 @@ from customer_segmentation.stages.run import Run
 
 OK, WARN, STOP = "ok", "warn", "stop"
 
+FRESHNESS = "freshness_days"
+"""The limit of what is of the day, not of the run: the same run grows old while nothing is delivered."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -104,11 +107,10 @@ def figures_of(
         lines: the order lines by outcome.
     """
     customers = counts["customers"]
-    last_day = _last_order_day(run) if any(run.config.alerts.freshness_days.model_dump().values()) else None
     return [
         Figure("min_customers", customers, f"{count(customers)} customers"),
         *changes(earlier_run(run), model.version, profiles, customers=customers, revenue=counts["revenue"]),
-        *([] if last_day is None else [freshness(last_day, run.start_day)]),
+        *freshness_today(run),
         *([rejected_share(lines)] if lines.lines else []),
         *drift(model, profiles),
     ]
@@ -160,7 +162,18 @@ def relative_difference(one: float, other: float) -> float:
 def freshness(last_day: date, start_day: date) -> Figure:
     """How long before the run the last order is."""
     days = (start_day - last_day).days
-    return Figure("freshness_days", days, f"the last order is of {last_day}, {count(days)} days before the run")
+    return Figure(FRESHNESS, days, f"the last order is of {last_day}, {count(days)} days before the run")
+
+
+def freshness_today(run: Run) -> list[Figure]:
+    """How long before the run the last order is, where there is a limit for it."""
+    last_day = _last_order_day(run) if has_freshness(run) else None
+    return [] if last_day is None else [freshness(last_day, run.start_day)]
+
+
+def has_freshness(run: Run) -> bool:
+    """Whether there is a limit for how old the last order may be."""
+    return any(run.config.alerts.freshness_days.model_dump().values())
 
 
 def rejected_share(lines: RowCounts) -> Figure:
@@ -203,11 +216,16 @@ def earlier_run(run: Run) -> EarlierRun | None:
     return EarlierRun(run_id, row["customers"], row["revenue"], row[c.MODEL_VERSION], shares)
 
 
-def recorded_alerts(run: Run) -> list[Alert]:
-    """The alerts that were recorded of the run when it was written; none where it is of an earlier release."""
+def alerts_of_complete(run: Run) -> list[Alert]:
+    """The alerts that were recorded of the run when it was written, and how fresh it is today.
+
+    None were recorded of a run of an earlier release.
+    """
     row = run.warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run.run_id).first()
     known = row.asDict(recursive=True).get("alerts") if row else None
-    return [Alert(**alert) for alert in known or []]
+    recorded = [Alert(**alert) for alert in known or []]
+    today = evaluate(run.config.alerts, freshness_today(run))
+    return [*(alert for alert in recorded if alert.name != FRESHNESS), *today]
 
 
 def _last_order_day(run: Run) -> date | None:

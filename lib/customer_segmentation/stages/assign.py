@@ -22,13 +22,14 @@ from customer_segmentation.insight.transitions import assigned_by_both, transiti
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.alerts import (
+    FRESHNESS,
     STOP,
     Alert,
+    alerts_of_complete,
     describe,
     evaluate,
     figures_of,
     outcome_of,
-    recorded_alerts,
 )
 from customer_segmentation.stages.audit import audit
 from customer_segmentation.stages.features import clustered_features, undeclared_features, without_lists
@@ -42,15 +43,19 @@ _STARTED_FROM = (t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY)
 def assign_segments(run: Run) -> None:
     """Assign, describe and publish: everything keyed by run_id first, one commit to `customer_segments` last.
 
+    A run that is complete stays as it is.
+
     Raises:
         ConfigurationError: no model is registered for the settings.
         PublishingError: the tables written do not agree; the run is not published.
         StoppedByAlertsError: a figure is beyond a limit that stops the run; it is written, and not published.
     """
-    model = run.models.newest
+    model = run.models.reusable or run.models.newest
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
+    if publish_complete_run(run):
+        return
     current = run.publication.current_run_id()
     with ExitStack() as kept:
         with run.progress.stage("assign", "a segment for every customer") as stage:
@@ -121,8 +126,12 @@ def publish_complete_run(run: Run) -> bool:
     if not (run.publication.is_complete(run.run_id) and all(map(run.warehouse.exists, _STARTED_FROM))):
         return False
     with run.progress.stage("publish", "finding the run complete") as stage:
-        published = publish(run, recorded_alerts(run), instead_of=run.publication.current_run_id())
+        alerts = alerts_of_complete(run)
+        published = publish(run, alerts, instead_of=run.publication.current_run_id())
         stage.result = f"nothing changed; {published}"
+    stale = [alert for alert in alerts if alert.name == FRESHNESS]
+    if outcome_of(stale) == STOP and not run.config.publishing.despite_alerts:
+        raise StoppedByAlertsError(f"{describe(stale)}. Nothing new came, and {published}")
     return True
 
 

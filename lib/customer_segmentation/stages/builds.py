@@ -7,7 +7,6 @@ what it was to be made from is still known, so that the next run can bring it to
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +56,8 @@ def builds_of(warehouse: Warehouse, *tables: t.Table) -> list[Build]:
     is_committed = F.col("status") == COMMITTED
     newest = steps.groupBy("table_name").agg(F.max(step), F.max(F.when(is_committed, step))).collect()
     by_table = {name: of_table for name, *of_table in newest}
+    for step, _ in by_table.values():
+        warehouse.clock.saw(step["recorded_at"])
     return [
         _build(*by_table[table.name], is_there=warehouse.exists(table)) if table.name in by_table else Build()
         for table in tables
@@ -82,7 +83,7 @@ def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -
         "status": status,
         "made_from": json.dumps(made_from),
         "claimed_by": run.claim,
-        "recorded_at": datetime.now(UTC),
+        "recorded_at": run.warehouse.clock.now(),
     }
     with _RECORDING:
         run.warehouse.append_rows(t.TABLE_BUILDS, [row])

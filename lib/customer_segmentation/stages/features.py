@@ -125,10 +125,10 @@ def _run_of_same_features(run: Run) -> str | None:
 
 def _take_over(run: Run, other: str) -> None:
     """Write the features of another run as this run's, with the scores of its model."""
-    rows, newest = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=other), run.models.newest
+    rows = run.warehouse.rows(t.CUSTOMER_FEATURES, column=c.RUN_ID, value=other)
     # What comes from `customers` is joined anew.
     rows = rows.select([name for name in _features_table(run).column_names if name != c.HAS_ATTRIBUTES])
-    model = newest if newest and newest.version == run.model_version else None
+    model = run.models.registered(run.model_version)
     _write(run, _scored(rows, model, value_model(run, rows, model)), [run])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -48,29 +48,33 @@ class ModelRegistry:
         """The same models as of another date."""
         other = copy(self)
         other._as_of = lambda: day
-        for name in ("newest", "incumbent"):
+        for name in ("newest", "incumbent", "reusable"):
             other.__dict__.pop(name, None)
         return other
 
     @cached_property
     def newest(self) -> SegmentationModel | None:
-        """The newest model; None where there is none."""
-        row = self._row(until=self._as_of())
+        """The newest model, be it in service or not; None where there is none."""
+        row = next((row for row in self._rows if row["trained_as_of"] <= self._as_of()), None)
         return self.registered(row[c.MODEL_VERSION]) if row else None
 
     @cached_property
     def incumbent(self) -> SegmentationModel | None:
         """The model that a training at the as-of date follows, see `incumbent_version`; None for a first one.
 
-        Its `highest_id` is that of all registered models, whatever their date.
+        Its `highest_id` is that of all models whose segments were written, whatever their date.
         """
         model = self.registered(self.incumbent_version) if self.incumbent_version else None
-        return replace(model, highest_id=max(row["highest_id"] or 0 for row in self._rows)) if model else None
+        ids = [row["highest_id"] or 0 for row in self._rows if row["has_run"] or row["is_in_service"]]
+        return replace(model, highest_id=max(ids)) if model else None
 
     @property
     def incumbent_version(self) -> str | None:
-        """The newest model trained before the as-of date, so that a training that is repeated follows the same one."""
-        row = self._row(until=self._as_of() - timedelta(days=1))
+        """The newest model in service that was trained before the as-of date.
+
+        So a training that is repeated follows the same one.
+        """
+        row = self._in_service(until=self._as_of() - timedelta(days=1))
         return row[c.MODEL_VERSION] if row else None
 
     def registered(self, version: str) -> SegmentationModel | None:
@@ -87,15 +91,15 @@ class ModelRegistry:
         row = self._warehouse.rows(t.MODEL_RUNS, column=c.MODEL_VERSION, value=version).select("configuration").first()
         return row is not None and row["configuration"] != self.settings
 
-    @property
+    @cached_property
     def reusable(self) -> SegmentationModel | None:
-        """The newest model, unless it calls for a training."""
-        return self.newest if self.reusable_version else None
+        """The newest model in service, unless it calls for a training."""
+        return self.registered(self.reusable_version) if self.reusable_version else None
 
     @property
     def reusable_version(self) -> str | None:
-        """The newest model, unless it calls for a training by its age or the order lines that it learnt from."""
-        row = self._row(until=self._as_of())
+        """The newest model in service, unless it calls for a training by its age or the lines that it learnt from."""
+        row = self._in_service(until=self._as_of())
         if row is None or self._as_of() - row["trained_as_of"] >= self._max_age:
             return None
         is_of_these = row["lines"] in (None, self._lines())  # a model of an earlier release has none
@@ -126,7 +130,7 @@ class ModelRegistry:
             "model": model.to_json(),
             "configuration": self.settings,
             "lines": self._lines(),
-            "registered_at": datetime.now(UTC),
+            "registered_at": self._warehouse.clock.now(),
         }
         self._warehouse.replace_rows(t.MODEL_RUNS, [own | {**row}], column=c.MODEL_VERSION, value=model.version)
         self.newest = model
@@ -138,16 +142,51 @@ class ModelRegistry:
         if not self._warehouse.exists(t.MODEL_RUNS):
             return []
         models = self._warehouse.rows(t.MODEL_RUNS, column="configuration", value=self.settings)
-        later = {name: F.lit(None) for name in ("lines", "registered_at") if name not in models.columns}
+        later = {name: F.lit(None) for name in ("lines", "registered_at", "command") if name not in models.columns}
         ids = F.array_max(F.from_json(F.get_json_object("model", "$.segment_ids"), "array<int>"))
         highest = F.greatest(ids, F.get_json_object("model", "$.highest_id").cast("int"))
         newest_first = [F.desc("trained_as_of"), F.desc("registered_at")]
-        rows = (models.withColumns(later) if later else models).orderBy(*newest_first)
-        return rows.select(c.MODEL_VERSION, "trained_as_of", "lines", highest.alias("highest_id")).collect()
+        rows = models.withColumns(later) if later else models
+        # A model of an earlier release does not say by which command.
+        is_in_service = F.coalesce(F.col("command") != "run", F.lit(True)) | F.coalesce("is_published", F.lit(False))
+        newest = (
+            rows.join(self._used(), on=c.MODEL_VERSION, how="left")
+            .orderBy(*newest_first)
+            .select(
+                c.MODEL_VERSION,
+                "trained_as_of",
+                "lines",
+                highest.alias("highest_id"),
+                "registered_at",
+                F.col("is_published").isNotNull().alias("has_run"),
+                is_in_service.alias("is_in_service"),
+            )
+            .collect()
+        )
+        for row in newest:
+            self._warehouse.clock.saw(row["registered_at"])
+        return newest
 
-    def _row(self, *, until: date) -> Row | None:
-        """The newest model trained up to a date."""
-        return next((row for row in self._rows if row["trained_as_of"] <= until), None)
+    def _used(self) -> DataFrame:
+        """The models that assigned the customers of a run, with whether one of those runs was published."""
+        if not self._warehouse.exists(t.PIPELINE_RUNS):
+            return self._warehouse.spark.createDataFrame([], f"{c.MODEL_VERSION} string, is_published boolean")
+        runs = self._warehouse.read(t.PIPELINE_RUNS).select(c.MODEL_VERSION, c.RUN_ID)
+        if not self._warehouse.exists(t.PUBLICATIONS):
+            return runs.select(c.MODEL_VERSION, F.lit(False).alias("is_published")).distinct()
+        published = self._warehouse.read(t.PUBLICATIONS).select(c.RUN_ID, F.lit(True).alias("was_published")).distinct()
+        joined = runs.join(published, on=c.RUN_ID, how="left")
+        return joined.groupBy(c.MODEL_VERSION).agg(
+            F.max(F.coalesce("was_published", F.lit(False))).alias("is_published")
+        )
+
+    def _in_service(self, *, until: date) -> Row | None:
+        """The newest model in service that was trained up to a date.
+
+        A run that was killed after its training leaves a model that nobody was assigned by. It serves the same run when
+        that is repeated; with other lines there is another one.
+        """
+        return next((row for row in self._rows if row["is_in_service"] and row["trained_as_of"] <= until), None)
 
     def _core_points(self, model: DBSCANModel) -> DataFrame:
         """The registered core points of a model."""

@@ -1,9 +1,10 @@
 """Which run consumers read: the one that `customer_segments` carries."""
 
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import date
 from itertools import takewhile
+from typing import Any
 
-from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
@@ -16,6 +17,8 @@ COMPLETE, EXPIRED = "complete", "expired"
 
 ROLLBACK = "rollback"
 """The command that publishes an earlier run again."""
+
+_RUN = "run"
 
 _PUBLICATIONS_READ = 100
 
@@ -42,13 +45,15 @@ class Publication:
         return row[0] if row else None
 
     def previous_run_id(self, run_id: str) -> str | None:
-        """The run that was published before this one; a run that is repeated keeps the one it had."""
+        """The run that was published before this one; a run that was written before keeps the one it had."""
+        if self._warehouse.exists(t.PIPELINE_RUNS):
+            runs = self._warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run_id)
+            row = runs.select("previous_run_id").first()
+            if row is not None:
+                recorded: str | None = row[0]
+                return recorded
         current = self.current_run_id()
-        if current != run_id:
-            return current
-        runs = self._warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run_id)
-        row = runs.select("previous_run_id").first()
-        return row[0] if row else None
+        return current if current != run_id else None
 
     def is_complete(self, run_id: str) -> bool:
         """Whether all that a run has was written and checked before, and is still there."""
@@ -62,17 +67,16 @@ class Publication:
 
         Where `rollback` ended before its record, the run that it had published already.
         """
-        current, newest = self.current_run_id(), self._newest()
+        newest = next(iter(self._newest_first()), None)
         if newest is None:
             return None
-        was_interrupted = newest[c.RUN_ID] != current
-        previous: str | None = newest["previous_run_id"]
-        return current if was_interrupted and previous == current else previous
+        is_unfinished = not newest.is_recorded and newest.command == ROLLBACK
+        return newest.run_id if is_unfinished else newest.previous_run_id
 
     def was_taken_back(self, run_id: str) -> bool:
         """Whether `rollback` went back behind this run, and nothing else was published since."""
-        back = list(takewhile(lambda row: row["command"] == ROLLBACK, self._newest_first()))
-        return bool(back) and back[0][c.RUN_ID] != run_id and run_id in {row["previous_run_id"] for row in back}
+        back = list(takewhile(lambda each: each.command == ROLLBACK, self._newest_first()))
+        return bool(back) and back[0].run_id != run_id and run_id in {each.previous_run_id for each in back}
 
     def later_date(self, as_of: date) -> date | None:
         """The as-of date of the run that consumers read, where it is after this one."""
@@ -100,26 +104,54 @@ class Publication:
         if current != run_id:
             rows = self._warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run_id)
             self._warehouse.overwrite(t.CUSTOMER_SEGMENTS, rows)
-        newest = self._newest()
-        recorded = newest[c.RUN_ID] if newest else instead_of
-        if newest is None or recorded != run_id:
-            row = {
-                "published_at": datetime.now(UTC),
-                c.RUN_ID: run_id,
-                "command": self._command,
-                "configuration": self._configuration,
-                "previous_run_id": recorded if recorded != run_id else None,
-            }
-            self._warehouse.append_rows(t.PUBLICATIONS, [row])
+        before = self._newest_first(current)
+        newest = before[0].run_id if before else instead_of
+        new = [each for each in before[:1] if not each.is_recorded]
+        if not before or newest != run_id:
+            new.append(_Published(run_id, self._command, newest if newest != run_id else None))
+        if new:
+            self._warehouse.append_rows(t.PUBLICATIONS, [self._row(each) for each in new])
 
-    def _newest(self) -> Row | None:
-        """The newest publication on record; a run that ended before it was recorded is not."""
-        return next(iter(self._newest_first()), None)
+    def _row(self, published: "_Published") -> dict[str, Any]:
+        return {
+            "published_at": self._warehouse.clock.now(),
+            c.RUN_ID: published.run_id,
+            "command": published.command,
+            "configuration": self._configuration,
+            "previous_run_id": published.previous_run_id,
+        }
 
-    def _newest_first(self) -> list[Row]:
-        """The newest publications."""
+    def _newest_first(self, current: str | None = None) -> list["_Published"]:
+        """The newest publications, with one that ended before it was recorded.
+
+        Args:
+            current: the run that consumers read, or read until now; None: it is looked up.
+        """
         if not self._warehouse.exists(t.PUBLICATIONS):
             return []
         columns = ("published_at", c.RUN_ID, "command", "previous_run_id")
         newest = self._warehouse.read(t.PUBLICATIONS).orderBy(F.desc("published_at")).limit(_PUBLICATIONS_READ)
-        return newest.select(*columns).collect()
+        rows = newest.select(*columns).collect()
+        for row in rows:
+            self._warehouse.clock.saw(row["published_at"])
+        on_record = [_Published(row[c.RUN_ID], row["command"], row["previous_run_id"]) for row in rows]
+        current = current or self.current_run_id()
+        if not on_record or current is None or on_record[0].run_id == current:
+            return on_record
+        # Only `rollback` publishes what was published before; which of the others it was, the repetition says.
+        by_others = self._command if self._command != ROLLBACK else _RUN
+        command = ROLLBACK if current in {each.run_id for each in on_record} else by_others
+        return [_Published(current, command, on_record[0].run_id, is_recorded=False), *on_record]
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A run becoming current: a row of `publications`, or one that was never written.
+
+    is_recorded: whether the row was written.
+    """
+
+    run_id: str
+    command: str
+    previous_run_id: str | None
+    is_recorded: bool = True

@@ -68,6 +68,7 @@ class Run:
     ) -> None:
         self.spark = spark
         self.config = config
+        self.command = command
         self.warehouse = Warehouse(spark, config.tables)
         self.inputs = RunInputs(self.warehouse, config)
         self.publication = Publication(self.warehouse, command, self._digest(_SETTINGS_OF_A_RUN))
@@ -168,7 +169,7 @@ class Run:
 
     def serve(self, model: SegmentationModel) -> None:
         """Make the run one that this registered model assigns."""
-        self.models.newest, self.model_version = model, model.version
+        self.models.reusable, self.model_version = model, model.version
 
     @cached_property
     def version_to_train(self) -> str:

@@ -23,6 +23,7 @@ from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.mllib import mllib_problem
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
+from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.features import (
     clustered_features,
     scored_anew,
@@ -45,6 +46,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
     with run.progress.stage("train", "choosing and fitting segments") as stage:
         model = None if retrain else run.models.reusable
         if model is not None:
+            run.serve(model)
             stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
             return
         version = run.version_to_train
@@ -93,7 +95,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         )
         stage.rows = sum(profile.customers for profile in profiles)
         rows = _lineage_rows(training, incumbent, profiles)
-        described = _described(run, named, training)
+        described = _described(run, named, training) | {"command": "train" if retrain else run.command}
         run.models.register(named, described, lineage=rows)
         run.serve(named)
         stage.result = f"{named.version}: {named.k} segments, {training.description}"
@@ -119,6 +121,7 @@ def _lineage_rows(
 def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
     """How often customers bought before, by their state then, up to the run's date."""
     run.warehouse.require(t.CUSTOMER_DAYS, command="features")
+    bring_up_to_date(run)  # a run of an earlier date may have been in between
     days = run.warehouse.read(t.CUSTOMER_DAYS).where((F.col("lines") > 0) & (F.col(DAY) < F.lit(run.as_of)))
     return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 

@@ -18,7 +18,7 @@ from customer_segmentation.ingest.sources import fingerprint
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
-from customer_segmentation.stages.builds import COMMITTED, build_of, record_build
+from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
 from customer_segmentation.stages.ingest.validation import analysed
 from customer_segmentation.stages.run import Run
 
@@ -48,7 +48,8 @@ def _load(
     made_from: Mapping[str, Any] = {
         "sources": analysed(table.name, lambda: fingerprint(run.spark, sources, run.config.timezone, _RULES_VERSION))
     }
-    if build_of(run.warehouse, table).committed == made_from:
+    build = build_of(run.warehouse, table)
+    if build.committed == made_from and build.interrupted is None:
         return "as they were"
     read, suppressed = analysed(table.name, lambda: validated(run.spark, sources)), run.suppression.suppressed
     if suppressed is not None:
@@ -64,6 +65,8 @@ def _load(
         if counts.rejected or run.warehouse.exists(rejected):
             bad = rejections.rejected(rows, batch_id=made_from["sources"])
             writes.append(lambda: run.warehouse.overwrite(rejected, bad))
+        if build.is_on_record:
+            record_build(run, table, PLANNED, made_from)
         at_once(*writes)
     _, unknown = at_once(
         lambda: record_build(run, table, COMMITTED, made_from),
