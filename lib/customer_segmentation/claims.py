@@ -1,11 +1,13 @@
 """One run at a time works on the tables; a second one stops with the name of the first and the time it began.
 
 Where the tables lie on this machine, the claim is a lock on a file beside them, which the system takes away with the
-process that has it. Where they lie elsewhere, it is a row of `warehouse_claim` that the run renews while it works: one
-that has not been renewed for a while is taken over, and at once the one of a process of this machine that has died,
-unless its statements are a server's, which goes on with the last one. Of two that claim at once Delta lets one commit.
+process that has it. Where they lie elsewhere, or the file system knows no locks, it is a row of `warehouse_claim` that
+the run renews while it works: one that has not been renewed for a while is taken over, and at once the one of a process
+of this machine that has died, unless its statements are a server's, which goes on with the last one. Of two that claim
+at once Delta lets one commit.
 """
 
+import errno
 import getpass
 import json
 import os
@@ -13,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +37,9 @@ LOCK_FILE = ".claim"
 LEASE_MINUTES = 10
 """A claim that has not been renewed for so long is one of a run that is no longer there."""
 
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
+"""What a file system answers that knows no locks."""
+
 _RENEW_SECONDS = 60
 _WAIT_FOR_SPARK_SECONDS = 60
 _WAIT_FOR_HOLDER_SECONDS = 5
@@ -43,26 +48,31 @@ _ATTEMPTS = 5
 
 
 @contextmanager
-def claimed_folder(root: Path | None, command: str) -> Iterator[None]:
-    """Hold the claim on tables below a folder of this machine for the block; nothing is done without a folder.
+def claimed_folder(root: Path | None, command: str) -> Iterator[bool]:
+    """Hold the claim on tables below a folder of this machine for the block.
 
     Args:
-        root: the folder; made where it is missing.
+        root: the folder, made where it is missing; None: nothing is done.
         command: what the run does, for people.
+
+    Yields:
+        Whether the claim is held: not where there is no folder, or its file system knows no locks.
 
     Raises:
         WarehouseBusyError: another run holds it.
     """
     if root is None or fcntl is None:
-        yield
+        yield False
         return
     root.mkdir(parents=True, exist_ok=True)
     with (root / LOCK_FILE).open("a+", encoding="utf-8") as file:
-        _lock(file, root)
+        if not _lock(file, root):
+            yield False
+            return
         _wait_for_spark_of(_read_holder(file), root)
         _write_holder(file, command, [])
         try:
-            yield
+            yield True
         finally:
             file.truncate(0)
 
@@ -176,17 +186,27 @@ def _busy(place: str, who: str, since: str | None) -> str:
     return f"another run is at work on the tables at {place}: {who}{began}. Wait for its end and run the command again"
 
 
-def _lock(file: IO[str], root: Path) -> None:
+def _lock(file: IO[str], root: Path) -> bool:
     """Lock the file; where another run has locked it, wait no longer than it takes that one to write who it is.
+
+    Returns:
+        Whether it is locked: not where the file system knows no locks, as some that are mounted.
 
     Raises:
         WarehouseBusyError: another run has locked it.
     """
     deadline = time.monotonic() + _WAIT_FOR_HOLDER_SECONDS
     while True:
-        with suppress(OSError):
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            raise
+        else:
+            return True
         holder = _read_holder(file)
         if holder or time.monotonic() > deadline:
             raise WarehouseBusyError(_busy(str(root), holder.get("who", "another run"), holder.get("since")))

@@ -6,6 +6,7 @@ commits, session settings or old versions of tables: what a table is made from a
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ def local_root(tables: Tables) -> Path | None:
     """The folder of the tables where their path has no scheme; None where they are named or elsewhere."""
     if tables.schema_ is not None or tables.root is None or ":" in tables.root:
         return None
-    return Path(tables.root).absolute()
+    return Path(os.path.abspath(tables.root))  # noqa: PTH100 (without .. in it, as Spark names files)
 
 
 class Warehouse:
@@ -75,7 +76,7 @@ class Warehouse:
         self._tables = tables
         root = (tables.root or "").rstrip("/")
         # Spark resolves a relative path here in a read, but not in a statement.
-        self._root = root if ":" in root else str(Path(root).absolute())
+        self._root = root if ":" in root else os.path.abspath(root)  # noqa: PTH100 (without .. in it, as Spark names files)
 
     def location(self, table: Table) -> str:
         """Path or full name of a table, for people and for other readers."""

@@ -1,5 +1,6 @@
 """One run at a time: the other is told who is at work, a dead one's claim is taken over."""
 
+import errno
 import json
 import os
 import subprocess
@@ -94,6 +95,21 @@ def test_a_process_is_not_taken_for_another_one_of_its_number(tmp_path: Path) ->
 
     with claimed_folder(tmp_path, "run"):
         assert "`run`" in (tmp_path / LOCK_FILE).read_text()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_not_taken_for_a_busy_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with claimed_folder(tmp_path, "run") as is_claimed:
+        assert is_claimed
+    monkeypatch.setattr("fcntl.flock", refused)
+
+    with claimed_folder(tmp_path, "run") as is_claimed:
+        assert not is_claimed, "a row of a table has to claim"
 
 
 def test_only_paths_without_a_scheme_are_folders_of_this_machine(tmp_path: Path) -> None:

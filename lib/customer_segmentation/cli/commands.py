@@ -46,13 +46,13 @@ def execute(request: Request, result: CommandResult) -> None:
     folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
     if folder is not None and not (is_alone or folder.is_dir()):
         folder = None  # of another machine
-    with claimed_folder(folder, command):
+    with claimed_folder(folder, command) as is_claimed:
         spark = _session(request)
         from customer_segmentation.cli import work
 
         run = work.begin(request, spark, progress, result)
         note_spark_of(folder, command)
-        with nullcontext() if is_alone and folder else claimed_tables(run.warehouse, run.claim, command):
+        with nullcontext() if is_alone and is_claimed else claimed_tables(run.warehouse, run.claim, command):
             work.write(request, run, result)
 
 
