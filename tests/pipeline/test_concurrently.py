@@ -4,15 +4,10 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering.registry import ALGORITHMS
-from customer_segmentation.clustering.selection.coreset import Coreset
-from customer_segmentation.clustering.selection.stability import N_INIT, bootstraps_by_k
-from customer_segmentation.clustering.threads import on_all_cores, one_thread
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
 from customer_segmentation.spark.concurrently import at_once, started
@@ -89,30 +84,6 @@ def test_steps_of_several_tables_are_recorded_at_once_before_there_is_a_record(
     kept = run.warehouse.read(t.TABLE_BUILDS).select("table_name", "made_from").collect()
     assert sorted(map(tuple, kept)) == sorted((table.name, f'{{"batch": {i}}}') for i, table in enumerate(tables))
     assert [build.is_on_record for build in builds_of(run.warehouse, *tables)] == [True] * 3
-
-
-@pytest.mark.parametrize("algorithm", ["kmeans", "bisecting_kmeans", "gaussian_mixture"])
-def test_bootstraps_on_all_cores_are_those_of_one_after_the_other(algorithm: str) -> None:
-    points = np.random.default_rng(3).normal(size=(400, 3))
-    coreset, ks, seed = Coreset(points, np.ones(400), 400), [2, 3], 5
-    found = bootstraps_by_k(coreset, ks, algorithm=algorithm, seed=seed, bootstraps=5)
-    generator, fit = np.random.default_rng(seed), ALGORITHMS[algorithm].fit_coreset
-    assert fit is not None
-    with one_thread():
-        for number in range(5):
-            drawn = points[generator.choice(400, 400, p=np.full(400, 1 / 400))]
-            for k, partition in enumerate(fit(Coreset(drawn, np.ones(400), 400), ks, N_INIT, seed + number)):
-                np.testing.assert_array_equal(found[k][number], partition.labels(points))
-
-
-def test_each_item_is_worked_on_in_one_thread_of_the_numerical_libraries() -> None:
-    from threadpoolctl import threadpool_info
-
-    def threads(_: int) -> set[int]:
-        return {pool["num_threads"] for pool in threadpool_info()}
-
-    np.linalg.svd(np.eye(3))
-    assert on_all_cores(threads, range(8)) == [{1}] * 8
 
 
 def test_rows_of_one_columnar_file_are_spread_and_stay_the_same(spark: SparkSession) -> None:
