@@ -33,8 +33,11 @@ from customer_segmentation.ingest.engagement import validated_events
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.assign import assign_segments
+from customer_segmentation.stages.builds import COMMITTED
 from customer_segmentation.stages.features import build_features, clustered_features
+from customer_segmentation.stages.ingest.entities import entity_loads
 from customer_segmentation.stages.train import train_segments
+from customer_segmentation.storage import Warehouse
 from tests.csv_lines import Sheet
 from tests.generated import quiet
 from tests.warehouse import read
@@ -303,6 +306,41 @@ def whole(run: Run) -> None:
     build_features(run)
     train_segments(run)
     assign_segments(run)
+
+
+def load_customers(spark: SparkSession, config: Config) -> str:
+    """Reads customers alone, the order lines being there; says what was found."""
+    return entity_loads(quiet(spark, config))["customers"]()
+
+
+@pytest.mark.slow
+def test_another_source_that_was_half_read_leaves_nothing_once_the_first_one_is_back(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shop(tmp_path, pd.DataFrame({"who": ["C1"], "city": ["Bonn"]}))
+    ingest_sources(quiet(spark, config))
+    (tmp_path / "other").mkdir()
+    other = shop(tmp_path / "other", pd.DataFrame({"who": ["C1", "C2"], "city": ["Ulm", "Ulm"]}))
+    other = other.model_copy(update={"tables": config.tables})
+    append_rows = Warehouse.append_rows
+
+    def killed_before_its_record(self: Warehouse, table: t.Table, rows: list[dict[str, Any]]) -> None:
+        if table is t.TABLE_BUILDS and rows[0]["status"] == COMMITTED:
+            raise KeyboardInterrupt
+        append_rows(self, table, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Warehouse, "append_rows", killed_before_its_record)
+        with pytest.raises(KeyboardInterrupt):
+            load_customers(spark, other)
+    assert set(read(tmp_path / "tables", "customers").city) == {"Ulm"}
+    with pytest.raises(ConfigurationError, match="customers may have rows of other sources"):
+        quiet(spark, config).inputs.customers()
+
+    assert load_customers(spark, config).startswith("1 rows in = 1 accepted")
+    assert read(tmp_path / "tables", "customers").city.tolist() == ["Bonn"]
+    assert load_customers(spark, config) == "as they were"
+    assert quiet(spark, config).inputs.customers().count() == 1
 
 
 @pytest.mark.long

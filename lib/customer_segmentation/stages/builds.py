@@ -41,6 +41,10 @@ class Build:
     interrupted: MadeFrom | None = None
     is_on_record: bool = False
 
+    def is_of(self, made_from: MadeFrom) -> bool:
+        """Whether the table is made from this, all of it: no run ended while it made it from something else."""
+        return self.committed == made_from and self.interrupted is None
+
 
 def build_of(warehouse: Warehouse, table: t.Table) -> Build:
     """How far a table is."""

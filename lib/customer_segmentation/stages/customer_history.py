@@ -50,7 +50,7 @@ def bring_up_to_date(run: Run) -> str:
     batch = _batch_of_matching_returns(run, returns)
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
     is_there = run.warehouse.exists(t.CUSTOMER_DAYS)
-    if build.committed == goal and build.interrupted is None and is_there:
+    if build.is_of(goal) and is_there:
         return "nothing changed"
     touched = _touched(run, build, goal)
     if isinstance(touched, str):

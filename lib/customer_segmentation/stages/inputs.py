@@ -12,7 +12,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.local_time import in_local_time
-from customer_segmentation.stages.builds import COMMITTED, builds_of
+from customer_segmentation.stages.builds import COMMITTED, Build, builds_of
 from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
@@ -37,6 +37,12 @@ class RunInputs:
         """The tables beside the order lines that have a source."""
         sources = self._config.configured_sources
         return [table for table, own in ((t.CUSTOMERS, sources.customers), (t.ENGAGEMENT, sources.engagement)) if own]
+
+    @cached_property
+    def _builds(self) -> dict[str, Build]:
+        """How far these tables are, by name."""
+        entities = self._entities
+        return {table.name: build for table, build in zip(entities, builds_of(self._warehouse, *entities), strict=True)}
 
     @cached_property
     def batch(self) -> Row:
@@ -68,8 +74,7 @@ class RunInputs:
         Raises:
             ConfigurationError: nothing was read yet.
         """
-        builds = builds_of(self._warehouse, *self._entities)
-        made_from = {table.name: build.committed for table, build in zip(self._entities, builds, strict=True)}
+        made_from = {name: build.committed for name, build in self._builds.items()}
         suppressed = SuppressionList(self._warehouse).state
         lines = {name: self.batch[name] for name in ("batch_number", c.BATCH_ID, "definition")}
         return {"lines": lines, **made_from, **({"suppressed": suppressed} if suppressed else {})}
@@ -92,17 +97,32 @@ class RunInputs:
         return in_local_time(pieces, self._config.timezone, c.RETURNED_AT, c.ORDERED_AT)
 
     def customers(self) -> DataFrame | None:
-        """The customers' attributes; None where no source is configured."""
-        version = self.versions.get(t.CUSTOMERS.name)
-        return None if version is None else self._warehouse.read(t.CUSTOMERS, version=version)
+        """The customers' attributes; None where no source is configured.
+
+        Raises:
+            ConfigurationError: a run ended while it wrote them.
+        """
+        return self._entity(t.CUSTOMERS)
 
     def engagement(self) -> DataFrame | None:
-        """The engagement events in local time; None where no source is configured."""
-        version = self.versions.get(t.ENGAGEMENT.name)
+        """The engagement events in local time; None where no source is configured.
+
+        Raises:
+            ConfigurationError: a run ended while it wrote them.
+        """
+        events = self._entity(t.ENGAGEMENT)
+        return None if events is None else in_local_time(events, self._config.timezone, c.OCCURRED_AT)
+
+    def _entity(self, table: t.Table) -> DataFrame | None:
+        version = self.versions.get(table.name)
         if version is None:
             return None
-        events = self._warehouse.read(t.ENGAGEMENT, version=version)
-        return in_local_time(events, self._config.timezone, c.OCCURRED_AT)
+        if self._builds[table.name].interrupted is not None:
+            raise ConfigurationError(
+                f"{table.name} may have rows of other sources than it is on record with, since a run ended while it "
+                "wrote them; run `customer-segmentation ingest`"
+            )
+        return self._warehouse.read(table, version=version)
 
     @cached_property
     def order_days(self) -> list[date]:

@@ -49,7 +49,7 @@ def _load(
         "sources": analysed(table.name, lambda: fingerprint(run.spark, sources, run.config.timezone, _RULES_VERSION))
     }
     build = build_of(run.warehouse, table)
-    if build.committed == made_from and build.interrupted is None:
+    if build.is_of(made_from):
         return "as they were"
     read, suppressed = analysed(table.name, lambda: validated(run.spark, sources)), run.suppression.suppressed
     if suppressed is not None:

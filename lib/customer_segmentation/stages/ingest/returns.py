@@ -17,7 +17,7 @@ from customer_segmentation.stages.run import Run
 def follow_returns(run: Run, batch: Batch) -> str:
     """Match the returns of the lines as a batch left them, and say what no purchase explains."""
     build, made_from = build_of(run.warehouse, t.RETURNS), {"batch": batch.number}
-    if build.committed == made_from:
+    if build.is_of(made_from):
         lines, returned, unexplained = _figures(run)
     else:
         _match(run, batch, build)

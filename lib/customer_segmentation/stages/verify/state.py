@@ -49,7 +49,7 @@ def _sample(everybody: DataFrame, customers: int | None) -> DataFrame:
 def _returns(run: Run, tables: PinnedTables, batch: int, sample: DataFrame) -> Iterator[Finding]:
     """Differences of `returns`, where they are matched on the lines as they are."""
     build = build_of(run.warehouse, t.RETURNS)
-    if build.committed != {"batch": batch} or build.interrupted is not None:
+    if not build.is_of({"batch": batch}):
         return
     name = [c.CUSTOMER_ID]
     expected = matched_returns(tables.read(t.TRANSACTIONS).join(sample, on=name, how="left_semi"))
