@@ -54,7 +54,7 @@ def assign_segments(run: Run) -> None:
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
-    if publish_complete_run(run):
+    if _publish_as_it_is(run):
         return
     current = run.publication.current_run_id()
     with ExitStack() as kept:
@@ -121,9 +121,14 @@ def _write_insight(run: Run, model: SegmentationModel, assigned: DataFrame, from
 def publish_complete_run(run: Run) -> bool:
     """Publish what was written and checked before of this run, if all of it was; whether it was.
 
-    It is made again where a table is gone that the next day starts from.
+    Not where a table is gone that the next day starts from: that is built again first.
     """
-    if not (run.publication.is_complete(run.run_id) and all(map(run.warehouse.exists, _STARTED_FROM))):
+    return all(map(run.warehouse.exists, _STARTED_FROM)) and _publish_as_it_is(run)
+
+
+def _publish_as_it_is(run: Run) -> bool:
+    """Publish a run if it is complete; whether it is. A run_id names one set of results, so nothing is written anew."""
+    if not run.publication.is_complete(run.run_id):
         return False
     with run.progress.stage("publish", "finding the run complete") as stage:
         alerts = alerts_of_complete(run)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import date
 from itertools import takewhile
-from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -101,25 +100,25 @@ class Publication:
                 f"run {run_id} is not published: {current} was published while it was made, instead of {instead_of}; "
                 "run the same command again if it is to replace that one"
             )
+        newest = next(iter(self._newest_first(current)), None)
+        if newest is not None and not newest.is_recorded:
+            self._record(newest)  # first, since this one may end before its record too
         if current != run_id:
             rows = self._warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run_id)
             self._warehouse.overwrite(t.CUSTOMER_SEGMENTS, rows)
-        before = self._newest_first(current)
-        newest = before[0].run_id if before else instead_of
-        new = [each for each in before[:1] if not each.is_recorded]
-        if not before or newest != run_id:
-            new.append(_Published(run_id, self._command, newest if newest != run_id else None))
-        if new:
-            self._warehouse.append_rows(t.PUBLICATIONS, [self._row(each) for each in new])
+        before = newest.run_id if newest is not None else instead_of
+        if newest is None or before != run_id:
+            self._record(_Published(run_id, self._command, before if before != run_id else None))
 
-    def _row(self, published: "_Published") -> dict[str, Any]:
-        return {
+    def _record(self, published: "_Published") -> None:
+        row = {
             "published_at": self._warehouse.clock.now(),
             c.RUN_ID: published.run_id,
             "command": published.command,
             "configuration": self._configuration,
             "previous_run_id": published.previous_run_id,
         }
+        self._warehouse.append_rows(t.PUBLICATIONS, [row])
 
     def _newest_first(self, current: str | None = None) -> list["_Published"]:
         """The newest publications, with one that ended before it was recorded.
