@@ -78,6 +78,13 @@ def test_a_level_that_is_left_out_keeps_its_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("freshness", "is_limit"), [({}, False), ({"warn": 0}, True), ({"stop": 7}, True), ({"warn": None}, False)]
+)
+def test_no_day_at_all_is_a_limit_too(freshness: dict[str, int | None], is_limit: bool) -> None:
+    assert Alerts.model_validate({"freshness_days": freshness}).has_freshness_limit is is_limit
+
+
+@pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("alerts.drift.warn=much", "alerts.drift.warn: must be a number"),

@@ -5,7 +5,8 @@ import json
 import random
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from customer_segmentation.features.build import customer_features
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import Run, assign_segments, build_features, ingest_sources, train_segments
 from customer_segmentation.stages.publication import Publication
+from customer_segmentation.stages.unchanged import Made
 from customer_segmentation.value import ValueModel, fit_value, with_value
 from tests.csv_lines import COLUMNS, SHEET, Line
 from tests.generated import quiet
@@ -55,7 +57,7 @@ def run_of(spark: SparkSession, tmp_path: Path) -> RunOf:
     print("seed 5")
     SHEET.written(tmp_path / "in" / "1.csv", orders(0, range(60), random.Random(5)))
 
-    def make(as_of: date = AS_OF, **sections: object) -> Run:
+    def make(as_of: date | None = AS_OF, **sections: object) -> Run:
         settings = {
             "as_of": as_of,
             "sources": {"transactions": {"format": "csv", "path": str(tmp_path / "in"), "columns": COLUMNS}},
@@ -245,6 +247,37 @@ def test_a_model_of_a_run_that_was_killed_serves_no_other_run(
     assert sorted(profiles.segment_id) == [1, 2, 3], "no id is lost to it"
     later = run_of(AS_OF + timedelta(days=1))
     assert later.models.reusable_version == later.model_version == run.model_version
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_delivery_that_does_not_come_is_found_although_the_run_stays_the_same(tmp_path: Path, run_of: RunOf) -> None:
+    def run_on(day: date, **sections: object) -> Run:
+        run = run_of(None, alerts={"freshness_days": {"warn": 2, "stop": 7}}, **sections)
+        run.started_at = datetime.combine(day, time_of_day(12), UTC)
+        return run
+
+    first = run_on(AS_OF)
+    run_id, last_day = whole(first), first.as_of - timedelta(days=1)
+    page = tmp_path / "tables" / "report.html"
+    made = Made.by(first, "state", page)
+    after = versions(tmp_path / "tables")
+    assert made is not None
+    assert made.holds(run_on(AS_OF), "state")
+    assert not made.holds(run_on(AS_OF + timedelta(days=1)), "state")
+
+    for days, level in ((2, None), (7, "warn")):
+        run = run_on(last_day + timedelta(days=days))
+        assert whole(run) == run_id
+        assert [alert.level for alert in run.alerts or ()] == ([level] if level else [])
+    for command in (whole, assign_segments):
+        late = run_on(last_day + timedelta(days=8))
+        with pytest.raises(
+            StoppedByAlertsError, match=f"of {last_day}, 8 days before .* Consumers read on run {run_id}"
+        ):
+            command(late)
+    assert whole(run_on(late.start_day, publishing={"despite_alerts": True})) == run_id
+    assert versions(tmp_path / "tables") == after, "the run is the same, whatever the day"
 
 
 def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(

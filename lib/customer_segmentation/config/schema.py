@@ -566,6 +566,11 @@ class Alerts(Section):
     rejected_share: Limit = Limit(warn=0.2)
     drift: Limit = Limit(warn=0.5)
 
+    @property
+    def has_freshness_limit(self) -> bool:
+        """Whether it counts how long ago the last order is, so that a day without any changes the outcome."""
+        return (self.freshness_days.warn, self.freshness_days.stop) != (None, None)
+
     @model_validator(mode="before")
     @classmethod
     def _level_by_level(cls, given: Any) -> Any:

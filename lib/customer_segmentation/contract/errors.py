@@ -20,7 +20,10 @@ class DataRejectedError(CustomerSegmentationError):
 
 
 class StoppedByAlertsError(DataRejectedError):
-    """A run's figures are beyond limits that stop it: all of it is written, but consumers read on the run before."""
+    """A run's figures are beyond limits that stop it: all of it is written, but consumers read on the run before.
+
+    Or nothing came for so long that it is no longer to be taken for good, even where they read it already.
+    """
 
 
 class WarehouseBusyError(CustomerSegmentationError):

@@ -853,8 +853,8 @@ PIPELINE_RUNS = Table(
         Column(
             "alerts",
             ALERTS_TYPE,
-            "Figures beyond a limit: name of the limit, value, the limit, level (warn, stop), and a sentence. Empty "
-            "where there are none.",
+            "Figures beyond a limit when the run was written: name of the limit, value, the limit, level (warn, stop), "
+            "and a sentence. Empty where there are none.",
         ),
     ),
     key=(c.RUN_ID,),

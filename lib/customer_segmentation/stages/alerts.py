@@ -1,7 +1,8 @@
 """The figures of a run beside the limits of the setting `alerts`: what is told, and what stops its publication.
 
 `evaluate` compares, `figures_of` gathers. A run before of other settings is not compared with: its segments, features
-and customers are others.
+and customers are others. What a run was found to be when it was written stays so, but for how long ago the last order
+is: that belongs to the day, see `alerts_of_today`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ from customer_segmentation.stages.run import Run
 OK, WARN, STOP = "ok", "warn", "stop"
 
 FRESHNESS = "freshness_days"
-"""The limit of what is of the day, not of the run: the same run grows old while nothing is delivered."""
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,6 @@ def freshness(last_day: date, start_day: date) -> Figure:
     return Figure(FRESHNESS, days, f"the last order is of {last_day}, {count(days)} days before the run")
 
 
-def freshness_today(run: Run) -> list[Figure]:
-    """How long before the run the last order is, where there is a limit for it."""
-    last_day = _last_order_day(run) if has_freshness(run) else None
-    return [] if last_day is None else [freshness(last_day, run.start_day)]
-
-
-def has_freshness(run: Run) -> bool:
-    """Whether there is a limit for how old the last order may be."""
-    return any(run.config.alerts.freshness_days.model_dump().values())
-
-
 def rejected_share(lines: RowCounts) -> Figure:
     """Which part of the order lines is rejected; there is a line at least."""
     value = lines.rejected / lines.lines
@@ -216,17 +205,22 @@ def earlier_run(run: Run) -> EarlierRun | None:
     return EarlierRun(run_id, row["customers"], row["revenue"], row[c.MODEL_VERSION], shares)
 
 
-def alerts_of_complete(run: Run) -> list[Alert]:
-    """The alerts that were recorded of the run when it was written, and how fresh it is today.
-
-    None were recorded of a run of an earlier release.
-    """
+def recorded_alerts(run: Run) -> list[Alert]:
+    """The alerts that were recorded of the run when it was written; none where it is of an earlier release."""
     row = run.warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run.run_id).first()
     known = row.asDict(recursive=True).get("alerts") if row else None
-    recorded = [Alert(**alert) for alert in known or []]
-    today = evaluate(run.config.alerts, freshness_today(run))
-    return [*(alert for alert in recorded if alert.name != FRESHNESS), *today]
+    return [Alert(**alert) for alert in known or []]
 
 
-def _last_order_day(run: Run) -> date | None:
-    return max((day for day in run.inputs.order_days if day < run.as_of), default=None)
+def alerts_of_today(run: Run) -> list[Alert]:
+    """The alerts that were recorded of the run, with that on freshness as it is on the day of the command."""
+    recorded = [alert for alert in recorded_alerts(run) if alert.name != FRESHNESS]
+    return [*recorded, *evaluate(run.config.alerts, freshness_today(run))]
+
+
+def freshness_today(run: Run) -> list[Figure]:
+    """How long ago the last order before the as-of date is; nothing without a limit on it."""
+    if not run.config.alerts.has_freshness_limit:
+        return []
+    last_day = max((day for day in run.inputs.order_days if day < run.as_of), default=None)
+    return [] if last_day is None else [freshness(last_day, run.start_day)]

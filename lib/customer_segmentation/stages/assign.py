@@ -25,7 +25,7 @@ from customer_segmentation.stages.alerts import (
     FRESHNESS,
     STOP,
     Alert,
-    alerts_of_complete,
+    alerts_of_today,
     describe,
     evaluate,
     figures_of,
@@ -131,12 +131,8 @@ def _publish_as_it_is(run: Run) -> bool:
     if not run.publication.is_complete(run.run_id):
         return False
     with run.progress.stage("publish", "finding the run complete") as stage:
-        alerts = alerts_of_complete(run)
-        published = publish(run, alerts, instead_of=run.publication.current_run_id())
+        published = publish(run, alerts_of_today(run), instead_of=run.publication.current_run_id())
         stage.result = f"nothing changed; {published}"
-    stale = [alert for alert in alerts if alert.name == FRESHNESS]
-    if outcome_of(stale) == STOP and not run.config.publishing.despite_alerts:
-        raise StoppedByAlertsError(f"{describe(stale)}. Nothing new came, and {published}")
     return True
 
 
@@ -144,32 +140,39 @@ def publish(run: Run, alerts: Sequence[Alert], *, instead_of: str | None) -> str
     """Make a complete run what consumers read, unless that is of a later date; says what was done.
 
     Args:
-        alerts: of the run, as `pipeline_runs` has them.
+        alerts: of the run, see `alerts_of_today`.
         instead_of: the run that consumers read when this one began.
 
     Raises:
         PublishingError: another run was published in between.
-        StoppedByAlertsError: an alert stops the run, and consumers don't read it already.
+        StoppedByAlertsError: an alert stops the run, and consumers don't read it already; or its last order is too long
+            ago, whatever they read.
     """
     run.alerts = alerts
-    if run.publication.was_taken_back(run.run_id):
-        return (
-            f"run {run.run_id} is complete, but was taken back by `rollback`, and nothing changed since; "
-            f"`rollback --run {run.run_id}` publishes it all the same"
-        )
     later = run.publication.later_date(run.as_of)
     if later is not None and not run.config.publishing.replace_later:
         return (
             f"run {run.run_id} is complete, but consumers read on the one as of {later}, which is later; set "
             "publishing.replace_later to publish this one in its place"
         )
-    is_stopped = outcome_of(alerts) == STOP and not run.config.publishing.despite_alerts
-    if is_stopped and instead_of != run.run_id:
+    is_taken_back = run.publication.was_taken_back(run.run_id)
+    is_decided = is_taken_back or instead_of == run.run_id
+    # What somebody decided on stands, but a delivery is missing until it comes.
+    stopping = [alert for alert in alerts if alert.level == STOP and (alert.name == FRESHNESS or not is_decided)]
+    if stopping and not run.config.publishing.despite_alerts:
         reading = f"Consumers read on run {instead_of}" if instead_of else "Consumers have nothing to read yet"
         raise StoppedByAlertsError(
-            f"run {run.run_id} is complete, but not published: {describe(alerts, STOP)}. {reading}. Look at its "
+            f"run {run.run_id} is complete, and nothing came since: {describe(stopping)}. {reading}. Look at what "
+            "delivers the order lines; where none are to come, set alerts.freshness_days.stop to null"
+            if is_decided
+            else f"run {run.run_id} is complete, but not published: {describe(stopping)}. {reading}. Look at its "
             "rows in segment_profiles and customer_segments_history; to publish it all the same, run the command "
             "again with --set publishing.despite_alerts=true"
+        )
+    if is_taken_back:
+        return (
+            f"run {run.run_id} is complete, but was taken back by `rollback`, and nothing changed since; "
+            f"`rollback --run {run.run_id}` publishes it all the same"
         )
     run.publication.publish(run.run_id, instead_of=instead_of)
     return f"run {run.run_id} is what consumers read" + (f"; alerts: {describe(alerts)}" if alerts else "")

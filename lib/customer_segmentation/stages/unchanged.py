@@ -16,7 +16,7 @@ from customer_segmentation import __version__
 from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.contract.features import DEFINITION
 from customer_segmentation.ingest.sources import digest, states_of
-from customer_segmentation.stages.alerts import Alert, has_freshness
+from customer_segmentation.stages.alerts import Alert
 from customer_segmentation.stages.ingest import committed_batch
 from customer_segmentation.stages.ingest.batch_log import RULES_VERSION
 from customer_segmentation.stages.ingest.validation import analysed
@@ -43,8 +43,8 @@ class Made:
     """What a run made of the state that it found; kept as JSON in `table_versions`.
 
     state: see `state_found`.
-    day: the only day for which that holds, since lines wait for their time to come, or how old the last one may be is
-        limited; None: any.
+    day: the only day for which that holds, since lines wait for their time to come, or since there is a limit on how
+        long ago the last order is; None: any.
     report: path of the page.
     stage_seconds: how long each stage took.
     """
@@ -63,13 +63,12 @@ class Made:
         """What a run made that has ended; None where the next one has to look at everything again."""
         if state is None or report is None or run.publication.current_run_id() != run.run_id:
             return None
-        waits = has_freshness(run) or (
-            run.config.as_of is None
-            and (NOT_KNOWN_YET in committed_batch(run).counts.by_reason or run.inputs.order_days[-1] >= run.as_of)
+        waits = run.config.as_of is None and (
+            NOT_KNOWN_YET in committed_batch(run).counts.by_reason or run.inputs.order_days[-1] >= run.as_of
         )
         return cls(
             state,
-            run.start_day.isoformat() if waits else None,
+            run.start_day.isoformat() if waits or run.config.alerts.has_freshness_limit else None,
             run.run_id,
             run.as_of.isoformat(),
             run.model_version,
