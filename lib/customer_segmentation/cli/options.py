@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 from customer_segmentation import __version__
 from customer_segmentation.config import Config, load_config
 from customer_segmentation.config.as_of import as_of_dates, is_list_of_dates
+from customer_segmentation.config.audience import Audience, FileFormat
 from customer_segmentation.config.environment import require_environment
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.log import LogFormat
@@ -24,6 +26,7 @@ COMMANDS = {
     "assign": "score every customer with a registered model and publish",
     "backtest": "fit at dates of the past, judge on what the customers did after them",
     "report": "the HTML report of the published run",
+    "export": "an audience, customers of the published run, as CSV or Parquet for a marketing tool",
     "rollback": "publish an earlier run again",
     "maintain": "old runs and models expire, files are compacted and vacuumed",
     "erase": "customers leave every table for good, with a receipt",
@@ -50,6 +53,7 @@ class Request:
     run_id: of `rollback`, the run to publish; None for the one before.
     customers, receipt: of `erase`, who is to be erased, and the file that the receipt goes to.
     everyone: of `verify`, whether the state of all customers is built, not that of a sample.
+    audience: of `export`, which customers go to which file.
     """
 
     command: str
@@ -60,6 +64,7 @@ class Request:
     customers: Sequence[str] = ()
     receipt: Path | None = None
     everyone: bool = False
+    audience: Audience | None = None
 
 
 def requested(options: argparse.Namespace) -> Request:
@@ -82,6 +87,7 @@ def requested(options: argparse.Namespace) -> Request:
         customers=customers,
         receipt=receipt,
         everyone=getattr(options, "all", False),
+        audience=_audience(options) if options.command == "export" else None,
     )
 
 
@@ -118,7 +124,37 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
             command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
             command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
+        if name == "export":
+            _add_audience(command)
     return whole
+
+
+def _add_audience(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the file that is written")
+    command.add_argument("--format", choices=get_args(FileFormat), help="of the file; by default what its name ends in")
+    command.add_argument(
+        "--segment",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name or number of a segment, once for each of them; by default all customers",
+    )
+    command.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="Spark SQL over columns of customer_segments, customer_features, customers, such as 'recency_days > 30'",
+    )
+    command.add_argument(
+        "--columns", default="", metavar="NAME,NAME", help="columns of these tables; by default of customer_segments"
+    )
+    command.add_argument(
+        "--limit", type=int, metavar="N", help="at most so many customers of each segment, the highest ranked"
+    )
+
+
+def _audience(options: argparse.Namespace) -> Audience:
+    columns = [name.strip() for name in options.columns.split(",") if name.strip()]
+    return Audience(options.output, options.format, options.segment, options.where, columns, options.limit)
 
 
 def _listed_dates(command: str, text: str | None) -> list[date]:
@@ -172,7 +208,7 @@ def _require_sources(config: Config, command: str) -> None:
     require_environment(config, sources=reads_sources)
     if command == "generate" and config.generate.path is None:
         raise ConfigurationError("generate.path: is missing; say where the data goes, such as warehouse/synthetic/data")
-    if command in ("generate", "report", "verify"):
+    if command in ("generate", "report", "export", "verify"):
         return
     from customer_segmentation.ingest.paths import problems
     from customer_segmentation.spark.session import runs_locally

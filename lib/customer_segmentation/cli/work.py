@@ -87,6 +87,9 @@ def work(request: Request, run: Run, result: CommandResult) -> None:
         case "report":
             result.report = stages.write_report(run, console)
             console.print(f"Report: {result.report}", soft_wrap=True)
+        case "export":
+            assert request.audience is not None, "the command line asks for one"
+            console.print(stages.export_audience(run, request.audience), soft_wrap=True, highlight=False)
         case "rollback":
             stages.roll_back(run, request.run_id)
             result.report = stages.write_report(run, console)

@@ -4,6 +4,7 @@ from customer_segmentation.stages.assign import assign_segments, publish_complet
 from customer_segmentation.stages.backtest import backtest_segments
 from customer_segmentation.stages.erase import erase_customers, finish_removal
 from customer_segmentation.stages.explore import explore_data
+from customer_segmentation.stages.export import export_audience
 from customer_segmentation.stages.features import build_features, build_features_of_dates, clustered_features
 from customer_segmentation.stages.ingest import ingest_sources
 from customer_segmentation.stages.maintain import maintain
@@ -22,6 +23,7 @@ __all__ = [
     "clustered_features",
     "erase_customers",
     "explore_data",
+    "export_audience",
     "finish_removal",
     "ingest_sources",
     "maintain",
