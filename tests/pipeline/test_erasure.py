@@ -33,6 +33,7 @@ from customer_segmentation.stages.erase import Receipt
 from customer_segmentation.stages.ingest import committed_batch
 from tests.csv_lines import Sheet, seeded
 from tests.generated import ROOT, quiet
+from tests.readers import assert_all_read_what_spark_reads
 from tests.warehouse import contents, read
 
 CUSTOMERS = range(48)
@@ -309,8 +310,11 @@ def test_no_file_names_an_erased_customer_and_the_receipt_says_what_went(
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_others_keep_their_rows_and_every_line_is_accounted_for(published: Shop, erased: tuple[Shop, Receipt]) -> None:
+def test_others_keep_their_rows_and_every_line_is_accounted_for(
+    spark: SparkSession, published: Shop, erased: tuple[Shop, Receipt]
+) -> None:
     shop, _ = erased
+    assert_all_read_what_spark_reads(spark, shop.root)
     of_customers = [
         t.CUSTOMERS,
         t.ENGAGEMENT,

@@ -19,6 +19,7 @@ from customer_segmentation.stages import Run, build_features, build_features_of_
 from tests.csv_lines import COLUMNS, SHEET
 from tests.generated import quiet
 from tests.pipeline.test_runs import AS_OF, OF_A_RUN, orders
+from tests.readers import assert_all_read_what_spark_reads
 from tests.warehouse import contents, read
 
 DAYS = 4
@@ -72,7 +73,7 @@ def runs(shop: Path, run_of: Callable[..., Run]) -> list[str]:
 
 
 def test_the_run_before_is_published_again_and_what_was_taken_back_stays_back(
-    shop: Path, run_of: Callable[..., Run], runs: list[str]
+    spark: SparkSession, shop: Path, run_of: Callable[..., Run], runs: list[str]
 ) -> None:
     root = shop / "tables"
     before = {run_id: rows_of(root, run_id) for run_id in runs}
@@ -85,6 +86,7 @@ def test_the_run_before_is_published_again_and_what_was_taken_back_stays_back(
     newest = read(root, "publications").sort_values("published_at").iloc[-1]
     assert (newest.run_id, newest.command, newest.previous_run_id) == (runs[-2], "rollback", runs[-1])
     assert newest.configuration
+    assert_all_read_what_spark_reads(spark, root)
 
     run_pipeline(run_of(DAYS - 1), Console(file=io.StringIO()))
     assert published(root) == runs[-2], "nothing changed since it was taken back"
@@ -102,7 +104,7 @@ def test_the_run_before_is_published_again_and_what_was_taken_back_stays_back(
 
 
 def test_what_is_not_kept_expires_and_the_day_after_goes_on(
-    shop: Path, run_of: Callable[..., Run], runs: list[str]
+    spark: SparkSession, shop: Path, run_of: Callable[..., Run], runs: list[str]
 ) -> None:
     root = shop / "tables"
     compared = read(root, "publications").sort_values("published_at").previous_run_id.iloc[-1]
@@ -126,6 +128,7 @@ def test_what_is_not_kept_expires_and_the_day_after_goes_on(
     assert {run_id for run_id in runs if status[run_id] == "expired"} == set(runs) - kept
     assert contents(root, "customer_segments") == lines
     assert {name: contents(root, name) for name in state} == state
+    assert_all_read_what_spark_reads(spark, root)
     for table in here:
         live = {Path(uri).name for uri in DeltaTable(str(root / table.name)).file_uris()}
         files = {path.name for path in (root / table.name).rglob("*.parquet") if "_delta_log" not in path.parts}
