@@ -128,7 +128,9 @@ def current(root: Path) -> str | None:
 
 
 def without_names(rows: pd.DataFrame) -> list[str]:
-    return sorted(map(str, rows.drop(columns=NAMES_OF_RUNS, errors="ignore").to_dict("records")))
+    # A column of whole numbers is one of doubles where rows of other runs, filtered out since, have none.
+    rows = rows.drop(columns=NAMES_OF_RUNS, errors="ignore").convert_dtypes()
+    return sorted(map(str, rows.to_dict("records")))
 
 
 def assert_equal(root: Path, undisturbed: Path) -> None:
