@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlparse
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
@@ -33,6 +33,7 @@ _DELETION_VECTORS = "delta.feature.deletionVectors"
 _NEWEST_CHECKPOINT = "_last_checkpoint"
 _LOG_FILE = re.compile(r"\.?(\d{20})\.")
 """Of a version of a table, or what the system keeps beside it."""
+_COMMIT = re.compile(r"(\d{20})\.(?:json|checkpoint(?:\..+)?\.parquet)")
 _VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
 
 _LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
@@ -104,8 +105,12 @@ class Warehouse:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.home}")
 
     def has_file(self, file: str) -> bool:
-        """Whether a file, by its path or address, is one of a table below the root."""
-        return not self.is_named and any(f"{self.location(table)}/" in unquote(file) for table in KNOWN_TABLES)
+        """Whether a file, by its path or address, is one of a table; asks for the folder of each that has a name."""
+        if self.is_named:
+            folders = [urlparse(self._details(table)["location"]).path for table in self.tables()]
+        else:
+            folders = [self.location(table) for table in KNOWN_TABLES]
+        return any(f"{unquote(folder)}/" in unquote(file) for folder in folders)
 
     def tables(self) -> list[Table]:
         """The tables that have been written."""
@@ -145,7 +150,12 @@ class Warehouse:
         return self.read(table).where(F.col(column) == value)
 
     def version(self, table: Table) -> int:
-        """Version of the newest commit."""
+        """Version of the newest commit; read from the names in the table's log where that is on this machine."""
+        log = self._log_here(table)
+        files = [] if log is None else [_COMMIT.fullmatch(path.name) for path in log.iterdir()]
+        numbers = [int(file[1]) for file in files if file]
+        if numbers:
+            return max(numbers)
         row = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT 1").select("version").head()
         assert row is not None, "a Delta table has at least one commit"
         version: int = row["version"]
@@ -281,6 +291,12 @@ class Warehouse:
 
         The condition stands in the table's log, so it must name no customer.
         """
+        if self.is_named and table.partitioned_by and self.exists(table):
+            # The other way gives the catalog the table anew: some refuse one whose last columns are not its partitions.
+            with self._explaining_violations(table):
+                rows = table.conform(frame).writeTo(self.location(table))
+                rows.option("mergeSchema", "true").overwrite(F.expr(condition))
+            return
         writer = self._writer(table, frame).option("replaceWhere", condition)
         self._save(table, writer.option("mergeSchema", "true"))
 
@@ -326,8 +342,7 @@ class Warehouse:
 
     def forget_log(self, table: Table) -> None:
         """Delete what the log has from before its newest checkpoint, where the table is on this machine."""
-        root = local_root(self._tables)
-        log = None if root is None else root / table.name / "_delta_log"
+        log = self._log_here(table)
         if log is None or not (log / _NEWEST_CHECKPOINT).is_file():
             return
         version = json.loads((log / _NEWEST_CHECKPOINT).read_text())["version"]
@@ -336,9 +351,16 @@ class Warehouse:
             if numbered and int(numbered[1]) < version:
                 path.unlink()
 
+    def _log_here(self, table: Table) -> Path | None:
+        """The folder of the table's log; None where it is not on this machine."""
+        root = local_root(self._tables)
+        log = None if root is None else root / table.name / "_delta_log"
+        return log if log is not None and log.is_dir() else None
+
     def _details(self, table: Table) -> Row:
         """Delta's description of the table."""
-        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id", "numFiles", "sizeInBytes").head()
+        details = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}")
+        row = details.select("id", "location", "numFiles", "sizeInBytes").head()
         assert row is not None, "a Delta table has its details"
         return row
 
