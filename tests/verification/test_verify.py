@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
 from customer_segmentation.contract.errors import ConfigurationError, StorageError, VerificationError
+from customer_segmentation.contract.tables import CUSTOMER_SEGMENTS, ERASURES, TRANSACTIONS
 from customer_segmentation.stages import Run, verify_tables
+from customer_segmentation.stages.ingest.batch_log import STAGED, read_log
 from customer_segmentation.stages.table_versions import TableVersions
+from customer_segmentation.verification import TableFolder
 from tests.generated import configured, quiet
 from tests.readers import assert_all_read_what_spark_reads
 from tests.verification.damage import commits, remove, side_file
@@ -96,6 +100,22 @@ def test_what_was_tampered_with_is_named_table_by_table(run: Run) -> None:
 
 
 @pytest.mark.slow
+def test_customers_who_came_back_with_a_backup_and_were_erased_again_are_no_finding(run: Run) -> None:
+    root = root_of(run)
+    published = read(root, "customer_segments")
+    first, second = published.customer_id.iloc[:2]
+    receipts = [{"receipt_id": name, "status": "committed", "rows_by_run": {published.run_id[0]: 2}} for name in "ab"]
+    run.warehouse.append_rows(ERASURES, receipts)
+    for name in ("customer_segments", "customer_segments_history", "customer_features"):
+        DeltaTable(root / name).delete(f"customer_id IN ('{first}', '{second}')")
+
+    assert len(verify_tables(run)) == 4
+
+    DeltaTable(root / "customer_segments_history").delete("rank_in_segment = 1")
+    assert any("- customer_segments_history: run" in finding for finding in findings_of(run))
+
+
+@pytest.mark.slow
 def test_a_row_twice_and_a_line_less_are_named(run: Run) -> None:
     root = root_of(run)
     table = DeltaTable(root / "value_models")
@@ -133,6 +153,37 @@ def test_tables_older_than_on_record_are_refused_unless_they_are_others(run: Run
     remove(root / "model_runs")
     with pytest.raises(StorageError, match=r"model_runs: .*expected a table of version 0, found none"):
         versions.require_whole()
+
+
+@pytest.mark.slow
+def test_a_command_that_ends_meanwhile_is_no_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    examined = TableVersions.folders
+
+    def ending(self: TableVersions, *, every_byte: bool = False) -> dict[str, TableFolder]:
+        folders = examined(self, every_byte=every_byte)
+        if every_byte:
+            for table in (CUSTOMER_SEGMENTS, TRANSACTIONS):
+                run.warehouse.set_properties(table, {"delta.logRetentionDuration": "interval 60 days"})
+            TableVersions(run).record("maintain")
+        return folders
+
+    monkeypatch.setattr(TableVersions, "folders", ending)
+
+    assert len(verify_tables(run)) == 4
+
+
+@pytest.mark.slow
+def test_an_ingest_that_is_at_work_or_was_killed_is_no_finding(run: Run) -> None:
+    log = read_log(run)
+    assert log.committed is not None
+    log.record(replace(log.committed, number=log.next_number, status=STAGED))
+    DeltaTable(root_of(run) / "transactions").delete("channel = 'web'")
+
+    done = verify_tables(run)
+
+    assert done[-1] == (
+        "state: not compared with a build from scratch: an ingest is at work, or ended midway; the next one goes on"
+    )
 
 
 @pytest.mark.slow

@@ -102,13 +102,20 @@ class TableVersions:
             return {}
         return {row["table_name"]: row for row in self._run.warehouse.read(t.TABLE_VERSIONS).collect()}
 
-    def older_than_recorded(self, folders: dict[str, TableFolder]) -> Iterator[Finding]:
+    def older_than_recorded(
+        self, folders: dict[str, TableFolder], recorded: Mapping[str, Row] | None = None
+    ) -> Iterator[Finding]:
         """The tables that are gone, or whose last commits are.
+
+        Args:
+            folders: see `folders`.
+            recorded: see `recorded`; read before the folders where a run may be at work, which records later versions
+                than they have. None: it is read now.
 
         A table that is gone as a whole is none of them where the next run makes it anew. Neither is one of another id:
         it was made anew, or is a clone, and counts its versions from 0.
         """
-        recorded = self.recorded()
+        recorded = self.recorded() if recorded is None else recorded
         now = self._now(folders, among=recorded)
         for name, row in sorted(recorded.items()):
             version = now.get(name)

@@ -138,6 +138,11 @@ class BatchLog:
         self.interrupted = staged[0] if staged else None
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the tables hold the committed batch: there is one, and none after it was changing them."""
+        return self.committed is not None and self.interrupted is None
+
+    @property
     def next_number(self) -> int:
         """The number of the next batch; one that ended without a commit keeps its own."""
         return self._last_number + 1

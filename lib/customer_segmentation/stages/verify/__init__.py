@@ -9,8 +9,11 @@ A run that was killed leaves rows under its own run_id, and steps that are plann
 finding, since the next run takes them up.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from pyspark.sql import Row
+
+from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, VerificationError
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import TableVersions
@@ -40,11 +43,13 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
     findings: list[Finding] = []
     done: list[str] = []
     versions = TableVersions(run)
+    recorded, unread = _recorded(versions)
     with run.progress.stage("files", "comparing files with the tables' logs") as stage:
         folders = versions.folders(every_byte=True)
         for folder in folders.values():
             findings += folder.findings
-        findings += versions.older_than_recorded(folders) if "table_versions" not in _named(findings) else ()
+        if t.TABLE_VERSIONS.name not in _named(findings):
+            findings += unread or versions.older_than_recorded(folders, recorded)
         files, size = (sum(getattr(each, name) for each in folders.values()) for name in ("files", "bytes"))
         done.append(
             f"files: {files:,} of {len(folders)} tables, {size:,} bytes, as their logs and checksums say"
@@ -53,14 +58,14 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
         )
         stage.result = done[-1]
     damaged = _named(findings)
-    tables = PinnedTables(run, folders=folders if versions.root else None, without=damaged)
+    tables = PinnedTables(run, root=versions.root, without=damaged)
     findings += tables.findings
     if not (folders or tables.all):
         raise ConfigurationError("there are no tables yet; run `customer-segmentation run` first")
     parts: dict[str, Callable[[], Iterator[Finding | str]]] = {
         "rows": lambda: row_findings(run, tables),
         "publication": lambda: publication_findings(run, tables),
-        "state": lambda: state_findings(run, tables, customers=None if everyone else SAMPLE),
+        "state": lambda: state_findings(tables, customers=None if everyone else SAMPLE),
     }
     for name, part in parts.items():
         with run.progress.stage(name, f"verifying the {name}") as stage:
@@ -75,6 +80,15 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
         also = f"\nThe rows of these were not verified: {', '.join(sorted(damaged))}" if damaged else ""
         raise VerificationError(f"{len(findings)} findings:{listed(findings)}{also}")
     return done
+
+
+def _recorded(versions: TableVersions) -> tuple[Mapping[str, Row], list[Finding]]:
+    """The versions on record, and what keeps them from being read. Read first: a run at work records later ones."""
+    findings: list[Finding] = []
+    recorded: Mapping[str, Row] = {}
+    with readable(t.TABLE_VERSIONS.name, "rows", findings):
+        recorded = versions.recorded()
+    return recorded, findings
 
 
 def _named(findings: list[Finding]) -> set[str]:

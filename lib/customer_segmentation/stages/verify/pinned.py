@@ -1,16 +1,23 @@
-"""The tables at the versions that they had when the verification began, so that a run at work doesn't change them."""
+"""The tables at the versions that they had at one moment, so that a run at work doesn't change them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.run import Run
+from customer_segmentation.storage import Warehouse
 from customer_segmentation.storage_errors import storage_error
-from customer_segmentation.verification import Finding, TableFolder
+from customer_segmentation.verification import Finding, newest_version
+
+_MAX_LOOKS = 10
+"""At the tables, until none has changed since the look before."""
 
 
 @contextmanager
@@ -26,33 +33,45 @@ def readable(table: str, where: str, findings: list[Finding]) -> Iterator[None]:
 
 
 class PinnedTables:
-    """Reads tables at fixed versions.
+    """Reads tables at the versions that all of them had at one moment.
+
+    A run at work is then found as one that was killed at that moment.
 
     Args:
         run: has the warehouse.
-        folders: of the tables, where they are on this machine; else Spark is asked for their versions.
+        root: the folder of the tables; None where they are not on this machine: Spark is asked for their versions.
         without: names of tables that are not read, since they are damaged.
 
     Attributes:
         findings: tables whose version can't be read.
+        run: reads the tables at these versions too, and takes others for missing.
     """
 
-    def __init__(self, run: Run, *, folders: Mapping[str, TableFolder] | None, without: Collection[str]) -> None:
+    def __init__(self, run: Run, *, root: Path | None, without: Collection[str]) -> None:
         self._warehouse = run.warehouse
         self._without = without
         self.findings: list[Finding] = []
         self._versions: dict[str, int] = {}
+        for _ in range(_MAX_LOOKS):
+            before, self._versions = self._versions, self._versions_now(root)
+            if self._versions == before:
+                break
+        self.run = _pinned(run, self._versions)
+
+    def _versions_now(self, root: Path | None) -> dict[str, int]:
+        versions: dict[str, int] = {}
+        self.findings.clear()
         for table in t.KNOWN_TABLES:
-            if table.name in without:
+            if table.name in self._without:
                 continue
-            if folders is not None:
-                version = folders[table.name].version if table.name in folders else None
-            else:
-                version = None
-                with readable(table.name, self.location(table), self.findings):
-                    version = run.warehouse.version(table) if run.warehouse.exists(table) else None
-            if version is not None:
-                self._versions[table.name] = version
+            with readable(table.name, self.location(table), self.findings):
+                if root is not None:
+                    version = newest_version(root / table.name)
+                else:
+                    version = self._warehouse.version(table) if self._warehouse.exists(table) else None
+                if version is not None:
+                    versions[table.name] = version
+        return versions
 
     def have(self, *tables: t.Table) -> bool:
         """Whether these tables are there and whole."""
@@ -81,3 +100,27 @@ class PinnedTables:
     def location(self, table: t.Table) -> str:
         """Where a table is."""
         return self._warehouse.location(table)
+
+
+class _PinnedWarehouse(Warehouse):
+    """Reads tables at fixed versions; those without one are not there."""
+
+    versions_of_tables: dict[str, int]
+
+    def exists(self, table: t.Table) -> bool:
+        return table.name in self.versions_of_tables
+
+    def read(self, table: t.Table, *, version: int | None = None) -> DataFrame:
+        return super().read(table, version=self.versions_of_tables[table.name] if version is None else version)
+
+    def version(self, table: t.Table) -> int:
+        return self.versions_of_tables[table.name] if self.exists(table) else super().version(table)
+
+
+def _pinned(run: Run, versions: dict[str, int]) -> Run:
+    """The run, over tables at fixed versions."""
+    warehouse = _PinnedWarehouse(run.spark, run.config.tables)
+    warehouse.versions_of_tables = versions
+    pinned = copy(run)
+    pinned.warehouse, pinned.inputs = warehouse, RunInputs(warehouse, run.config)
+    return pinned

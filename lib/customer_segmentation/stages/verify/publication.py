@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -29,7 +31,7 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
         yield "not compared, since no run is on record"
         return
     runs = {row[c.RUN_ID]: row for row in tables.read(t.PIPELINE_RUNS).collect()}
-    erased = _erased(tables)
+    erased = _erased(tables, runs)
     yield from _finished_runs(tables, runs, erased)
     if not tables.have(t.CUSTOMER_SEGMENTS):
         if runs and tables.lack(t.CUSTOMER_SEGMENTS) and tables.have(t.PUBLICATIONS):
@@ -52,12 +54,23 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
     yield f"customer_segments is run {run_id}, whole and as the log has it; {count(len(runs))} runs on record"
 
 
-def _erased(tables: PinnedTables) -> Counter[str]:
-    """How many customers of each run were erased since: profiles, transitions and the log of runs count them still."""
+def _erased(tables: PinnedTables, runs: Mapping[str, Row]) -> Counter[str]:
+    """How many customers of each run were erased since: profiles, transitions and the log of runs count them still.
+
+    Rows that came back with a backup are in two receipts: then as many as are missing, if that is no fewer than the
+    largest receipt has and no more than all have.
+    """
     if not tables.have(t.ERASURES):
         return Counter()
-    receipts = tables.read(t.ERASURES).where(F.col("status") == COMMITTED).select("rows_by_run").collect()
-    return sum((Counter(row["rows_by_run"] or {}) for row in receipts), Counter())
+    rows = tables.read(t.ERASURES).where(F.col("status") == COMMITTED).select("rows_by_run").collect()
+    receipts = [Counter[str](row["rows_by_run"] or {}) for row in rows]
+    most = sum(receipts, Counter[str]())
+    least = reduce(or_, receipts, Counter[str]())
+    if least == most or not tables.have(t.CUSTOMER_SEGMENTS_HISTORY):
+        return most
+    left = {row[0]: row[1] for row in tables.read(t.CUSTOMER_SEGMENTS_HISTORY).groupBy(c.RUN_ID).count().collect()}
+    missing = {run: runs[run]["customers"] - left.get(run, 0) if run in runs else most[run] for run in most}
+    return Counter({run: min(max(number, least[run]), most[run]) for run, number in missing.items()})
 
 
 def _newest_publication(tables: PinnedTables) -> str | None:
@@ -82,7 +95,8 @@ def _recorded(tables: PinnedTables, runs: dict[str, Row], published: Row) -> Ite
         # A run that was killed between its two commits is not listed yet: the next run lists it.
         if run_id in ids and ids[-1] != run_id:
             expected, found = f"run {ids[-1]}, the newest of publications", f"run {run_id}, published before it"
-            yield Finding(t.CUSTOMER_SEGMENTS.name, c.RUN_ID, expected, found, _PUBLISH)
+            remedy = f"run `rollback --run {ids[-1]}`, or `rollback --run {run_id}` where that is to stay"
+            yield Finding(t.CUSTOMER_SEGMENTS.name, c.RUN_ID, expected, found, remedy)
     if tables.have(t.MODEL_RUNS):
         models = tables.read(t.MODEL_RUNS).where(F.col(c.MODEL_VERSION) == model).count()
         if models != 1:

@@ -16,7 +16,7 @@ from customer_segmentation.ingest.returns import matched_returns
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import build_of
 from customer_segmentation.stages.customer_history import lines_of_customers
-from customer_segmentation.stages.ingest import committed_batch
+from customer_segmentation.stages.ingest.batch_log import committed_batch, read_log
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.verify.pinned import PinnedTables
 from customer_segmentation.verification import Finding
@@ -25,10 +25,14 @@ _TOLERANCE = 1e-9
 """Share of a number up to which sums of doubles differ by the order in which they were added."""
 
 
-def state_findings(run: Run, tables: PinnedTables, *, customers: int | None) -> Iterator[Finding | str]:
+def state_findings(tables: PinnedTables, *, customers: int | None) -> Iterator[Finding | str]:
     """What differs from a build from scratch; a sentence on what was verified last."""
     if not tables.have(t.TRANSACTIONS, t.RETURNS, t.TABLE_BUILDS, t.INGEST_BATCHES):
         yield "not compared with a build from scratch: what it would be built from is not there"
+        return
+    run = tables.run
+    if not read_log(run).is_settled:
+        yield "not compared with a build from scratch: an ingest is at work, or ended midway; the next one goes on"
         return
     batch = committed_batch(run).number
     lines = tables.read(t.TRANSACTIONS)
