@@ -337,7 +337,7 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
         properties = {"user": "shop", "driver": "org.postgresql.Driver"}
         frame.coalesce(1).write.mode(mode).jdbc(server, "orders", properties=properties)
 
-    def run(root: str = "tables") -> Run:
+    def run(root: str = "tables", overlap: str = "1 hour") -> Run:
         return run_of(
             root=root,
             format="jdbc",
@@ -345,7 +345,7 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
             table="orders",
             options={"url": server, "user": "shop"},
             watermark="changed",
-            overlap="1 hour",
+            overlap=overlap,
             where="price <> 7",
             columns={name: MAPPING[name] for name in MAPPING if name not in ("product_id", "quantity")},
         )
@@ -369,3 +369,10 @@ def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: s
     assert committed_batch(run()).counts.by_reason == {"duplicate": 1, "superseded": 1}
     assert committed_batch(run()).counts.filtered_out == 2
     assert_as_if_read_anew(run(), run("anew"))
+
+    # Another overlap has other filtered rows in it than were counted.
+    write(orders(("O7", "1", 7, "2024-03-01 08:00:00"), ("O8", "1", 7, "2024-03-02 22:30:00")), "append")
+    assert "counted for the overlap '1 hour'" in said(run(overlap="2 hours"))
+    ingest_sources(run(overlap="2 hours"))
+    assert committed_batch(run()).counts.filtered_out == 4
+    assert_as_if_read_anew(run(overlap="2 hours"), run("again", overlap="2 hours"))

@@ -31,6 +31,8 @@ Files = Mapping[str, tuple[int, str]]
 
 FILTERED_LATE = "filtered_late"
 """In the offsets of a source with a watermark: the rows of the overlap that `where` filters out."""
+_OVERLAP = "overlap"
+"""And the overlap that they are of."""
 
 _MISSING_SHOWN = 3
 _CHANGE_TYPE = "_change_type"
@@ -88,7 +90,8 @@ def take_snapshot(spark: SparkSession, source: TransactionSource) -> SourceSnaps
         return SourceSnapshot({"id": table["id"], "version": version})
     if source.watermark is not None and source.has_row_key:
         highest = bounds(spark, source, source.watermark)[1]
-        return SourceSnapshot({"watermark": highest, FILTERED_LATE: _filtered_late(spark, source, highest)})
+        late = _filtered_late(spark, source, highest)
+        return SourceSnapshot({"watermark": highest, _OVERLAP: source.overlap, FILTERED_LATE: late})
     return SourceSnapshot({})
 
 
@@ -150,6 +153,8 @@ def changes_between(
         )
     if since.get("watermark") is None:
         return Untraceable(f"the watermark {source.watermark} of {place} had no value before")
+    if source.where is not None and since.get(_OVERLAP, source.overlap) != source.overlap:
+        return Untraceable(f"what {place} has of filtered rows was counted for the overlap {since[_OVERLAP]!r}")
     return _rows_after(spark, source, since["watermark"], until)
 
 
