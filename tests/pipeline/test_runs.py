@@ -3,9 +3,8 @@
 import io
 import json
 import random
-import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
 
@@ -298,46 +297,6 @@ def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
     assert read(root, "publications").run_id.tolist() == ["one"]
     publication.publish("two", instead_of="one")
     assert in_order(root) == [("one", "assign", None), ("two", "assign", "one")]
-
-
-def test_publications_that_ended_before_their_record_are_known_and_in_order_also_with_a_clock_set_back(
-    spark: SparkSession, tmp_path: Path, run_of: RunOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, ids = tmp_path / "tables", ["one", "two", "three", "four"]
-    runs = {"customer_id": "a", "segment_id": 1, "run_id": ids, "as_of_date": AS_OF}
-    rows = filled(spark, t.CUSTOMER_SEGMENTS_HISTORY, pd.DataFrame(runs))
-    run_of().warehouse.overwrite(t.CUSTOMER_SEGMENTS_HISTORY, rows)
-
-    def by(command: str) -> Publication:
-        return Publication(run_of().warehouse, command)  # of a new process
-
-    def killed_before_its_record(run_id: str) -> None:
-        warehouse = run_of().warehouse
-        own = warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column="run_id", value=run_id)
-        warehouse.overwrite(t.CUSTOMER_SEGMENTS, own)
-
-    by("run").publish("one", instead_of=None)
-    killed_before_its_record("two")
-    assert by("rollback").before_current() == "one", "consumers read two"
-    monkeypatch.setattr("customer_segmentation.clock.datetime", SetBack)
-    by("run").publish("three", instead_of="two")
-    assert in_order(root) == [("one", "run", None), ("two", "run", "one"), ("three", "run", "two")]
-
-    killed_before_its_record("two")  # a rollback
-    assert by("run").was_taken_back("three")
-    assert by("rollback").before_current() == "two", "to end it"
-    by("rollback").publish("two", instead_of="two")
-    assert by("run").was_taken_back("three")
-    by("run").publish("four", instead_of="two")
-    assert in_order(root)[3:] == [("two", "rollback", "three"), ("four", "run", "two")]
-
-
-class SetBack(datetime):
-    """A clock that was hours ahead when the tables were last written."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> "SetBack":
-        return cls.fromtimestamp(time.time() - 36_000, tz)
 
 
 def in_order(root: Path) -> list[tuple[str, str, str | None]]:

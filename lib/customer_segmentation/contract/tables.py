@@ -879,8 +879,8 @@ PUBLICATIONS = Table(
     (
         Column("published_at", "timestamp", "When it became so, UTC.", nullable=False),
         Column(c.RUN_ID, "string", "The run; see pipeline_runs.", nullable=False),
-        Column("command", "string", "The command that published it."),
-        Column("configuration", "string", "Fingerprint of the settings by which it did."),
+        Column("command", "string", "The command that published it; null where it was killed before this record."),
+        Column("configuration", "string", "Fingerprint of the settings by which it did; null as the command is."),
         Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
     ),
     key=("published_at",),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, Window
@@ -293,7 +292,7 @@ def _write_run(
         "input_versions": run.inputs.versions,
         "stage_seconds": run.progress.seconds,
         "started_at": run.started_at,
-        "finished_at": datetime.now(UTC),
+        "finished_at": run.warehouse.clock.now(),
         "code_version": __version__,
         "outcome": outcome_of(alerts),
         "alerts": [asdict(alert) for alert in alerts],

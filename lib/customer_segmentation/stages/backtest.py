@@ -11,7 +11,6 @@ from customer_segmentation.backtest.outcomes import outcomes
 from customer_segmentation.clustering.fitting import Usefulness
 from customer_segmentation.clustering.selection.metrics import Partition
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.preparation import PreparationModel
 from customer_segmentation.report.ranking import print_ranking
@@ -44,9 +43,7 @@ def backtest_segments(run: Run, console: Console) -> None:
             seed=run.config.seed,
             with_value=lambda frame: with_value(frame, fit_value(frame, run.config.value)),
         )
-        own = {c.RUN_ID: run.backtest_id, "configuration": run.models.settings, "tested_at": run.started_at}
-        rows = [{**own, **row} for row in result.rows]
-        run.warehouse.replace_rows(t.BACKTESTS, rows, column=c.RUN_ID, value=run.backtest_id)
+        rows = run.backtests.record(run.backtest_id, result.rows)
         stage.rows = result.evaluated
         folds = sum(map(len, dates.by_horizon.values()))
         stage.result = "; ".join(

@@ -1,6 +1,6 @@
 """Which run consumers read: the one that `customer_segments` carries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import takewhile
 
@@ -16,8 +16,6 @@ COMPLETE, EXPIRED = "complete", "expired"
 
 ROLLBACK = "rollback"
 """The command that publishes an earlier run again."""
-
-_RUN = "run"
 
 _PUBLICATIONS_READ = 100
 
@@ -102,30 +100,45 @@ class Publication:
             )
         newest = next(iter(self._newest_first(current)), None)
         if newest is not None and not newest.is_recorded:
+            if newest.run_id == run_id:
+                newest = replace(newest, command=newest.command or self._command, configuration=self._configuration)
             self._record(newest)  # first, since this one may end before its record too
         if current != run_id:
             rows = self._warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run_id)
             self._warehouse.overwrite(t.CUSTOMER_SEGMENTS, rows)
-        before = newest.run_id if newest is not None else instead_of
-        if newest is None or before != run_id:
-            self._record(_Published(run_id, self._command, before if before != run_id else None))
+        if newest is None or newest.run_id != run_id:
+            before = newest.run_id if newest is not None else None
+            self._record(_Published(run_id, self._command, before, self._configuration))
 
     def _record(self, published: "_Published") -> None:
         row = {
             "published_at": self._warehouse.clock.now(),
             c.RUN_ID: published.run_id,
             "command": published.command,
-            "configuration": self._configuration,
+            "configuration": published.configuration,
             "previous_run_id": published.previous_run_id,
         }
         self._warehouse.append_rows(t.PUBLICATIONS, [row])
 
     def _newest_first(self, current: str | None = None) -> list["_Published"]:
-        """The newest publications, with one that ended before it was recorded.
+        """The newest publications; the first is of the run that consumers read, be it on record or not.
+
+        Where it is not, its command was killed before the record. What had been published before it published again, so
+        it counts as a rollback, which is to last; else the command is not known.
 
         Args:
             current: the run that consumers read, or read until now; None: it is looked up.
         """
+        on_record = self._on_record()
+        current = current or self.current_run_id()
+        if current is None or (on_record and on_record[0].run_id == current):
+            return on_record
+        command = ROLLBACK if current in {each.run_id for each in on_record} else None
+        before = on_record[0].run_id if on_record else None
+        return [_Published(current, command, before, is_recorded=False), *on_record]
+
+    def _on_record(self) -> list["_Published"]:
+        """The newest rows of `publications`, the newest first."""
         if not self._warehouse.exists(t.PUBLICATIONS):
             return []
         columns = ("published_at", c.RUN_ID, "command", "previous_run_id")
@@ -133,24 +146,19 @@ class Publication:
         rows = newest.select(*columns).collect()
         for row in rows:
             self._warehouse.clock.saw(row["published_at"])
-        on_record = [_Published(row[c.RUN_ID], row["command"], row["previous_run_id"]) for row in rows]
-        current = current or self.current_run_id()
-        if not on_record or current is None or on_record[0].run_id == current:
-            return on_record
-        # Only `rollback` publishes what was published before; which of the others it was, the repetition says.
-        by_others = self._command if self._command != ROLLBACK else _RUN
-        command = ROLLBACK if current in {each.run_id for each in on_record} else by_others
-        return [_Published(current, command, on_record[0].run_id, is_recorded=False), *on_record]
+        return [_Published(row[c.RUN_ID], row["command"], row["previous_run_id"]) for row in rows]
 
 
 @dataclass(frozen=True)
 class _Published:
     """A run becoming current: a row of `publications`, or one that was never written.
 
+    command, configuration: by which it did; None where that is not known.
     is_recorded: whether the row was written.
     """
 
     run_id: str
-    command: str
+    command: str | None
     previous_run_id: str | None
+    configuration: str | None = None
     is_recorded: bool = True
