@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest, pipeline, value
+from benchmarks import assignment, choice, dbscan, features, hierarchy, ingest, pipeline, scale, value
 from benchmarks.measuring import finish
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "hierarchy": hierarchy.measure,
     "assignment": assignment.measure,
     "pipeline": pipeline.measure,
+    "scale": scale.measure,
     "value": value.measure,
     "value_scale": value.measure_scale,
 }

@@ -1,10 +1,12 @@
-"""`python -m benchmarks.document`: writes docs/performance.md from what the benchmarks last measured."""
+"""`python -m benchmarks.document`: writes docs/performance.md and docs/scale.md from what was last measured."""
 
 import json
 import statistics
 from pathlib import Path
 
+from benchmarks import scale_page
 from benchmarks.measuring import RESULTS
+from benchmarks.scale import COSTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 HEAD = """# Performance
@@ -38,3 +40,5 @@ def _section(path: Path) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    if COSTS.exists():
+        scale_page.PAGE.write_text(scale_page.page(json.loads(COSTS.read_text(encoding="utf-8"))), encoding="utf-8")

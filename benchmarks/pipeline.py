@@ -85,7 +85,7 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
             items=shop.number,
             runs=runs,
         )
-        least = partial(_run, TABLE_READ, str(folder / "ours" / "tables" / "customer_segments"))
+        least = partial(run_module, TABLE_READ, str(folder / "ours" / "tables" / "customer_segments"))
         again = compared_with_each(
             "the same again, nothing new",
             partial(_ours, shop, folder / "ours"),
@@ -98,14 +98,19 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
 
 def _ours(shop: Shop, folder: Path) -> None:
     places = ["--set", f"tables.root={folder}/tables", "--set", f"report.path={folder}/report.html"]
-    _run("customer_segmentation", "run", *shop.settings, *places)
+    run_module("customer_segmentation", "run", *shop.settings, *places)
 
 
 def _peer(module: str, shop: Shop, folder: Path) -> None:
-    _run(module, shop.lines, json.dumps(shop.columns), shop.as_of, str(folder))
+    run_module(module, shop.lines, json.dumps(shop.columns), shop.as_of, str(folder))
 
 
-def _run(module: str, *arguments: str) -> None:
+def run_module(module: str, *arguments: str) -> None:
+    """Run a module of Python as a program.
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{module} ended with {done.returncode}: {done.stderr[-2000:]}")
