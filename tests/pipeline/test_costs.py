@@ -151,6 +151,7 @@ def costs_of(spark: SparkSession, folder: Path, day: int) -> Costs:
 def over(costs: Costs, budget: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
     """The stages that asked for more than they may, with what they asked for."""
     asked = {name: (costs.executions[name], costs.commits[name]) for name in budget}
+    print(asked)
     return {
         name: spent for name, spent in asked.items() if any(a > b for a, b in zip(spent, budget[name], strict=True))
     }
