@@ -219,3 +219,27 @@ def test_what_can_not_be_followed_is_built_anew_and_the_reason_is_said(
             bring_up_to_date(run_of(as_of))
     assert bring_up_to_date(run_of(as_of)).endswith(FOLLOWED)
     assert_as_if_built_anew(run_of(as_of))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("any_number")
+def test_runs_that_ended_in_the_middle_as_of_ever_earlier_dates_leave_no_day_behind(
+    run_of: Callable[[date], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    first, second, third = (FIRST + timedelta(days=days) for days in (5, 10, 15))
+    ledger = Ledger(run_of(first))
+    bought_at = ("2024-03-02", "2024-03-08", "2024-03-12")
+    ledger.change([line(f"C{i}", f"O{i}", at, line_id=i) for i, at in enumerate(bought_at)], [])
+    bring_up_to_date(run_of(first))
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "_replace_history", killed)
+        for as_of in (third, second):
+            with pytest.raises(KeyboardInterrupt):
+                bring_up_to_date(run_of(as_of))
+
+    assert bring_up_to_date(run_of(second)) == f"2 customers {FOLLOWED}"
+
+    assert_as_if_built_anew(run_of(second))

@@ -1,16 +1,16 @@
 """What each table that follows the order lines is made from, as rows of `table_builds`.
 
-A table is planned, changed and committed. Where the newest step is planned, a run ended while it changed the table:
-what it was to be made from is still known, so that the next run can bring it to its end.
+A table is planned, changed and committed. Steps planned after the newest commit are of runs that ended while they
+changed the table: what it was to be made from is still known, so that the next run can bring it to its end.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Row
+from pyspark.sql import Row, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import tables as t
@@ -32,18 +32,19 @@ class Build:
     """How far a table is.
 
     committed: what it is made from; None before it is there.
-    interrupted: what it was to be made from when a run ended in the middle; None where none did.
+    interrupted: what it was to be made from by each run that ended in the middle since, the oldest first: the table
+        may have rows of any of them. Empty where none did.
     is_on_record: whether there are steps of it, be it of a table that is gone. A table without any needs no plan: what
         a run leaves of it that ends in the middle counts for nothing.
     """
 
     committed: MadeFrom | None = None
-    interrupted: MadeFrom | None = None
+    interrupted: Sequence[MadeFrom] = ()
     is_on_record: bool = False
 
     def is_of(self, made_from: MadeFrom) -> bool:
         """Whether the table is made from this, all of it: no run ended while it made it from something else."""
-        return self.committed == made_from and self.interrupted is None
+        return self.committed == made_from and not self.interrupted
 
 
 def build_of(warehouse: Warehouse, table: t.Table) -> Build:
@@ -56,28 +57,27 @@ def builds_of(warehouse: Warehouse, *tables: t.Table) -> list[Build]:
     if not tables or not warehouse.exists(t.TABLE_BUILDS):
         return [Build() for _ in tables]
     steps = warehouse.read(t.TABLE_BUILDS).where(F.col("table_name").isin([table.name for table in tables]))
-    step = F.struct("recorded_at", "status", "made_from")
-    is_committed = F.col("status") == COMMITTED
-    newest = steps.groupBy("table_name").agg(F.max(step), F.max(F.when(is_committed, step))).collect()
-    by_table = {name: of_table for name, *of_table in newest}
-    for step, _ in by_table.values():
-        warehouse.clock.saw(step["recorded_at"])
+    committed_at = F.max(F.when(F.col("status") == COMMITTED, F.col("recorded_at")))
+    with_commit = steps.withColumn("committed_at", committed_at.over(Window.partitionBy("table_name")))
+    since_commit = with_commit.where("committed_at IS NULL OR recorded_at >= committed_at").orderBy("recorded_at")
+    by_table: dict[str, list[Row]] = {}
+    for row in since_commit.collect():
+        warehouse.clock.saw(row["recorded_at"])
+        by_table.setdefault(row["table_name"], []).append(row)
     return [
-        _build(*by_table[table.name], is_there=warehouse.exists(table)) if table.name in by_table else Build()
+        _build(by_table[table.name], is_there=warehouse.exists(table)) if table.name in by_table else Build()
         for table in tables
     ]
 
 
-def _build(newest: Row, committed: Row | None, *, is_there: bool) -> Build:
-    """How far a table is by its newest step and the newest committed one."""
+def _build(steps: Sequence[Row], *, is_there: bool) -> Build:
+    """How far a table is by its newest committed step and those planned since."""
     if not is_there:
         return Build(is_on_record=True)
-    is_interrupted = newest["status"] == PLANNED
-    return Build(
-        json.loads(committed["made_from"]) if committed else None,
-        json.loads(newest["made_from"]) if is_interrupted else None,
-        is_on_record=True,
+    committed, planned = (
+        [json.loads(step["made_from"]) for step in steps if step["status"] == status] for status in (COMMITTED, PLANNED)
     )
+    return Build(committed[-1] if committed else None, planned, is_on_record=True)
 
 
 def record_build(run: "Run", table: t.Table, status: str, made_from: MadeFrom) -> None:

@@ -77,7 +77,7 @@ def require_matching_returns(run: Run) -> int:
 def _batch_of_matching_returns(run: Run, returns: Build) -> int:
     batch = committed_batch(run).number
     matched_on = returns.committed["batch"] if returns.committed else None
-    if matched_on != batch or returns.interrupted is not None:
+    if matched_on != batch or returns.interrupted:
         raise ConfigurationError(
             f"returns were matched on batch {matched_on} of the order lines, which are now those of batch {batch}; run "
             "`customer-segmentation ingest`"
@@ -94,15 +94,15 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
         return f"{t.CUSTOMER_DAYS.name} is no longer there"
     if any(built_from[key] != goal[key] for key in ("definition", "timezone")):
         return "what is made of them changed"
-    if build.interrupted is not None and build.interrupted.get("is_full"):
+    if any(plan.get("is_full") for plan in build.interrupted):
         return "the last run ended in the middle"
     if built_from["as_of"] > goal["as_of"]:
         return f"the tables were as of {built_from['as_of']}, the run is as of {goal['as_of']}"
     changes = changed_transactions(run, since=built_from["batch"], until=goal["batch"])
     if isinstance(changes, str):
         return changes
-    # A run that ended in the middle may have aggregated some customers up to a later date.
-    until = max(goal["as_of"], build.interrupted["as_of"] if build.interrupted else goal["as_of"])
+    # Runs that ended in the middle may have aggregated some customers up to later dates.
+    until = max([goal["as_of"], *(plan["as_of"] for plan in build.interrupted)])
     known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(built_from["as_of"])).cast("timestamp")
     became_known = run.inputs.transactions().where(
         known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))

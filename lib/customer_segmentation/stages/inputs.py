@@ -117,7 +117,7 @@ class RunInputs:
         version = self.versions.get(table.name)
         if version is None:
             return None
-        if self._builds[table.name].interrupted is not None:
+        if self._builds[table.name].interrupted:
             raise ConfigurationError(
                 f"{table.name} may have rows of other sources than it is on record with, since a run ended while it "
                 "wrote them; run `customer-segmentation ingest`"

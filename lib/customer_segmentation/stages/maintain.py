@@ -22,7 +22,7 @@ _STATE = {t.RETURNS, t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY, t.INGEST_CHANGES, t.IN
 """Tables of which nobody reads an earlier version: each day rewrites much of them."""
 
 _STEPS_KEPT = 10
-"""Of each table in `table_builds`; the newest one and the newest committed one are read."""
+"""Of each table in `table_builds`; the newest committed one and those planned since are read."""
 
 _STATE_HOURS = 1
 _FILE_BYTES = 128 * 2**20

@@ -74,7 +74,7 @@ def _history(run: Run, tables: PinnedTables, batch: int, sample: DataFrame) -> I
     build = build_of(run.warehouse, t.CUSTOMER_HISTORY)
     made_from = build.committed
     current = {"batch": batch, "definition": DEFINITION, "timezone": run.config.timezone}
-    if made_from is None or build.interrupted is not None or any(made_from[key] != current[key] for key in current):
+    if made_from is None or build.interrupted or any(made_from[key] != current[key] for key in current):
         return  # the next run brings them to its end, or builds them anew
     if not tables.have(t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY):
         return
