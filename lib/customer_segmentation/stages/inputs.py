@@ -29,8 +29,15 @@ class RunInputs:
 
     @cached_property
     def versions(self) -> dict[str, int]:
-        """Delta versions of the tables by name; fixed when first asked for."""
-        return self._warehouse.versions([t.TRANSACTIONS, t.RETURNS, *self._entities])
+        """Delta versions of the tables by name; fixed when first asked for.
+
+        Raises:
+            ConfigurationError: one of them was never written.
+        """
+        tables = [t.TRANSACTIONS, t.RETURNS, *self._entities]
+        for table in tables:
+            self._warehouse.require(table, command="ingest")
+        return self._warehouse.versions(tables)
 
     @property
     def _entities(self) -> list[t.Table]:
@@ -85,14 +92,15 @@ class RunInputs:
         Raises:
             ConfigurationError: there are none yet.
         """
-        for table in (t.TRANSACTIONS, t.RETURNS):
-            self._warehouse.require(table, command="ingest")
         lines = self._warehouse.read(t.TRANSACTIONS, version=self.versions[t.TRANSACTIONS.name])
         return in_local_time(lines, self._config.timezone, c.ORDERED_AT, c.CHANGED_AT)
 
     def returns(self) -> DataFrame:
-        """The returns, matched with their purchases, in local time."""
-        self._warehouse.require(t.RETURNS, command="ingest")
+        """The returns, matched with their purchases, in local time.
+
+        Raises:
+            ConfigurationError: there are none yet.
+        """
         pieces = self._warehouse.read(t.RETURNS, version=self.versions[t.RETURNS.name])
         return in_local_time(pieces, self._config.timezone, c.RETURNED_AT, c.ORDERED_AT)
 
@@ -100,7 +108,7 @@ class RunInputs:
         """The customers' attributes; None where no source is configured.
 
         Raises:
-            ConfigurationError: a run ended while it wrote them.
+            ConfigurationError: they were not read yet, or a run ended while it wrote them.
         """
         return self._entity(t.CUSTOMERS)
 
@@ -108,7 +116,7 @@ class RunInputs:
         """The engagement events in local time; None where no source is configured.
 
         Raises:
-            ConfigurationError: a run ended while it wrote them.
+            ConfigurationError: they were not read yet, or a run ended while it wrote them.
         """
         events = self._entity(t.ENGAGEMENT)
         return None if events is None else in_local_time(events, self._config.timezone, c.OCCURRED_AT)

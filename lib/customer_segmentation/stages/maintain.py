@@ -137,7 +137,9 @@ def _expire_models(run: Run) -> int:
 
 
 def _expire_steps(run: Run) -> None:
-    """Remove the steps of `table_builds` that are read no more."""
+    """Remove the steps of `table_builds` that are read no more; none where no ingest has come that far yet."""
+    if not run.warehouse.exists(t.TABLE_BUILDS):
+        return
     place = F.row_number().over(Window.partitionBy("table_name").orderBy(F.desc("recorded_at")))
     steps = run.warehouse.read(t.TABLE_BUILDS).withColumn("place", place).where(F.col("place") == _STEPS_KEPT)
     old = [
