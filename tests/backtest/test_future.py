@@ -137,3 +137,31 @@ def test_changing_everything_after_a_date_changes_no_segment_and_no_score_at_it_
     pd.testing.assert_frame_equal(one.drop(columns=names), other.drop(columns=names), check_exact=True)
     assert (one[names] != other[names]).any().all()
     assert one[LEARNED].nunique() > 10
+
+
+@pytest.mark.slow
+def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(histories: tuple[History, History]) -> None:
+    class EnoughKnownError(Exception):
+        pass
+
+    given: list[DataFrame] = []
+
+    def with_value(customers: DataFrame, everybody: DataFrame) -> DataFrame:
+        given.extend([customers, everybody])
+        raise EnoughKnownError
+
+    features, dates = Features(active_within=20), BacktestDates(FIRST.date(), {HORIZON: [DAY]}, [])
+    with pytest.raises(EnoughKnownError):
+        backtest(
+            histories[0],
+            dates,
+            features=features,
+            clustering=CLUSTERING,
+            settings=Backtest(learned=False),
+            seed=1,
+            with_value=with_value,
+        )
+
+    customers, everybody = (sorted(row.recency_days for row in frame.collect()) for frame in given)
+    assert customers == [days for days in everybody if days <= 20]
+    assert 0 < len(customers) < len(everybody)

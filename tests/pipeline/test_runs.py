@@ -167,6 +167,18 @@ def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: P
     own = rows.set_index("customer_id").expected_spend_90d
     assert own.to_numpy() == pytest.approx(valued.expected_spend_90d[own.index].to_numpy())
 
+    train_segments(run, retrain=True)
+    later = run_of(AS_OF + timedelta(days=1), features={"active_within": 30})
+    build_features(later)  # scored by the model that serves, so with no value model of their own
+    retrained = run_of(AS_OF + timedelta(days=1), features={"active_within": 30})
+    train_segments(retrained, retrain=True)
+    everybody = customer_features(run.inputs.transactions(), as_of=later.as_of)
+    model = retrained.models.newest
+    assert model is not None
+    assert model.value["purchases"] == json.loads(
+        json.dumps(fit_value(everybody, run.config.value).to_dict()["purchases"])
+    )
+
 
 @pytest.mark.long
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from customer_segmentation.clustering.estimator.layout import hashed_share
 from customer_segmentation.config.schema import Backtest as Settings
 from customer_segmentation.config.schema import Clustering, Features
 from customer_segmentation.contract import columns as c
-from customer_segmentation.features.build import as_dates, customer_features
+from customer_segmentation.features.build import active, as_dates, customer_features
 from customer_segmentation.features.daily_aggregates import daily_aggregates
 from customer_segmentation.features.lines_by_customer import columns_of_lines, lines_by_customer
 from customer_segmentation.features.rfm_scores import rfm_scores
@@ -96,7 +96,7 @@ def backtest(
     clustering: Clustering,
     settings: Settings,
     seed: int,
-    with_value: Callable[[DataFrame], DataFrame] | None = None,
+    with_value: Callable[[DataFrame, DataFrame], DataFrame] | None = None,
 ) -> BacktestResult:
     """Rank customers at each date by every score, and judge by what they did in the horizon after it.
 
@@ -108,7 +108,8 @@ def backtest(
         dates: see `backtest_dates`.
         features, clustering, settings: sections of the configuration.
         seed: of all that is drawn.
-        with_value: adds columns expected_spend_NNd to the features of customers, by a model that it fits to them.
+        with_value: adds columns expected_spend_NNd to the features of customers, by a model that it fits to those of
+            everybody, which it is given too: when customers stop buying is learnt of those who did.
     """
     clustering = _without_attributes(clustering)
     periods = [(horizon, day) for horizon, days in sorted(dates.by_horizon.items()) for day in days]
@@ -120,10 +121,11 @@ def backtest(
     days = checkpointed(history.days_before(end))
     known = {}
     all_days = sorted({*at, *(each for each in earlier.values() if each is not None)})
-    of_all_days = checkpointed(history.features_at(all_days, features))
+    of_everybody = checkpointed(history.features_at(all_days, features.model_copy(update={"active_within": None})))
     for day in all_days:
-        frame = rfm_scores(of_all_days.where(F.col(c.AS_OF_DATE) == F.lit(day)))
-        known[day] = checkpointed(with_value(frame) if with_value else frame)
+        everybody = of_everybody.where(F.col(c.AS_OF_DATE) == F.lit(day))
+        customers_then = rfm_scores(active(everybody, within=features.active_within))
+        known[day] = checkpointed(with_value(customers_then, everybody) if with_value else customers_then)
     count = known[at[-1]].count()
     drawn = partial(hashed_share, share=min(1.0, settings.sample_size / max(count, 1)), seed=seed, by=[c.CUSTOMER_ID])
     fields = known[at[-1]].schema.fields

@@ -200,10 +200,8 @@ def features_from_aggregates(
     known = aggregates.withColumns(constants).withColumns(
         {feature.name: _value(feature, unknown) for feature in FEATURES if feature.name not in lasting}
     )
-    if active_within is not None:
-        known = known.where(F.col(c.RECENCY_DAYS) <= active_within)
     by_channel = F.coalesce(F.col(c.RESPONSE_BY_CHANNEL).cast(RESPONSE_TYPE), F.array().cast(RESPONSE_TYPE))
-    return known.select(
+    return active(known, within=active_within).select(
         c.CUSTOMER_ID,
         F.col("as_of").alias(c.AS_OF_DATE),
         *(feature.name for feature in FEATURES),
@@ -211,6 +209,11 @@ def features_from_aggregates(
         c.TOP_CATEGORIES,
         by_channel.alias(c.RESPONSE_BY_CHANNEL),
     )
+
+
+def active(customers: DataFrame, *, within: int | None) -> DataFrame:
+    """Those who count as customers: with a recency_days of at most so many days; all of them for None."""
+    return customers if within is None else customers.where(F.col(c.RECENCY_DAYS) <= within)
 
 
 def _joined(rows: DataFrame, aggregates: DataFrame, dates: Dates) -> DataFrame:

@@ -41,7 +41,7 @@ def backtest_segments(run: Run, console: Console) -> None:
             clustering=run.config.clustering,
             settings=settings,
             seed=run.config.seed,
-            with_value=lambda frame: with_value(frame, fit_value(frame, run.config.value)),
+            with_value=lambda customers, everybody: with_value(customers, fit_value(everybody, run.config.value)),
         )
         rows = run.backtests.record(run.backtest_id, result.rows)
         stage.rows = result.evaluated

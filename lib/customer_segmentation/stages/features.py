@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -17,7 +17,7 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
-from customer_segmentation.features.build import features_from_aggregates, features_of_lines
+from customer_segmentation.features.build import active, features_from_aggregates, features_of_lines
 from customer_segmentation.features.overflow import overflow_explained
 from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
@@ -48,21 +48,19 @@ def build_features(run: Run) -> None:
             stage.result = f"{_describe_customers(run, stage)}; as run {other} has them"
             return
         outcome = bring_up_to_date(run)
-        history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
-        engagement, dates = run.inputs.engagement(), Dates((run.as_of,))
-        features = features_from_aggregates(history, days, engagement, dates=dates, **_settings(run))
+        features = _of_everybody(run)
         model = run.models.reusable
         if model is None:
             with persisted(features) as everybody:
                 customers = _active(run, everybody)
                 cuts, value = at_once(
-                    lambda: _own_cut_points(run, customers), lambda: value_model(run, everybody, None)
+                    lambda: _own_cut_points(run, customers), lambda: value_model(run, None, lambda: everybody)
                 )
                 keep_value_models(run, {run.features_id: value})
                 _write(run, with_value(rfm_scores(customers, cuts=cuts), value), [run])
         else:
             _require_somebody(run)
-            value = value_model(run, features, model)
+            value = value_model(run, model, lambda: features)
             _write(run, _scored(_active(run, features), model, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
         stage.result = "; ".join([_describe_customers(run, stage), outcome, *remarks])
@@ -100,7 +98,7 @@ def build_features_of_dates(run: Run, days: Sequence[date]) -> None:
                 fitted: dict[str, ValueModel] = {}
                 for day, own in runs.items():
                     of_day = F.col(c.AS_OF_DATE) == F.lit(day)
-                    value = value_model(own, everybody.where(of_day), models[day])
+                    value = value_model(own, models[day], partial(everybody.where, of_day))
                     parts.append(with_value(scored.where(of_day), value))
                     fitted |= {own.features_id: value} if models[day] is None else {}
                 keep_value_models(run, fitted)
@@ -129,18 +127,32 @@ def _take_over(run: Run, other: str) -> None:
     # What comes from `customers` is joined anew.
     rows = rows.select([name for name in _features_table(run).column_names if name != c.HAS_ATTRIBUTES])
     model = run.models.registered(run.model_version)
-    _write(run, _scored(rows, model, value_model(run, rows, model)), [run])
+    value = value_model(run, model, lambda: fitted_to(run, rows))
+    _write(run, _scored(rows, model, value), [run])
 
 
 def scored_anew(run: Run, features: DataFrame) -> DataFrame:
     """The features with the scores and the value that a model has which is trained on them."""
-    return _scored(features, None, value_model(run, features, None))
+    return _scored(features, None, value_model(run, None, lambda: fitted_to(run, features)))
+
+
+def fitted_to(run: Run, customers: DataFrame) -> DataFrame:
+    """What a value model is fitted to: the features of everybody, of whom the run's customers may be a part."""
+    if run.config.features.active_within is None:
+        return customers
+    bring_up_to_date(run)
+    return _of_everybody(run)
+
+
+def _of_everybody(run: Run) -> DataFrame:
+    """The features of all with a purchase before the run's date, from the aggregates as they are."""
+    history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
+    return features_from_aggregates(history, days, run.inputs.engagement(), dates=Dates((run.as_of,)), **_settings(run))
 
 
 def _active(run: Run, features: DataFrame) -> DataFrame:
     """Those who count as customers; when customers stop buying is learnt of the others too."""
-    days = run.config.features.active_within
-    return features if days is None else features.where(F.col(c.RECENCY_DAYS) <= days)
+    return active(features, within=run.config.features.active_within)
 
 
 def _own_cut_points(run: Run, customers: DataFrame) -> CutPoints:

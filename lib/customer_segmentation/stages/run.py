@@ -54,7 +54,7 @@ class Run:
         models: the registered models of the run's settings.
         publication: which run is published.
         suppression: whose rows are filtered out.
-        fitted_values: the value models that the run has fitted and kept, by the features' id.
+        fitted_values: the value models that the run has fitted, by the features' id.
         progress: reports the stages.
         command: that the run is made by.
         started_at: the only time that the clock is asked for the run.

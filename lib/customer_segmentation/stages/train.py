@@ -26,6 +26,7 @@ from customer_segmentation.stages.backtest import hindsight
 from customer_segmentation.stages.customer_history import bring_up_to_date
 from customer_segmentation.stages.features import (
     clustered_features,
+    fitted_to,
     scored_anew,
     undeclared_features,
     without_lists,
@@ -56,6 +57,8 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             stage.result = f"{version} was trained on these customers before, {model.k} segments"
             return
         features = clustered_features(run)
+        run.warehouse.require(t.CUSTOMER_DAYS, command="features")
+        bring_up_to_date(run)  # a run of an earlier date may have been in between
         if run.models.reusable_version is not None:  # whose scores they have
             features = scored_anew(run, features)
         with persisted(without_lists(features)) as features:
@@ -71,7 +74,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             profiles, cuts, value, rates = at_once(
                 lambda: segment_profiles(assigned, training.model, derived=undeclared_features(run)),
                 lambda: cut_points(features),
-                lambda: value_model(run, features, None),
+                lambda: value_model(run, None, lambda: fitted_to(run, features)),
                 lambda: _purchase_rates(run, features),
             )
             named_segments = name_segments(
@@ -120,8 +123,6 @@ def _lineage_rows(
 
 def _purchase_rates(run: Run, features: DataFrame) -> PurchaseRates:
     """How often customers bought before, by their state then, up to the run's date."""
-    run.warehouse.require(t.CUSTOMER_DAYS, command="features")
-    bring_up_to_date(run)  # a run of an earlier date may have been in between
     days = run.warehouse.read(t.CUSTOMER_DAYS).where((F.col("lines") > 0) & (F.col(DAY) < F.lit(run.as_of)))
     return purchase_rates(days, features, as_of=run.as_of, horizon_days=run.config.segments.horizon_days)
 

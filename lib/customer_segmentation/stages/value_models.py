@@ -1,7 +1,7 @@
 """The value models that features were made by, in `value_models`, until a segmentation that is trained has its own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import DataFrame
 
@@ -13,11 +13,12 @@ from customer_segmentation.storage import literal
 from customer_segmentation.value import ValueModel, fit_value
 
 
-def value_model(run: Run, features: DataFrame, model: SegmentationModel | None) -> ValueModel:
-    """The value model of a segmentation; without one that of the run's features, else a fit to these.
+def value_model(run: Run, model: SegmentationModel | None, everybody: Callable[[], DataFrame]) -> ValueModel:
+    """The value model of a segmentation; without one that of the run's features, else a fit.
 
     Args:
-        features: of all customers, those too who bought too long ago to be segmented.
+        everybody: gives what is fitted to, where that is needed: the features of all customers, those too who bought
+            too long ago to be segmented.
     """
     if model is not None and model.value:
         return ValueModel.from_dict(model.value)
@@ -27,7 +28,8 @@ def value_model(run: Run, features: DataFrame, model: SegmentationModel | None) 
         row = run.warehouse.rows(t.VALUE_MODELS, column=c.MADE_FROM, value=run.features_id).select("model").first()
         if row is not None:
             return ValueModel.from_dict(json.loads(row["model"]))
-    return fit_value(features, run.config.value)
+    run.fitted_values[run.features_id] = fit_value(everybody(), run.config.value)
+    return run.fitted_values[run.features_id]
 
 
 def keep_value_models(run: Run, fitted: Mapping[str, ValueModel]) -> None:
@@ -39,5 +41,4 @@ def keep_value_models(run: Run, fitted: Mapping[str, ValueModel]) -> None:
         for made_from, each in fitted.items()
     ]
     listed = ", ".join(map(literal, fitted))
-    run.fitted_values.update(fitted)
     run.warehouse.replace_rows_where(t.VALUE_MODELS, rows, f"{c.MADE_FROM} IN ({listed})")
