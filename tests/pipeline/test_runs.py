@@ -180,6 +180,29 @@ def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: P
     )
 
 
+@pytest.mark.slow
+def test_the_training_that_was_asked_for_last_serves_in_every_process(tmp_path: Path, run_of: RunOf) -> None:
+    ingest_sources(run_of())
+    build_features(run_of())
+    own, other = {"segments": {"horizon_days": 30}}, {"segments": {"horizon_days": 60}}
+    versions_asked_for = []
+    for settings in (own, other, own):
+        run = run_of(**settings)
+        train_segments(run, retrain=True)
+        versions_asked_for.append(run.model_version)
+        if settings is other:
+            registered = read(tmp_path / "tables", "model_runs")
+
+    assert len(set(versions_asked_for)) == 2
+    assert versions_asked_for[0] == versions_asked_for[2]
+    for settings in (own, other):
+        assert run_of(**settings).models.reusable_version == versions_asked_for[0]
+    assert run_of(AS_OF + timedelta(days=1)).models.incumbent_version == versions_asked_for[0]
+    pd.testing.assert_frame_equal(read(tmp_path / "tables", "model_runs"), registered)
+    train_segments(run_of(**own), retrain=True)
+    assert len(read(tmp_path / "tables", "model_requests")) == 1, "it serves already"
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_an_earlier_date_does_not_take_the_place_of_a_later_one_unless_it_is_told_to(

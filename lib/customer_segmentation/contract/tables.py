@@ -784,10 +784,23 @@ MODEL_RUNS = Table(
         Column(
             "command",
             "string",
-            "The command that trained it: what run trains serves from its publication on, all else at once.",
+            (
+                "The command that trained it: what run trains serves from its publication on, or once train asks for "
+                "it (see model_requests), all else at once."
+            ),
         ),
     ),
     key=(c.MODEL_VERSION,),
+)
+
+MODEL_REQUESTS = Table(
+    "model_requests",
+    "a training that found its model registered: of the models of one date, the one that was asked for last serves",
+    (
+        replace(_MODEL, comment="Model that was asked for; see model_runs.", nullable=False),
+        Column("requested_at", "timestamp", "When it was asked for again, UTC.", nullable=False),
+    ),
+    key=("requested_at",),
 )
 
 MODEL_CORE_POINTS = Table(
@@ -1056,6 +1069,7 @@ OPTIONAL_TABLES: tuple[Table, ...] = (
     INGEST_CHANGES,
     REJECTED_CUSTOMERS,
     REJECTED_ENGAGEMENT,
+    MODEL_REQUESTS,
     MODEL_CORE_POINTS,
     BACKTESTS,
     SUPPRESSED_CUSTOMERS,

@@ -14,6 +14,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.stages.builds import build_of
+from customer_segmentation.stages.model_registry import ORDERED_BY, with_service
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
 from customer_segmentation.stages.run import Run
 from customer_segmentation.storage import literal, local_root
@@ -123,16 +124,16 @@ def _expire_models(run: Run) -> int:
     if run.warehouse.exists(t.PIPELINE_RUNS):
         complete = run.warehouse.rows(t.PIPELINE_RUNS, column="status", value=COMPLETE)
         used = {row[0] for row in complete.select(c.MODEL_VERSION).distinct().collect()}
-    models = run.warehouse.read(t.MODEL_RUNS)
-    order = [F.desc(name) for name in ("trained_as_of", "registered_at") if name in models.columns]
-    place = F.row_number().over(Window.partitionBy("configuration").orderBy(*order))
+    models = with_service(run.warehouse, run.warehouse.read(t.MODEL_RUNS))
+    place = F.row_number().over(Window.partitionBy("configuration").orderBy(*map(F.desc, ORDERED_BY)))
     rows = models.select(c.MODEL_VERSION, place.alias("place")).collect()
     newest = {row[0] for row in rows if row["place"] <= run.config.maintenance.keep_models}
     expired = {row[0] for row in rows} - newest - used
     if expired:
         _delete(run, t.MODEL_RUNS, _is_not_in(c.MODEL_VERSION, newest | used))
-    if run.warehouse.exists(t.MODEL_CORE_POINTS):
-        _delete(run, t.MODEL_CORE_POINTS, _is_not_in(c.MODEL_VERSION, newest | used))
+    for table in (t.MODEL_CORE_POINTS, t.MODEL_REQUESTS):
+        if run.warehouse.exists(table):
+            _delete(run, table, _is_not_in(c.MODEL_VERSION, newest | used))
     return len(expired)
 
 

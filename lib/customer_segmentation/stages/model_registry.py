@@ -1,4 +1,7 @@
-"""The registered models of one set of settings, in `model_runs` and `model_core_points`."""
+"""The registered models of one set of settings, in `model_runs` and `model_core_points`.
+
+A registered model is never written again: that a later training asked for it once more is a row of `model_requests`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -14,7 +17,11 @@ from customer_segmentation.clustering import SegmentationModel, model_from_json
 from customer_segmentation.clustering.dbscan import DBSCANModel, core_point_rows, core_points_of
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.stages.publication import ROLLBACK
 from customer_segmentation.storage import Warehouse
+
+ORDERED_BY = ("trained_as_of", "asked_for_at")
+"""What the models of some settings are ordered by, of which the highest serves; see `with_service`."""
 
 
 class ModelRegistry:
@@ -136,49 +143,45 @@ class ModelRegistry:
         self.newest = model
         self.__dict__.pop("_rows", None)
 
+    def ask_again(self, version: str) -> None:
+        """Keep that a training asked for a registered model, which serves on from now; nothing where it does already.
+
+        Args:
+            version: of a model that was trained as of the run's date.
+        """
+        serving = self._in_service(until=self._as_of())
+        if serving is not None and serving[c.MODEL_VERSION] == version:
+            return
+        row = {c.MODEL_VERSION: version, "requested_at": self._warehouse.clock.now()}
+        self._warehouse.append_rows(t.MODEL_REQUESTS, [row])
+        for name in ("_rows", "newest"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def _rows(self) -> list[Row]:
         """What there is to choose a model of these settings by, the newest first; the models themselves are large."""
         if not self._warehouse.exists(t.MODEL_RUNS):
             return []
         models = self._warehouse.rows(t.MODEL_RUNS, column="configuration", value=self.settings)
-        later = {name: F.lit(None) for name in ("lines", "registered_at", "command") if name not in models.columns}
         ids = F.array_max(F.from_json(F.get_json_object("model", "$.segment_ids"), "array<int>"))
         highest = F.greatest(ids, F.get_json_object("model", "$.highest_id").cast("int"))
-        newest_first = [F.desc("trained_as_of"), F.desc("registered_at")]
-        rows = models.withColumns(later) if later else models
-        # A model of an earlier release does not say by which command.
-        is_in_service = F.coalesce(F.col("command") != "run", F.lit(True)) | F.coalesce("is_published", F.lit(False))
         newest = (
-            rows.join(self._used(), on=c.MODEL_VERSION, how="left")
-            .orderBy(*newest_first)
+            with_service(self._warehouse, models)
+            .orderBy(*map(F.desc, ORDERED_BY))
             .select(
                 c.MODEL_VERSION,
                 "trained_as_of",
                 "lines",
                 highest.alias("highest_id"),
-                "registered_at",
-                F.col("is_published").isNotNull().alias("has_run"),
-                is_in_service.alias("is_in_service"),
+                "asked_for_at",
+                "has_run",
+                "is_in_service",
             )
             .collect()
         )
         for row in newest:
-            self._warehouse.clock.saw(row["registered_at"])
+            self._warehouse.clock.saw(row["asked_for_at"])
         return newest
-
-    def _used(self) -> DataFrame:
-        """The models that assigned the customers of a run, with whether one of those runs was published."""
-        if not self._warehouse.exists(t.PIPELINE_RUNS):
-            return self._warehouse.spark.createDataFrame([], f"{c.MODEL_VERSION} string, is_published boolean")
-        runs = self._warehouse.read(t.PIPELINE_RUNS).select(c.MODEL_VERSION, c.RUN_ID)
-        if not self._warehouse.exists(t.PUBLICATIONS):
-            return runs.select(c.MODEL_VERSION, F.lit(False).alias("is_published")).distinct()
-        published = self._warehouse.read(t.PUBLICATIONS).select(c.RUN_ID, F.lit(True).alias("was_published")).distinct()
-        joined = runs.join(published, on=c.RUN_ID, how="left")
-        return joined.groupBy(c.MODEL_VERSION).agg(
-            F.max(F.coalesce("was_published", F.lit(False))).alias("is_published")
-        )
 
     def _in_service(self, *, until: date) -> Row | None:
         """The newest model in service that was trained up to a date.
@@ -193,3 +196,57 @@ class ModelRegistry:
         self._warehouse.require(t.MODEL_CORE_POINTS, command="train")
         rows = self._warehouse.rows(t.MODEL_CORE_POINTS, column=c.MODEL_VERSION, value=model.version)
         return core_points_of(model, rows)
+
+
+def with_service(warehouse: Warehouse, models: DataFrame) -> DataFrame:
+    """Rows of `model_runs` with what became of the models since.
+
+    has_run: whether a model assigned the customers of a run that was completed.
+    is_in_service: whether it may serve; one that `run` trained does so from its publication on, or once `train` asked
+        for it, all else at once.
+    asked_for_at: when it was asked for last: trained, trained again with nothing new, or published by a run of it.
+        That `rollback` publishes a run again does not count.
+    """
+    of_earlier_release = {
+        column.name: F.lit(None).cast(column.type)
+        for column in t.MODEL_RUNS.columns
+        if column.name not in models.columns
+    }
+    rows = models.withColumns(of_earlier_release) if of_earlier_release else models
+    # A model of an earlier release does not say by which command.
+    serves_at_once = F.coalesce(F.col("command") != "run", F.lit(True))
+    is_in_service = serves_at_once | F.coalesce("is_published", F.lit(False)) | F.col("requested_at").isNotNull()
+    for since in (_runs(warehouse), _requests(warehouse)):
+        rows = rows.join(since, on=c.MODEL_VERSION, how="left")
+    return rows.withColumns(
+        {
+            "has_run": F.col("is_published").isNotNull(),
+            "is_in_service": is_in_service,
+            "asked_for_at": F.greatest("registered_at", "requested_at", "published_at"),
+        }
+    )
+
+
+def _runs(warehouse: Warehouse) -> DataFrame:
+    """The models that assigned the customers of a run, whether one of those was published, and when last."""
+    if not warehouse.exists(t.PIPELINE_RUNS):
+        columns = f"{c.MODEL_VERSION} string, is_published boolean, published_at timestamp"
+        return warehouse.spark.createDataFrame([], columns)
+    runs = warehouse.read(t.PIPELINE_RUNS).select(c.MODEL_VERSION, c.RUN_ID)
+    if not warehouse.exists(t.PUBLICATIONS):
+        never = {"is_published": F.lit(False), "published_at": F.lit(None).cast("timestamp")}
+        return runs.select(c.MODEL_VERSION).distinct().withColumns(never)
+    published = warehouse.read(t.PUBLICATIONS).select(c.RUN_ID, "command", "published_at")
+    asked_for_at = F.when(F.col("command") != ROLLBACK, F.col("published_at"))
+    by_model = runs.join(published, on=c.RUN_ID, how="left").groupBy(c.MODEL_VERSION)
+    return by_model.agg(
+        F.max(F.col("published_at").isNotNull()).alias("is_published"), F.max(asked_for_at).alias("published_at")
+    )
+
+
+def _requests(warehouse: Warehouse) -> DataFrame:
+    """The models that a later training asked for, with when it did last."""
+    if not warehouse.exists(t.MODEL_REQUESTS):
+        return warehouse.spark.createDataFrame([], f"{c.MODEL_VERSION} string, requested_at timestamp")
+    requests = warehouse.read(t.MODEL_REQUESTS).groupBy(c.MODEL_VERSION)
+    return requests.agg(F.max("requested_at").alias("requested_at"))

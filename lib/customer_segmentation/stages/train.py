@@ -53,6 +53,8 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         version = run.version_to_train
         model = run.models.registered(version)
         if model is not None:
+            if retrain:  # what `run` trained before serves once it is published
+                run.models.ask_again(version)
             run.serve(model)
             stage.result = f"{version} was trained on these customers before, {model.k} segments"
             return
