@@ -34,13 +34,13 @@ class RunInputs:
         Raises:
             ConfigurationError: one of them was never written.
         """
-        tables = [t.TRANSACTIONS, t.RETURNS, *self._entities]
+        tables = [t.TRANSACTIONS, t.RETURNS, *self.entities]
         for table in tables:
             self._warehouse.require(table, command="ingest")
         return self._warehouse.versions(tables)
 
     @property
-    def _entities(self) -> list[t.Table]:
+    def entities(self) -> list[t.Table]:
         """The tables beside the order lines that have a source."""
         sources = self._config.configured_sources
         return [table for table, own in ((t.CUSTOMERS, sources.customers), (t.ENGAGEMENT, sources.engagement)) if own]
@@ -48,7 +48,7 @@ class RunInputs:
     @cached_property
     def _builds(self) -> dict[str, Build]:
         """How far these tables are, by name."""
-        entities = self._entities
+        entities = self.entities
         return {table.name: build for table, build in zip(entities, builds_of(self._warehouse, *entities), strict=True)}
 
     @cached_property
