@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -66,21 +66,11 @@ class Shop:
         return sorted(map(str, frame.drop(columns=OTHERWISE_NAMED, errors="ignore").to_dict("records")))
 
 
-@pytest.fixture
-def without_catalog_updates(spark: SparkSession) -> Iterator[None]:
-    """A catalog in memory can't take a new schema of a table that is partitioned by another column than its last."""
-    name = "spark.databricks.delta.catalog.update.enabled"
-    spark.conf.set(name, "false")
-    yield
-    spark.conf.unset(name)
-
-
 def delivered(spark: SparkSession, lines: Sequence[Line]) -> None:
     columns = ", ".join(f"`{name}` string" for name in SHEET.names)
     spark.createDataFrame(lines, columns).write.format("delta").mode("append").saveAsTable(SOURCE)
 
 
-@pytest.mark.usefixtures("without_catalog_updates")
 def test_named_tables_hold_what_tables_by_path_do_from_a_first_run_to_an_erasure(
     spark: SparkSession, tmp_path: Path
 ) -> None:

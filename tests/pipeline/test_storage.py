@@ -1,6 +1,6 @@
 """The warehouse, by itself."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -41,3 +41,21 @@ def test_files_of_tables_are_told_from_those_of_sources(spark: SparkSession, tmp
 
     if is_named:
         spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
+def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(spark: SparkSession) -> None:
+    warehouse = Warehouse(spark, Tables(root=None, schema=SCHEMA))
+
+    def replace(run_id: str, *customers: str) -> None:
+        common = {"segment_id": 1, "run_id": run_id, "as_of_date": date(2024, 3, 10)}
+        rows = [{"customer_id": customer, **common} for customer in customers]
+        warehouse.replace_rows(t.CUSTOMER_SEGMENTS_HISTORY, rows, column="run_id", value=run_id)
+
+    replace("one", "a", "b")
+    warehouse.set_properties(t.CUSTOMER_SEGMENTS_HISTORY, {"delta.checkpointInterval": "1"})
+    replace("two", "c")
+    replace("one", "d")
+
+    rows = warehouse.read(t.CUSTOMER_SEGMENTS_HISTORY).orderBy("run_id").select("run_id", "customer_id").collect()
+    assert [tuple(row) for row in rows] == [("one", "d"), ("two", "c")]
+    spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
