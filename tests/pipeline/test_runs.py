@@ -19,7 +19,14 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError, StoppedByAlertsError
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.pipeline import run_pipeline
-from customer_segmentation.stages import Run, assign_segments, build_features, ingest_sources, train_segments
+from customer_segmentation.stages import (
+    Run,
+    assign_segments,
+    build_features,
+    ingest_sources,
+    maintain,
+    train_segments,
+)
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.stages.unchanged import Made
 from customer_segmentation.value import ValueModel, fit_value, with_value
@@ -201,6 +208,10 @@ def test_the_training_that_was_asked_for_last_serves_in_every_process(tmp_path: 
     pd.testing.assert_frame_equal(read(tmp_path / "tables", "model_runs"), registered)
     train_segments(run_of(**own), retrain=True)
     assert len(read(tmp_path / "tables", "model_requests")) == 1, "it serves already"
+
+    maintain(run_of(maintenance={"keep_models": 1}))
+
+    assert read(tmp_path / "tables", "model_runs").model_version.tolist() == [versions_asked_for[0]]
 
 
 @pytest.mark.long
