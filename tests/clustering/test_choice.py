@@ -246,6 +246,7 @@ def test_no_groups_are_seen_in_a_single_cloud(family: str) -> None:
     assert seen.level < 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_single_clouds_of_any_shape_are_called_clear_in_at_most_5_percent() -> None:
     clear = []

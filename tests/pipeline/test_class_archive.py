@@ -70,6 +70,7 @@ def test_a_cache_that_can_not_be_written_records_nothing(monkeypatch: pytest.Mon
     assert class_archive_options("", record=True) == ""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_java_process_takes_its_classes_from_what_the_one_before_recorded(cache: Path, tmp_path: Path) -> None:
     shared = []
