@@ -934,7 +934,7 @@ BACKTESTS = Table(
         Column("low", "double", "Lower end of its 95% interval, by bootstraps of the customers."),
         Column("high", "double", "Upper end of its 95% interval."),
         Column("configuration", "string", "Fingerprint of the settings that made the models; see model_runs."),
-        Column("tested_at", "timestamp", "Start of the backtest, UTC."),
+        Column("tested_at", "timestamp", "When its figures were written, UTC."),
     ),
     key=(c.RUN_ID, "horizon_days", c.AS_OF_DATE, "score", "outcome", "metric", c.SEGMENT_ID),
     partitioned_by=(c.RUN_ID,),

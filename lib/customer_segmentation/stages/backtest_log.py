@@ -35,20 +35,21 @@ class BacktestLog:
             return []
         own = self._warehouse.rows(t.BACKTESTS, column="configuration", value=self._settings)
         until = own.where(F.col(c.RUN_ID) < f"{self._as_of():%Y%m%d}.")  # above any digest of that date
-        newest = until.agg(F.max_by(c.RUN_ID, "tested_at"), F.max("tested_at")).first()
+        newest = until.agg(F.max_by(c.RUN_ID, "tested_at")).first()
         if newest is None or newest[0] is None:
             return []
-        self._warehouse.clock.saw(newest[1])
         rows = self._warehouse.rows(t.BACKTESTS, column=c.RUN_ID, value=newest[0])
         return [row.asDict() for row in rows.orderBy(*t.BACKTESTS.key).collect()]
 
     def record(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Keep the rows of a backtest under its id; as they are kept, with a time after that of the newest one."""
-        _ = self.newest  # so that its time is seen
+        """Keep the rows of a backtest under its id; as they are kept, with a time after that of any one before."""
+        if self._warehouse.exists(t.BACKTESTS):
+            latest = self._warehouse.read(t.BACKTESTS).agg(F.max("tested_at")).first()
+            self._warehouse.clock.saw(latest[0] if latest else None)
         known = {"tested_at": self._warehouse.clock.now(), "configuration": self._settings, c.RUN_ID: run_id}
         recorded = [{**row, **known} for row in rows]
         self._warehouse.replace_rows(t.BACKTESTS, recorded, column=c.RUN_ID, value=run_id)
-        del self.newest
+        self.__dict__.pop("newest", None)
         return recorded
 
     def ranking_column(self, columns: Collection[str], *, horizon_days: int, windows: Mapping[str, int]) -> str:

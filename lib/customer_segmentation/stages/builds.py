@@ -53,12 +53,16 @@ def build_of(warehouse: Warehouse, table: t.Table) -> Build:
 
 
 def builds_of(warehouse: Warehouse, *tables: t.Table) -> list[Build]:
-    """How far some tables are, in their order. Runs one query, none without a table."""
+    """How far some tables are, in their order. Runs one query, none without a table.
+
+    It is over the steps of all tables, so that whatever is recorded next is later than each of them.
+    """
     if not tables or not warehouse.exists(t.TABLE_BUILDS):
         return [Build() for _ in tables]
-    steps = warehouse.read(t.TABLE_BUILDS).where(F.col("table_name").isin([table.name for table in tables]))
     committed_at = F.max(F.when(F.col("status") == COMMITTED, F.col("recorded_at")))
-    with_commit = steps.withColumn("committed_at", committed_at.over(Window.partitionBy("table_name")))
+    with_commit = warehouse.read(t.TABLE_BUILDS).withColumn(
+        "committed_at", committed_at.over(Window.partitionBy("table_name"))
+    )
     since_commit = with_commit.where("committed_at IS NULL OR recorded_at >= committed_at").orderBy("recorded_at")
     by_table: dict[str, list[Row]] = {}
     for row in since_commit.collect():

@@ -18,7 +18,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
@@ -165,6 +164,7 @@ def _recorded_plan(run: Run, receipt: Receipt) -> tuple[Receipt, Properties]:
         rows = run.warehouse.rows(t.ERASURES, column="receipt_id", value=receipt.receipt_id)
         row = rows.orderBy(F.desc("recorded_at")).first()
         if row is not None:
+            run.warehouse.clock.saw(row["recorded_at"])
             names = ("customers_found", "rows_removed", "rows_by_run")
             return replace(receipt, **{name: row[name] for name in names}), json.loads(row["properties"])
     own = {table.name: run.warehouse.properties(table) for table in _tables(run)}
@@ -179,7 +179,7 @@ def _record(run: Run, status: str, receipt: Receipt, properties: Properties) -> 
         "status": status,
         "properties": json.dumps(properties),
         "claimed_by": run.claim,
-        "recorded_at": datetime.now(UTC),
+        "recorded_at": run.warehouse.clock.now(),
         "code_version": __version__,
     }
     run.warehouse.append_rows(t.ERASURES, [row])
