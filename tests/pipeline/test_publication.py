@@ -1,7 +1,7 @@
 """What is on record of publications where a command is killed between its commit and its record."""
 
 import time
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pandas as pd
@@ -95,6 +95,22 @@ def test_a_first_publication_that_was_killed_before_its_record_is_recorded(spark
 
     assert shop.recorded() == [("R0", None, None), ("R1", "run", "R0")]
     assert shop.by("rollback").before_current() == "R0"
+
+
+def test_the_model_of_the_run_that_consumers_read_serves_though_it_was_killed_before_its_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    as_of, run_id = date(2024, 3, 10), "R0"
+    run = quiet(spark, Config.model_validate({"as_of": as_of, "tables": {"root": str(tmp_path)}}))
+    model = {"model_version": "M", "trained_as_of": as_of - timedelta(days=1), "command": "run"}
+    run.warehouse.append_rows(t.MODEL_RUNS, [{**model, "configuration": run.models.settings}])
+    made = {"run_id": run_id, "as_of_date": as_of, "model_version": "M", "status": "complete"}
+    run.warehouse.append_rows(t.PIPELINE_RUNS, [made])
+    assert run.models.incumbent_version is None
+
+    Shop(spark, tmp_path).publish_and_be_killed(run_id)
+
+    assert quiet(spark, run.config).models.incumbent_version == "M"
 
 
 def test_publications_are_in_order_also_where_a_clock_that_ran_ahead_was_put_right(

@@ -233,15 +233,24 @@ def _runs(warehouse: Warehouse) -> DataFrame:
         columns = f"{c.MODEL_VERSION} string, is_published boolean, published_at timestamp"
         return warehouse.spark.createDataFrame([], columns)
     runs = warehouse.read(t.PIPELINE_RUNS).select(c.MODEL_VERSION, c.RUN_ID)
-    if not warehouse.exists(t.PUBLICATIONS):
-        never = {"is_published": F.lit(False), "published_at": F.lit(None).cast("timestamp")}
-        return runs.select(c.MODEL_VERSION).distinct().withColumns(never)
-    published = warehouse.read(t.PUBLICATIONS).select(c.RUN_ID, "command", "published_at")
-    asked_for_at = F.when(F.col("command") != ROLLBACK, F.col("published_at"))
-    by_model = runs.join(published, on=c.RUN_ID, how="left").groupBy(c.MODEL_VERSION)
-    return by_model.agg(
-        F.max(F.col("published_at").isNotNull()).alias("is_published"), F.max(asked_for_at).alias("published_at")
+    joined = runs.join(_published(warehouse), on=c.RUN_ID, how="left")
+    return joined.groupBy(c.MODEL_VERSION).agg(
+        F.max(F.coalesce("was_published", F.lit(False))).alias("is_published"),
+        F.max("published_at").alias("published_at"),
     )
+
+
+def _published(warehouse: Warehouse) -> DataFrame:
+    """The runs that were published; when, where it was not by `rollback` and is on record."""
+    published = warehouse.spark.createDataFrame([], f"{c.RUN_ID} string, published_at timestamp")
+    if warehouse.exists(t.PUBLICATIONS):
+        is_rollback = F.coalesce(F.col("command") == ROLLBACK, F.lit(False))
+        published_at = F.when(~is_rollback, F.col("published_at")).alias("published_at")
+        published = published.unionByName(warehouse.read(t.PUBLICATIONS).select(c.RUN_ID, published_at))
+    if warehouse.exists(t.CUSTOMER_SEGMENTS):  # also by a command that was killed before its record
+        current = warehouse.read(t.CUSTOMER_SEGMENTS).select(c.RUN_ID).limit(1)
+        published = published.unionByName(current, allowMissingColumns=True)
+    return published.withColumn("was_published", F.lit(True))
 
 
 def _requests(warehouse: Warehouse) -> DataFrame:
