@@ -1,21 +1,32 @@
 """Tables that differ from the log of runs, each other or a build from scratch are named; whole ones are not."""
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
+from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import ConfigurationError, StorageError, VerificationError
-from customer_segmentation.contract.tables import CUSTOMER_SEGMENTS, ERASURES, TRANSACTIONS
-from customer_segmentation.stages import Run, verify_tables
+from customer_segmentation.contract.tables import (
+    CUSTOMER_SEGMENTS,
+    CUSTOMER_SEGMENTS_HISTORY,
+    ERASURES,
+    PIPELINE_RUNS,
+    TRANSACTIONS,
+)
+from customer_segmentation.stages import Run, roll_back, verify_tables
 from customer_segmentation.stages.ingest.batch_log import STAGED, read_log
 from customer_segmentation.stages.table_versions import TableVersions
 from customer_segmentation.verification import TableFolder
 from tests.generated import configured, quiet
+from tests.pipeline.test_runs import filled
 from tests.readers import assert_all_read_what_spark_reads
 from tests.verification.damage import commits, remove, side_file
 from tests.warehouse import read
@@ -201,6 +212,30 @@ def test_maintenance_and_clones_are_no_finding(run: Run) -> None:
     assert DeltaTable(table).version() < read(root, "table_versions").set_index("table_name").version["transactions"]
 
     versions.require_whole()
+
+
+@pytest.mark.slow
+def test_a_rollback_that_was_killed_is_named_with_what_takes_it_back_and_what_ends_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    run = quiet(spark, Config.model_validate({"tables": {"root": str(tmp_path)}}))
+    made = pd.DataFrame({"run_id": ["first", "second"], "as_of_date": date(2024, 3, 10), "segment_id": 1})
+    history = filled(spark, CUSTOMER_SEGMENTS_HISTORY, made.assign(customer_id="a"))
+    run.warehouse.overwrite(CUSTOMER_SEGMENTS_HISTORY, history)
+    complete = {"status": "complete", "customers": 1, "customers_segmented": 1, "segments": 1}
+    run.warehouse.append_rows(PIPELINE_RUNS, [row | complete for row in made.to_dict("records")])
+    for run_id, before in (("first", None), ("second", "first")):
+        run.publication.publish(run_id, instead_of=before)
+
+    for remedy in ("second", "first"):
+        run.warehouse.overwrite(CUSTOMER_SEGMENTS, history.where("run_id = 'first'"))
+        (finding,) = findings_of(run)
+        assert "customer_segments: run_id: expected run second, the newest of publications, found run first" in finding
+        assert re.findall(r"`rollback --run (\w+)`", finding) == ["second", "first"]
+
+        assert roll_back(Run(spark, run.config, run.progress, command="rollback"), remedy) == remedy
+
+        assert any(line.startswith(f"publication: customer_segments is run {remedy}, ") for line in verify_tables(run))
 
 
 def test_where_there_are_no_tables_the_command_to_run_is_named(spark: SparkSession, tmp_path: Path) -> None:
