@@ -1,8 +1,12 @@
 """The command line: exit codes, messages, help."""
 
+import errno
+import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +56,31 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
 
     assert ended.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("has_locks", "claimed"), [(True, []), (False, ["maintain"])])
+def test_tables_are_claimed_by_a_row_where_the_file_system_knows_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool, claimed: list[str]
+) -> None:
+    commands = []
+
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def claimed_tables(warehouse: object, owner: str, command: str) -> AbstractContextManager[None]:
+        commands.append(command)
+        return nullcontext()
+
+    if not has_locks:
+        monkeypatch.setattr("fcntl.flock", without_locks)
+    monkeypatch.setattr("customer_segmentation.cli.commands.claimed_tables", claimed_tables)
+    monkeypatch.setattr("customer_segmentation.cli.commands.get_session", lambda *_, **__: None)
+    monkeypatch.setattr("customer_segmentation.cli.work.begin", lambda *_: SimpleNamespace(warehouse=None, claim="a"))
+    monkeypatch.setattr("customer_segmentation.cli.work.write", lambda *_: None)
+
+    assert main(["maintain", "--config", str(ROOT / "conf" / "demo.yml"), "--set", f"tables.root={tmp_path}"]) == 0
+
+    assert commands == claimed
 
 
 def test_every_job_is_a_command() -> None:

@@ -18,6 +18,7 @@ from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError, StoppedByAlertsError
 from customer_segmentation.features.build import customer_features
+from customer_segmentation.insight.activity import purchase_rates
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import (
     Run,
@@ -292,6 +293,27 @@ def test_a_model_of_a_run_that_was_killed_serves_no_other_run(
     assert sorted(profiles.segment_id) == [1, 2, 3], "no id is lost to it"
     later = run_of(AS_OF + timedelta(days=1))
     assert later.models.reusable_version == later.model_version == run.model_version
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_training_learns_of_all_purchases_also_after_a_run_as_of_an_earlier_date(run_of: RunOf) -> None:
+    run = run_of()
+    ingest_sources(run)
+    build_features(run)
+    warehouse, version = run.warehouse, run.warehouse.version(t.CUSTOMER_DAYS)
+    build_features(run_of(AS_OF - timedelta(days=40)))
+
+    trained = run_of()
+    train_segments(trained)
+
+    days = warehouse.read(t.CUSTOMER_DAYS, version=version).where("lines > 0")
+    features = warehouse.rows(t.CUSTOMER_FEATURES, column="run_id", value=run.run_id)
+    horizon_days = run.config.segments.horizon_days
+    expected = purchase_rates(days, features, as_of=AS_OF, horizon_days=horizon_days).to_dict()
+    model = trained.models.newest
+    assert model is not None
+    assert model.purchase_rates == json.loads(json.dumps(expected))
 
 
 @pytest.mark.long
