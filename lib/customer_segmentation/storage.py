@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
@@ -103,14 +102,6 @@ class Warehouse:
         """Create the schema of named tables where it is missing."""
         if not self.spark.catalog.databaseExists(self.home):
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.home}")
-
-    def has_file(self, file: str) -> bool:
-        """Whether a file, by its path or address, is one of a table; asks for the folder of each that has a name."""
-        if self.is_named:
-            folders = [urlparse(self._details(table)["location"]).path for table in self.tables()]
-        else:
-            folders = [self.location(table) for table in KNOWN_TABLES]
-        return any(f"{unquote(folder)}/" in unquote(file) for folder in folders)
 
     def tables(self) -> list[Table]:
         """The tables that have been written."""
@@ -359,8 +350,7 @@ class Warehouse:
 
     def _details(self, table: Table) -> Row:
         """Delta's description of the table."""
-        details = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}")
-        row = details.select("id", "location", "numFiles", "sizeInBytes").head()
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._target(table)}").select("id", "numFiles", "sizeInBytes").head()
         assert row is not None, "a Delta table has its details"
         return row
 

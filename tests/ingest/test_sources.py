@@ -11,14 +11,15 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
 
-from customer_segmentation.config.schema import Checks, TransactionSource
+from customer_segmentation.config.schema import Checks, Config, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import CheckSuite
-from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.sources import has_file, read_source
 from customer_segmentation.ingest.transactions import validated_lines
 from customer_segmentation.stages.ingest import SourceLines
+from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
 from tests.generated import quiet
 from tests.postgres import postgres
 
@@ -251,3 +252,57 @@ def test_a_missing_column_is_told_with_those_there_are_and_a_hint(mapped: Callab
 def test_a_where_that_is_no_condition_is_rejected(mapped: Callable[..., SourceLines]) -> None:
     with pytest.raises(DataRejectedError, match="where must be true or false for a row, but 'land' is string"):
         mapped(where="land")
+
+
+@pytest.mark.parametrize(
+    ("relation", "files", "others"),
+    [
+        ({"path": "shop/in"}, ["shop/in/a%20b.csv", "shop/in/day=1/c.csv"], ["shop/in/deeper/c.csv", "shop/inn/a.csv"]),
+        ({"path": "shop/in/../a.csv"}, ["shop/a.csv"], ["shop/in/a.csv", "shop/b.csv"]),
+        ({"path": "shop", "options": {"recursiveFileLookup": True}}, ["shop/in/deeper/c.csv"], ["a.csv"]),
+        ({"path": "*/lines-{1,2}.csv"}, ["shop/lines-1.csv"], ["tables/transactions/part-0.csv", "lines-1.csv"]),
+        ({"path": "shop/[^t]*"}, ["shop/lines.csv"], ["shop/tables/a.csv"]),
+        ({"path": "tables/lines", "format": "delta"}, ["tables/lines/month=1/x/0.parquet"], ["tables/b/a.parquet"]),
+        ({"table": "x", "format": "jdbc", "options": {"url": "jdbc:x"}}, [], ["a.csv"]),
+        ({"table": "no.such_table", "format": "delta"}, [], ["a.parquet"]),
+    ],
+)
+def test_a_file_is_of_the_source_that_is_read_from_it(
+    spark: SparkSession, relation: dict[str, Any], files: list[str], others: list[str]
+) -> None:
+    one = TransactionSource.model_validate({"format": "csv", "columns": MAPPING, **relation})
+
+    found = {name: has_file(spark, one, f"{Path.cwd().as_uri()}/{name}") for name in (*files, *others)}
+
+    assert found == dict.fromkeys(files, True) | dict.fromkeys(others, False)
+
+
+@pytest.mark.parametrize(("path", "is_of_it"), [("s3://raw/shop", True), ("/shop", True), ("s3://lake/shop", False)])
+def test_a_file_is_of_no_source_in_another_bucket(spark: SparkSession, path: str, *, is_of_it: bool) -> None:
+    one = TransactionSource.model_validate({"format": "csv", "path": path, "columns": MAPPING})
+
+    assert has_file(spark, one, "s3://raw/shop/a.csv") == is_of_it
+
+
+@pytest.mark.parametrize(
+    ("file", "raised"),
+    [
+        ("shop/orders/day=1/a.csv", DataRejectedError),
+        ("shop/products.csv", DataRejectedError),
+        ("shop/tables/transactions/part-0.parquet", RuntimeError),
+        ("shop/tables/customer_segmentation_scratch_0/part-0.parquet", RuntimeError),
+        ("spark-warehouse/segments.db/transactions/part-0.parquet", RuntimeError),
+    ],
+)
+def test_only_a_damaged_file_of_a_source_or_a_look_up_is_its_fault(
+    spark: SparkSession, file: str, raised: type[Exception]
+) -> None:
+    lookup = {"format": "csv", "path": "shop/products.csv", "using": ["product"]}
+    orders = source(Path("shop/orders"), "csv", joins=[lookup])
+    config = Config.model_validate({"sources": {"transactions": orders}, "tables": {"root": "shop/x/../tables"}})
+    error = (
+        f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {Path.cwd().as_uri()}/{file}. SQLSTATE: KD001"
+    )
+
+    with pytest.raises(raised, match=file), naming_unreadable_files(quiet(spark, config)):
+        raise RuntimeError(error)

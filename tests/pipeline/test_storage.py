@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import pytest
 from delta import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -11,7 +10,6 @@ from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract import tables as t
 from customer_segmentation.storage import Warehouse
 
-SCHEMA = "storage_of_tests"
 PUBLICATION = {"run_id": "20240310-0", "command": "run", "published_at": datetime.now(UTC)}
 
 
@@ -28,19 +26,6 @@ def test_the_version_of_a_table_is_that_of_its_newest_commit(spark: SparkSession
     assert newest is not None
     assert len(list((tmp_path / t.PUBLICATIONS.name / "_delta_log").glob("*.json"))) == 1, "the log begins anew"
     assert warehouse.version(t.PUBLICATIONS) == newest["version"] == 4
-
-
-@pytest.mark.parametrize("is_named", [False, True], ids=["by path", "by name"])
-def test_files_of_tables_are_told_from_those_of_sources(spark: SparkSession, tmp_path: Path, is_named: bool) -> None:
-    warehouse = Warehouse(spark, Tables(root=None, schema=SCHEMA) if is_named else Tables(root=f"{tmp_path}/a/../lake"))
-    warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
-    [file] = warehouse.read(t.PUBLICATIONS).inputFiles()
-
-    assert warehouse.has_file(file)
-    assert not warehouse.has_file(f"file://{tmp_path}/orders/part-0.parquet")
-
-    if is_named:
-        spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
 def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(spark: SparkSession) -> None:

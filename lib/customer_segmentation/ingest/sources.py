@@ -3,13 +3,16 @@
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import BaseModel
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
@@ -31,6 +34,7 @@ from customer_segmentation.ingest.paths import exact, is_pattern, readable, reso
 
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://([^/]*))?")
 _DEFAULTS: dict[str, dict[str, str]] = {
     # A short or a long line is recognised only when all columns are read, a file with other columns only when compared.
     # A quote within quotes is doubled (RFC 4180).
@@ -112,12 +116,31 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
         .load(readable(str(relation.path)))
         .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
     )
-    everything = str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
     return {
         path: (length, modified)
         for path, length, modified in listed.collect()
-        if everything or _is_read(path, resolve(str(relation.path)))
+        if _reads_all_folders(relation) or _is_read(path, resolve(str(relation.path)))
     }
+
+
+def has_file(spark: SparkSession, relation: Relation, file: str) -> bool:
+    """Whether a file is one that the relation is read from, or was before it went.
+
+    Args:
+        file: its address, as Spark names it in an error.
+    """
+    file = unquote(file)
+    if relation.path is not None:
+        path = resolve(relation.path)
+        is_read = relation.format == "delta" or _reads_all_folders(relation) or _is_read(file, path)
+        return is_read and _lies_at(file, path)
+    if relation.format == "jdbc":
+        return False
+    try:
+        files = spark.read.table(str(relation.table)).inputFiles()
+    except PySparkException:
+        return False
+    return _parts(file) in [_parts(unquote(each)) for each in files]
 
 
 def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataFrame:
@@ -351,12 +374,34 @@ def _folder(path: str, files: Sequence[str]) -> str | None:
     return _PATTERN.split(path, maxsplit=1)[0].rpartition("/")[0] or None
 
 
+def _reads_all_folders(relation: Relation) -> bool:
+    return str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
+
+
 def _is_read(file: str, path: str) -> bool:
     """Whether Spark reads a file below a path (or pattern): every folder on the way is named column=value."""
     return all("=" in part for part in _parts(file)[len(_parts(path)) : -1])
 
 
+def _lies_at(file: str, path: str) -> bool:
+    """Whether a file is at a path (or below it, or below what matches a pattern).
+
+    A path need not name the scheme and the host that Spark names, since it has defaults for them.
+    """
+    hosts = {scheme[1] for scheme in (_SCHEME.match(file), _SCHEME.match(path)) if scheme and scheme[1]}
+    wanted = _parts(path)
+    actual = _parts(file)[: len(wanted)]
+    if len(hosts) > 1 or len(actual) < len(wanted):
+        return False
+    return actual == wanted or (is_pattern(path) and all(map(_matches, actual, wanted)))
+
+
+def _matches(part: str, pattern: str) -> bool:
+    """Whether a part of a path matches one of a pattern; alternatives in braces stand for anything."""
+    return fnmatchcase(part, re.sub(r"\\(.)", r"[\1]", re.sub(r"\{[^}]*\}", "*", pattern)).replace("[^", "[!"))
+
+
 def _parts(path: str) -> list[str]:
-    scheme = re.match(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?", path)
-    rest = path[scheme.end() :] if scheme else str(Path(path).absolute())
+    scheme = _SCHEME.match(path)
+    rest = path[scheme.end() :] if scheme else os.path.abspath(path)  # noqa: PTH100 (without .. in it, as Spark names files)
     return [part for part in rest.split("/") if part not in ("", ".")]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from customer_segmentation.contract.errors import DataRejectedError
-from customer_segmentation.storage import Warehouse
+from customer_segmentation.ingest.sources import has_file
+from customer_segmentation.stages.run import Run
 
 _FILE = re.compile(r"\[FAILED_READ_FILE[^]]*] .*? reading file (\S+)\.\s")
 _CAUSE = re.compile(r"^Caused by: [\w.$]+: (.*?)^\s+(?:at |\.\.\. )", re.MULTILINE | re.DOTALL)
@@ -13,10 +14,10 @@ _HEADER = "CSV header"
 
 
 @contextmanager
-def naming_unreadable_files(warehouse: Warehouse) -> Iterator[None]:
+def naming_unreadable_files(run: Run) -> Iterator[None]:
     """Turns a failure to read a file of a source into a DataRejectedError that names the file and the cause.
 
-    A file of a table of the warehouse is none of a source.
+    A file that no source of order lines and no look-up is read from is one of the tables: that is no fault of a source.
 
     A failure of a task is no error of PySpark's own on classic Spark, so it is known by its text alone; where that has
     no cause, as Spark Connect may leave it out, the file is named at least.
@@ -27,7 +28,7 @@ def naming_unreadable_files(warehouse: Warehouse) -> Iterator[None]:
         raise
     except Exception as error:
         match = _FILE.search(str(error))
-        if match is None or warehouse.has_file(match[1]):
+        if match is None or not _is_of_a_source(run, match[1]):
             raise
         causes = [" ".join(cause.split()) for cause in _CAUSE.findall(str(error))]
         why = f": {causes[-1]}" if causes else ""
@@ -35,3 +36,8 @@ def naming_unreadable_files(warehouse: Warehouse) -> Iterator[None]:
         if any(_HEADER in cause for cause in causes):
             hint = ". Its columns are not those of the other files; read it as a source of its own"
         raise DataRejectedError(f"sources.transactions: {match[1]} can't be read{why}{hint}") from None
+
+
+def _is_of_a_source(run: Run, file: str) -> bool:
+    relations = [relation for source in run.sources.transactions for relation in (source, *source.joins)]
+    return any(has_file(run.spark, relation, file) for relation in relations)
