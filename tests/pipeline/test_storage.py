@@ -10,6 +10,7 @@ from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract import tables as t
 from customer_segmentation.storage import Warehouse
 
+SCHEMA = "storage_of_tests"
 PUBLICATION = {"run_id": "20240310-0", "command": "run", "published_at": datetime.now(UTC)}
 
 

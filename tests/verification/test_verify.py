@@ -182,6 +182,11 @@ def test_a_command_that_ends_meanwhile_is_no_finding(run: Run, monkeypatch: pyte
 
     assert len(verify_tables(run)) == 4
 
+    DeltaTable(root_of(run) / "model_runs").delete()
+    first, *_, last = findings_of(run)
+    assert "model_runs: model" in first
+    assert "at work meanwhile and wrote customer_segments, table_versions, transactions: what is named" in last
+
 
 @pytest.mark.slow
 def test_an_ingest_that_is_at_work_or_was_killed_is_no_finding(run: Run) -> None:

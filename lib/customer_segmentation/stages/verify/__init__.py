@@ -6,7 +6,8 @@
     state        customer_days, customer_history, returns with a build from scratch     state
 
 A run that was killed leaves rows under its own run_id, and steps that are planned and not committed: neither is a
-finding, since the next run takes them up.
+finding, since the next run takes them up. What a command deletes from the storage meanwhile may be one; then it is said
+that a command was at work.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,7 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
     done: list[str] = []
     versions = TableVersions(run)
     recorded, unread = _recorded(versions)
+    tables = PinnedTables(run, root=versions.root)
     with run.progress.stage("files", "comparing files with the tables' logs") as stage:
         folders = versions.folders(every_byte=True)
         for folder in folders.values():
@@ -58,8 +60,8 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
         )
         stage.result = done[-1]
     damaged = _named(findings)
-    tables = PinnedTables(run, root=versions.root, without=damaged)
-    findings += tables.findings
+    tables.leave_out(damaged)
+    findings += [finding for finding in tables.findings if finding.table not in damaged]
     if not (folders or tables.all):
         raise ConfigurationError("there are no tables yet; run `customer-segmentation run` first")
     parts: dict[str, Callable[[], Iterator[Finding | str]]] = {
@@ -78,6 +80,12 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
             stage.result = "; ".join(line for line in done if line.startswith(f"{name}: "))
     if findings:
         also = f"\nThe rows of these were not verified: {', '.join(sorted(damaged))}" if damaged else ""
+        written = ", ".join(tables.written_since())
+        if written:
+            also += (
+                f"\nA command was at work meanwhile and wrote {written}: what is named here may come from that. Run "
+                "`verify` again once it has ended"
+            )
         raise VerificationError(f"{len(findings)} findings:{listed(findings)}{also}")
     return done
 

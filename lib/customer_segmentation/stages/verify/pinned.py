@@ -40,33 +40,44 @@ class PinnedTables:
     Args:
         run: has the warehouse.
         root: the folder of the tables; None where they are not on this machine: Spark is asked for their versions.
-        without: names of tables that are not read, since they are damaged.
 
     Attributes:
         findings: tables whose version can't be read.
         run: reads the tables at these versions too, and takes others for missing.
     """
 
-    def __init__(self, run: Run, *, root: Path | None, without: Collection[str]) -> None:
+    def __init__(self, run: Run, *, root: Path | None) -> None:
         self._warehouse = run.warehouse
-        self._without = without
+        self._root = root
+        self._without: set[str] = set()
         self.findings: list[Finding] = []
-        self._versions: dict[str, int] = {}
+        self._at_start: dict[str, int] = {}
         for _ in range(_MAX_LOOKS):
-            before, self._versions = self._versions, self._versions_now(root)
-            if self._versions == before:
+            before, self.findings = self._at_start, []
+            self._at_start = self._versions_now(self.findings)
+            if self._at_start == before:
                 break
+        self._versions = dict(self._at_start)
         self.run = _pinned(run, self._versions)
 
-    def _versions_now(self, root: Path | None) -> dict[str, int]:
+    def leave_out(self, names: Collection[str]) -> None:
+        """Read these tables no more, since they are damaged."""
+        self._without |= set(names)
+        for name in names:
+            self._versions.pop(name, None)
+
+    def written_since(self) -> list[str]:
+        """Names of the tables that have other versions by now."""
+        now = self._versions_now([])
+        names = self._at_start.keys() | now.keys()
+        return sorted(name for name in names if self._at_start.get(name) != now.get(name))
+
+    def _versions_now(self, findings: list[Finding]) -> dict[str, int]:
         versions: dict[str, int] = {}
-        self.findings.clear()
         for table in t.KNOWN_TABLES:
-            if table.name in self._without:
-                continue
-            with readable(table.name, self.location(table), self.findings):
-                if root is not None:
-                    version = newest_version(root / table.name)
+            with readable(table.name, self.location(table), findings):
+                if self._root is not None:
+                    version = newest_version(self._root / table.name)
                 else:
                     version = self._warehouse.version(table) if self._warehouse.exists(table) else None
                 if version is not None:
