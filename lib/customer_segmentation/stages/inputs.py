@@ -21,11 +21,16 @@ _STEPS_READ = 40
 
 
 class RunInputs:
-    """The canonical tables as they were when the run first read one of them."""
+    """The canonical tables as they were when the run first read one of them.
+
+    Attributes:
+        own_batch: the newest batch where the run has committed it itself, so that it need not be looked up; else None.
+    """
 
     def __init__(self, warehouse: Warehouse, config: Config) -> None:
         self._warehouse = warehouse
         self._config = config
+        self.own_batch: Row | None = None
 
     @cached_property
     def versions(self) -> dict[str, int]:
@@ -58,6 +63,8 @@ class RunInputs:
         Raises:
             ConfigurationError: nothing was read yet, or a batch after it ended while it changed the tables.
         """
+        if self.own_batch is not None:
+            return self.own_batch
         self._warehouse.require(t.INGEST_BATCHES, command="ingest")
         batches = self._warehouse.read(t.INGEST_BATCHES).where("status != 'planned'")
         newest = batches.orderBy(F.desc("batch_number"), F.desc("recorded_at")).limit(_STEPS_READ).collect()

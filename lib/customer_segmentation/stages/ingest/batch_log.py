@@ -150,11 +150,13 @@ class BatchLog:
     def record(self, *steps: Batch) -> Batch:
         """Keep that a batch has reached its status, or several one after the other, in one commit; the last one."""
         claimed = [replace(batch, claimed_by=self._run.claim) for batch in steps]
-        self._run.warehouse.append_rows(t.INGEST_BATCHES, [batch.to_row() for batch in claimed])
+        rows = [batch.to_row() for batch in claimed]
+        self._run.warehouse.append_rows(t.INGEST_BATCHES, rows)
         last = claimed[-1]
         self._last_number = max(self._last_number, last.number)
         if last.status == COMMITTED:
             self.committed, self.interrupted = last, None
+        self._run.inputs.own_batch = Row(**rows[-1]) if last.status == COMMITTED else None
         return last
 
     def require_own(self, batch: Batch) -> None:
