@@ -299,7 +299,7 @@ def test_only_a_damaged_file_of_a_source_or_a_look_up_is_its_fault(
 ) -> None:
     lookup = {"format": "csv", "path": "shop/products.csv", "using": ["product"]}
     orders = source(Path("shop/orders"), "csv", joins=[lookup])
-    config = Config.model_validate({"sources": {"transactions": orders}, "tables": {"root": "shop/x/../tables"}})
+    config = Config.model_validate({"sources": {"transactions": [orders]}, "tables": {"root": "shop/x/../tables"}})
     error = (
         f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {Path.cwd().as_uri()}/{file}. SQLSTATE: KD001"
     )
