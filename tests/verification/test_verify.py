@@ -189,11 +189,16 @@ def test_a_command_that_ends_meanwhile_is_no_finding(run: Run, monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_an_ingest_that_is_at_work_or_was_killed_is_no_finding(run: Run) -> None:
+def test_an_ingest_and_an_erasure_that_are_at_work_or_were_killed_are_no_finding(run: Run) -> None:
     log = read_log(run)
     assert log.committed is not None
     log.record(replace(log.committed, number=log.next_number, status=STAGED))
     DeltaTable(root_of(run) / "transactions").delete("channel = 'web'")
+    run_id = read(root_of(run), "customer_segments").run_id[0]
+    run.warehouse.append_rows(
+        ERASURES, [{"receipt_id": "a", "status": "planned", "rows_by_run": {run_id: 99}, "recorded_at": run.started_at}]
+    )
+    DeltaTable(root_of(run) / "customer_segments").delete("rank_in_segment = 1")  # others have them still
 
     done = verify_tables(run)
 

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -23,6 +22,31 @@ _PUBLISH = "run the same command again: it makes and publishes the run anew"
 _HISTORY = "put the table back from a backup"
 
 
+@dataclass(frozen=True)
+class _Erased:
+    """How many customers of a run were erased since: profiles, transitions and the log of runs count them still.
+
+    Receipts name nobody, and rows that came back with a backup are in two of them, so it is not always one number.
+
+    at_least: as many as the largest receipt has; at_most: as many as all have, those of what has not ended among them.
+    is_under_way: whether an erasure of some has not ended, so that their rows may still be in some of the tables.
+    """
+
+    at_least: int = 0
+    at_most: int = 0
+    is_under_way: bool = False
+
+    def explains(self, missing: int) -> bool:
+        """Whether so many rows may have been erased."""
+        return self.at_least <= missing <= self.at_most
+
+    def __str__(self) -> str:
+        return f"{self.at_least}" if self.at_least == self.at_most else f"{self.at_least} to {self.at_most}"
+
+
+_NOTHING = _Erased()
+
+
 def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | str]:
     """What is wrong with the published run and the log of runs; a sentence on what was verified last."""
     if not tables.have(t.PIPELINE_RUNS):
@@ -31,7 +55,7 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
         yield "not compared, since no run is on record"
         return
     runs = {row[c.RUN_ID]: row for row in tables.read(t.PIPELINE_RUNS).collect()}
-    erased = _erased(tables, runs)
+    erased = _erased(tables)
     yield from _finished_runs(tables, runs, erased)
     if not tables.have(t.CUSTOMER_SEGMENTS):
         if runs and tables.lack(t.CUSTOMER_SEGMENTS) and tables.have(t.PUBLICATIONS):
@@ -48,29 +72,29 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
     (published,) = carried
     run_id = published[c.RUN_ID]
     yield from _recorded(tables, runs, published)
-    yield from _equal_to_history(tables, run_id, segments)
-    yield from _profiled(tables, run_id, segments, runs.get(run_id), erased[run_id])
-    yield from _moved(tables, run_id, segments, erased[run_id])
+    of_run = erased.get(run_id, _NOTHING)
+    if not of_run.is_under_way:
+        yield from _equal_to_history(tables, run_id, segments)
+    yield from _profiled(tables, run_id, segments, runs.get(run_id), of_run)
+    yield from _moved(tables, run_id, segments, of_run)
     yield f"customer_segments is run {run_id}, whole and as the log has it; {count(len(runs))} runs on record"
 
 
-def _erased(tables: PinnedTables, runs: Mapping[str, Row]) -> Counter[str]:
-    """How many customers of each run were erased since: profiles, transitions and the log of runs count them still.
-
-    Rows that came back with a backup are in two receipts: then as many as are missing, if that is no fewer than the
-    largest receipt has and no more than all have.
-    """
+def _erased(tables: PinnedTables) -> Mapping[str, _Erased]:
+    """What was erased of each run, by the newest step of each erasure."""
     if not tables.have(t.ERASURES):
-        return Counter()
-    rows = tables.read(t.ERASURES).where(F.col("status") == COMMITTED).select("rows_by_run").collect()
-    receipts = [Counter[str](row["rows_by_run"] or {}) for row in rows]
-    most = sum(receipts, Counter[str]())
-    least = reduce(or_, receipts, Counter[str]())
-    if least == most or not tables.have(t.CUSTOMER_SEGMENTS_HISTORY):
-        return most
-    left = {row[0]: row[1] for row in tables.read(t.CUSTOMER_SEGMENTS_HISTORY).groupBy(c.RUN_ID).count().collect()}
-    missing = {run: runs[run]["customers"] - left.get(run, 0) if run in runs else most[run] for run in most}
-    return Counter({run: min(max(number, least[run]), most[run]) for run, number in missing.items()})
+        return {}
+    steps = tables.read(t.ERASURES).orderBy("recorded_at").select("receipt_id", "status", "rows_by_run").collect()
+    newest = {row["receipt_id"]: row for row in steps}
+    at_least, at_most, under_way = Counter[str](), Counter[str](), Counter[str]()
+    for row in newest.values():
+        rows = Counter[str](row["rows_by_run"] or {})
+        at_most += rows
+        if row["status"] == COMMITTED:
+            at_least |= rows
+        else:
+            under_way += rows
+    return {run_id: _Erased(at_least[run_id], most, run_id in under_way) for run_id, most in at_most.items()}
 
 
 def _newest_publication(tables: PinnedTables) -> str | None:
@@ -118,7 +142,7 @@ def _equal_to_history(tables: PinnedTables, run_id: str, segments: DataFrame) ->
 
 
 def _profiled(
-    tables: PinnedTables, run_id: str, segments: DataFrame, row: Row | None, erased: int
+    tables: PinnedTables, run_id: str, segments: DataFrame, row: Row | None, erased: _Erased
 ) -> Iterator[Finding]:
     """Whether customers and revenue by segment are the same in the segments, the profiles and the log of runs.
 
@@ -132,21 +156,23 @@ def _profiled(
     else:
         sums = segments.groupBy(c.SEGMENT_ID).agg(size, F.lit(None).cast(t.TOTAL))
     actual: dict[int, tuple[int, Decimal | None]] = {id_: (number, sum_) for id_, number, sum_ in sums.collect()}
-    customers = sum(number for number, _ in actual.values()) + erased
+    customers = sum(number for number, _ in actual.values())
     revenue = sum(sum_ or Decimal(0) for _, sum_ in actual.values())
-    has_revenue = tables.have(t.CUSTOMER_FEATURES) and not erased
+    has_revenue = tables.have(t.CUSTOMER_FEATURES) and not erased.at_most
     if row is not None:
-        facts: dict[str, tuple[Any, Any]] = {
-            "customers": (row["customers"], customers),
-            "customers_segmented": (row["customers_segmented"], customers),
-        }
-        if not erased:
-            facts["segments"] = (row["segments"], len(actual.keys() - {c.NOISE_ID}))
-        facts |= {"revenue": (row["revenue"], revenue)} if has_revenue else {}
-        for name, (logged, found) in facts.items():
-            if logged != found:
-                where, expected = f"run {run_id}, {name}", f"{found}, as in customer_segments"
-                yield Finding(t.PIPELINE_RUNS.name, where, expected, f"{logged}", _PUBLISH)
+        found: dict[str, Any] = {}
+        if not erased.at_most:
+            found["segments"] = len(actual.keys() - {c.NOISE_ID})
+        if has_revenue:
+            found["revenue"] = revenue
+        wrong = {name: value for name, value in found.items() if row[name] != value}
+        for name in ("customers", "customers_segmented"):
+            if not erased.explains((row[name] or 0) - customers):
+                wrong[name] = customers
+        also = f" with {erased} erased" if erased.at_most else ""
+        for name, value in wrong.items():
+            where, expected = f"run {run_id}, {name}", f"{value}, as in customer_segments{also}"
+            yield Finding(t.PIPELINE_RUNS.name, where, expected, f"{row[name]}", _PUBLISH)
     if not tables.have(t.SEGMENT_PROFILES):
         return
     profiles = {
@@ -155,7 +181,7 @@ def _profiled(
     }
     for segment in sorted(actual.keys() | profiles.keys()):
         (number, spend), profile = actual.get(segment, (0, Decimal(0))), profiles.get(segment)
-        is_as_large = profile is not None and (profile[0] == number or (erased and profile[0] > number))
+        is_as_large = profile is not None and (profile[0] == number or (erased.at_most and profile[0] > number))
         if profile is None or not is_as_large or (has_revenue and profile[1] != spend):
             in_segments = f"{count(number)} customers" + (f" with {spend}" if has_revenue else "")
             in_profile = "no profile" if profile is None else f"{count(profile[0])} customers with {profile[1]}"
@@ -163,7 +189,7 @@ def _profiled(
             yield Finding(t.SEGMENT_PROFILES.name, where, in_segments, in_profile, _PUBLISH)
 
 
-def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: int) -> Iterator[Finding]:
+def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: _Erased) -> Iterator[Finding]:
     """Whether the transitions are those of the customers; where some were erased since, of no fewer."""
     if not tables.have(t.SEGMENT_TRANSITIONS):
         return
@@ -174,15 +200,15 @@ def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: int) 
     recorded = {(row[0], row[1]): row[2] for row in pairs}
     for pair in sorted(actual.keys() | recorded.keys(), key=str):
         fewer = recorded.get(pair, 0) - actual.get(pair, 0)
-        if fewer and not 0 < fewer <= erased:
+        if fewer and not 0 < fewer <= erased.at_most:
             where = f"run {run_id}, from {pair[0]} to {pair[1]}"
             expected, found = (f"{count(each.get(pair, 0))} customers" for each in (actual, recorded))
             yield Finding(t.SEGMENT_TRANSITIONS.name, where, expected, found, _PUBLISH)
 
 
-def _finished_runs(tables: PinnedTables, runs: dict[str, Row], erased: Mapping[str, int]) -> Iterator[Finding]:
+def _finished_runs(tables: PinnedTables, runs: dict[str, Row], erased: Mapping[str, _Erased]) -> Iterator[Finding]:
     """Whether all runs on record have their rows; a run that has none is one whose rows have expired."""
-    nobody: Mapping[str, int] = {}
+    nobody: Mapping[str, _Erased] = {}
     for table, counted, gone in (
         (t.CUSTOMER_SEGMENTS_HISTORY, F.count(F.lit(1)), erased),
         (t.CUSTOMER_FEATURES, F.count(F.lit(1)), erased),
@@ -193,8 +219,9 @@ def _finished_runs(tables: PinnedTables, runs: dict[str, Row], erased: Mapping[s
             continue
         for row in tables.read(table).groupBy(c.RUN_ID).agg(counted.alias("customers")).collect():
             logged = runs.get(row[c.RUN_ID])
-            left = gone.get(row[c.RUN_ID], 0)
-            if logged is not None and logged["customers"] - left != row["customers"]:
-                expected = f"{count(logged['customers'] - left)} customers, as pipeline_runs and erasures say"
+            erased_of_it = gone.get(row[c.RUN_ID], _NOTHING)
+            if logged is not None and not erased_of_it.explains(logged["customers"] - row["customers"]):
+                also = f" less {erased_of_it} erased" if erased_of_it.at_most else ""
+                expected = f"{count(logged['customers'])} customers{also}, as pipeline_runs and erasures say"
                 found = f"{count(row['customers'])}"
                 yield Finding(table.name, f"run {row[c.RUN_ID]}", expected, found, _HISTORY)
