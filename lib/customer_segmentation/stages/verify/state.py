@@ -27,10 +27,11 @@ _TOLERANCE = 1e-9
 
 def state_findings(tables: PinnedTables, *, customers: int | None) -> Iterator[Finding | str]:
     """What differs from a build from scratch; a sentence on what was verified last."""
-    if not tables.have(t.TRANSACTIONS, t.RETURNS, t.TABLE_BUILDS, t.INGEST_BATCHES, *tables.run.inputs.entities):
+    run = tables.run
+    own = (t.TRANSACTIONS, t.RETURNS, t.TABLE_BUILDS, t.INGEST_BATCHES)
+    if not (tables.have(*own) and tables.have(*run.inputs.entities)):
         yield "not compared with a build from scratch: what it would be built from is not there"
         return
-    run = tables.run
     if not read_log(run).is_settled:
         yield "not compared with a build from scratch: an ingest is at work, or ended midway; the next one goes on"
         return
