@@ -130,7 +130,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_audience(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the file that is written")
+    command.add_argument(
+        "--output",
+        type=Path,
+        default=Path("audience.csv"),
+        metavar="FILE",
+        help="the file that is written; by default audience.csv",
+    )
     command.add_argument("--format", choices=get_args(FileFormat), help="of the file; by default what its name ends in")
     command.add_argument(
         "--segment",
