@@ -141,16 +141,24 @@ class Warehouse:
         return self.read(table).where(F.col(column) == value)
 
     def version(self, table: Table) -> int:
-        """Version of the newest commit; read from the names in the table's log where that is on this machine."""
-        log = self._log_here(table)
-        files = [] if log is None else [_COMMIT.fullmatch(path.name) for path in log.iterdir()]
-        numbers = [int(file[1]) for file in files if file]
-        if numbers:
-            return max(numbers)
+        """Version of the newest commit."""
+        listed = self.listed_version(table)
+        if listed is not None:
+            return listed
         row = self.spark.sql(f"DESCRIBE HISTORY {self._target(table)} LIMIT 1").select("version").head()
         assert row is not None, "a Delta table has at least one commit"
         version: int = row["version"]
         return version
+
+    def listed_version(self, table: Table) -> int | None:
+        """The same by the names in the table's log, without Spark; None where that is not on this machine.
+
+        Raises:
+            OSError: the log can't be listed.
+        """
+        log = self._log_here(table)
+        files = [] if log is None else [_COMMIT.fullmatch(path.name) for path in log.iterdir()]
+        return max((int(file[1]) for file in files if file), default=None)
 
     def versions(self, tables: Sequence[Table]) -> dict[str, int]:
         """Versions of the newest commits, by the tables' names."""

@@ -5,7 +5,6 @@ notice is found as well: a commit that is gone or empty, a file of another size,
 """
 
 from customer_segmentation.verification.findings import Finding, listed
-from customer_segmentation.verification.log_folder import newest_version
 from customer_segmentation.verification.table_folder import TableFolder, examine
 
-__all__ = ["Finding", "TableFolder", "examine", "listed", "newest_version"]
+__all__ = ["Finding", "TableFolder", "examine", "listed"]

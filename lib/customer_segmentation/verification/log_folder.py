@@ -51,16 +51,6 @@ class LogFolder:
         return self.path / f"{version:020}.json"
 
 
-def newest_version(folder: Path) -> int | None:
-    """The newest version in the log of a table's folder; None where there is none.
-
-    Raises:
-        OSError: the log can't be listed.
-    """
-    log = list_log(folder / LOG) if (folder / LOG).is_dir() else None
-    return log.newest if log is not None and log.newest >= 0 else None
-
-
 def list_log(path: Path) -> LogFolder:
     """The log in a folder.
 

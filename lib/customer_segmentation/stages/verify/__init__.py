@@ -45,7 +45,7 @@ def verify_tables(run: Run, *, everyone: bool = False) -> list[str]:
     done: list[str] = []
     versions = TableVersions(run)
     recorded, unread = _recorded(versions)
-    tables = PinnedTables(run, root=versions.root)
+    tables = PinnedTables(run, are_here=versions.root is not None)
     with run.progress.stage("files", "comparing files with the tables' logs") as stage:
         folders = versions.folders(every_byte=True)
         for folder in folders.values():

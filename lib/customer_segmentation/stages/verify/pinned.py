@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from copy import copy
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -14,7 +13,7 @@ from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.run import Run
 from customer_segmentation.storage import Warehouse
 from customer_segmentation.storage_errors import storage_error
-from customer_segmentation.verification import Finding, newest_version
+from customer_segmentation.verification import Finding
 
 _MAX_LOOKS = 10
 """At the tables, until none has changed since the look before."""
@@ -39,16 +38,16 @@ class PinnedTables:
 
     Args:
         run: has the warehouse.
-        root: the folder of the tables; None where they are not on this machine: Spark is asked for their versions.
+        are_here: whether the tables are in a folder of this machine; else Spark is asked for their versions.
 
     Attributes:
         findings: tables whose version can't be read.
         run: reads the tables at these versions too, and takes others for missing.
     """
 
-    def __init__(self, run: Run, *, root: Path | None) -> None:
+    def __init__(self, run: Run, *, are_here: bool) -> None:
         self._warehouse = run.warehouse
-        self._root = root
+        self._are_here = are_here
         self._without: set[str] = set()
         self.findings: list[Finding] = []
         self._at_start: dict[str, int] = {}
@@ -76,8 +75,8 @@ class PinnedTables:
         versions: dict[str, int] = {}
         for table in t.KNOWN_TABLES:
             with readable(table.name, self.location(table), findings):
-                if self._root is not None:
-                    version = newest_version(self._root / table.name)
+                if self._are_here:
+                    version = self._warehouse.listed_version(table)
                 else:
                     version = self._warehouse.version(table) if self._warehouse.exists(table) else None
                 if version is not None:
