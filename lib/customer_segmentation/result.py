@@ -4,12 +4,10 @@ docs/result.md shows one, docs/result.schema.json says what each field is.
 """
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from customer_segmentation import __version__
@@ -20,6 +18,7 @@ from customer_segmentation.contract.errors import (
     StoppedByAlertsError,
     WarehouseBusyError,
 )
+from customer_segmentation.whole_file import whole_file
 
 if TYPE_CHECKING:
     from customer_segmentation.stages import Run
@@ -104,7 +103,9 @@ class CommandResult:
             "error": None,
             **fields,
         }
-        _replace(self._path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        with whole_file(self._path, permissions=0o644) as file:
+            file.write(text.encode())
 
 
 def _facts(command: str, run: "Run | None") -> dict[str, Any]:
@@ -147,22 +148,3 @@ def _facts(command: str, run: "Run | None") -> dict[str, Any]:
 
 def _moment(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or what was there before."""
-    with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-    try:
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,9 +1,7 @@
 """Writes the rows of a frame, in their order, to one file of this machine: CSV or Parquet."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.config.audience import FileFormat
 from customer_segmentation.contract.errors import StorageError
+from customer_segmentation.whole_file import whole_file
 
 _BATCH = "_batch"
 
@@ -36,20 +35,11 @@ def write_file(rows: DataFrame, path: Path, file_format: FileFormat) -> int:
     schema = rows.limit(0).toArrow().schema
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                written = 0
-                with _writer(file, schema, file_format) as writer:
-                    for batch in _batches(rows):
-                        writer.write_batch(batch.cast(schema))
-                        written += batch.num_rows
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        written = 0
+        with whole_file(path, permissions=0o600) as file, _writer(file, schema, file_format) as writer:
+            for batch in _batches(rows):
+                writer.write_batch(batch.cast(schema))
+                written += batch.num_rows
     except OSError as error:
         raise StorageError(f"--output {path} can't be written: {error.strerror or error}") from None
     return written
