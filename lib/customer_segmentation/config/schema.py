@@ -3,7 +3,6 @@
 `conf/base.yml` shows the same keys with comments; a test keeps the two equal.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,7 +28,7 @@ from customer_segmentation.config.secrets import REJECTION, holds_secret, proble
 from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, CheckCode, Severity
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, closest
 from customer_segmentation.contract.features import FAMILIES, FEATURE_BY_NAME, Feature, feature_named
 from customer_segmentation.contract.features.value import value_features
 
@@ -777,8 +776,8 @@ def _problem_of_derived(name: str, text: str) -> str | None:
     unknown = [column for column in columns_of(text) if column.lower() not in FEATURE_BY_NAME]
     if not unknown:
         return None
-    close = difflib.get_close_matches(unknown[0].lower(), FEATURE_BY_NAME, n=1)
-    return f"uses {unknown[0]:.60}, which is not a feature" + (f"; did you mean {close[0]}?" if close else "")
+    meant = closest(unknown[0], FEATURE_BY_NAME)
+    return f"uses {unknown[0]:.60}, which is not a feature" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _at(location: tuple[str, ...], value: Any, message: str) -> InitErrorDetails:

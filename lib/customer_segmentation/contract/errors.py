@@ -1,5 +1,8 @@
 """The errors a user meets. Each kind has the exit code that the command line ends with."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class CustomerSegmentationError(Exception):
     """Root of the library's errors: something the user can mend, shown without a stack trace."""
@@ -55,3 +58,10 @@ class MissingPackageError(CustomerSegmentationError):
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, for a message of one line; the name of its class where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a wrong one may be meant for, letter case aside; None where none is like it."""
+    folded = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), folded, n=1)
+    return folded[close[0]] if close else None

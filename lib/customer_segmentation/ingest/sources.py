@@ -1,6 +1,5 @@
 """Reads a configured source as it is: files or a table, with the origin of each line, and its look-ups."""
 
-import difflib
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from customer_segmentation.config.schema import (
     TransactionSource,
 )
 from customer_segmentation.contract.columns import SOURCE_FILE
-from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
@@ -201,8 +200,8 @@ def _require(
     for name in wanted:
         if name.lower() in known:
             continue
-        close = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"did you mean {known[close[0]]}? " if close else ""
+        meant = closest(name, known.values())
+        hint = f"did you mean {meant}? " if meant else ""
         if len(shown) == 1 and re.search(r"\w[;|\t,]\w", shown[0]):
             hint = "the separator may be another one, see options.sep. "
         raise DataRejectedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")

@@ -4,7 +4,6 @@ Fits, preparations and assignments share it, so all have the same message for th
 there and what to do.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
@@ -12,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError, closest
 from customer_segmentation.preparation import sql
 from customer_segmentation.spark.settings import setting
 
@@ -213,9 +212,8 @@ def _repeated(names: Sequence[str]) -> list[str]:
 
 
 def _hint(name: str, present: Sequence[str]) -> str:
-    by_folded = {other.lower(): other for other in present}
-    close = difflib.get_close_matches(name.lower(), list(by_folded), n=1, cutoff=0.6)
-    return f"; did you mean {by_folded[close[0]]}?" if close else ""
+    meant = closest(name, present)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ customer_features ─┼─▶ of some segments, for whom a condition holds, the
 customers ─────────┘
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.errors import AnalysisException
@@ -16,7 +15,7 @@ from pyspark.sql.types import ArrayType, BooleanType, MapType, StructType, Varia
 from customer_segmentation.config.audience import Audience
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, first_line
+from customer_segmentation.contract.errors import ConfigurationError, closest, first_line
 from customer_segmentation.display.formatting import count
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED
@@ -160,6 +159,5 @@ def _exported(rows: DataFrame, audience: Audience) -> DataFrame:
 
 
 def _meant(text: str, known: Iterable[str]) -> str:
-    folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.6)
-    return f"did you mean {folded[close[0]]}? " if close else ""
+    meant = closest(text, known)
+    return f"did you mean {meant}? " if meant else ""

@@ -1,6 +1,5 @@
 """The lines of the sources, mapped and validated one by one, in the forms that are made of them."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import IS_MALFORMED
-from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.orders import Suspects, split_suspects
@@ -204,8 +203,7 @@ def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) ->
         message = str(error).split("\n")[0].split(" SQLSTATE")[0]
         missing = (error.getMessageParameters() or {}).get("objectName", "").strip("`")
         if (error.getCondition() or "").startswith("UNRESOLVED_COLUMN") and has:
-            close = difflib.get_close_matches(missing.lower(), [column.lower() for column in has], n=1)
-            meant = next((column for column in has if close and column.lower() == close[0]), None)
+            meant = closest(missing, has)
             hint = f"did you mean {meant}? " if meant else ""
             message = f"there is no column {missing}; {hint}It has {', '.join(has)}"
         raise DataRejectedError(f"sources.{name}: the mapping does not fit the source: {message}") from None
