@@ -168,8 +168,8 @@ def test_a_run_killed_at_any_moment_and_run_again_leaves_what_an_undisturbed_one
         path, other = configuration(folder, day), configuration(folder, day, "undisturbed")
         root = folder / "tables"
         with reader.reading(root):
+            before = current(root)
             for _ in range(draw.randrange(1, 6) if span else 0):
-                before = current(root)
                 process = started(path)
                 try:
                     process.wait(draw.uniform(0, span))
@@ -186,6 +186,7 @@ def test_a_run_killed_at_any_moment_and_run_again_leaves_what_an_undisturbed_one
                     if current(root) != before:
                         run_here(spark, other)
                         ended["published before it was killed"] += 1
+                    before = current(root)
                     number += 1
                     SHEET.written(folder / "in" / f"{number}.csv", delivery(draw, number, first=False))
                     ended["new data before the next"] += 1
