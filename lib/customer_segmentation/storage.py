@@ -8,7 +8,7 @@ commits, session settings or old versions of tables: what a table is made from a
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,8 @@ _LOG_FILE = re.compile(r"\.?(\d{20})\.")
 """Of a version of a table, or what the system keeps beside it."""
 _COMMIT = re.compile(r"(\d{20})\.(?:json|checkpoint(?:\..+)?\.parquet)")
 _VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
+
+_CONSTRAINT = "delta.constraints."
 
 _LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 _LISTING_TASKS = 32
@@ -211,8 +213,7 @@ class Warehouse:
         A change by somebody else in between makes it fail: of two that update the same row one does.
         """
         given = ", ".join(f"{name} = {value}" for name, value in values.items())
-        with self._explaining_violations(table):
-            self.spark.sql(f"UPDATE {self._target(table)} SET {given} WHERE {where}")
+        self._commit(table, lambda: self.spark.sql(f"UPDATE {self._target(table)} SET {given} WHERE {where}"))
 
     def append(self, table: Table, frame: DataFrame) -> None:
         """Add rows in one commit."""
@@ -256,13 +257,14 @@ class Warehouse:
             column, low, high = within
             in_range = f" AND (t.`{column}` IS NULL OR t.`{column}` BETWEEN {literal(low)} AND {literal(high)})"
         rows = marked.unionByName(added, allowMissingColumns=True)
-        with self._viewing(rows) as view, self._explaining_violations(table):
-            self.spark.sql(
+        with self._viewing(rows) as view:
+            merge = (
                 f"MERGE INTO {self._target(table)} t USING {view} s "
                 f"ON NOT s._is_inserted AND {same}{in_range} "
                 "WHEN MATCHED THEN DELETE "
                 f"WHEN NOT MATCHED AND s._is_inserted THEN INSERT ({names}) VALUES ({values})"
             )
+            self._commit(table, lambda: self.spark.sql(merge))
 
     def delete(self, table: Table, keys: DataFrame) -> None:
         """Delete the rows of some keys in one commit; null is a value too. The table's log names none of them.
@@ -292,9 +294,8 @@ class Warehouse:
         """
         if self.is_named and table.partitioned_by and self.exists(table):
             # The other way gives the catalog the table anew: some refuse one whose last columns are not its partitions.
-            with self._explaining_violations(table):
-                rows = table.conform(frame).writeTo(self.location(table))
-                rows.option("mergeSchema", "true").overwrite(F.expr(condition))
+            rows = table.conform(frame).writeTo(self.location(table)).option("mergeSchema", "true")
+            self._commit(table, lambda: rows.overwrite(F.expr(condition)))
             return
         writer = self._writer(table, frame).option("replaceWhere", condition)
         self._save(table, writer.option("mergeSchema", "true"))
@@ -385,26 +386,28 @@ class Warehouse:
 
     def _save(self, table: Table, writer: DataFrameWriter) -> None:
         location = self.location(table)
-        with self._explaining_violations(table):
-            if not self.is_named:
-                writer.save(location)
-                return
-            self.make_schema()
-            writer.saveAsTable(location)
+        if not self.is_named:
+            self._commit(table, lambda: writer.save(location))
+            return
+        self.make_schema()
+        self._commit(table, lambda: writer.saveAsTable(location))
 
-    @contextmanager
-    def _explaining_violations(self, table: Table) -> Iterator[None]:
-        """Name the constraint that a row violates, and not the row, which Delta shows.
+    def _commit(self, table: Table, write: Callable[[], object]) -> None:
+        """Write to the table, without the constraints of an earlier release that are no longer declared.
 
         Raises:
-            ConstraintViolatedError: a row of what the block writes does.
+            ConstraintViolatedError: a row violates a constraint, which the message names; not the row, which Delta
+                shows.
         """
         try:
-            yield
+            write()
         except Exception as error:
             violated = _VIOLATION.search(str(error))
             if violated is None:
                 raise
+            if self._drop_former_constraints(table):
+                self._commit(table, write)
+                return
             name = violated["name"]
             raise ConstraintViolatedError(
                 f"{self.location(table)}: a row that was to be written violates the constraint {name}: "
@@ -412,6 +415,23 @@ class Warehouse:
                 "hold is checked before, so a table was changed by hand, or the library is wrong: run the command "
                 "again with --set ingest.reload=true, and report this message if it comes again"
             ) from None
+
+    def _drop_former_constraints(self, table: Table) -> bool:
+        """Drop those that an earlier release gave the table and this one does not declare so; whether there were any.
+
+        A constraint of the library begins with the column that it is named after. Others are the user's own, and stay.
+        """
+        if not self.exists(table):
+            return False
+        former = []
+        for key, condition in self.properties(table).items():
+            name = key.removeprefix(_CONSTRAINT)
+            is_ours = key.startswith(_CONSTRAINT) and condition.startswith(f"`{name}` IS ")
+            if is_ours and table.constraints.get(name) != condition:
+                former.append(name)
+        for name in former:
+            self.spark.sql(f"ALTER TABLE {self._target(table)} DROP CONSTRAINT `{name}`")
+        return bool(former)
 
 
 def _wrote_files(commit: Row) -> bool:

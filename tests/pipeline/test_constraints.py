@@ -108,6 +108,24 @@ def test_a_table_of_an_earlier_release_stays_without_constraints(warehouse: Ware
     assert sorted(DeltaTable(str(folder / "earlier")).to_pyarrow_table()["confidence"].to_pylist()) == [0.5, 7.0]
 
 
+def test_a_constraint_that_an_earlier_release_declared_otherwise_is_dropped_and_no_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(spark, Tables(root=str(tmp_path)))
+    former = replace(ROWS, check="rows_in = a")
+    warehouse.append_rows(replace(TABLE, columns=(*KEY, SHARE, former, *PARTS)), [GOOD | {"a": 3}])
+    warehouse.spark.sql(f"ALTER TABLE delta.`{tmp_path / 'checked'}` ADD CONSTRAINT own CHECK (a < 9)")
+
+    for name, bad in {"own": {"a": 9, "rows_in": 11}, "confidence": {"confidence": 7.0}}.items():
+        with pytest.raises(ConstraintViolatedError, match=f"violates the constraint {name}: "):
+            warehouse.append_rows(TABLE, [GOOD | bad])
+    warehouse.append_rows(TABLE, [GOOD])
+
+    assert sorted(DeltaTable(str(tmp_path / "checked")).to_pyarrow_table()["a"].to_pylist()) == [1, 3]
+    kept = {name for name in DeltaTable(str(tmp_path / "checked")).metadata().configuration if "constraints" in name}
+    assert kept == {f"delta.constraints.{name}" for name in ("customer_id", "confidence", "own")}
+
+
 @pytest.mark.parametrize("name", ["checked", "earlier"])
 def test_other_readers_read_a_table_with_constraints(warehouse: Warehouse, folder: Path, name: str) -> None:
     own = sorted(warehouse.read(replace(TABLE, name=name)).collect())
