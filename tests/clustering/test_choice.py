@@ -569,7 +569,7 @@ def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
 
     assert [row["k"] for row in training.candidate_rows()] == [3, 4, 5, 6]
     assert training.model.k == 4
-    assert 0 < training.quality["lost_variance"] < 0.5
+    assert 0 < training.quality["compression_loss"] < 0.5
     rows = training.model.assign(frame).orderBy("customer_id").toPandas()
     assert adjusted_rand_score(truth, rows.segment_id) >= 0.95
     sizes = rows.segment_id.value_counts()

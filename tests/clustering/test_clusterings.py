@@ -78,7 +78,7 @@ def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Pa
     assert [row["k"] for row in model.candidates] == [5, 6, 7]
     found = [row["k"] for row in model.candidates if row["agreement"] + row["agreement_error"] >= FOUND_AGAIN]
     assert model.k == max(found)
-    assert model.quality["lost_variance"] == 0  # each of the customers is a micro-cluster of its own
+    assert model.quality["compression_loss"] == 0  # each of the customers is a micro-cluster of its own
 
 
 def test_the_figures_of_a_cut_are_those_of_its_assignment(tree: Path) -> None:

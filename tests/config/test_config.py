@@ -143,7 +143,7 @@ def test_derived_features_may_be_clustered_by_shaped_and_weighted(my: Path) -> N
         "features: {derived: {spend_per_day: 'try_divide(Monetary, tenure_days)'}}\n"
         "clustering:\n"
         "  features: [frequency, spend_per_day]\n"
-        "  preparation: {shapes: {spend_per_day: log}, weights: {spend_per_day: 2}}\n",
+        "  preparation: {transforms: {spend_per_day: log}, weights: {spend_per_day: 2}}\n",
         encoding="utf-8",
     )
     config = load_config([BASE, my])
@@ -873,7 +873,7 @@ def test_a_configuration_is_frozen() -> None:
 
 @pytest.mark.parametrize("source", [TransactionSource, CustomerSource, EngagementSource])
 def test_every_kind_of_source_takes_what_any_source_takes(source: type[BaseModel]) -> None:
-    of_lines = {"decimal_comma", "accounting", "watermark", "overlap", "gone_files"}
+    of_lines = {"decimal_comma", "accounting", "watermark", "overlap", "missing_files"}
     own = {"columns", *of_lines} if source is TransactionSource else {"columns"}
     assert set(source.model_fields) == {*Source.model_fields, *own}
 

@@ -276,7 +276,7 @@ def test_lines_read_are_those_accepted_and_those_refused(
     refused = read(root, "rejected_transactions")
     text = Page((root / "explore.html").read_text()).text
 
-    told = buckets("refused_by_reason")
+    told = buckets("rejected_by_reason")
     assert dict(zip(told.label, told["count"], strict=True)) == refused.reasons.explode().value_counts().to_dict()
     assert (f"{len(lines) + len(refused):,} lines read = {len(lines):,} accepted + {len(refused):,} rejected") in text
 

@@ -107,7 +107,7 @@ def content(**changes: Any) -> ReportContent:
         "rows_in": 1_469_307,
         "rows_accepted": 1_464_880,
         "rows_rejected": 4_427,
-        "rows_left_out": 0,
+        "rows_filtered_out": 0,
         "rejected_by_reason": {"zero_quantity": 3_981, "missing_customer": 458},
         "customers": 2_469,
         "segments": 6,
@@ -188,7 +188,7 @@ def empty_content() -> ReportContent:
         segment(number, f"Segment {number}", 0, "0", customer_share=0.0, revenue_share=None, action=None, **bare)
         for number in (1, 2)
     ]
-    none = dict.fromkeys(["rows_in", "rows_accepted", "rows_rejected", "rows_left_out", "customers"], 0)
+    none = dict.fromkeys(["rows_in", "rows_accepted", "rows_rejected", "rows_filtered_out", "customers"], 0)
     return content(
         segments=segments,
         rfm_cells=[],

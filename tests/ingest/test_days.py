@@ -25,7 +25,13 @@ AS_OF = ["2024-03-10", "2024-03-11", "2024-03-12", "2024-03-13", "2024-03-14"]
 @pytest.fixture
 def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
     def make(as_of: str | None, *, root: str = "tables", **source: Any) -> Run:
-        relation = {"format": "csv", "path": str(tmp_path / "in"), "columns": MAPPING, "gone_files": "keep", **source}
+        relation = {
+            "format": "csv",
+            "path": str(tmp_path / "in"),
+            "columns": MAPPING,
+            "missing_files": "keep",
+            **source,
+        }
         settings = {
             "as_of": as_of,
             "sources": {"transactions": relation},

@@ -166,14 +166,14 @@ def test_files_that_changed_or_went_are_noticed(tmp_path: Path, run_of: Callable
         DataRejectedError, match=r"files that were read are no longer at .* \(1\): .*b\.csv; bring them back"
     ):
         said(run_of())
-    assert said(run_of(gone_files="keep")) == "nothing new"
+    assert said(run_of(missing_files="keep")) == "nothing new"
     written(tmp_path / "in" / "d.csv", [line(no="O7")])
-    assert said(run_of(gone_files="keep")) == "1 new line"
+    assert said(run_of(missing_files="keep")) == "1 new line"
     # A whole reading would lose the lines of the file that went, also after a batch that kept them.
     with pytest.raises(DataRejectedError, match=r"b\.csv"):
-        said(run_of(gone_files="keep", decimal_comma=True))
+        said(run_of(missing_files="keep", decimal_comma=True))
     assert committed_batch(run_of()).counts.lines == 5
-    assert said(run_of(gone_files="remove")).endswith("b.csv is gone")
+    assert said(run_of(missing_files="remove")).endswith("b.csv is gone")
     assert committed_batch(run_of()).counts.lines == 4
 
 

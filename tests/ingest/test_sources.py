@@ -185,7 +185,7 @@ def test_a_secret_that_is_not_set_is_named_by_its_variable_only(spark: SparkSess
         {"format": "csv", "path": "x", "watermark": "changed"},
         {"format": "jdbc", "table": "x", "options": {"url": "jdbc:x"}, "overlap": "1 hour"},
         {"format": "jdbc", "table": "x", "options": {"url": "jdbc:x"}, "watermark": "at", "overlap": "an hour"},
-        {"format": "csv", "path": "x", "gone_files": "forget"},
+        {"format": "csv", "path": "x", "missing_files": "forget"},
     ],
 )
 def test_settings_that_do_not_go_together_are_rejected(relation: dict[str, Any]) -> None:

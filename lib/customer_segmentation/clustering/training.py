@@ -41,7 +41,7 @@ class Training:
     quality: figures over all customers that are in a segment: silhouette, calinski_harabasz, davies_bouldin (see
         `ClusterMetrics`), cost, smallest_share; on the coreset: stability (mean adjusted Rand index of bootstraps),
         agreement, separation, structure_p_value and structure (clusterability: 0 none, 1 weak, 2 clear); noise_share of
-        DBSCAN, lost_variance of a tree; independent_cost, of a fit that does not follow the incumbent. What is not
+        DBSCAN, compression_loss of a tree; independent_cost, of a fit that does not follow the incumbent. What is not
         defined or can't be measured is not there.
     stability: mean bootstrap Jaccard index by segment id; empty where it can't be measured.
     clusterability: whether the customers have segments at all.
@@ -160,7 +160,7 @@ def configured_preparation(settings: Clustering, *, seed: int) -> Preparation:
     known = {name: feature for name in settings.features if (feature := feature_named(name))}
     skewed = {name for name, feature in known.items() if feature.shape == "skewed"}
     transforms = {
-        name: asked.shapes.get(name, asked.skewed if name in skewed else "none") for name in settings.features
+        name: asked.transforms.get(name, asked.skewed if name in skewed else "none") for name in settings.features
     }
     of_families = {name: feature.family for name, feature in known.items() if feature.family in asked.weights}
     weights = {name: asked.weights[family] for name, family in of_families.items()} | dict(asked.weights)

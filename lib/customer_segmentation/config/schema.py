@@ -233,7 +233,7 @@ class TransactionSource(Source):
     accounting: bool = False
     watermark: Name | None = None
     overlap: Overlap = 0
-    gone_files: Literal["refuse", "remove", "keep"] = "refuse"
+    missing_files: Literal["fail", "remove", "keep"] = "fail"
     columns: TransactionColumns
 
     @model_validator(mode="after")
@@ -403,7 +403,7 @@ class Preparing(Section):
     """How features and attributes become the numbers that customers are compared by."""
 
     skewed: Literal["log", "yeo_johnson", "none"] = "log"
-    shapes: dict[str, Literal["log", "yeo_johnson", "none"]] = {}
+    transforms: dict[str, Literal["log", "yeo_johnson", "none"]] = {}
     winsorise: (
         Annotated[
             list[Share],
@@ -753,7 +753,11 @@ def _problems_of_names(clustering: Clustering, *, derived: list[str], of_value: 
     families = [*FAMILIES, "value"]
     weighed = {*known, *families, *asked.attributes}
     messages = [
-        *(f"has a shape for {name!r:.60}, which is not a feature" for name in asked.shapes if name not in known),
+        *(
+            f"has a transform for {name!r:.60}, which is not a feature"
+            for name in asked.transforms
+            if name not in known
+        ),
         *(
             f"has a weight for {name!r:.60}, which is no feature, no family ({', '.join(families)}) and not among the "
             "attributes"

@@ -203,7 +203,7 @@ _BATCH_NUMBER = Column(
     nullable=False,
     check="batch_number >= 1",
 )
-_ADDS_UP = "rows_in = rows_accepted + rows_rejected + {}"
+_ADDS_UP = "rows_in = rows_accepted + rows_rejected + rows_filtered_out"
 
 INGEST_BATCHES = Table(
     "ingest_batches",
@@ -235,7 +235,7 @@ INGEST_BATCHES = Table(
             "rows_in",
             "bigint",
             "All lines so far: rows_accepted + rows_rejected + rows_filtered_out.",
-            check=_ADDS_UP.format("rows_filtered_out"),
+            check=_ADDS_UP,
         ),
         Column("rows_accepted", "bigint", "Lines in transactions after the batch."),
         Column("rows_rejected", "bigint", "Lines in rejected_transactions after the batch."),
@@ -472,7 +472,7 @@ CUSTOMER_HISTORY = Table(
         Column("gap_entropy", "double", "Sum of these gaps, each times its natural logarithm."),
         Column("orders", "bigint", "Distinct orders with a purchase."),
         Column("orders_placed", "bigint", "Distinct orders, fully returned ones included."),
-        Column("orders_given_back", "bigint", "Distinct orders of which something was returned."),
+        Column("orders_with_return", "bigint", "Distinct orders of which something was returned."),
         Column("coupon_orders", "bigint", "Distinct orders in which a coupon was used."),
         Column("orders_with_product", "bigint", "Distinct orders with the purchase of a known product."),
         Column("products", "bigint", "Distinct products purchased."),
@@ -758,7 +758,7 @@ MODEL_RUNS = Table(
                 "customers of the training that are in a segment; stability (mean adjusted Rand index of bootstraps), "
                 "agreement, separation (see candidates), structure (0 none, 1 weak, 2 clear) and structure_p_value "
                 "(share of clouds without groups that are as compact) on a weighted sample; noise_share, the customers "
-                "in no segment, with dbscan; lost_variance, what the hierarchy does not see, with agglomerative; "
+                "in no segment, with dbscan; compression_loss, what the hierarchy does not see, with agglomerative; "
                 "independent_cost, of a fit that does not start from the segments of the model before. Shares "
                 "are 0 to 1. What is not defined or can't be measured is not in it."
             ),
@@ -834,12 +834,12 @@ PIPELINE_RUNS = Table(
         Column(
             "rows_in",
             "bigint",
-            "Order lines read; equals rows_accepted + rows_rejected + rows_left_out.",
-            check=_ADDS_UP.format("rows_left_out"),
+            "Order lines read; equals rows_accepted + rows_rejected + rows_filtered_out.",
+            check=_ADDS_UP,
         ),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
         Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
-        Column("rows_left_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
+        Column("rows_filtered_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
         Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),

@@ -134,7 +134,7 @@ def distribution_rows(data: Exploration, *, run_id: str) -> list[dict[str, Any]]
                 for row in value_at(data, rows.path)
             ]
     reasons = sorted(data.line_counts.by_reason.items(), key=lambda item: -item[1])
-    measures["refused_by_reason"] = [Group(code, lines, None) for code, lines in reasons]
+    measures["rejected_by_reason"] = [Group(code, lines, None) for code, lines in reasons]
     return [
         {
             c.RUN_ID: run_id,

@@ -50,7 +50,7 @@ def order_aggregates(lines: DataFrame, dates: Dates) -> DataFrame:
     orders = _by(c.ORDER_ID, lines, dates, sums)
     counts = {
         "orders_placed": F.lit(1),
-        "orders_given_back": _is_positive("returns"),
+        "orders_with_return": _is_positive("returns"),
         "orders": _is_positive("lines"),
         "coupon_orders": _is_positive("coupons"),
         "orders_with_product": _is_positive("product_lines"),

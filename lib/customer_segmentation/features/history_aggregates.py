@@ -22,7 +22,7 @@ from customer_segmentation.features.assortment import (
 from customer_segmentation.features.daily_aggregates import ALL_LINES, time_aggregates
 from customer_segmentation.spark.dates import Dates
 
-DEFINITION = 5
+DEFINITION = 6
 """Goes up when the meaning of a column of `customer_days` or `customer_history` changes: what was summed before is then
 summed anew."""
 

@@ -28,7 +28,7 @@ def shop_averages(history: DataFrame, dates: Dates) -> DataFrame:
         _share(_sum("discounted_lines"), _sum("lines")).alias("shop_discounted_share"),
         _share(_sum("coupon_orders"), _sum("orders")).alias("shop_coupon_rate"),
         _share(_sum("returned"), _sum("placed")).alias("shop_return_rate"),
-        _share(_sum("orders_given_back"), _sum("orders_placed")).alias("shop_return_order_rate"),
+        _share(_sum("orders_with_return"), _sum("orders_placed")).alias("shop_return_order_rate"),
         _share(large_sum("brand_top"), large_sum("brand_spend")).alias("shop_brand_top_share"),
     )
 

@@ -137,7 +137,7 @@ def changes_between(
         until: what it is now.
 
     Raises:
-        DataRejectedError: files that were read are gone, and `gone_files` is refuse.
+        DataRejectedError: files that were read are gone, and `missing_files` is fail.
     """
     if until.files is not None:
         return _new_files(spark, source, files_read, until.files)
@@ -169,7 +169,7 @@ def require_files(source: TransactionSource, files_read: Files, files_now: Files
         shown = ", ".join(missing[:_MISSING_SHOWN]) + (" ..." if len(missing) > _MISSING_SHOWN else "")
         raise DataRejectedError(
             f"sources.transactions: files that were read are no longer at {source.path} ({len(missing):,}): {shown}; "
-            "bring them back, or set gone_files of the source to remove (their lines go too) or keep (they stay)"
+            "bring them back, or set missing_files of the source to remove (their lines go too) or keep (they stay)"
         )
 
 
@@ -183,10 +183,10 @@ def _new_files(
     changed = sorted(path for path in before.keys() & now.keys() if tuple(before[path]) != tuple(now[path]))
     if changed:
         return Untraceable(f"{changed[0]} changed since it was read")
-    if source.gone_files == "refuse":
+    if source.missing_files == "fail":
         require_files(source, before, now)
     missing = _missing(before, now)
-    if missing and source.gone_files == "remove":
+    if missing and source.missing_files == "remove":
         return Untraceable(f"{missing[0]} is gone")
     new = sorted(now.keys() - before.keys())
     return SourceChanges(read_source(spark, source, files=new)) if new else None

@@ -209,7 +209,7 @@ def _require(
 
 def definition(sources: Sequence[Source], *settings: object) -> str:
     """A short text that changes when what is made of a row may, other than by its look-ups: the configuration."""
-    excluded: Any = {"gone_files": True, "overlap": True, "partitions": True, "joins": {"__all__": {"when_changed"}}}
+    excluded: Any = {"missing_files": True, "overlap": True, "partitions": True, "joins": {"__all__": {"when_changed"}}}
     return digest([*settings, *(source.model_dump(mode="json", exclude=excluded) for source in sources)])
 
 

@@ -9,6 +9,7 @@ from customer_segmentation.contract.columns import CUSTOMER_ID, NOISE_ID
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.display.formatting import plain_text
 from customer_segmentation.features.rfm_scores import RFM_GRID
+from customer_segmentation.ingest.counts import RowCounts
 
 Row = Mapping[str, Any]
 """A row as `pyspark.sql.Row.asDict(recursive=True)` gives it."""
@@ -23,7 +24,6 @@ _NEEDED: dict[str, frozenset[str]] = {
             "rows_in",
             "rows_accepted",
             "rows_rejected",
-            "rows_left_out",
             "rejected_by_reason",
             "customers",
             "segments",
@@ -90,6 +90,12 @@ class ReportContent:
         for part, needed in _NEEDED.items():
             value = getattr(self, part)
             _check(part, needed, [value] if isinstance(value, Mapping) else value)
+
+    @property
+    def line_counts(self) -> RowCounts:
+        """The lines read, by outcome; those filtered out as the rest, which runs of 0.1.0 have in another column."""
+        lines, accepted, rejected = (self.run[f"rows_{name}"] for name in ("in", "accepted", "rejected"))
+        return RowCounts(lines, accepted, rejected, filtered_out=lines - accepted - rejected)
 
     @property
     def by_value(self) -> list[Row]:

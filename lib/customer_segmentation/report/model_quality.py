@@ -57,13 +57,13 @@ _METRICS: dict[str, tuple[str, str]] = {
     "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
     "smallest_share": ("Smallest segment", "share of the customers in segments"),
     "noise_share": ("Unclassified", "share of the customers in no segment"),
-    "lost_variance": ("Variance not seen", "share within the groups that the hierarchy is built on"),
+    "compression_loss": ("Variance not seen", "share within the groups that the hierarchy is built on"),
     "calinski_harabasz": ("Calinski-Harabasz index", "between by within segments, more is clearer"),
     "davies_bouldin": ("Davies-Bouldin index", "likeness of neighbouring segments, less is clearer"),
     "cost": ("Cost", "squared distances to the centres, in prepared units"),
 }
 """Heading and how to read it, in the order of the page."""
-_SHARES = {"smallest_share", "noise_share", "lost_variance"}
+_SHARES = {"smallest_share", "noise_share", "compression_loss"}
 
 
 @dataclass(frozen=True)

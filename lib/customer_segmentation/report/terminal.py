@@ -9,7 +9,6 @@ from rich.text import Text
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.terminal import as_text
-from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.report import model_quality, ranking
 from customer_segmentation.report.content import ReportContent, Row
 from customer_segmentation.report.descriptions import (
@@ -88,7 +87,7 @@ def headline(content: ReportContent) -> str:
     run = content.run
     return (
         f"As of {fmt.day(run['as_of_date'])}: "
-        + RowCounts(*(run[f"rows_{name}"] for name in ("in", "accepted", "rejected", "left_out"))).as_sum
+        + content.line_counts.as_sum
         + f"; {fmt.count(run['customers'])} customers in {fmt.count(run['segments'])} segments"
         + "".join(
             f", {fmt.count(row['customers'])} in none" for row in content.segments if row["segment_id"] == NOISE_ID

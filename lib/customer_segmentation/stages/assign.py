@@ -284,7 +284,7 @@ def _write_run(
         "rows_in": batch.counts.lines,
         "rows_accepted": batch.counts.accepted,
         "rows_rejected": batch.counts.rejected,
-        "rows_left_out": batch.counts.filtered_out,
+        "rows_filtered_out": batch.counts.filtered_out,
         "rejected_by_reason": dict(batch.counts.by_reason),
         "warned_by_code": dict(batch.counts.by_warning),
         **counts,

@@ -35,7 +35,7 @@ def train_tree(data: TrainingData, settings: Clustering, seed: int) -> FittedSeg
         )
         model = model.cut(choice.candidate.k)
     fitted = evaluated(data, model, choice, settings, seed)
-    return replace(fitted, quality={**fitted.quality, "lost_variance": model.compression_loss_})
+    return replace(fitted, quality={**fitted.quality, "compression_loss": model.compression_loss_})
 
 
 def follow_tree(

@@ -89,7 +89,7 @@ PRICE = (
             "Share of the orders placed of which something was returned, fully returned ones included, drawn to that "
             "of all customers together with the weight of 5 orders."
         ),
-        formula=shrunk("orders_given_back", "orders_placed", mean="shop_return_order_rate", weight=PRIOR_ORDERS),
+        formula=shrunk("orders_with_return", "orders_placed", mean="shop_return_order_rate", weight=PRIOR_ORDERS),
         shape="skewed",
         high="often sends back",
         low="keeps orders",

@@ -139,7 +139,7 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
     """What is to be read; None where nothing changed since the last batch.
 
     Raises:
-        DataRejectedError: files that were read are gone, and the source's `gone_files` does not allow it.
+        DataRejectedError: files that were read are gone, and the source's `missing_files` does not allow it.
     """
     last_batch = log.committed
     reason = _why_full(run, log, snapshot)
@@ -179,12 +179,12 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
         reason: why, where lines were read before.
 
     Raises:
-        DataRejectedError: that would lose lines, since files that were read are gone and `gone_files` is not remove.
+        DataRejectedError: that would lose lines, since files that were read are gone and `missing_files` is not remove.
     """
     if log.committed is not None:
         files = _files_read(run, log.committed)
         for source, taken in zip(snapshot.sources, snapshot.each, strict=True):
-            if taken.files is not None and source.gone_files != "remove":
+            if taken.files is not None and source.missing_files != "remove":
                 require_files(source, files.get(str(source.path), {}), taken.files)
     batch = _planned(log, snapshot, FULL, reason, log.next_number, snapshot.known_before)
     all_files = {
