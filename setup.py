@@ -24,6 +24,7 @@ DEV = [
     "polars>=1.30",
     "pytest>=8.3",
     "ruff>=0.11",
+    "selenium>=4.30",
     "setuptools>=77",
     "sqlalchemy>=2",
     "types-PyYAML",

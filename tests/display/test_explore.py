@@ -46,13 +46,6 @@ Explore = Callable[..., Exploration]
 
 
 @pytest.fixture(scope="module")
-def root(spark: SparkSession, generated: Path) -> Path:
-    """The warehouse of the generated data, explored."""
-    explore_data(quiet(spark, configured(generated, "tables")), Console(file=io.StringIO()))
-    return generated / "tables"
-
-
-@pytest.fixture(scope="module")
 def lines(root: Path) -> pd.DataFrame:
     found = read(root, "transactions")
     return found.assign(

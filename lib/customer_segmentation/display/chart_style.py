@@ -1,7 +1,7 @@
 """What all charts have in common: sizes, axes, background."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import altair as alt
@@ -16,7 +16,7 @@ NARROW = 500
 _FAINTEST, _STRONGEST = 0.05, 0.52
 """Opacity of a cell's colour; text on the strongest still has a contrast of 4.5:1."""
 
-_TYPICAL_FONT = 0.82
+TYPICAL_FONT = 0.82
 """Text is measured in one font and shown in the reader's, which may be this much wider."""
 
 _USUAL_ROOM = 200
@@ -36,8 +36,13 @@ def name_room(width: int, names: Sequence[str] = ()) -> int:
     """Pixels for the names at the left of a drawing: for the longest, where that leaves half of the width."""
     if width < NARROW:
         return 0
-    longest = max(map(len, names), default=0)
-    return max(_USUAL_ROOM, min(width // 2, math.ceil(longest * _LETTER / _TYPICAL_FONT)))
+    return max(_USUAL_ROOM, text_room(names, most=width // 2))
+
+
+def text_room(texts: Iterable[str], *, most: int) -> int:
+    """Pixels for the longest of the texts in any reader's font, and not more than `most`."""
+    longest = max(map(len, texts), default=0)
+    return min(most, math.ceil(longest * _LETTER / TYPICAL_FONT))
 
 
 def data(rows: list[dict[str, Any]]) -> alt.InlineData:
@@ -54,7 +59,7 @@ def names_axis(room: int) -> alt.Axis:
         maxExtent=room,
         labelAlign="left",
         labelPadding=room,
-        labelLimit=room * _TYPICAL_FONT,
+        labelLimit=room * TYPICAL_FONT,
         labelFontSize=TEXT,
         labelColor=INK.light,
     )
@@ -72,7 +77,7 @@ def band_names(base: alt.Chart, names: list[str], width: int) -> alt.Chart:
             fontSize=TEXT,
             fontWeight=600,
             color=INK.light,
-            limit=width * _TYPICAL_FONT,
+            limit=width * TYPICAL_FONT,
         )
         .encode(x=alt.value(0), text="name:N")
     )

@@ -9,12 +9,14 @@ import altair as alt
 from customer_segmentation.display.chart_style import (
     AS_GIVEN,
     SMALL,
+    TYPICAL_FONT,
     band_names,
     data,
     layered_chart,
     name_room,
     names_axis,
     strength,
+    text_room,
 )
 from customer_segmentation.display.palette import ABOVE, BELOW, INK, SOFT, SURFACE
 
@@ -22,6 +24,8 @@ READABLE_CELL = 40
 """Pixels across under which the value in a cell can't be read."""
 _UPRIGHT_HEADING = 76
 """Pixels across from which the words of a heading stand one below the other, not on their side."""
+_LONGEST_HEADING = 160
+"""Pixels for a heading on its side; longer ones are cut."""
 _LINE = 15
 """Pixels from one of these words to the next."""
 
@@ -73,7 +77,8 @@ def heat_map(
         ticks=False,
         labelFontSize=SMALL,
         labelColor=SOFT.light,
-        labelLimit=150,
+        labelLimit=_LONGEST_HEADING * TYPICAL_FONT,
+        minExtent=text_room(headings.values(), most=_LONGEST_HEADING) if on_side else 0,
         labelAngle=-90 if on_side else 0,
         labelAlign="left" if on_side else "center",
         labelBaseline="middle" if on_side else "alphabetic",

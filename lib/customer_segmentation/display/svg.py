@@ -73,6 +73,8 @@ def svg(chart: alt.LayerChart, label: str, *, at_least: int = 0) -> Markup:
     width = float(root.attrib.pop("width"))
     del root.attrib["height"]
     root.attrib.update({"role": "img", "aria-label": label, "style": f"min-width:{at_least}px;max-width:{width:.0f}px"})
+    if at_least:
+        root.set("class", "scrolls")
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704  escaped by ElementTree
 
 
