@@ -4,7 +4,6 @@ A line has the key's path, what must hold, the value, a hint, and the layer that
 come from the schema: its types, ranges and descriptions. Values that look like secrets are not shown.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from customer_segmentation.config.schema import Config, Expression
 from customer_segmentation.config.secrets import holds_secret, is_secret_name
+from customer_segmentation.contract.errors import closest
 
 KeyPath = tuple[str | int, ...]
 
@@ -231,9 +231,9 @@ def _other_key(path: KeyPath) -> str:
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    longer = [name for name in known if len(word) > 2 and name.startswith(word)]
-    close = longer or difflib.get_close_matches(word[:_MAX_VALUE_LENGTH], known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    longer = next((name for name in known if len(word) > 2 and name.startswith(word)), None)
+    meant = longer or closest(word[:_MAX_VALUE_LENGTH], known)
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def _plain_key(key: str | int) -> str:

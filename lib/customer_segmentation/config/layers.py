@@ -3,7 +3,6 @@
 Later layers win, key by key; a list replaces the earlier one whole.
 """
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from customer_segmentation.config.documents import MAX_DEPTH, parse
 from customer_segmentation.config.explain import KeyPath, explain, split_key
 from customer_segmentation.config.schema import Config
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, closest
 
 _MAX_BYTES = 200_000
 
@@ -86,9 +85,9 @@ def _nearby(file: Path) -> str:
         names = [entry.name for entry in file.parent.iterdir() if entry.suffix in {".yml", ".yaml"}]
     except OSError:
         return f"; nor does its folder {file.parent}"
-    close = difflib.get_close_matches(file.name, names, n=1)
-    if close:
-        return f"; did you mean {file.parent / close[0]}?"
+    meant = closest(file.name, names)
+    if meant:
+        return f"; did you mean {file.parent / meant}?"
     return f"; {file.parent} has {', '.join(sorted(names)[:10])}" if names else ""
 
 

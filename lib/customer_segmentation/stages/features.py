@@ -1,6 +1,5 @@
 """Canonical tables to `customer_features`: one row per customer at the as-of date."""
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -13,7 +12,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError, closest
 from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
@@ -295,10 +294,7 @@ def _mapped_attributes(run: Run) -> dict[str, str]:
 def _instead_of(missing: Sequence[str], known: Sequence[str], renamed: Mapping[str, str]) -> str:
     """What attributes that are not there may be called, else which there are, as the end of a message."""
     called = {source_name.lower(): name for name, source_name in renamed.items()}
-    close = [
-        called.get(name.lower()) or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
-        for name in missing
-    ]
+    close = [called.get(name.lower()) or closest(name, known) for name in missing]
     meant = ", ".join(name for name in close if name is not None)
     return f"; did you mean {meant}?" if meant else f"; known here: {', '.join(known) or 'none'}"
 
