@@ -789,7 +789,7 @@ def test_a_later_file_takes_back_a_path_by_null(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
     first.write_text(shop())
     second.write_text("sources: {transactions: {table: shop.orders}}")
-    assert "null takes back an earlier file's" in error_of(first, second)
+    assert "set the one that an earlier --config file gave to null" in error_of(first, second)
     second.write_text("sources: {transactions: {table: shop.orders, path: null}}")
     sources = load_config([first, second]).sources
     assert sources is not None

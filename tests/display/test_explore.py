@@ -142,7 +142,7 @@ def test_distinct_values_are_right_within_the_error_that_is_told(profile: pd.Dat
 def test_ends_mean_and_quantiles_are_those_of_pandas(profile: pd.DataFrame, lines: pd.DataFrame, column: str) -> None:
     told, values = profile.loc[("transactions", column)], np.sort(lines[column].astype(float))
 
-    assert (Decimal(told.least), Decimal(told.most)) == (lines[column].min(), lines[column].max())
+    assert (Decimal(told.minimum), Decimal(told.maximum)) == (lines[column].min(), lines[column].max())
     assert told["mean"] == pytest.approx(values.mean())
     for at in PROBABILITIES:
         value = told.quantiles[f"{at:g}"]
@@ -154,8 +154,8 @@ def test_ends_mean_and_quantiles_are_those_of_pandas(profile: pd.DataFrame, line
 def test_first_and_last_time_are_told(profile: pd.DataFrame, lines: pd.DataFrame) -> None:
     told = profile.loc[("transactions", "ordered_at")]
 
-    assert pd.Timestamp(told.least) == lines["at"].min()
-    assert pd.Timestamp(told.most) == lines["at"].max()
+    assert pd.Timestamp(told.minimum) == lines["at"].min()
+    assert pd.Timestamp(told.maximum) == lines["at"].max()
 
 
 def test_frequent_values_are_told_with_their_rows(profile: pd.DataFrame, lines: pd.DataFrame, root: Path) -> None:
@@ -176,7 +176,7 @@ def test_frequent_values_are_told_with_their_rows(profile: pd.DataFrame, lines: 
 def test_of_identifiers_no_value_is_told(profile: pd.DataFrame, table: str, column: str) -> None:
     told = profile.loc[(table, column)]
 
-    assert (told.least, told.most, told.top_values, told.quantiles) == (None, None, [], {})
+    assert (told.minimum, told.maximum, told.top_values, told.quantiles) == (None, None, [], {})
 
 
 def test_orders_and_net_spend_are_those_of_pandas_by_month_weekday_and_hour(
@@ -336,7 +336,7 @@ def test_only_what_happened_before_the_configured_date_enters(
     then = lines[lines["at"] < "2023-07-01"]
     assert 0 < len(then) < len(lines)
     assert set(told[told.table_name == "transactions"].row_count) == {len(then)}
-    assert told[told.column_name == "occurred_at"].most.max() < "2023-07-01"
+    assert told[told.column_name == "occurred_at"].maximum.max() < "2023-07-01"
     assert f"{len(lines) - len(then):,} accepted lines of 1 July 2023 or later did not enter" in (
         Page((tmp_path / "deep" / "page.html").read_text()).text
     )

@@ -402,7 +402,7 @@ def test_how_the_number_of_segments_came_about_is_said_for_each_algorithm() -> N
     assert search(content(model={"candidates": earlier})).endswith("6 were chosen.")
     assert "was set and not searched for" in search(content(model={"candidates": None}))
     assert "12 or more within eps 0.25, as set" in search(content(model={**dense, "parameters": set_}))
-    found = {"eps": '"auto"', "min_samples": "12", "found_eps": "0.31415"}
+    found = {"eps": '"auto"', "min_samples": "12", "auto_eps": "0.31415"}
     assert "within eps 0.314, measured from the data" in search(content(model={**dense, "parameters": found}))
 
 

@@ -1,4 +1,5 @@
-"""Goes back to dates of the past, fits with what was known before them, and judges by what customers did after them."""
+"""Goes back to dates of the past, fits with what was known before them, and evaluates by what customers did after "
+"them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def backtest(
     seed: int,
     with_value: Callable[[DataFrame, DataFrame], DataFrame] | None = None,
 ) -> BacktestResult:
-    """Rank customers at each date by every score, and judge by what they did in the horizon after it.
+    """Rank customers at each date by every score, and evaluate by what they did in the horizon after it.
 
     Nothing dated at a date or later enters what is ranked by: features, cut points, segments and scores are made of
     the lines, returns and events before it. Attributes of customers have no date, so they do not enter at all.

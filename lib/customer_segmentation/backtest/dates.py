@@ -9,7 +9,7 @@ from customer_segmentation.contract.errors import DataRejectedError
 
 @dataclass(frozen=True)
 class BacktestDates:
-    """The dates T by horizon; what is known before T is judged by what was done in the horizon from T on.
+    """The dates T by horizon; what is known before T is evaluated by what was done in the horizon from T on.
 
     first: day of the first order.
     by_horizon: dates, ascending, by days of the horizon; horizons without one are not there.
@@ -34,14 +34,14 @@ def backtest_dates(
 ) -> BacktestDates:
     """The dates for each horizon: the given ones that it fits after, else the last ones that the history allows.
 
-    Derived dates lie a horizon apart, the last of them a horizon before the end, so that no two judge by the same days.
+    Derived dates lie a horizon apart, the last of them a horizon before the end: no two are evaluated by the same days.
     Before each lies twice the horizon, so that a score can be trained on what was done in the horizon before; where
     there is no such date, once the horizon.
 
     Args:
         first: day of the first order.
         end: the day after the last one whose orders are known.
-        horizons: days after the date that are judged by.
+        horizons: days after the date by which scores are evaluated.
         folds: dates for each horizon at most, where none are given.
         dates: that are asked for.
 

@@ -10,7 +10,7 @@ from customer_segmentation.features.lines_by_customer import DAY
 
 NET_SPEND, GROSS_SPEND, ORDERS = "net_spend", "gross_spend", "orders"
 OUTCOMES = (NET_SPEND, GROSS_SPEND, ORDERS)
-"""The columns of `outcomes`; scores are judged by the first."""
+"""The columns of `outcomes`; scores are evaluated by the first."""
 
 _CENTS = 100
 

@@ -65,7 +65,7 @@ def scores_of(columns: Collection[str], *, horizon_days: int, windows: Mapping[s
 
     Args:
         columns: of `CustomersAt.customers`.
-        horizon_days: days after the date that they are judged by: of the spend before it, the window of the same
+        horizon_days: days after the date by which they are evaluated: of the spend before it, the window of the same
             length counts, and the value that is expected in so many days.
         windows: days of the windows of the features by name.
     """

@@ -24,7 +24,7 @@ COMMANDS = {
     "features": "canonical tables to one row per customer",
     "train": "choose, fit, evaluate and register a model",
     "assign": "score every customer with a registered model and publish",
-    "backtest": "fit at dates of the past, judge on what the customers did after them",
+    "backtest": "fit at dates of the past, evaluate by what the customers did after them",
     "report": "the HTML report of the published run",
     "export": "an audience, customers of the published run, as CSV or Parquet for a marketing tool",
     "rollback": "publish an earlier run again",
@@ -35,7 +35,7 @@ COMMANDS = {
     "check": "validate configuration and sources, run nothing",
     "verify": "compare the published tables with the log of runs, a build from scratch and their files; change nothing",
 }
-_AS_OF_HELP = "only what happened before this date enters"
+_AS_OF_HELP = "the as-of date: only what happened before this day is used"
 _LIST_HELP = {
     "features": "; several dates as 2017-07-01,2017-08-01 or, monthly, as 2017-01-01..2017-12-01 are computed at once"
 }
@@ -112,7 +112,10 @@ def parser() -> argparse.ArgumentParser:
                 help="the run to publish; by default the one published before the current one",
             )
         command.add_argument(
-            "--log", choices=["text", "json"], default="text", help="what standard error has: lines to read, or of JSON"
+            "--log",
+            choices=["text", "json"],
+            default="text",
+            help="format of the log on standard error: text, or one JSON object a line",
         )
         command.add_argument(
             "--result", type=Path, metavar="FILE", help="write what the command did to FILE, as one JSON document"
@@ -121,8 +124,16 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--all", action="store_true", help="build the state of all customers, not of a sample")
         command.add_argument("--debug", action="store_true", help="show stack traces")
         if name == "erase":
-            command.add_argument("--customer", action="append", default=[], metavar="ID", help="once for each of them")
-            command.add_argument("--customers-file", type=Path, metavar="FILE", help="one customer a line")
+            command.add_argument(
+                "--customer",
+                action="append",
+                default=[],
+                metavar="ID",
+                help="id of a customer to erase; repeat for several",
+            )
+            command.add_argument(
+                "--customers-file", type=Path, metavar="FILE", help="a file with one customer id a line"
+            )
             command.add_argument("--receipt", type=Path, metavar="FILE", help="the receipt goes there too, as JSON")
         if name == "export":
             _add_audience(command)
@@ -143,7 +154,7 @@ def _add_audience(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="name or number of a segment, once for each of them; by default all customers",
+        help="name or number of a segment; repeat for several; by default all customers",
     )
     command.add_argument(
         "--where",
@@ -151,7 +162,10 @@ def _add_audience(command: argparse.ArgumentParser) -> None:
         help="Spark SQL over columns of customer_segments, customer_features, customers, such as 'recency_days > 30'",
     )
     command.add_argument(
-        "--columns", default="", metavar="NAME,NAME", help="columns of these tables; by default of customer_segments"
+        "--columns",
+        default="",
+        metavar="NAME,NAME",
+        help="columns of customer_segments, customer_features or customers; by default those of customer_segments",
     )
     command.add_argument(
         "--limit", type=int, metavar="N", help="at most so many customers of each segment, the highest ranked"

@@ -163,7 +163,10 @@ class Relation(Section):
                 raise ValueError("needs table and options.url (jdbc:postgresql://host/database), and no path, for jdbc")
         elif (self.path is None) == (self.table is None):
             given = "neither" if self.path is None else "both"
-            raise ValueError(f"needs exactly one of path and table, has {given}; null takes back an earlier file's")
+            raise ValueError(
+                f"needs exactly one of path and table, has {given}; set the one that an earlier --config file gave "
+                f"to null"
+            )
         if self.version is not None and self.format != "delta":
             raise ValueError(f"has a version, which only delta keeps; the format is {self.format}")
         if self.partition_column is not None and self.format != "jdbc":
@@ -599,7 +602,7 @@ class Maintenance(Section):
 
 
 class Backtest(Section):
-    """What scores and segmentations are judged by, and at which dates."""
+    """What scores and segmentations are evaluated by, and at which dates."""
 
     horizons: Annotated[
         list[Annotated[int, Field(ge=1, le=3650)]],

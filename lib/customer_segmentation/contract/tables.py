@@ -254,7 +254,7 @@ INGEST_BATCHES = Table(
         Column("first_order", "string", "Smallest order number whose lines the batch changes; null where none has."),
         Column("last_order", "string", "Largest order number whose lines the batch changes; null where none has."),
         Column("table_versions", "map<string,bigint>", "Delta versions of the tables after the batch."),
-        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("claimed_by", "string", "Command that did it: host, process and start."),
         Column("recorded_at", "timestamp", "When the step was reached, UTC."),
         Column("code_version", "string", "Version of the library."),
     ),
@@ -300,7 +300,7 @@ TABLE_BUILDS = Table(
             check="status IN ('planned', 'committed')",
         ),
         Column("made_from", "string", "What it is made from, as JSON: batch of ingest, as-of date, digest of sources."),
-        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("claimed_by", "string", "Command that did it: host, process and start."),
         Column("recorded_at", "timestamp", "When the step was reached, UTC."),
     ),
     key=("table_name", "recorded_at"),
@@ -326,7 +326,7 @@ WAREHOUSE_CLAIM = Table(
     "warehouse_claim",
     "who is at work on the tables; one row, used where the tables are not on this machine",
     (
-        Column("owner", "string", "The run at work; null when none is."),
+        Column("owner", "string", "The command at work; null when none is."),
         Column("description", "string", "Who it is, for people: command, host, process."),
         Column("claimed_at", "timestamp", "When it began, UTC."),
         Column("renewed_at", "timestamp", "When it last said that it is alive, UTC."),
@@ -442,6 +442,8 @@ CUSTOMER_DAYS = Table(
     skipped_by=("day",),
 )
 
+_LARGEST = ("the most", "second most", "third most")
+
 CUSTOMER_HISTORY = Table(
     "customer_history",
     "a customer with a purchase, as of the date that table_builds says: what the features are made of",
@@ -468,8 +470,8 @@ CUSTOMER_HISTORY = Table(
             }.items()
         ),
         Column("gap_squares", "bigint", "Sum of the squared gaps between days with a purchase. Unit: days squared."),
-        Column("gap_logs", "double", "Sum of the natural logarithms of these gaps."),
-        Column("gap_entropy", "double", "Sum of these gaps, each times its natural logarithm."),
+        Column("gap_logs", "double", "Sum of the natural logarithms of the gaps between days with a purchase."),
+        Column("gap_entropy", "double", "Sum of the gaps between days with a purchase, each times its logarithm."),
         Column("orders", "bigint", "Distinct orders with a purchase."),
         Column("orders_placed", "bigint", "Distinct orders, fully returned ones included."),
         Column("orders_with_return", "bigint", "Distinct orders of which something was returned."),
@@ -478,7 +480,9 @@ CUSTOMER_HISTORY = Table(
         Column("products", "bigint", "Distinct products purchased."),
         Column("product_orders", "bigint", "Sum over products of the orders in which they were purchased."),
         Column(
-            "product_order_pairs", "bigint", "Sum over products of these orders times the others of them, one less."
+            "product_order_pairs",
+            "bigint",
+            "Sum over products of n (n - 1), n the orders in which the product was purchased.",
         ),
         *(
             Column(
@@ -502,7 +506,7 @@ CUSTOMER_HISTORY = Table(
             column
             for larger, name in enumerate(TOP_CATEGORIES)
             for column in (
-                Column(name, "string", f"Category with the most purchases but {larger}, by name first."),
+                Column(name, "string", f"Category with {_LARGEST[larger]} purchases; of equals the first."),
                 Column(f"{name}_spend", "bigint", f"Purchases with {name}. Unit: cents."),
             )
         ),
@@ -639,8 +643,8 @@ SEGMENT_PROFILES = Table(
             "traits",
             TRAITS_TYPE,
             "Attributes more common here than overall, strongest first, of at least 20 customers: share among those "
-            "with the attribute, overall share, lift (share by overall share, 1.2 and above) and q (exact one-sided "
-            "test, false discovery rate over all values and segments, 0.05 and below).",
+            "with the attribute, overall share, lift (share divided by overall share, 1.2 and above) and q (exact "
+            "one-sided test, false discovery rate over all values and segments, 0.05 and below).",
         ),
         Column(
             "stability",
@@ -675,7 +679,8 @@ SEGMENT_PROFILES = Table(
         Column(
             "new_share",
             "double",
-            "Share of its customers whose first purchase is of late: at most as long ago as that median, but at least "
+            "Share of its customers whose first purchase is of late: at most as long ago as the median of "
+            "all customers' mean gaps, but at least "
             "30 and at most 90 days, 0 to 1; 0 where the history is too short to tell.",
             check="new_share BETWEEN 0 AND 1",
         ),
@@ -706,7 +711,8 @@ SEGMENT_TRANSITIONS = Table(
             c.MOVED_BY_MODEL,
             "bigint",
             "Those of them who changed segment only because the model was trained again: the previous run's model "
-            "would have left them where they were. With moved_by_behaviour all who changed segment. Null as there.",
+            "would have left them where they were. With moved_by_behaviour all who changed segment. Null where "
+            "moved_by_behaviour is.",
         ),
     ),
     key=(c.RUN_ID, "from_segment_id", "to_segment_id"),
@@ -747,7 +753,7 @@ MODEL_RUNS = Table(
         Column(
             "parameters",
             "map<string,string>",
-            "Parameters of the training; found_*: determined where one says auto.",
+            "Parameters of the training; auto_*: what was determined for one that says auto.",
         ),
         Column("features", "array<string>", "Features the customers were clustered on."),
         Column(
@@ -778,15 +784,15 @@ MODEL_RUNS = Table(
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),
         Column("code_version", "string", "Version of the library."),
         Column("data_version", "bigint", "Delta version of transactions it was trained on."),
-        Column("configuration", "string", "Fingerprint of the settings that made it."),
-        Column("lines", "string", "Fingerprint of the sources and checks that made its order lines."),
+        Column("configuration", "string", "Digest of the settings that made it."),
+        Column("lines", "string", "Digest of the sources and checks that made its order lines."),
         Column("registered_at", "timestamp", "When it was written, UTC."),
         Column(
             "command",
             "string",
             (
-                "The command that trained it: what run trains serves from its publication on, or once train asks for "
-                "it (see model_requests), all else at once."
+                "Command that trained it. A model that run trained serves once that run is published, or train asks "
+                "for it (see model_requests); others serve at once."
             ),
         ),
     ),
@@ -805,10 +811,10 @@ MODEL_REQUESTS = Table(
 
 MODEL_CORE_POINTS = Table(
     "model_core_points",
-    "a place in the space of the features where customers are dense, of a dbscan model; it names no customer",
+    "a core point of a dbscan model, by which customers are assigned; it names no customer",
     (
-        Column(c.MODEL_VERSION, "string", "Model that the place is part of; see model_runs."),
-        Column("segment", "int", "Place of its segment among the model's segments, from 1; not the segment_id."),
+        Column(c.MODEL_VERSION, "string", "Model that the point is part of; see model_runs."),
+        Column("segment", "int", "Position of its segment in the model, from 1; not the segment_id."),
         Column("rank", "bigint", "What breaks ties: the lower of two equally near places counts. From 0."),
         Column("point", "array<double>", "Coordinates in prepared units, in the order of model_runs.features."),
     ),
@@ -842,7 +848,11 @@ PIPELINE_RUNS = Table(
         Column("rows_filtered_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),
-        Column("customers", "bigint", "Eligible customers: with a purchase before the as-of date."),
+        Column(
+            "customers",
+            "bigint",
+            "Customers of the run: with a purchase before the as-of date, within features.active_within.",
+        ),
         Column(
             "customers_segmented",
             "bigint",
@@ -893,7 +903,7 @@ PUBLICATIONS = Table(
         Column("published_at", "timestamp", "When it became so, UTC.", nullable=False),
         Column(c.RUN_ID, "string", "The run; see pipeline_runs.", nullable=False),
         Column("command", "string", "The command that published it; null where it was killed before this record."),
-        Column("configuration", "string", "Fingerprint of the settings by which it did; null as the command is."),
+        Column("configuration", "string", "Digest of the settings it was published with; null where command is null."),
         Column("previous_run_id", "string", "Run that consumers read before; null for the first."),
     ),
     key=("published_at",),
@@ -903,13 +913,14 @@ BACKTESTS = Table(
     "backtests",
     "a figure of a backtest",
     (
-        _RUN,
+        replace(_RUN, comment="Backtest that wrote the row: its date, and a digest of its settings and data."),
         Column(
             c.AS_OF_DATE,
             "date",
-            "What was known before this day was judged by what was done from it on; null: the mean over the dates.",
+            "Fitted to what was known before this day, evaluated by what was done from it on; null: mean over the "
+            "dates.",
         ),
-        Column("horizon_days", "int", "Days from that day on that were judged by."),
+        Column("horizon_days", "int", "Days from that day on by which it was evaluated."),
         Column(
             "score",
             "string",
@@ -918,33 +929,36 @@ BACKTESTS = Table(
             "(segments) or of another algorithm by its name; rank_in_segment (segment, then past spend), "
             "spend_then_segment, lifetime_value, learned (trees on all features).",
         ),
-        Column("outcome", "string", "What they were judged by: net_spend, gross_spend (money) or orders."),
+        Column("outcome", "string", "What they were evaluated by: net_spend, gross_spend (money) or orders."),
         Column(
             "metric",
             "string",
-            "gini: Gini coefficient of the ranking by that of the best one, 1 is best and 0 no ranking; gini_gain: how "
-            "far it is above that of past_spend; spearman: rank correlation; top_10_share, top_20_share: share of the "
-            "outcome that the top 10% and 20% have; lift_1 to lift_10: mean outcome of each tenth, the top first, by "
-            "that of all. Of forecasts: mae (money a customer), total_error (forecast total by that of then, less 1), "
-            "decile_error (mean distance of a tenth's mean forecast and outcome, by the mean of all). Of segments: "
-            "customers (evaluated), retention (share that ordered), spend (net, a customer).",
+            "gini: Gini coefficient of the ranking divided by that of the best one, 1 is best and 0 no ranking; "
+            "gini_gain: how far it is above that of past_spend; spearman: rank correlation; top_10_share, "
+            "top_20_share: share of the outcome that the top 10% and 20% have; lift_1 to lift_10: mean outcome of "
+            "each tenth, the top first, by that of all. Of forecasts: mae (money a customer), total_error (forecast "
+            "total by that of then, less 1), decile_error (mean distance of a tenth's mean forecast and outcome, by "
+            "the mean of all). Of segments: customers (evaluated), retention (share that ordered), spend (net, a "
+            "customer).",
         ),
         Column(c.SEGMENT_ID, "int", "Segment of the model trained at that day; null for figures of all customers."),
         Column("value", "double", "The figure."),
         Column("low", "double", "Lower end of its 95% interval, by bootstraps of the customers."),
         Column("high", "double", "Upper end of its 95% interval."),
-        Column("configuration", "string", "Fingerprint of the settings that made the models; see model_runs."),
+        Column("configuration", "string", "Digest of the settings that made the models; see model_runs."),
         Column("tested_at", "timestamp", "When its figures were written, UTC."),
     ),
     key=(c.RUN_ID, "horizon_days", c.AS_OF_DATE, "score", "outcome", "metric", c.SEGMENT_ID),
     partitioned_by=(c.RUN_ID,),
 )
 
+_EXPLORED = replace(_RUN, comment="Run as of whose date the data was explored, be it carried out or not.")
+
 DATA_PROFILE = Table(
     "data_profile",
     "a column of a canonical table, as it was before the as-of date of a run",
     (
-        _RUN,
+        _EXPLORED,
         _AS_OF,
         Column("table_name", "string", "Table that the column is in."),
         Column("position", "int", "Place of the column in its table, from 0."),
@@ -959,12 +973,14 @@ DATA_PROFILE = Table(
             "Distinct values: counted for texts with few, else estimated, standard error 5%; null for nested types.",
         ),
         Column(
-            "least",
+            "minimum",
             "string",
             "Smallest number, first date or time (local as in the run); null for texts and identifiers.",
         ),
         Column(
-            "most", "string", "Largest number, last date or time (local as in the run); null for texts and identifiers."
+            "maximum",
+            "string",
+            "Largest number, last date or time (local as in the run); null for texts and identifiers.",
         ),
         Column("mean", "double", "Mean of the known numbers; null for other types."),
         Column(
@@ -987,7 +1003,7 @@ DATA_DISTRIBUTIONS = Table(
     "data_distributions",
     "a bucket of a measure, over what happened before the as-of date of a run",
     (
-        _RUN,
+        _EXPLORED,
         _AS_OF,
         Column("measure", "string", "What is counted: order_value, orders_by_month, spend_by_category ..."),
         Column("bucket", "int", "Place of the bucket in its measure, from 0."),
@@ -1007,7 +1023,7 @@ SUPPRESSED_CUSTOMERS = Table(
     (
         Column("customer_hash", "string", "SHA-256 of the salt and the customer's id after it, hexadecimal."),
         Column("receipt_id", "string", "Erasure that the customer was named for first; see erasures."),
-        Column("suppressed_at", "timestamp", "When it was, UTC."),
+        Column("suppressed_at", "timestamp", "When the customer was suppressed, UTC."),
     ),
     key=("customer_hash",),
 )
@@ -1034,8 +1050,8 @@ ERASURES = Table(
         Column("customers_found", "bigint", "Customers with a row in a table, those of earlier erasures among them."),
         Column("rows_removed", "map<string,bigint>", "Rows that leave a table, by its name."),
         Column("rows_by_run", "map<string,bigint>", "Of these, the rows of customer_segments_history by run_id."),
-        Column("properties", "string", "Properties of the tables that are others meanwhile, as they were, as JSON."),
-        Column("claimed_by", "string", "The run that did it: host, process and start."),
+        Column("properties", "string", "Table properties changed meanwhile, with their values before, as JSON."),
+        Column("claimed_by", "string", "Command that did it: host, process and start."),
         Column("recorded_at", "timestamp", "When the step was reached, UTC."),
         Column("code_version", "string", "Version of the library."),
     ),

@@ -33,10 +33,10 @@ def strength(part: float) -> float:
 
 
 def name_room(width: int, names: Sequence[str] = ()) -> int:
-    """Pixels for the names at the left of a drawing: for the longest, where that leaves half of the width."""
+    """Pixels for the names at the left of a drawing: for the longest, where that leaves two fifths of the width."""
     if width < NARROW:
         return 0
-    return max(_USUAL_ROOM, text_room(names, most=width // 2))
+    return max(_USUAL_ROOM, text_room(names, most=width * 3 // 5))
 
 
 def text_room(texts: Iterable[str], *, most: int) -> int:

@@ -111,8 +111,8 @@ def profile_rows(profiles: list[ColumnProfile], *, run_id: str, as_of: date) -> 
             "missing": profile.missing,
             "missing_share": profile.missing_share,
             "distinct_values": profile.distinct,
-            "least": profile.minimum,
-            "most": profile.maximum,
+            "minimum": profile.minimum,
+            "maximum": profile.maximum,
             "mean": profile.summary and profile.summary.mean,
             "quantiles": profile.summary
             and {f"{at:g}": value for at, value in sorted((profile.summary.quantiles or {}).items())},

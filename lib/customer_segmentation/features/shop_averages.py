@@ -1,4 +1,4 @@
-"""What is usual in the shop: rates of all customers together, which a customer's own few purchases are drawn to."""
+"""Rates over all customers of the shop, which the ratios of a customer with few purchases are shrunk towards."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F

@@ -17,7 +17,7 @@ from customer_segmentation.insight.profiles import Differentiator, Profile
 
 NOISE_ACTION = "No campaign fits them all: look at them one by one, the biggest spenders first."
 
-MAX_LENGTH = 40
+MAX_LENGTH = 45
 """Letters of a name with a distinction."""
 MATERIAL = 0.5
 """Standard deviations from the mean of all customers from which a feature is worth a word: a medium effect in Cohen's

@@ -21,9 +21,9 @@ class Preparation(Estimator):
 
     Args:
         columns: numeric features to prepare.
-        skewed: the transform of skewed features. "log" (the signed logarithm sign(x) ln(1 + |x|)), "yeo_johnson" (Yeo
-            and Johnson 2000, its lambda the likeliest on a sample) or "none" for all columns; a list of columns to
-            take the logarithm of; or a dictionary of transforms by column.
+        skewed: the transform. One name for all columns: "log" (the signed logarithm sign(x) ln(1 + |x|)),
+            "yeo_johnson" (Yeo and Johnson 2000, its lambda the likeliest on a sample) or "none"; or a list of columns
+            to take the logarithm of; or a dictionary of transforms by column.
         scaling: robust: median and interquartile range, as far as that is 0.84 to 1.19 times what it is in a normal
             distribution with the same standard deviation, else the nearer end of this range, so that a feature that
             is mostly zero or has a heavy tail has at most twice the variance of another; standard: mean and standard

@@ -153,10 +153,10 @@ def search(content: ReportContent) -> str:
     if content.model["algorithm"] != "dbscan":
         return f"The number of segments, {chosen}, was set and not searched for."
     settings = content.model.get("parameters") or {}
-    eps, samples = settings.get("found_eps") or settings.get("eps"), settings.get("min_samples")
+    eps, samples = settings.get("auto_eps") or settings.get("eps"), settings.get("min_samples")
     if not eps or not samples:
         return f"The number of segments, {chosen}, follows from where customers are dense."
-    how = "measured from the data" if "found_eps" in settings else "as set"
+    how = "measured from the data" if "auto_eps" in settings else "as set"
     return (
         f"The number of segments, {chosen}, follows from where customers are dense: {fmt.count(json.loads(samples))} "
         f"or more within eps {json.loads(eps):.3g}, {how}. Customers away from such places are in no segment."

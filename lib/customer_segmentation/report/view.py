@@ -14,7 +14,7 @@ def headlines(content: ReportContent) -> list[Headline]:
     average = revenue / customers if customers and revenue is not None else None
     noise = next((row for row in content.segments if row["segment_id"] == NOISE_ID), None)
     return [
-        Headline("Customers", fmt.count(customers), "with a purchase"),
+        Headline("Customers", fmt.count(customers), "in this run"),
         Headline(
             "Net revenue", fmt.money(revenue, content.currency), f"{fmt.money(average, content.currency)} a customer"
         ),

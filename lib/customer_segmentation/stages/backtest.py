@@ -19,7 +19,7 @@ from customer_segmentation.value import fit_value, with_value
 
 
 def backtest_segments(run: Run, console: Console) -> None:
-    """Fit at dates before the run's, judge by what followed up to it, write the figures and print what they say.
+    """Fit at dates before the run's, evaluate by what followed up to it, write the figures and print what they say.
 
     Raises:
         ConfigurationError: no order lines have been read yet.

@@ -143,7 +143,7 @@ def _not_fitted_by(run: Run, model: SegmentationModel) -> dict[str, str]:
 def _described(run: Run, model: SegmentationModel, training: Training) -> dict[str, Any]:
     """What `model_runs` has of a training beside the model."""
     settings = run.config.clustering.model_dump(mode="json", exclude={"features", "algorithm"})
-    found = {f"found_{name}": value for name, value in training.auto_parameters.items()}
+    found = {f"auto_{name}": value for name, value in training.auto_parameters.items()}
     used: dict[str, Any] = {"seed": run.config.seed, **found}
     used |= {f"without_{library.lower()}": why for library, why in _not_fitted_by(run, model).items()}
     return {

@@ -69,7 +69,10 @@ CADENCE = (
         name="gap_variation",
         family="cadence",
         unit="ratio",
-        meaning="Coefficient of variation of the gaps: their deviation by their mean; null with fewer than three days.",
+        meaning=(
+            "Coefficient of variation of the gaps: their deviation divided by their mean; null with fewer than three "
+            "days."
+        ),
         formula=f"try_divide({_DEVIATION}, {_MEAN_GAP})",
         shape="skewed",
         high="irregular",
@@ -80,8 +83,9 @@ CADENCE = (
         family="cadence",
         unit="ratio",
         meaning=(
-            "Shape of the gamma distribution of the gaps, corrected for how few they are and drawn to 1 as if two more "
-            "were random: 1 is random, above regular like a clock, below in bursts; null with fewer than three days."
+            "Shape of the gamma distribution of the gaps, corrected for how few they are and shrunk towards 1 as if "
+            "two more were random: 1 is random, above regular like a clock, below in bursts; null with fewer than "
+            "three days."
         ),
         formula=f"if(days < 3, NULL, pow({_SHAPE}, {_COUNT} / ({_COUNT} + {PRIOR_GAPS})))",
         shape="skewed",
@@ -119,7 +123,10 @@ CADENCE = (
         name="overdue_ratio",
         family="cadence",
         unit="ratio",
-        meaning="Days since the last purchase by the mean gap: above 1 is overdue; null for a customer with one day.",
+        meaning=(
+            "Days since the last purchase divided by the mean gap: above 1 is overdue; null for a customer with one "
+            "day."
+        ),
         formula=f"try_divide({_SINCE_LAST}, {_MEAN_GAP})",
         shape="skewed",
         high="overdue",

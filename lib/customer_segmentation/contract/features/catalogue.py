@@ -18,9 +18,9 @@ What `customer_features` has of every customer with a purchase before the as-of 
 `features.active_within` days, by family. Only what happened before that date enters. Days and hours are those of the
 run's `timezone`. A formula is Spark SQL over `customer_history`, see the comments of its columns.
 
-A ratio that rests on little is *drawn to* that of all customers, as if so many more lines, orders or campaigns had been
-seen at their rate: (n x + w m) / (n + w) for a ratio x of n with the mean m and the weight w. `docs/decisions` says
-[why](decisions/features-by-what-they-say.md).
+A ratio that rests on little is *shrunk towards* that over all customers, as if so many more lines, orders or
+campaigns had been seen at their rate: (n x + w m) / (n + w) for a ratio x of n with the mean m and the weight w.
+`docs/decisions` says [why](decisions/features-by-what-they-say.md).
 """
 _FOOT = """## Not a number
 

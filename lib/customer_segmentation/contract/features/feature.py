@@ -55,7 +55,7 @@ def share(part: str, whole: str) -> str:
 
 
 def shrunk(part: str, whole: str, *, mean: str, weight: float, seen: str = "", or_null: bool = False) -> str:
-    """The SQL of a ratio drawn towards the mean of all customers, as if `weight` more had been seen at that mean.
+    """The SQL of a ratio shrunk towards the mean of all customers, as if `weight` more had been seen at that mean.
 
     Empirical Bayes: the posterior mean of a share whose beta prior has this mean and weight; where there is no whole
     the mean itself, or null.

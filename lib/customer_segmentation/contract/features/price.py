@@ -12,8 +12,8 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Discounts by purchases at list price, 0 to 1, drawn to the rate of all customers together with the weight "
-            "of 10 purchase lines."
+            "Discounts divided by purchases at list price, 0 to 1, shrunk towards the rate over all customers, which "
+            "has the weight of 10 purchase lines."
         ),
         formula=shrunk("discounts", "gross + discounts", seen="lines", mean="shop_discount_rate", weight=PRIOR_LINES),
         high="discount driven",
@@ -24,8 +24,8 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Share of purchase lines with a discount, drawn to that of all customers together with the weight of 10 "
-            "lines."
+            "Share of purchase lines with a discount, shrunk towards that over all customers, which has the weight of "
+            "10 lines."
         ),
         formula=shrunk("discounted_lines", "lines", mean="shop_discounted_share", weight=PRIOR_LINES),
         high="buys on offer",
@@ -36,8 +36,8 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Share of orders in which a coupon was used, drawn to that of all customers together with the weight of 5 "
-            "orders; 0 where the source has none."
+            "Share of orders in which a coupon was used, shrunk towards that over all customers, which has the weight "
+            "of 5 orders; 0 where the source has none."
         ),
         formula=shrunk("coupon_orders", "orders", mean="shop_coupon_rate", weight=PRIOR_ORDERS),
         shape="skewed",
@@ -48,10 +48,10 @@ PRICE = (
         name="average_item_price",
         family="price",
         unit="money",
-        meaning="Gross purchases by purchased quantity; null where no quantity is left.",
+        meaning="Gross purchases divided by purchased quantity; null where no quantity is left.",
         formula=ratio("gross", "items"),
         shape="skewed",
-        high="dear items",
+        high="expensive items",
         low="cheap items",
     ),
     Feature(
@@ -59,13 +59,13 @@ PRICE = (
         family="price",
         unit="index",
         meaning=(
-            "Gross purchases by what the same quantities of each category would have cost at its average price over "
-            "all customers: above 1 for the dear items of a category; null where no purchase has a category and a "
-            "quantity."
+            "Gross purchases divided by what the same quantities of each category would have cost at its average price "
+            "over all customers: above 1 for the more expensive items of a category; null where no purchase has a "
+            "category and a quantity."
         ),
         formula=ratio("priced_spend", "spend_at_average_prices"),
         shape="skewed",
-        high="dear within categories",
+        high="expensive within categories",
         low="cheap within categories",
     ),
     Feature(
@@ -73,8 +73,9 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Value returned by gross purchases, fully returned orders included, drawn to that of all customers "
-            "together with the weight of 5 orders; above 1 where more was returned than was bought in the data's time."
+            "Value returned divided by gross purchases, fully returned orders included, shrunk towards that over all "
+            "customers, which has the weight of 5 orders; above 1 where more was returned than was bought in the "
+            "data's time."
         ),
         formula=shrunk("returned", "placed", seen="orders_placed", mean="shop_return_rate", weight=PRIOR_ORDERS),
         shape="skewed",
@@ -86,8 +87,8 @@ PRICE = (
         family="price",
         unit="share",
         meaning=(
-            "Share of the orders placed of which something was returned, fully returned ones included, drawn to that "
-            "of all customers together with the weight of 5 orders."
+            "Share of the orders placed of which something was returned, fully returned ones included, shrunk towards "
+            "that over all customers, which has the weight of 5 orders."
         ),
         formula=shrunk("orders_with_return", "orders_placed", mean="shop_return_order_rate", weight=PRIOR_ORDERS),
         shape="skewed",

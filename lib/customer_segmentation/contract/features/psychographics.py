@@ -14,10 +14,10 @@ PSYCHOGRAPHICS = (
         family="psychographics",
         unit="index",
         meaning=(
-            "Measured from behaviour: purchase lines with a discount by what they would be if of each category the "
-            "customer had bought as large a share with a discount as all customers do (lines without a category as all "
-            "lines); with 10 more lines as all customers': above 1 seeks discounts, whatever is on offer in what is "
-            "bought; null where nobody has a discount."
+            "Measured from behaviour: the customer's purchase lines with a discount, divided by how many there would "
+            "be if, in each category, the customer bought on discount as often as all customers do (a line without a "
+            "category counts as any line); 10 lines at the rate over all customers are added to both. Above 1 seeks "
+            "discounts; null where nobody has a discount."
         ),
         formula=ratio(
             f"(discounted_lines + {PRIOR_LINES} * shop_discounted_share)",
@@ -51,7 +51,7 @@ PSYCHOGRAPHICS = (
         unit="share",
         meaning=(
             "Measured from behaviour: share of the brand with the most gross purchases in those of all known brands, "
-            "drawn to that of all customers together with the weight of 10 purchase lines; null without any."
+            "shrunk towards that over all customers, which has the weight of 10 purchase lines; null without any."
         ),
         formula=shrunk(
             "brand_top", "brand_spend", seen="lines", mean="shop_brand_top_share", weight=PRIOR_LINES, or_null=True
@@ -64,9 +64,9 @@ PSYCHOGRAPHICS = (
         family="psychographics",
         unit="share",
         meaning=(
-            "Measured from behaviour: campaigns answered by campaigns received, drawn to the rate of all customers "
-            "together with the weight of 2 campaigns; contacts count where events name no campaign; null for a "
-            "customer who was not contacted."
+            "Measured from behaviour: campaigns answered divided by campaigns received, shrunk towards the rate over "
+            "all customers, which has the weight of 2 campaigns; contacts count where events name no campaign; null "
+            "for a customer who was not contacted."
         ),
         formula=shrunk("answered", "received", mean="shop_response_rate", weight=PRIOR_CAMPAIGNS, or_null=True),
         high="responds to promotions",
