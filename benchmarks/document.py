@@ -13,14 +13,18 @@ HEAD = """# Performance
 
 Made by `python -m benchmarks.document` from `benchmarks/results`, which `python -m benchmarks NAME` writes. Each line
 compares the library with a peer that took turns with it on the same machine: seconds are medians, the ratio is the
-median of the turns' ratios, and *at most* is the bar that the library is held to. Where time goes in a run of your own,
-stage by stage, tells `python -m benchmarks.run_profile --config conf/mine.yml`.
+median of the turns' ratios, and *at most* is the ratio aimed at: one above it is in bold. Where time goes in a run of
+your own, stage by stage, tells `python -m benchmarks.run_profile --config conf/mine.yml`.
 """
 
 
 def page() -> str:
     """The page."""
     return "\n".join([HEAD, *(_section(path) for path in sorted(RESULTS.glob("*.json")))])
+
+
+def _shown(ratio: float, limit: float) -> str:
+    return f"{ratio:.2f}" if ratio <= limit else f"**{ratio:.2f}**"
 
 
 def _section(path: Path) -> str:
@@ -32,7 +36,14 @@ def _section(path: Path) -> str:
     ]
     for one in result["comparisons"]:
         ours, theirs = (statistics.median(one[whose]) for whose in ("ours", "theirs"))
-        cells = (one["what"], f"{ours:.1f}", one["peer"], f"{theirs:.1f}", f"{one['ratio']:.2f}", f"{one['limit']:g}")
+        cells = (
+            one["what"],
+            f"{ours:.1f}",
+            one["peer"],
+            f"{theirs:.1f}",
+            _shown(one["ratio"], one["limit"]),
+            f"{one['limit']:g}",
+        )
         rows.append(f"| {' | '.join(cells)} |")
     turns = len(result["comparisons"][0]["ours"])
     return "\n".join([f"## {path.stem}\n", *rows, "", f"Turns: {turns}. Machine: {machine}.", ""])

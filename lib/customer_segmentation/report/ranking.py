@@ -22,8 +22,8 @@ _TITLES = {
     "rfm_cell": "RFM cell",
     "rfm_grid": "RFM segment",
     SEGMENTS: "Segment",
-    "rank_in_segment": "Segment, then past spend",
-    "spend_then_segment": "Past spend, then segment",
+    "rank_in_segment": "Past spend within segments",
+    "spend_then_segment": "Past spend, ties by segment",
     "lifetime_value": "Expected spend",
     LEARNED: "Learned score",
 }
@@ -108,10 +108,13 @@ def conclusions(rows: Sequence[Row], horizon: int) -> list[str]:
             BETTER: "rank customers better than past spend",
             NO_DIFFERENCE: "rank customers no worse than past spend, as far as can be told",
         }[segments.comparison]
-        sentences.append(f"The segments alone {told} ({segments.gini:.3f}, {segments.gain}).")
+        sentences.append(
+            f"The segments alone {told} (Gini coefficient {segments.gini:.3f}, difference to past spend "
+            f"{segments.gain})."
+        )
     worse = [score.title for score in scores if score.comparison == WORSE and score.name != SEGMENTS]
     if worse:
-        sentences.append(f"Also worse than past spend: {', '.join(worse)}.")
+        sentences.append(f"Also worse than past spend: {'; '.join(worse)}.")
     return sentences
 
 

@@ -70,7 +70,7 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
             bytes each; 0: always by tasks.
         points_per_region: about how many different points a task clusters, or assigns customers by. The result depends
             neither on it nor on max_driver_points.
-        bootstraps: that the confidence is calibrated by, see `clustering.calibrating`; 0, and with more than 200,000
+        bootstraps: samples the confidence is calibrated on, see `clustering.calibrating`; 0, and with more than 200,000
             different points: none, the confidence is then 1 - distance to the nearest core point / eps.
 
     Example:
