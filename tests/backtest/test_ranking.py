@@ -45,7 +45,7 @@ def test_worse_than_past_spend_is_said_only_where_the_interval_leaves_out_0() ->
     told = conclusions(rows({"segments": WORSE, "rfm_grid": WORSE, "rfm_cell": (-0.03, -0.07, 0.01)}), 90)
 
     assert "The segments alone rank customers worse than past spend" in told[1]
-    assert "(0.600, -0.100 (-0.120 to -0.080))" in told[1]
+    assert "(Gini coefficient 0.600, difference to past spend -0.100 (-0.120 to -0.080))" in told[1]
     assert told[2] == "Also worse than past spend: RFM segment."
     assert "no worse than past spend" in conclusions(rows({"segments": EQUAL}), 90)[1]
     assert "better than past spend" in conclusions(rows({"segments": BETTER}), 90)[1]

@@ -62,7 +62,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         seed: of the first restart.
         reg_covar: share of each feature's variance, above 0 and below 1.
         outlier_share: share of the customers that are to be outliers, 0 to 0.2.
-        bootstraps: samples the confidence is calibrated on, see `clustering.calibrating`; 0: none, the confidence is then
+        bootstraps: samples to calibrate confidence on, see `clustering.calibrating`; 0: none, the confidence is then
             the posterior probability.
 
     Example:

@@ -32,7 +32,7 @@ class AgglomerativeClustering(SegmentationEstimator[HierarchyModel]):
         micro_clusters: the most micro-clusters, at least 2.
         seed: of the sample by which the micro-clusters are placed.
         outlier_share: share of the customers that are to be outliers, 0 to 0.2.
-        bootstraps: samples the confidence is calibrated on, see `clustering.calibrating`; 0: none, the confidence is then
+        bootstraps: samples to calibrate confidence on, see `clustering.calibrating`; 0: none, the confidence is then
             1 - distance to the nearest micro-cluster / distance to the nearest one of another segment.
 
     Example:

@@ -38,7 +38,7 @@ class BisectingKMeans(SegmentationEstimator[CentroidModel]):
         smallest_share: a segment with a smaller share of the customers is not divided further, 0 to 1.
         seed: of the divisions' initial centres.
         outlier_share: share of the customers that are to be outliers, 0 to 0.2.
-        bootstraps: samples the confidence is calibrated on, see `clustering.calibrating`; 0: none, the confidence is then
+        bootstraps: samples to calibrate confidence on, see `clustering.calibrating`; 0: none, the confidence is then
             1 - distance to the nearest centre / distance to the second nearest.
 
     Example:

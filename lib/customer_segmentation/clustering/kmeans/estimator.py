@@ -38,7 +38,7 @@ class KMeans(SegmentationEstimator[CentroidModel]):
         n_init: restarts; the best by cost is kept.
         seed: of the first restart.
         outlier_share: share of the customers that are to be outliers, 0 to 0.2.
-        bootstraps: samples the confidence is calibrated on, see `clustering.calibrating`; 0: none, the confidence is then
+        bootstraps: samples to calibrate confidence on, see `clustering.calibrating`; 0: none, the confidence is then
             1 - distance to the nearest centre / distance to the second nearest.
         gpu: fit by Spark RAPIDS ML on graphics processors, where it can be used, see `kmeans.rapids`; its sums are not
             repeatable to the last digit.
