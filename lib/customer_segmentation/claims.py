@@ -11,6 +11,7 @@ import errno
 import getpass
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -20,10 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import AnalysisException
 
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.errors import WarehouseBusyError
+from customer_segmentation.contract.errors import WarehouseBusyError, first_line
+from customer_segmentation.log import log
 from customer_segmentation.processes import Process, child_processes, is_alive, place_of_numbers, this_process
 from customer_segmentation.spark.settings import is_connect
 from customer_segmentation.storage import Warehouse, literal
@@ -39,6 +41,9 @@ LEASE_MINUTES = 10
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 """What a file system answers that knows no locks."""
+
+_CONFLICT = re.compile(r"DELTA_(CONCURRENT|METADATA_CHANGED|PROTOCOL_CHANGED)|Concurrent\w*Exception")
+"""How Delta says that another one's commit came first, be it Spark's error or one of Java."""
 
 _RENEW_SECONDS = 60
 _WAIT_FOR_SPARK_SECONDS = 60
@@ -116,7 +121,7 @@ def _take(warehouse: Warehouse, owner: str, who: str) -> None:
     if not warehouse.exists(t.WAREHOUSE_CLAIM):
         try:
             warehouse.create(t.WAREHOUSE_CLAIM, [{}])
-        except PySparkException:  # another run was faster
+        except Exception:  # another run was faster; what Spark does not know comes as an error of Java
             if not warehouse.exists(t.WAREHOUSE_CLAIM):
                 raise
     expired = f"renewed_at < current_timestamp() - INTERVAL {LEASE_MINUTES} MINUTES"
@@ -139,8 +144,8 @@ def _take(warehouse: Warehouse, owner: str, who: str) -> None:
         before = "owner IS NULL" if row["owner"] is None else _equals(row["owner"])
         try:
             warehouse.update(t.WAREHOUSE_CLAIM, values, where=before)
-        except PySparkException as error:
-            if isinstance(error, AnalysisException) or "DELTA_CONCURRENT" not in str(error):
+        except Exception as error:
+            if isinstance(error, AnalysisException) or not _CONFLICT.search(str(error)):
                 raise
     raise WarehouseBusyError(_busy(warehouse.location(t.WAREHOUSE_CLAIM), "several runs that claim them at once", None))
 
@@ -150,8 +155,8 @@ def _renew(warehouse: Warehouse, owner: str, done: threading.Event) -> None:
     while not done.wait(_RENEW_SECONDS):
         try:
             warehouse.update(t.WAREHOUSE_CLAIM, {"renewed_at": "current_timestamp()"}, where=_equals(owner))
-        except PySparkException:  # the next time will do, as long as the lease lasts
-            continue
+        except Exception as error:  # the next time will do, as long as the lease lasts
+            log.warning("the claim on the tables could not be renewed, and will be tried again: %s", first_line(error))
 
 
 def owner_of(run_began: str) -> str:

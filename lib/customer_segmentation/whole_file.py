@@ -12,6 +12,8 @@ from typing import IO
 def whole_file(path: Path, *, permissions: int) -> Iterator[IO[bytes]]:
     """A file beside the path that takes its place at the end of the block; nothing is left of it where that fails.
 
+    What a process that was killed in such a block has left is removed first.
+
     Args:
         path: in a folder that is there.
         permissions: of the file, such as 0o600.
@@ -19,7 +21,11 @@ def whole_file(path: Path, *, permissions: int) -> Iterator[IO[bytes]]:
     Raises:
         OSError: it can't be written.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    prefix = f".{path.name}.writing-"
+    for left in path.absolute().parent.iterdir():
+        if left.name.startswith(prefix):
+            left.unlink(missing_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:
         temporary = Path(file.name)
         try:
             yield file

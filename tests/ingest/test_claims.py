@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,31 @@ def test_a_row_claims_tables_that_lie_elsewhere(spark: SparkSession, tmp_path: P
         with claimed_tables(warehouse, "c", "train"):
             assert warehouse.read(t.WAREHOUSE_CLAIM).head()["owner"] == "c"
     assert [row["owner"] for row in warehouse.read(t.WAREHOUSE_CLAIM).collect()] == [None]
+
+
+@pytest.mark.slow
+def test_of_several_that_claim_a_row_at_once_one_works_and_the_others_are_told(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    settings = Tables(root=str(tmp_path))
+    with claimed_tables(Warehouse(spark, settings), "first", "run"):
+        pass
+    all_here, all_tried = threading.Barrier(4), threading.Barrier(4)
+
+    def claim(number: int) -> str:
+        all_here.wait()
+        try:
+            with claimed_tables(Warehouse(spark, settings), f"claimant {number}", "run"):
+                all_tried.wait()
+                return "worked"
+        except WarehouseBusyError:
+            all_tried.wait()
+            return "told"
+
+    with ThreadPoolExecutor(4) as threads:
+        outcomes = list(threads.map(claim, range(4)))
+
+    assert sorted(outcomes) == ["told", "told", "told", "worked"]
 
 
 def of_a_dead_process() -> str:

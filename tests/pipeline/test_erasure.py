@@ -470,10 +470,13 @@ def unfinished(shop: Shop) -> bool:
     return (shop.root / "suppressed_customers" / "_delta_log" / f"{0:020}.json").exists()
 
 
+ERASED_IDS = ("C 1", "17850", "Zoë", "DE:1042", "a=1", "crm|7")
+
+
 def test_customers_are_known_by_salted_digests_in_columns_and_in_malformed_text(frame: Frame) -> None:
     salt = "s"
-    hashes = frame([(hash_of(who, salt),) for who in ("C 1", "17850", "Zoë")], "customer_hash string")
-    suppressed = Suppressed(hashes, 3, salt)
+    hashes = frame([(hash_of(who, salt),) for who in ERASED_IDS], "customer_hash string")
+    suppressed = Suppressed(hashes, len(ERASED_IDS), salt)
     rows = [
         (1, "C 1", None),
         (2, "C 12", None),
@@ -484,10 +487,14 @@ def test_customers_are_known_by_salted_digests_in_columns_and_in_malformed_text(
         (7, "C 2", "C 2,C 1,too,many"),
         (8, None, "who: Zoë 3.50"),
         (9, None, "Zoé,x-17850"),
+        (10, None, "A1,DE:1042,5"),
+        (11, None, 'A1;"a=1";x*y'),
+        (12, None, "A1, crm|7 ,5"),
+        (13, None, "A1,DE,1042,crm,7,x,y"),
     ]
     marked = suppressed.marked(frame(rows, "n int, customer_id string, text string"), text=F.col("text"))
 
-    assert sorted(row.n for row in marked.where(IS_SUPPRESSED).collect()) == [1, 4, 5, 7, 8]
+    assert sorted(row.n for row in marked.where(IS_SUPPRESSED).collect()) == [1, 4, 5, 7, 8, 10, 11, 12]
     assert marked.count() == len(rows)
     assert hash_of(" C 1\t", salt) == hash_of("C 1", salt) != hash_of("C 1", "t")
 
@@ -499,7 +506,10 @@ def test_erase_without_anybody_says_so_and_messages_name_nobody(
     config.write_text(json.dumps(Shop.settings(SimpleNamespace(folder=tmp_path, root=tmp_path / "tables"), FIRST)))
     for options, message in (
         (["--customers-file", str(tmp_path / "none.txt")], "none.txt can't be read"),
-        (["--customer", "Quill-01", "--receipt", str(tmp_path / "no" / "receipt.json")], "there is no such folder"),
+        (
+            ["--customer", "Quill-01", "--receipt", str(tmp_path / "no" / "receipt.json")],
+            "receipt.json can't be written",
+        ),
     ):
         assert main(["erase", "--config", str(config), *options]) == 2
         told = capsys.readouterr().err

@@ -185,3 +185,16 @@ def test_a_file_that_could_not_be_written_whole_leaves_the_one_before(spark: Spa
 
     assert file.read_text() == "of before"
     assert [path.name for path in tmp_path.iterdir()] == ["audience.csv"]
+
+
+def test_what_a_killed_export_left_of_its_file_is_removed_by_the_next(spark: SparkSession, tmp_path: Path) -> None:
+    for name in (".audience.csv.writing-x1y2z3", ".other.csv.writing-x1y2z3", ".audience.csv.bak"):
+        (tmp_path / name).write_text("customers")
+
+    write_file(spark.range(1), tmp_path / "audience.csv", "csv")
+
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "audience.csv",
+        ".audience.csv.bak",
+        ".other.csv.writing-x1y2z3",
+    }

@@ -124,6 +124,17 @@ def test_publications_are_in_order_also_where_a_clock_that_ran_ahead_was_put_rig
     assert [run_id for run_id, _, _ in shop.recorded()] == RUNS
 
 
+def test_a_rollback_that_is_repeated_stays_where_it_went_and_never_goes_to_what_was_taken_back(shop: Shop) -> None:
+    shop.publish("R1")
+    shop.publish("R2")
+    shop.publish("R1", "rollback")
+
+    assert shop.by("rollback").before_current() == "R1"
+    shop.publish("R1", "rollback")
+    assert shop.by("run").was_taken_back("R2")
+    assert shop.recorded()[-1] == ("R1", "rollback", "R2")
+
+
 def test_a_rollback_that_was_killed_before_its_record_lasts(shop: Shop) -> None:
     shop.publish("R1")
     shop.publish("R2")

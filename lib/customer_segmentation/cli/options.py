@@ -206,8 +206,11 @@ def _erasure(options: argparse.Namespace) -> tuple[list[str], Path | None]:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
-    if receipt is not None and not receipt.absolute().parent.is_dir():
-        raise ConfigurationError(f"--receipt {receipt}: there is no such folder")
+    if receipt is not None:
+        try:
+            receipt.open("a").close()
+        except OSError as error:
+            raise ConfigurationError(f"--receipt {receipt} can't be written: {error.strerror or error}") from None
     customers = [customer for customer in customers if customer.strip()]
     if file is not None and not customers:
         raise ConfigurationError(f"--customers-file {file} names nobody")

@@ -92,16 +92,17 @@ def work(request: Request, run: Run, result: CommandResult) -> None:
             console.print(stages.export_audience(run, request.audience), soft_wrap=True, highlight=False)
         case "rollback":
             stages.roll_back(run, request.run_id)
-            result.report = stages.write_report(run, console)
-            console.print(f"Report: {result.report}", soft_wrap=True)
+            result.report = stages.write_report_if_possible(run, console)
+            if result.report is not None:
+                console.print(f"Report: {result.report}", soft_wrap=True)
         case "maintain":
             stages.maintain(run)
         case "erase":
             receipt = stages.erase_customers(run, request.customers)
-            if request.receipt is not None:
-                request.receipt.write_text(json.dumps(receipt.to_dict(), indent=2) + "\n", encoding="utf-8")
             for line in receipt.describe():
                 console.print(line, soft_wrap=True, highlight=False)
+            if request.receipt is not None:
+                request.receipt.write_text(json.dumps(receipt.to_dict(), indent=2) + "\n", encoding="utf-8")
         case "generate":
             generate_data(run)
         case "explore":

@@ -17,8 +17,8 @@ IS_SUPPRESSED = "_is_suppressed"
 
 HASH = "customer_hash"
 _HASH = "_customer_hash"
-_SEPARATORS = r"[^\p{L}\p{M}\p{N}_.@+/#& -]+"
-"""What parts the values of a line of text, whatever its format."""
+_SEPARATORS = (r"[^\p{L}\p{M}\p{N}_.@+/#& -]+", r"[,;|\t\"']+", r"[,;\t\"']+")
+"""What parts the values of a line of text, whatever its format; of ids some have : = | and the like in them."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def hash_of(customer_id: str, salt: str) -> str:
 
 def values_in(text: Column) -> Column:
     """What could be a value in a line of text, as an array: its parts between separators, and the words of these."""
-    parts = F.split(text, _SEPARATORS)
+    parts = F.concat(*(F.split(text, separators) for separators in _SEPARATORS))
     words = F.flatten(F.transform(parts, lambda part: F.split(part, " ")))
     values = F.array_distinct(F.concat(parts, words))
     return F.array_compact(F.transform(values, lambda value: as_id(value, StringType())))

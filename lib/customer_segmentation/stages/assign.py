@@ -181,11 +181,21 @@ def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, Seg
     """The run published before, as it assigned its customers, and its model, None where that is not registered.
 
     No run where the one before was of other settings: its segments can't be compared with these.
+
+    Raises:
+        ConfigurationError: this run has expired, and the run before it too: made anew it would be another one.
     """
     if run.previous_run_id is None:
         return None, None
     before = run.warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run.previous_run_id)
     row = before.select(c.MODEL_VERSION).first()
+    if row is None and run.publication.has_expired(run.run_id):
+        raise ConfigurationError(
+            f"run {run.run_id} has expired, and so has {run.previous_run_id}, which it is compared with: `maintain` "
+            "removed their customers, and without them this run would not be the one that it was. What it found is in "
+            "segment_profiles and segment_transitions; name a later as-of date with --as-of, or keep more runs by "
+            "maintenance.keep_runs from now on"
+        )
     if row is None or run.models.is_of_other_settings(row[0]):
         return None, None
     return before, model if row[0] == model.version else run.models.registered(row[0])

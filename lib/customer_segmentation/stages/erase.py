@@ -35,6 +35,7 @@ from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED
 from customer_segmentation.stages.ingest import erase_lines, follow_returns
 from customer_segmentation.stages.ingest.verification import LINE_TABLES
+from customer_segmentation.stages.leftovers import remove_leftovers
 from customer_segmentation.stages.run import Run
 
 _WHILE_ERASING = {"delta.deletedFileRetentionDuration": "interval 0 seconds", "delta.checkpointInterval": "1"}
@@ -87,6 +88,7 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
     """
     suppressed, receipt, properties = _taken_out(run, customer_ids)
     with run.progress.stage("files", "deleting the files of earlier versions"):
+        remove_leftovers(run)
         for table in _tables(run):
             run.warehouse.set_properties(table, _WHILE_ERASING)
             run.warehouse.vacuum(table)

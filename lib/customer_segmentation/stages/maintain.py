@@ -14,6 +14,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.stages.builds import build_of
+from customer_segmentation.stages.leftovers import remove_leftovers
 from customer_segmentation.stages.model_registry import ORDERED_BY, with_service
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
 from customer_segmentation.stages.run import Run
@@ -45,6 +46,8 @@ def maintain(run: Run) -> None:
         runs = _expire_runs(run, kept)
         models = _expire_models(run)
         _expire_steps(run)
+        _expire_explorations(run)
+        _expire_files(run)
         stage.result = (
             f"{count(len(kept))} runs stay, {count(runs)} expired; {count(models)} models expired"
             if kept
@@ -57,6 +60,7 @@ def maintain(run: Run) -> None:
             run.warehouse.compact(table)
         stage.result = f"{count(len(compacted))} of {count(len(tables))} tables"
     with run.progress.stage("vacuum", "removing files that no version needs") as stage:
+        remove_leftovers(run)
         hours = 24 * run.config.maintenance.keep_versions_days
         for table in tables:
             _keep_versions(run, table, hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
@@ -104,13 +108,20 @@ def _expire_runs(run: Run, kept: set[str]) -> int:
     _delete(run, t.CUSTOMER_SEGMENTS_HISTORY, _is_not_in(c.RUN_ID, kept))
     if run.warehouse.exists(t.VALUE_MODELS):
         features = run.warehouse.read(t.CUSTOMER_FEATURES)
-        made_from = {row[0] for row in features.select(c.MADE_FROM).distinct().collect()}
+        made_from = {row[0] for row in features.select(c.MADE_FROM).distinct().collect() if row[0] is not None}
         _delete(run, t.VALUE_MODELS, _is_not_in(c.MADE_FROM, made_from | {run.features_id}))
     if run.warehouse.exists(t.BACKTESTS):
-        tested = run.warehouse.read(t.BACKTESTS).groupBy(c.RUN_ID).agg(F.max("tested_at").alias("tested_at"))
-        newest = tested.orderBy(F.desc("tested_at")).limit(run.config.maintenance.keep_runs)
-        _delete(run, t.BACKTESTS, _is_not_in(c.RUN_ID, {row[c.RUN_ID] for row in newest.collect()}))
+        _delete(run, t.BACKTESTS, _is_not_in(c.RUN_ID, _kept_backtests(run)))
     return expired
+
+
+def _kept_backtests(run: Run) -> set[str]:
+    """The newest backtests, and the newest of each set of settings: runs of these rank by what it found."""
+    figures = run.warehouse.read(t.BACKTESTS)
+    tested = figures.groupBy(c.RUN_ID, "configuration").agg(F.max("tested_at").alias("tested_at"))
+    newest = tested.orderBy(F.desc("tested_at"), c.RUN_ID).collect()
+    of_settings = {row["configuration"]: row[c.RUN_ID] for row in reversed(newest)}
+    return {*of_settings.values(), *(row[c.RUN_ID] for row in newest[: run.config.maintenance.keep_runs])}
 
 
 def _expire_models(run: Run) -> int:
@@ -149,6 +160,24 @@ def _expire_steps(run: Run) -> None:
     ]
     if old:
         _delete(run, t.TABLE_BUILDS, " OR ".join(old))
+
+
+def _expire_explorations(run: Run) -> None:
+    """Remove all but the explorations as of the latest dates, as many as runs are kept."""
+    for table in (t.DATA_PROFILE, t.DATA_DISTRIBUTIONS):
+        if run.warehouse.exists(table):
+            explored = run.warehouse.read(table).select(c.RUN_ID, c.AS_OF_DATE).distinct()
+            latest = explored.orderBy(F.desc(c.AS_OF_DATE), c.RUN_ID).limit(run.config.maintenance.keep_runs)
+            _delete(run, table, _is_not_in(c.RUN_ID, {row[c.RUN_ID] for row in latest.collect()}))
+
+
+def _expire_files(run: Run) -> None:
+    """Remove the files of `ingested_files` that were read before all lines were read again."""
+    if run.warehouse.exists(t.INGESTED_FILES):
+        committed = run.warehouse.rows(t.INGEST_BATCHES, column="status", value="committed")
+        newest = committed.orderBy(F.desc("batch_number")).first()
+        if newest is not None and newest["base_batch_number"] is not None:
+            _delete(run, t.INGESTED_FILES, f"batch_number < {newest['base_batch_number']}")
 
 
 def _delete(run: Run, table: t.Table, condition: str) -> None:

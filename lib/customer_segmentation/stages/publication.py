@@ -65,16 +65,21 @@ class Publication:
         self._warehouse.clock.saw(runs[0])
         return bool(runs[1])
 
+    def has_expired(self, run_id: str) -> bool:
+        """Whether the run was complete, and `maintain` has removed its customers."""
+        runs = self._warehouse.rows(t.PIPELINE_RUNS, column=c.RUN_ID, value=run_id)
+        return not runs.where(F.col("status") == EXPIRED).isEmpty()
+
     def before_current(self) -> str | None:
         """The run that was published before the current one; None where it is the first.
 
-        Where `rollback` ended before its record, the run that it had published already.
+        Where `rollback` published the current one, that: the same command again goes no further back, and never to
+        what was taken back.
         """
         newest = next(iter(self._newest_first()), None)
         if newest is None:
             return None
-        is_unfinished = not newest.is_recorded and newest.command == ROLLBACK
-        return newest.run_id if is_unfinished else newest.previous_run_id
+        return newest.run_id if newest.command == ROLLBACK else newest.previous_run_id
 
     def was_taken_back(self, run_id: str) -> bool:
         """Whether `rollback` went back behind this run, and nothing else was published since."""

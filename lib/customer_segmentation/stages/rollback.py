@@ -19,7 +19,8 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
 
     Args:
         run: names the tables.
-        run_id: the run to publish; None for the one that was published before the current one.
+        run_id: the run to publish; None for the one that was published before the current one. Where the current one
+            was published by a rollback, it stays.
 
     Returns:
         The run that consumers read now.
@@ -39,7 +40,11 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
         if not publication.is_complete(target):
             raise ConfigurationError(f"run {target:.80} is none of those that are complete and kept: {_complete(run)}")
         publication.publish(target, instead_of=current)
-        stage.result = f"run {target} is what consumers read" + (f" instead of {current}" if target != current else "")
+        stage.result = f"run {target} is what consumers read"
+        if target != current:
+            stage.result += f" instead of {current}"
+        elif run_id is None:
+            stage.result += " since a rollback; to go further back name a run with --run"
     return target
 
 

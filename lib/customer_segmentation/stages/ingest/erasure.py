@@ -36,6 +36,8 @@ def erase_lines(run: Run, suppressed: Suppressed) -> Batch | None:
         WarehouseBusyError: another run has taken over; no table was changed.
     """
     if not all(run.warehouse.exists(table) for table in LINE_TABLES):
+        # One of them was removed: the next batch reads all lines again, without theirs.
+        _delete(run, suppressed)
         return None
     log, _ = settled_log(run)
     for table in LINE_TABLES:
@@ -55,10 +57,13 @@ def _rejected(run: Run, suppressed: Suppressed) -> DataFrame:
 
 
 def _delete(run: Run, suppressed: Suppressed) -> None:
-    rejected = _rejected(run, suppressed).where(IS_SUPPRESSED)
-    run.warehouse.delete(t.REJECTED_TRANSACTIONS, rejected.select(c.ROW).distinct())
-    accepted = suppressed.marked(run.warehouse.read(t.TRANSACTIONS)).where(IS_SUPPRESSED)
-    run.warehouse.delete(t.TRANSACTIONS, accepted.select(c.CUSTOMER_ID).distinct())
+    if run.warehouse.exists(t.REJECTED_TRANSACTIONS):
+        run.warehouse.add_missing_columns(t.REJECTED_TRANSACTIONS)
+        rejected = _rejected(run, suppressed).where(IS_SUPPRESSED)
+        run.warehouse.delete(t.REJECTED_TRANSACTIONS, rejected.select(c.ROW).distinct())
+    if run.warehouse.exists(t.TRANSACTIONS):
+        accepted = suppressed.marked(run.warehouse.read(t.TRANSACTIONS)).where(IS_SUPPRESSED)
+        run.warehouse.delete(t.TRANSACTIONS, accepted.select(c.CUSTOMER_ID).distinct())
 
 
 def _erased(run: Run, log: BatchLog, last_batch: Batch, suppressed: Suppressed, of_orders: batches.Orders) -> Batch:
