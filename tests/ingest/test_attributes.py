@@ -378,6 +378,7 @@ def test_an_attribute_that_changes_its_type_stops_no_later_run(spark: SparkSessi
     assert len(read(tmp_path / "tables", "pipeline_runs")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_attributes_that_are_mapped_by_name_stand_beside_the_features_as_text(
     spark: SparkSession, tmp_path: Path

@@ -192,6 +192,7 @@ def test_folders_named_after_a_column_are_columns_of_a_batch_too(tmp_path: Path,
     assert sorted(read(tmp_path / "tables", "transactions").ordered_at.dt.day) == [1, 2]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_a_killed_batch_left_is_taken_back(
     tmp_path: Path, run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
@@ -327,6 +328,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_database_is_read_from_its_watermark_on(spark: SparkSession, server: str, run_of: Callable[..., Run]) -> None:
     def orders(*rows: tuple[str, str, int, str]) -> DataFrame:

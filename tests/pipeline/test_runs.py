@@ -188,6 +188,7 @@ def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: P
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_training_that_was_asked_for_last_serves_in_every_process(tmp_path: Path, run_of: RunOf) -> None:
     ingest_sources(run_of())

@@ -110,6 +110,7 @@ def test_what_was_tampered_with_is_named_table_by_table(run: Run) -> None:
     assert not any(str(customer) in finding for finding in findings for customer in read(root, "customers").customer_id)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_customers_who_came_back_with_a_backup_and_were_erased_again_are_no_finding(run: Run) -> None:
     root = root_of(run)
@@ -166,6 +167,7 @@ def test_tables_older_than_on_record_are_refused_unless_they_are_others(run: Run
         versions.require_whole()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_command_that_ends_meanwhile_is_no_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     examined = TableVersions.folders
