@@ -83,7 +83,7 @@ def _kept_runs(run: Run) -> set[str]:
     rows = complete.orderBy(F.desc("finished_at"), c.RUN_ID).select(c.RUN_ID, "previous_run_id").collect()
     previous = {row[c.RUN_ID]: row["previous_run_id"] for row in rows}
     current = run.publication.current_run_id()
-    needed = {current, previous.get(current or ""), run.publication.before_current()}
+    needed = {current, previous.get(current or ""), run.publication.replaced()}
     newest = [row[c.RUN_ID] for row in rows[: run.config.maintenance.keep_runs]]
     return {run_id for run_id in previous if run_id in needed or run_id in newest}
 

@@ -81,6 +81,11 @@ class Publication:
             return None
         return newest.run_id if newest.command == ROLLBACK else newest.previous_run_id
 
+    def replaced(self) -> str | None:
+        """The run whose place the current one took, which is the one taken back after a rollback; None for the first."""
+        newest = next(iter(self._newest_first()), None)
+        return newest.previous_run_id if newest is not None else None
+
     def was_taken_back(self, run_id: str) -> bool:
         """Whether `rollback` went back behind this run, and nothing else was published since."""
         back = list(takewhile(lambda each: each.command == ROLLBACK, self._newest_first()))
