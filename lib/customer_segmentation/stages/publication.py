@@ -82,7 +82,7 @@ class Publication:
         return newest.run_id if newest.command == ROLLBACK else newest.previous_run_id
 
     def replaced(self) -> str | None:
-        """The run whose place the current one took, which is the one taken back after a rollback; None for the first."""
+        """The run whose place the current one took, such as the one that a rollback took back; None for the first."""
         newest = next(iter(self._newest_first()), None)
         return newest.previous_run_id if newest is not None else None
 
