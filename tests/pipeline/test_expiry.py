@@ -1,17 +1,23 @@
 """What `maintain` keeps and removes of tables that single commands write, and of what killed writes left."""
 
+import io
+import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from rich.console import Console
 
 from customer_segmentation.config.schema import Config
 from customer_segmentation.contract import tables as t
-from customer_segmentation.stages import maintain
-from tests.csv_lines import COLUMNS
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.pipeline import run_pipeline
+from customer_segmentation.stages import Run, maintain
+from tests.csv_lines import COLUMNS, SHEET
 from tests.generated import quiet
-from tests.warehouse import read
+from tests.pipeline.test_runs import AS_OF, orders
+from tests.warehouse import contents, read
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +83,33 @@ def test_explorations_and_lists_of_files_do_not_grow_for_ever(root: Path) -> Non
 def test_files_of_a_table_that_was_never_made_are_removed_and_those_of_a_lost_log_stay(root: Path) -> None:
     assert not (root / "rejected_customers").exists()
     assert (root / "engagement" / "part-0.parquet").exists()
+
+
+@pytest.mark.long
+def test_an_expired_run_is_not_made_anew_without_the_run_that_it_was_compared_with(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    SHEET.written(tmp_path / "in" / "1.csv", orders(0, range(60), random.Random(3)))
+
+    def run_of(day: int) -> Run:
+        settings = {
+            "as_of": AS_OF + timedelta(days=day),
+            "sources": {"transactions": {"format": "csv", "path": str(tmp_path / "in"), "columns": COLUMNS}},
+            "clustering": {"k": 3, "features": ["recency_days", "frequency", "monetary"]},
+            "maintenance": {"keep_runs": 1},
+            "tables": {"root": str(tmp_path / "tables")},
+        }
+        return quiet(spark, Config.model_validate(settings))
+
+    runs = []
+    for day in range(4):
+        run = run_of(day)
+        run_pipeline(run, Console(file=io.StringIO()))
+        runs.append(run.run_id)
+    maintain(run_of(3))
+    moved = contents(tmp_path / "tables", "segment_transitions")
+
+    with pytest.raises(ConfigurationError, match=f"run {runs[1]} has expired, and so has {runs[0]}, which it is"):
+        run_pipeline(run_of(1), Console(file=io.StringIO()))
+
+    assert contents(tmp_path / "tables", "segment_transitions") == moved

@@ -188,6 +188,32 @@ def test_what_customers_are_worth_is_learnt_of_those_too_who_stopped(tmp_path: P
     )
 
 
+@pytest.mark.slow
+def test_segments_keep_their_ids_in_a_second_training_of_the_first_date_and_when_trainings_come_more_often(
+    tmp_path: Path, run_of: RunOf
+) -> None:
+    first = run_of()
+    whole(first)
+    SHEET.written(tmp_path / "in" / "2.csv", orders(1000, range(60, 63), random.Random(6)))
+    again = run_of()
+    ingest_sources(again)
+    build_features(again)
+    train_segments(again, retrain=True)
+
+    assert again.model_version != first.model_version
+    events = read(tmp_path / "tables", "segment_lineage").set_index("model_version").event
+    assert set(events[first.model_version]) == {"born"}
+    assert set(events[again.model_version]) == {"kept"}
+    earlier = run_of(AS_OF - timedelta(days=5))
+    build_features(earlier)
+    train_segments(earlier, retrain=True)
+    assert earlier.models.newest.segment_ids == (4, 5, 6), "of a date before all others, so other segments"
+
+    often = {"k": 3, "features": ["recency_days", "frequency", "monetary"], "retrain_after_days": 1}
+    assert run_of(clustering=often).models.reusable_version == again.model_version
+    assert run_of(AS_OF + timedelta(days=1), clustering=often).models.incumbent_version == again.model_version
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_the_training_that_was_asked_for_last_serves_in_every_process(tmp_path: Path, run_of: RunOf) -> None:

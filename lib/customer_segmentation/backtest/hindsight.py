@@ -1,5 +1,6 @@
 """How useful a segmentation would have been: what its segments say of the spend of a time that has passed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class Hindsight:
         known = preparation.transform(drawn).join(self.spend.select(c.CUSTOMER_ID, NET_SPEND), c.CUSTOMER_ID, "left")
         past = F.col(c.MONETARY).cast("double").alias("_past")
         rows = known.select(c.CUSTOMER_ID, past, NET_SPEND, *preparation.outputs).toPandas().sort_values(c.CUSTOMER_ID)
+        if rows.empty:  # nobody was a customer then
+            return [math.nan] * len(partitions)
         points, spent = rows[preparation.outputs].to_numpy(dtype=np.float64), rows["_past"].to_numpy()
         outcome = Outcome(np.ones((1, len(rows))), rows[NET_SPEND].fillna(0.0).to_numpy(dtype=np.float64))
         return [_gini(outcome, partition.labels(points), spent) for partition in partitions]

@@ -784,6 +784,7 @@ MODEL_RUNS = Table(
         Column("model", "string", "The model itself, as JSON: preparation, centres, cut points."),
         Column("code_version", "string", "Version of the library."),
         Column("data_version", "bigint", "Delta version of transactions it was trained on."),
+        Column("batch_number", "bigint", "Batch of ingest that its order lines are of; null in rows of 0.1.0."),
         Column("configuration", "string", "Digest of the settings that made it."),
         Column("lines", "string", "Digest of the sources and checks that made its order lines."),
         Column("registered_at", "timestamp", "When it was written, UTC."),

@@ -49,7 +49,7 @@ def assign_segments(run: Run) -> None:
         PublishingError: the tables written do not agree; the run is not published.
         StoppedByAlertsError: a figure is beyond a limit that stops the run; it is written, and not published.
     """
-    model = run.models.reusable or run.models.newest
+    model = run.models.reusable or _model_that_serves(run)
     if model is None:
         raise ConfigurationError("no model is registered for these settings; run `customer-segmentation train` first")
     run.serve(model)
@@ -80,6 +80,12 @@ def assign_segments(run: Run) -> None:
         alerts = evaluate(run.config.alerts, figures_of(run, model, profiles, counts, batch.counts))
         _write_run(run, model, profiles, counts, batch, alerts)
         stage.result = publish(run, alerts, instead_of=current)
+
+
+def _model_that_serves(run: Run) -> SegmentationModel | None:
+    """The run's own model where it was trained already, else the newest in service, else the newest of all."""
+    own = run.models.registered(run.version_to_train)
+    return own or run.models.in_service or run.models.newest
 
 
 def _write_segments(run: Run, model: SegmentationModel, assigned: DataFrame) -> None:

@@ -3,7 +3,7 @@
 A registered model is never written again: that a later training asked for it once more is a row of `model_requests`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import date, timedelta
@@ -44,12 +44,14 @@ class ModelRegistry:
         as_of: Callable[[], date],
         max_age: timedelta,
         lines: Callable[[], str],
+        batch: Callable[[], int],
     ) -> None:
         self._warehouse = warehouse
         self.settings = settings
         self._as_of = as_of
         self._max_age = max_age
         self._lines = lines
+        self._batch = batch
 
     def at(self, day: date) -> "ModelRegistry":
         """The same models as of another date."""
@@ -72,17 +74,42 @@ class ModelRegistry:
         Its `highest_id` is that of all models whose segments were written, whatever their date.
         """
         model = self.registered(self.incumbent_version) if self.incumbent_version else None
-        ids = [row["highest_id"] or 0 for row in self._rows if row["has_run"] or row["is_in_service"]]
-        return replace(model, highest_id=max(ids)) if model else None
+        return replace(model, highest_id=_highest_id(self._rows)) if model else None
+
+    @property
+    def highest_id_elsewhere(self) -> int:
+        """The highest id of models of other dates or lines whose segments were written; 0 where there are none.
+
+        A first training has higher ones, such as that of a date before all others. One of the same date and lines as
+        another, such as with other rules for names, begins anew.
+        """
+        same = (self._as_of(), self._batch())
+        return _highest_id(row for row in self._rows if (row["trained_as_of"], row["batch_number"]) != same)
 
     @property
     def incumbent_version(self) -> str | None:
-        """The newest model in service that was trained before the as-of date.
+        """The newest model in service that was trained before the as-of date, or at it on lines of before.
 
         So a training that is repeated follows the same one.
         """
-        row = self._in_service(until=self._as_of() - timedelta(days=1))
+        day, batch = self._as_of(), self._batch
+        of_before = (
+            row
+            for row in self._rows
+            if row["is_in_service"]
+            and (
+                row["trained_as_of"] < day
+                or (row["trained_as_of"] == day and row["batch_number"] is not None and row["batch_number"] < batch())
+            )
+        )
+        row = next(of_before, None)
         return row[c.MODEL_VERSION] if row else None
+
+    @property
+    def in_service(self) -> SegmentationModel | None:
+        """The newest model in service up to the as-of date, however old; None where there is none."""
+        row = self._in_service(until=self._as_of())
+        return self.registered(row[c.MODEL_VERSION]) if row else None
 
     def registered(self, version: str) -> SegmentationModel | None:
         """The model of this version; None where these settings have none."""
@@ -137,6 +164,7 @@ class ModelRegistry:
             "model": model.to_json(),
             "configuration": self.settings,
             "lines": self._lines(),
+            "batch_number": self._batch(),
             "registered_at": self._warehouse.clock.now(),
         }
         self._warehouse.replace_rows(t.MODEL_RUNS, [own | {**row}], column=c.MODEL_VERSION, value=model.version)
@@ -172,6 +200,7 @@ class ModelRegistry:
                 c.MODEL_VERSION,
                 "trained_as_of",
                 "lines",
+                "batch_number",
                 highest.alias("highest_id"),
                 "asked_for_at",
                 "has_run",
@@ -196,6 +225,11 @@ class ModelRegistry:
         self._warehouse.require(t.MODEL_CORE_POINTS, command="train")
         rows = self._warehouse.rows(t.MODEL_CORE_POINTS, column=c.MODEL_VERSION, value=model.version)
         return core_points_of(model, rows)
+
+
+def _highest_id(models: Iterable[Row]) -> int:
+    """The highest id of the models whose segments were written."""
+    return max((row["highest_id"] or 0 for row in models if row["has_run"] or row["is_in_service"]), default=0)
 
 
 def with_service(warehouse: Warehouse, models: DataFrame) -> DataFrame:

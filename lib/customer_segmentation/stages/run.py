@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from customer_segmentation.claims import owner_of
 from customer_segmentation.clustering import SegmentationModel
-from customer_segmentation.config.schema import Config, Sources
+from customer_segmentation.config.schema import Clustering, Config, Sources
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.features import DEFINITION, FEATURES
 from customer_segmentation.contract.features.value import value_features
@@ -39,6 +39,9 @@ _SETTINGS_OF_FEATURES = {"timezone", "sources", "checks", "features", "value"}
 _SETTINGS_OF_A_MODEL = {"timezone", "seed", "features", "value", "clustering"}
 _SETTINGS_OF_A_BACKTEST = {*_SETTINGS_OF_A_MODEL, "sources", "checks", "backtest"}
 _SETTINGS_OF_A_TRAINING = {*_SETTINGS_OF_A_MODEL, "segments"}
+
+_NOT_OF_A_MODEL = {name: Clustering.model_fields[name].default for name in ("retrain_after_days", "gpu")}
+"""When to train, and on what: models that differ in these alone follow one another, and keep their segments' ids."""
 
 _OF_A_DATE = ("as_of", "features_id", "model_version", "version_to_train", "backtests", "ranked_by", "previous_run_id")
 """What is known of a run once it is asked for, and depends on the date."""
@@ -160,6 +163,7 @@ class Run:
             as_of=lambda: self.as_of,
             max_age=timedelta(days=self.config.clustering.retrain_after_days),
             lines=lambda: self.inputs.state["lines"]["definition"],
+            batch=lambda: self.inputs.state["lines"]["batch_number"],
         )
 
     @cached_property
@@ -185,6 +189,8 @@ class Run:
 
     def _digest(self, sections: set[str], **more: Any) -> str:
         settings = self.config.model_dump(mode="json", include=sections) | more
+        if sections != _SETTINGS_OF_A_RUN and "clustering" in settings:
+            settings["clustering"] |= _NOT_OF_A_MODEL
         # What a model learnt from features that meant something else is not for these.
         settings["definition"] = DEFINITION
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]

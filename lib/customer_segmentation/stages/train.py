@@ -72,6 +72,9 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
                 incumbent=incumbent,
                 usefulness=hindsight(run),
             )
+            if incumbent is None:  # an id that other segments had means nothing else
+                highest = run.models.highest_id_elsewhere
+                training = training.numbered([highest + segment for segment in training.model.segment_ids])
             assigned = training.model.assign(features)
             profiles, cuts, value, rates = at_once(
                 lambda: segment_profiles(assigned, training.model, derived=undeclared_features(run)),

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -333,6 +332,11 @@ def _updated(counts: Mapping[str, int], previous: Mapping[str, int], current: Ma
 
 
 def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
-    """The rows with the columns that the source had; a JSON line that has no value for a column does not name it."""
-    missing: Any = known.keys() - column_types(frame).keys() if source.format == "json" else set()
+    """The rows with the columns that the source had: a file need not have all of them, as when all are read together.
+
+    A JSON line that has no value for a column does not name it.
+    """
+    present = {name.lower() for name in frame.columns}
+    read_together = source.format in ("json", "parquet")
+    missing = {name for name in known if name.lower() not in present} if read_together else set()
     return frame.withColumns({name: F.lit(None).cast(known[name]) for name in sorted(missing)}) if missing else frame
