@@ -136,6 +136,18 @@ def test_a_map_has_a_point_per_customer_and_a_label_per_segment(segments: DataFr
     assert {row["segment"] for row in rows} == {"Segment 1", "Segment 2", "Unclassified"}
 
 
+def test_customers_in_no_segment_are_on_no_map(segments: DataFrame) -> None:
+    unassigned = segments.withColumn("segment_id", F.lit(None).cast("int"))
+
+    assert drawn(plots.map(segments.unionByName(unassigned))) == drawn(plots.map(segments))
+
+
+def test_the_rfm_grid_has_as_many_scores_as_there_are(segments: DataFrame) -> None:
+    finer = drawn(plots.rfm(segments.withColumns({"r_score": F.lit(9), "f_score": F.lit(8)})))
+
+    assert sum(int(row["customers"]) for row in values(finer) if "r" in row) == segments.count()
+
+
 def test_a_map_of_a_sample_shows_the_same_customers_each_time(segments: DataFrame) -> None:
     first, second = (drawn(plots.map(part, sample=3)) for part in (segments, segments.repartition(4)))
 
@@ -147,12 +159,12 @@ def test_a_histogram_holds_every_customer_that_has_a_value(frame: Callable[..., 
     features = frame(
         [("a", 1.0, None), ("b", 2.0, 5), ("c", float("nan"), 5), ("d", 40.0, 9)],
         "customer_id string, `odd name.` double, visits int",
-    )
+    ).withColumn("a`b", F.lit(1e40))
 
     panels = plots.distributions(features).to_dict()["concat"]
 
     titles = [panel["title"] for panel in panels]
-    assert [title["text"] for title in titles] == ["Odd name.", "Visits"]
+    assert [title["text"] for title in titles] == ["Odd name.", "Visits", "A`b"]
     assert titles[0]["subtitle"].startswith("median 2")
 
 

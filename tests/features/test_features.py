@@ -434,6 +434,56 @@ def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
     }
 
 
+def test_a_line_whose_return_flag_is_missing_is_one_by_its_amount_and_incomplete_lines_do_not_enter(
+    frame: Callable[..., DataFrame],
+) -> None:
+    rows = [
+        ("C1", "O1", "2024-06-01", 10.0, None),
+        ("C1", "O2", "2024-06-02", 5.0, None),
+        ("C1", "O2", "2024-06-03", -5.0, None),
+        ("C1", None, "2024-06-04", 7.0, None),
+        ("C1", "O3", "2024-06-05", None, None),
+    ]
+    lines = frame(rows, "customer_id string, order_id string, ordered_at string, amount double, is_return boolean")
+    flags = lines.withColumn("is_return", (F.col("amount") < 0).cast("int"))
+
+    (row,) = customer_features(lines, as_of=AS_OF).collect()
+
+    assert (row["frequency"], row["active_days"], row["monetary"]) == (2, 2, Decimal("10.00"))
+    assert customer_features(flags, as_of=AS_OF).collect() == [row]
+
+
+def test_a_missing_value_has_no_score_and_counts_for_no_cut_point(frame: Callable[..., DataFrame]) -> None:
+    schema = "recency_days int, frequency double, monetary double"
+    known = [(number, float(number), 12_345_678_901.0) for number in range(1, 11)]
+    missing = [(None, 3.0, 5.0), (4, float("nan"), 5.0), (4, 3.0, float("nan")), (4, 3.0, None)]
+    cuts = cut_points(frame(known, schema))
+
+    scored = rfm_scores(frame([*known, *missing], schema), cuts=cuts).collect()
+
+    assert [row["m_score"] for row in scored[:10]] == [1] * 10
+    assert [(row["rfm_score"], row["rfm_segment"], row["rfm_number"]) for row in scored[10:]] == [(None,) * 3] * 4
+    assert [row["m_score"] for row in scored[10:]] == [1, 1, None, None]
+    assert cut_points(frame([*known, (None, None, float("nan"))], schema)) == cuts
+    with pytest.raises(DataRejectedError, match="no customers"):
+        rfm_scores(frame([(1, 1.0, None)], schema))
+
+
+@pytest.mark.parametrize(
+    ("schema", "scores", "message"),
+    [
+        ("recency_days int, frequency int, monetary double", 10, "2 to 9 scores; found scores=10"),
+        ("recency_days int, frequency int, spend double", 5, "monetary not among the columns recency_days, frequency"),
+        ("recency_days int, frequency int, monetary string", 5, "monetary is of type string, which is no number"),
+    ],
+)
+def test_what_can_not_be_scored_is_named(
+    frame: Callable[..., DataFrame], schema: str, scores: int, message: str
+) -> None:
+    with pytest.raises((ConfigurationError, DataRejectedError), match=message):
+        rfm_scores(frame([], schema), scores=scores)
+
+
 def test_scores_need_customers_or_cut_points(frame: Callable[..., DataFrame]) -> None:
     nobody = frame([], "recency_days int, frequency bigint, monetary decimal(18,2)")
 

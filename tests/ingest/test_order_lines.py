@@ -73,6 +73,22 @@ def test_the_lines_of_an_order_are_compared(lines_of: Make) -> None:
     assert cup.warnings == ["customer_from_order", "date_from_order"]
 
 
+def test_columns_may_have_any_name_also_one_that_is_a_word_of_sql(frame: Callable[..., DataFrame]) -> None:
+    names = {
+        "customer_id": "Kunde",
+        "order_id": "case",
+        "ordered_at": "null",
+        "quantity": "Stück",
+        "unit_price": "Größe",
+    }
+    schema = ", ".join(f"`{name}` string" for name in names.values())
+
+    lines = order_lines(frame([("C1", "O1", "2024-03-01", "2", "3.50")], schema), **names)
+
+    (accepted,) = lines.accepted.collect()
+    assert (accepted["customer_id"], accepted["order_id"], accepted["amount"]) == ("C1", "O1", Decimal("7.00"))
+
+
 def test_rows_in_are_accepted_or_rejected_or_filtered_out(lines_of: Make) -> None:
     bad = ("C1", "O9", "2024-03-01", "cup", "0", "1")
     counts = lines_of(GOOD, bad, ("C1", "O3", "2024-03-01", "test", "1", "1"), where="item <> 'test'").counts

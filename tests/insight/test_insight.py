@@ -17,8 +17,9 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.contract.features import FEATURES
 from customer_segmentation.contract.tables import DRIVERS_TYPE
 from customer_segmentation.insight import profiles
-from customer_segmentation.insight.profiles import segment_profiles
+from customer_segmentation.insight.profiles import profile, segment_profiles
 from customer_segmentation.insight.reasons import reasons
+from customer_segmentation.insight.segment_names import segment_names
 from customer_segmentation.insight.traits import strongest_traits, traits
 from customer_segmentation.insight.transitions import UNCHANGED_MODEL_SEGMENT_ID, transitions, with_previous
 from customer_segmentation.preparation import PreparationModel, PreparedFeature
@@ -51,6 +52,20 @@ def test_profiles_count_sum_and_average_what_is_there(frame: Callable[..., DataF
         effect = (np.mean([(row[where] - 10) / 5 for row in mine]) - overall) / 2
         assert p.differentiators[0].effect == pytest.approx(effect, rel=1e-5, abs=1e-9)
         assert p.differentiators[0].value == pytest.approx(np.mean([row[where] for row in mine]), rel=1e-5)
+
+
+def test_revenue_that_is_not_known_spoils_no_profile_and_no_name(frame: Callable[..., DataFrame]) -> None:
+    nan = float("nan")
+    rows = [(1, 1, 40.0), (2, 1, nan), (3, 2, None), (4, 2, nan), (5, None, 7.0)]
+    schema = "customer_id int, segment_id int, monetary double"
+    segments = frame(rows, schema).withColumns(dict.fromkeys(("recency_days", "active_days"), F.lit(3)))
+    segments = segments.withColumn("tenure_days", F.lit(9))
+
+    described = profile(segments, ["recency_days"])
+
+    assert list(described.revenue.fillna(0)) == [40.0, 0.0]
+    assert described.revenue_share[0] == 1.0
+    assert list(segment_names(segments, features=[]).segment_id) == [1, 2]
 
 
 def test_a_profile_describes_the_segments_of_any_frame(frame: Callable[..., DataFrame]) -> None:

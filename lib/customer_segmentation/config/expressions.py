@@ -63,13 +63,15 @@ def check_name(name: str) -> str:
 
 
 def check_expression(text: str) -> str:
-    """Return the Spark SQL expression if it is one expression that stays within its row.
+    """Return the Spark SQL expression if it is one expression that stays within its row, ready for Spark.
 
     Raises:
         ValueError: it does not parse, is several expressions, or reaches beyond the row.
     """
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"is an expression of {len(text):,} characters; at most {_MAX_LENGTH:,} are read")
+    if not text.isascii() and text.strip().isidentifier():
+        return f"`{text.strip()}`"  # a column: Spark knows letters such as ö in backticks alone
     tokens = _tokens(text)
     for node in _nodes(text):
         # The parser's ways out where it can't read on: a command, an alias where none can be.
@@ -101,6 +103,8 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             raise ValueError(f"has a quote {part} that is not closed")
         if kind == "other":
             raise ValueError(f"must be one Spark SQL expression; {part!r} has no place in it")
+        if kind == "word" and not part.isascii():
+            raise ValueError(f"has {part!r:.60}, which Spark takes for a column in backticks alone: `{part:.60}`")
         if kind == "word" and part.lower() in _THE_SESSION:
             raise ValueError(f"may only use the row's own columns, but holds {part.lower()}")
         if kind == "sign":

@@ -11,7 +11,6 @@ from customer_segmentation.display.formatting import count, plain_text, share, s
 from customer_segmentation.display.palette import ACCENT, INK, SURFACE
 from customer_segmentation.features.rfm_scores import GRID_SCORES
 
-SCORES = range(1, GRID_SCORES + 1)
 _NAMES = 136
 """Pixels for the names of the RFM segments."""
 
@@ -19,8 +18,11 @@ _NAMES = 136
 def rfm_grid(rows: Sequence[Mapping[str, Any]], *, currency: str = "", width: int) -> alt.LayerChart:
     """Customers by recency and frequency score; under their number, their net revenue.
 
-    rows: r_score, f_score, customers and revenue (None where it is unknown), a row per cell; others are empty.
+    rows: r_score and f_score (1 to 5, or as many as there are), customers and revenue (None where it is unknown), a row
+        per cell; others are empty.
     """
+    highest = max((score for row in rows for score in (row["r_score"], row["f_score"])), default=0)
+    scores = range(1, max(highest, GRID_SCORES) + 1)
     cells = {(row["r_score"], row["f_score"]): row for row in rows}
     largest = max((row["customers"] for row in rows), default=0) or 1
     values = [
@@ -32,14 +34,15 @@ def rfm_grid(rows: Sequence[Mapping[str, Any]], *, currency: str = "", width: in
             "colour": ACCENT.light,
             "strength": strength(cell["customers"] / largest if cell else 0.0),
         }
-        for r in SCORES
-        for f in SCORES
+        for r in scores
+        for f in scores
         for cell in (cells.get((r, f)),)
     ]
     scale = alt.Scale(padding=0)
+    recency, frequency = f"{scores[-1]} bought most recently", f"{scores[-1]} orders most often"
     base = alt.Chart(data(values)).encode(
-        x=alt.X("r:O", title="Recency score: 5 bought most recently", scale=scale, axis=plain_axis(labelAngle=0)),
-        y=alt.Y("f:O", title="Frequency score: 5 orders most often", sort="descending", scale=scale, axis=plain_axis()),
+        x=alt.X("r:O", title=f"Recency score: {recency}", scale=scale, axis=plain_axis(labelAngle=0)),
+        y=alt.Y("f:O", title=f"Frequency score: {frequency}", sort="descending", scale=scale, axis=plain_axis()),
     )
     return layered_chart(
         [

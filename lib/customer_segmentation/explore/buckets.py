@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.display.chart_data import Columns
 from customer_segmentation.display.formatting import plain_number, short_number
+from customer_segmentation.preparation import sql
 
 MIN_SKEW = 6
 """The scale is logarithmic where the 99th percentile is more than this many times the median;
@@ -21,6 +22,7 @@ _MAX_LOGARITHMIC_BUCKETS = 32
 _FINE = tuple(map(Decimal, ("1", "1.5", "2", "3", "5", "7")))
 _COARSE = tuple(map(Decimal, ("1", "2", "5")))
 _ROUND_STEPS = tuple(map(Decimal, ("1", "2", "2.5", "5", "10")))
+_LARGEST_DECIMAL = Decimal("1e38")
 _DOUBLINGS_UNDER_MEDIAN = 100
 """A logarithmic scale over values that reach 0 begins at the median by this."""
 
@@ -66,6 +68,11 @@ class Summary:
         return (self.quantiles[0.05], self.quantiles[0.95]) if self.quantiles else None
 
 
+def _literal(edge: Decimal) -> str:
+    """The edge in SQL, as a double beyond what a decimal holds."""
+    return f"{edge:f}" if abs(edge) < _LARGEST_DECIMAL else f"{float(edge)!r}D"
+
+
 @dataclass(frozen=True)
 class Buckets:
     """Half-open buckets: below the first edge, from each edge to under the next, from the last edge up.
@@ -79,8 +86,9 @@ class Buckets:
 
     def index(self, value: str) -> Column:
         """Number of the bucket, from 0, that a numeric column of this name lies in; null where the column is."""
-        whens = " ".join(f"when `{value}` < {edge:f} then {number}" for number, edge in enumerate(self.edges))
-        return F.expr(f"case when `{value}` is null then null {whens} else {len(self.edges)} end")
+        name = sql.column(value)
+        whens = " ".join(f"when {name} < {_literal(edge)} then {number}" for number, edge in enumerate(self.edges))
+        return F.expr(f"case when {name} is null then null {whens} else {len(self.edges)} end")
 
     def ends(self, number: int) -> tuple[Decimal | None, Decimal | None]:
         """First value of a bucket, and first value above it; None where it is open."""

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract.tables import TOTAL
 from customer_segmentation.explore.buckets import Group, Summary, fit_buckets
+from customer_segmentation.preparation import sql
 
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 ACCURACY = 10_000
@@ -66,7 +67,7 @@ def measure_distributions(
         amount, groupings: see `tally`.
     """
     if summaries is None:
-        aggregates = {measure.name: summary_aggregates(F.col(f"`{measure.name}`")) for measure in measures}
+        aggregates = {measure.name: summary_aggregates(F.col(sql.column(measure.name))) for measure in measures}
         summaries = {name: Summary(**row) for name, row in aggregated(frame, aggregates).items()}
     scales = {measure.name: fit_buckets(summaries[measure.name], whole=measure.whole) for measure in measures}
     indices = {name: scale.index(name) for name, scale in scales.items()}

@@ -77,7 +77,8 @@ def customer_features(
     Args:
         transactions: order lines with customer_id, order_id, ordered_at and amount (net, negative on a return), and
             any of the other columns of the `transactions` table. Without one of those, the features that rest on it
-            are null; without is_return, lines with a negative amount are returns.
+            are null; without is_return, lines with a negative amount are returns. Lines without a customer, an order,
+            a time or an amount do not enter.
         engagement: events in the columns of the `engagement` table; None where there are none.
         returned_orders: orders of which something was returned before `as_of`, see `lines_by_customer`; None where
             that is not known. Given several dates, by as_of_date too.

@@ -10,12 +10,16 @@ from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRejectedError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 
 GRID_SCORES = 5
 """Scores that the grid is made for."""
+
+MAX_SCORES = 9
+"""A cell has one digit for each score."""
 
 RFM_GRID: dict[str, str] = {
     "Champions": "555 554 544 545 454 455 445",
@@ -66,14 +70,15 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
 
     Args:
         features: recency_days, frequency and monetary per customer; at least one row.
-        scores: how many scores there are to be, 2 to 9.
+        scores: how many scores there are to be, 2 to 9. Missing values (null, NaN) count for none of them.
 
     Raises:
-        DataRejectedError: there is no customer.
+        ConfigurationError: a column is not there, or it can't be so many scores.
+        DataRejectedError: there is no customer, or a column has no numbers.
     """
+    _require(features, scores)
     row = features.agg(*_percentiles(scores)).first()
-    if row is None or any(values is None for values in row):
-        raise DataRejectedError(_NOBODY)
+    assert row is not None, "an aggregation without grouping has one row"
     return _cut_points_of(row)
 
 
@@ -82,9 +87,10 @@ def cut_points_by_date(features: DataFrame, *, scores: int = GRID_SCORES) -> dic
 
     Args:
         features: also as_of_date.
-        scores: as for `cut_points`.
+        scores: as for `cut_points`, which says what is raised.
     """
-    rows = features.groupBy(c.AS_OF_DATE).agg(*_percentiles(scores)).collect()
+    _require(features, scores)
+    rows = features.where(F.col(c.AS_OF_DATE).isNotNull()).groupBy(c.AS_OF_DATE).agg(*_percentiles(scores)).collect()
     return {row[0]: _cut_points_of(row[1:]) for row in sorted(rows)}
 
 
@@ -97,13 +103,38 @@ def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, 
     return by_date if len(by_date) > 1 else next(iter(by_date.values()))
 
 
+def _require(features: DataFrame, scores: int) -> None:
+    if not 2 <= scores <= MAX_SCORES:
+        raise ConfigurationError(f"rfm_scores: there may be 2 to {MAX_SCORES} scores; found scores={scores}")
+    missing = [name for name in _SCORED if name not in features.columns]
+    if missing:
+        raise ConfigurationError(
+            f"rfm_scores: {', '.join(missing)} not among the columns {', '.join(features.columns)}; customer_features "
+            "makes them"
+        )
+    for name in _SCORED:
+        kind = features.schema[name].dataType
+        if not isinstance(kind, NumericType):
+            raise DataRejectedError(f"rfm_scores: {name} is of type {kind.simpleString()}, which is no number")
+
+
+def _value(name: str) -> Column:
+    """The values as doubles, null where they are missing: null or NaN."""
+    value = F.col(name).cast("double")
+    return F.when(~F.isnan(value), value)
+
+
 def _percentiles(scores: int) -> list[Column]:
     steps = F.array(*(F.lit(step / scores) for step in range(1, scores)))
-    return [F.percentile(F.col(name).cast("double"), steps).alias(name) for name in _SCORED]
+    return [F.percentile(_value(name), steps).alias(name) for name in _SCORED]
 
 
-def _cut_points_of(percentiles: Sequence[Sequence[float]]) -> CutPoints:
-    return CutPoints(*(tuple(float(f"{value:.9g}") for value in values) for values in percentiles))
+def _cut_points_of(percentiles: Sequence[Sequence[float] | None]) -> CutPoints:
+    known = [values for values in percentiles if values is not None]
+    if len(known) < len(_SCORED):
+        raise DataRejectedError(_NOBODY)
+    # Without what interpolation adds beyond the digits that a double holds for sure.
+    return CutPoints(*(tuple(float(f"{value:.15g}") for value in values) for values in known))
 
 
 def rfm_scores(
@@ -120,8 +151,11 @@ def rfm_scores(
             as_of_date where there are several, for which one aggregation runs. May be by date, as many scores at each.
         scores: how many scores there are, 2 to 9, where no cuts are given.
 
+    A customer with a missing value (null, NaN) has no score in it, no cell and no segment.
+
     Raises:
-        DataRejectedError: there are no cuts and no customers to take them from.
+        ConfigurationError: a column is not there, or it can't be so many scores.
+        DataRejectedError: there are no cuts and no customers to take them from, or a column has no numbers.
 
     >>> customers = spark.createDataFrame(
     ...     [("ann", 5, 9, 900.0), ("bob", 70, 1, 5.0), ("eve", 20, 4, 80.0)],
@@ -138,6 +172,7 @@ def rfm_scores(
     +-----------+---------+-----------+
     <BLANKLINE>
     """
+    _require(features, scores)
     cuts = cuts or _own_cut_points(features, scores)
     highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
     below = [
@@ -176,6 +211,6 @@ def _cut(cuts: CutPoints | Mapping[date, CutPoints], scale: str, step: int) -> C
 
 
 def _cuts_below(name: str, cuts: Sequence[Column]) -> Column:
-    """How many cut points lie below the value."""
-    value = F.col(name).cast("double")
-    return sum((F.when(value > cut, 1).otherwise(0) for cut in cuts), F.lit(0))
+    """How many cut points lie below the value; null where that is missing."""
+    value = _value(name)
+    return sum((F.when(value > cut, 1).when(value <= cut, 0) for cut in cuts), F.lit(0))

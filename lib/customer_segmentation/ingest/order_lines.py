@@ -191,8 +191,8 @@ def order_lines(
 
 
 def _expression(text: str | None, frame: DataFrame) -> str | None:
-    """The expression of a mapping; a name of the frame's that is no plain word, such as `Customer ID`, is quoted."""
-    return quoted(text) if text is not None and text in frame.columns and not text.isidentifier() else text
+    """The expression of a mapping; a column of the frame is quoted, since its name may be no plain word."""
+    return quoted(text) if text is not None and text in frame.columns else text
 
 
 def _problems(error: ValidationError) -> str:

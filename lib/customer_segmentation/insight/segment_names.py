@@ -58,14 +58,16 @@ def segment_names(
         0           1  Mid-value customers    mixed
         1           2  Low-value occasional buyers    mixed
     """
-    require_columns("segment_names", segments, numbers=[c.SEGMENT_ID, c.MONETARY, c.RECENCY_DAYS, *_DAYS])
+    needed = [c.SEGMENT_ID, c.MONETARY, c.RECENCY_DAYS, *_DAYS]
+    require_columns("segment_names", segments, numbers=needed, others=[c.CUSTOMER_ID])
+    segments = segments.where(F.col(c.SEGMENT_ID).isNotNull())
     rules = rules or Segments()
     evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days)
     profiles = [
         Profile(
             segment_id=int(row[c.SEGMENT_ID]),
             customers=int(row["customers"]),
-            revenue=Decimal(str(row["revenue"] or 0)),
+            revenue=Decimal(0) if pd.isna(row["revenue"]) else Decimal(str(row["revenue"])),
             averages={},
             rfm=(0.0, 0.0, 0.0),
             differentiators=[Differentiator(**each) for each in row["differentiators"]],

@@ -169,7 +169,8 @@ def map(  # noqa: A001  plots.map reads as what it is
         from customer_segmentation.plots import charts
     names = _features(segments, columns, "plots.map", at_least=2, others=[c.SEGMENT_ID])
     named = [c.SEGMENT_NAME] if c.SEGMENT_NAME in segments.columns else []
-    points = _sampled(segments, names, sample, others=[c.SEGMENT_ID, *named])
+    assigned = segments.where(F.col(c.SEGMENT_ID).isNotNull())
+    points = _sampled(assigned, names, sample, others=[c.SEGMENT_ID, *named])
     if len(points) < 2:
         raise ConfigurationError("plots.map: it takes two customers or more to draw a map")
     labels = segment_labels(points.drop_duplicates(c.SEGMENT_ID))

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Value
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.features.cadence import PRIOR_GAPS
 from customer_segmentation.contract.features.feature import digamma
 from customer_segmentation.contract.features.value import (
@@ -108,7 +109,8 @@ def fit_value(features: DataFrame, settings: Value | None = None) -> ValueModel:
     scored = features.select(_forecast(model, value_only=True).alias(_WORKING))
     shares = [step / RANKS for step in range(1, RANKS)]
     row = scored.agg(F.percentile(f"{_WORKING}.{PRESENT_VALUE}", F.array(*map(F.lit, shares)))).first()
-    assert row is not None, "an aggregation without grouping has one row"
+    if row is None or row[0] is None:
+        raise DataRejectedError(f"fit_value: {c.MONETARY} is known of no customer")
     return replace(model, cuts=tuple(map(float, row[0])))
 
 

@@ -138,8 +138,11 @@ def _divided(points: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
 
 
 def _sample(points: Points, *, size: int, seed: int) -> np.ndarray:
-    share = min(1.0, size / points.count)
-    chosen = points.frame if share == 1 else hashed_share(points.frame, share=share, seed=seed, by=points.keys)
+    frame, count = points.frame, points.count
+    if points.keys == points.inputs:  # equal rows can't be told apart: a share of them is one of their values
+        frame, count = frame.distinct(), points.distinct
+    share = min(1.0, size / count)
+    chosen = frame if share == 1 else hashed_share(frame, share=share, seed=seed, by=points.keys)
     return chosen.select(*points.inputs).toPandas().to_numpy(dtype=float)
 
 

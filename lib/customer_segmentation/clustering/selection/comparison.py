@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
 from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
+from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import Preparation, PreparationModel
+from customer_segmentation.preparation.frames import require_columns
 
 BOOTSTRAPS = 10
 """Of each estimator: enough for a mean, where a choice needs its standard error."""
@@ -58,6 +60,7 @@ def compare(
     """
     if not estimators:
         raise ConfigurationError("compare needs at least one estimator; found none")
+    require_columns("compare", features, numbers=[], others=[CUSTOMER_ID])
     if isinstance(preparation, Preparation):
         preparation = preparation.fit(features)
     with training_data(features, preparation, size=sample_size, seed=seed) as data:
