@@ -514,6 +514,7 @@ def test_refining_ends_at_the_best_of_its_starts_as_scikit_learn_does(spark: Spa
 FEATURES = ["frequency", "monetary", "discount_rate"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_training_chooses_fits_and_judges_whatever_the_partitions(spark: SparkSession) -> None:
     points, truth = separated(11, 4, 3, rows=600)

@@ -247,6 +247,7 @@ def delta(run_of: Callable[..., Run], path: Path, **more: Any) -> Run:
     return run_of(format="delta", path=str(path), where="no <> 'left out'", **more)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_changes_of_a_delta_table_are_followed(
     spark: SparkSession, tmp_path: Path, run_of: Callable[..., Run]

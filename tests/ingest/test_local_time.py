@@ -119,7 +119,8 @@ def test_the_same_lines_lie_on_other_days_hours_and_weekends_elsewhere(
     "zone",
     [
         "Australia/Lord_Howe",
-        *(pytest.param(zone, marks=pytest.mark.slow) for zone in ("Asia/Kathmandu", "America/Santiago")),
+        pytest.param("Asia/Kathmandu", marks=pytest.mark.slow),
+        pytest.param("America/Santiago", marks=[pytest.mark.slow, pytest.mark.long]),
     ],
 )
 def test_every_feature_in_a_zone_equals_the_oracle_on_its_wall_clock_times(spark: SparkSession, zone: str) -> None:

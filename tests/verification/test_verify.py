@@ -127,6 +127,7 @@ def test_customers_who_came_back_with_a_backup_and_were_erased_again_are_no_find
     assert any("- customer_segments_history: run" in finding for finding in findings_of(run))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_row_twice_and_a_line_less_are_named(run: Run) -> None:
     root = root_of(run)
@@ -190,6 +191,7 @@ def test_a_command_that_ends_meanwhile_is_no_finding(run: Run, monkeypatch: pyte
     assert "at work meanwhile and wrote customer_segments, table_versions, transactions: what is named" in last
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_ingest_and_an_erasure_that_are_at_work_or_were_killed_are_no_finding(run: Run) -> None:
     log = read_log(run)
@@ -209,6 +211,7 @@ def test_an_ingest_and_an_erasure_that_are_at_work_or_were_killed_are_no_finding
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_maintenance_and_clones_are_no_finding(run: Run) -> None:
     root, versions = root_of(run), TableVersions(run)
