@@ -1,16 +1,16 @@
 """A real browser that looks at pages: Debian's Chromium, driven by Selenium."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+
+from tests.absent import absent
 
 _TEXTS = """
 const seen = [];
@@ -149,8 +149,7 @@ def browser() -> Iterator[Browser]:
     """A browser of the tests' own; skips where none is installed, fails there in CI."""
     programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if None in programs:
-        message = "needs Chromium with its driver (Debian: apt-get install chromium chromium-driver)"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        absent("needs Chromium with its driver (Debian: apt-get install chromium chromium-driver)")
     options = ChromeOptions()
     options.binary_location = str(programs[0])
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):

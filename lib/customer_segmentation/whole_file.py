@@ -22,7 +22,7 @@ def whole_file(path: Path, *, permissions: int) -> Iterator[IO[bytes]]:
         OSError: it can't be written.
     """
     prefix = f".{path.name}.writing-"
-    for left in path.absolute().parent.iterdir():
+    for left in path.parent.iterdir():
         if left.name.startswith(prefix):
             left.unlink(missing_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as file:

@@ -140,7 +140,7 @@ def test_of_several_that_claim_a_row_at_once_one_works_and_the_others_are_told(
     settings = Tables(root=str(tmp_path))
     with claimed_tables(Warehouse(spark, settings), "first", "run"):
         pass
-    all_here, all_tried = threading.Barrier(4), threading.Barrier(4)
+    all_here, all_tried = threading.Barrier(4, timeout=300), threading.Barrier(4, timeout=300)
 
     def claim(number: int) -> str:
         all_here.wait()

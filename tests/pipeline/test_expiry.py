@@ -2,7 +2,7 @@
 
 import io
 import random
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,13 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.pipeline import run_pipeline
 from customer_segmentation.stages import Run, maintain
+from customer_segmentation.stages.ingest.batch_log import Batch
 from tests.csv_lines import COLUMNS, SHEET
 from tests.generated import quiet
 from tests.pipeline.test_runs import AS_OF, orders
 from tests.warehouse import contents, read
 
 pytestmark = pytest.mark.slow
-
-DAY = date(2024, 3, 10)
-
 
 NOON = datetime(2024, 3, 10, 12, tzinfo=UTC)
 BACKTESTS = [("A1", "daily", 0), ("A2", "daily", 1), ("B1", "trial", 2), ("B2", "trial", 3)]
@@ -33,22 +31,22 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `maintain` leaves of a complete run, whose rows have no `made_from` as in release 0.1.0, and more."""
     root = tmp_path_factory.mktemp("expiry")
     settings = {
-        "as_of": DAY,
+        "as_of": AS_OF,
         "sources": {"transactions": {"format": "csv", "path": str(root / "in"), "columns": COLUMNS}},
         "maintenance": {"keep_runs": 1},
         "tables": {"root": str(root)},
     }
     run = quiet(spark, Config.model_validate(settings))
-    of_customer = {"run_id": "R", "customer_id": "C", "as_of_date": DAY}
-    explored = [{"run_id": f"E{day}", "as_of_date": DAY - timedelta(days=day)} for day in range(3)]
+    of_customer = {"run_id": "R", "customer_id": "C", "as_of_date": AS_OF}
+    explored = [{"run_id": f"E{day}", "as_of_date": AS_OF - timedelta(days=day)} for day in range(3)]
     tested = [
         {"run_id": run_id, "configuration": name, "tested_at": NOON + timedelta(hours=hours), "value": 1.0}
         for run_id, name, hours in BACKTESTS
     ]
     rows = {
-        t.INGEST_BATCHES: [{"batch_number": 7, "base_batch_number": 5, "status": "committed"}],
+        t.INGEST_BATCHES: [Batch(7, "b", "committed", "incremental", [], 5, AS_OF, [], "d").to_row()],
         t.INGESTED_FILES: [{"batch_number": number} for number in (3, 5, 7)],
-        t.PIPELINE_RUNS: [{"run_id": "R", "as_of_date": DAY, "model_version": "M", "status": "complete"}],
+        t.PIPELINE_RUNS: [{"run_id": "R", "as_of_date": AS_OF, "model_version": "M", "status": "complete"}],
         t.CUSTOMER_FEATURES: [of_customer],
         t.CUSTOMER_SEGMENTS_HISTORY: [of_customer | {"segment_id": 1}],
         t.VALUE_MODELS: [{"made_from": "of an expired run"}],

@@ -1,6 +1,5 @@
 """The public interface, as a person writes it in a notebook."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import customer_segmentation as cs
+from tests.absent import absent
 from tests.deployment.places import environment
 from tests.generated import ROOT
 
@@ -68,9 +68,7 @@ def segment_online_retail(spark: SparkSession, folder: Path) -> pd.DataFrame:
 @pytest.fixture
 def online_retail() -> None:
     if not CSV.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{CSV} is missing")
-        pytest.skip(f"needs {CSV}")
+        absent(f"needs {CSV}")
 
 
 @pytest.mark.long

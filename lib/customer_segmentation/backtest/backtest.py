@@ -1,5 +1,4 @@
-"""Goes back to dates of the past, fits with what was known before them, and evaluates by what customers did after "
-"them."""
+"""Goes back to dates of the past, fits with what was known before, and evaluates by what customers did after."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

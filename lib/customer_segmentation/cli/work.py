@@ -62,8 +62,7 @@ def _run_pipeline(run: Run, versions: TableVersions, folders: dict[str, TableFol
         result.report = run_pipeline(run, console)
         versions.record("run", Made.by(run, found, result.report))
         _name_tables(run, console)
-    if result.report is not None:
-        console.print(f"Report: {result.report}", soft_wrap=True)
+    _name_report(result, console)
 
 
 def work(request: Request, run: Run, result: CommandResult) -> None:
@@ -86,15 +85,14 @@ def work(request: Request, run: Run, result: CommandResult) -> None:
             stages.backtest_segments(run, console)
         case "report":
             result.report = stages.write_report(run, console)
-            console.print(f"Report: {result.report}", soft_wrap=True)
+            _name_report(result, console)
         case "export":
             assert request.audience is not None, "the command line asks for one"
             console.print(stages.export_audience(run, request.audience), soft_wrap=True, highlight=False)
         case "rollback":
             stages.roll_back(run, request.run_id)
             result.report = stages.write_report_if_possible(run, console)
-            if result.report is not None:
-                console.print(f"Report: {result.report}", soft_wrap=True)
+            _name_report(result, console)
         case "maintain":
             stages.maintain(run)
         case "erase":
@@ -116,6 +114,11 @@ def work(request: Request, run: Run, result: CommandResult) -> None:
             )
             for line in lines:
                 console.print(line, soft_wrap=True, highlight=False)
+
+
+def _name_report(result: CommandResult, console: Console) -> None:
+    if result.report is not None:
+        console.print(f"Report: {result.report}", soft_wrap=True)
 
 
 def _name_tables(run: Run, console: Console) -> None:

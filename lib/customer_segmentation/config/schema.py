@@ -164,8 +164,8 @@ class Relation(Section):
         elif (self.path is None) == (self.table is None):
             given = "neither" if self.path is None else "both"
             raise ValueError(
-                f"needs exactly one of path and table, has {given}; set the one that an earlier --config file gave "
-                f"to null"
+                f"needs exactly one of path and table, has {given}; "
+                "set the one that an earlier --config file gave to null"
             )
         if self.version is not None and self.format != "delta":
             raise ValueError(f"has a version, which only delta keeps; the format is {self.format}")

@@ -679,9 +679,9 @@ SEGMENT_PROFILES = Table(
         Column(
             "new_share",
             "double",
-            "Share of its customers whose first purchase is of late: at most as long ago as the median of "
-            "all customers' mean gaps, but at least "
-            "30 and at most 90 days, 0 to 1; 0 where the history is too short to tell.",
+            "Share of its customers whose first purchase is of late: at most as long ago as the median of all "
+            "customers' mean gaps, but at least 30 and at most 90 days, 0 to 1; 0 where the history is too short to "
+            "tell.",
             check="new_share BETWEEN 0 AND 1",
         ),
     ),

@@ -70,7 +70,7 @@ class Summary:
 
 def _literal(edge: Decimal) -> str:
     """The edge in SQL, as a double beyond what a decimal holds."""
-    return f"{edge:f}" if abs(edge) < _LARGEST_DECIMAL else f"{float(edge)!r}D"
+    return f"{edge:f}" if abs(edge) < _LARGEST_DECIMAL else sql.double(float(edge))
 
 
 @dataclass(frozen=True)

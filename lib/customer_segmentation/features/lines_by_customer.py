@@ -114,15 +114,13 @@ def _lines(
     """The lines before the date, with what is needed of them in whole numbers."""
     types = {column.name: column.type for column in TRANSACTIONS.columns}
     absent = {name: F.lit(None).cast(types[name]) for name in OPTIONAL if name not in columns}
-    is_negative = F.col(c.AMOUNT) < 0
-    if c.IS_RETURN in {name.lower() for name in transactions.columns}:
-        absent[c.IS_RETURN] = F.coalesce(F.col(c.IS_RETURN).cast("boolean"), is_negative)
-    else:
-        absent[c.IS_RETURN] = is_negative
+    has_flag = c.IS_RETURN in {name.lower() for name in transactions.columns}
+    flag = [F.col(c.IS_RETURN).cast("boolean")] if has_flag else []
+    added = absent | {c.IS_RETURN: F.coalesce(*flag, F.col(c.AMOUNT) < 0)}
     ordered_at = F.col(c.ORDERED_AT).cast("timestamp")
     known = F.col(c.AMOUNT).isNotNull() & F.col(c.ORDER_ID).isNotNull()
     known &= F.col(c.CUSTOMER_ID).isNotNull() & (ordered_at < F.lit(dates.last).cast("timestamp"))
-    lines = transactions.withColumns(absent).where(known).select(*REQUIRED, *OPTIONAL, c.IS_RETURN)
+    lines = transactions.withColumns(added).where(known).select(*REQUIRED, *OPTIONAL, c.IS_RETURN)
     placed = F.when(F.col(c.IS_RETURN), F.lit(0)).otherwise(F.lit(1))
     counts = {ENTERED: F.lit(1), BOUGHT: placed, RETURNS: F.lit(0)}
     if dates.is_series:

@@ -94,12 +94,11 @@ def profile(segments: DataFrame, features: Sequence[str] | None = None) -> pd.Da
     has_revenue, has_names = (name in segments.columns for name in (c.MONETARY, c.SEGMENT_NAME))
     aggregates = {"customers": F.count(F.lit(1))}
     if has_revenue:
-        aggregates["revenue"] = F.sum(F.when(~F.isnan(F.col(c.MONETARY).cast("double")), F.col(c.MONETARY)))
+        aggregates["revenue"] = F.sum(F.when(F.expr(sql.number(c.MONETARY)).isNotNull(), F.col(c.MONETARY)))
     if has_names:
         aggregates[c.SEGMENT_NAME] = F.max(c.SEGMENT_NAME)
     for name in names:
-        value = F.col(sql.column(name)).cast("double")
-        value = F.when(~F.isnan(value), value)
+        value = F.expr(sql.number(name))
         aggregates |= {
             f"mean_{name}": F.avg(value),
             f"median_{name}": F.percentile_approx(value, 0.5, _MEDIAN_ACCURACY),

@@ -4,6 +4,7 @@ import shutil
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
+from customer_segmentation.stages.table_versions import TableVersions
 from customer_segmentation.storage import local_root
 
 
@@ -16,10 +17,7 @@ def remove_leftovers(run: Run) -> None:
     root = local_root(run.config.tables)
     if root is None:
         return
-    recorded: set[str] = set()
-    if run.warehouse.exists(t.TABLE_VERSIONS):
-        rows = run.warehouse.read(t.TABLE_VERSIONS).select("table_name").distinct().collect()
-        recorded = {row[0] for row in rows}
+    recorded = TableVersions(run).recorded()
     for table in t.KNOWN_TABLES:
         folder = root / table.name
         has_commit = any(folder.glob("_delta_log/*.json")) or any(folder.glob("_delta_log/*.parquet"))

@@ -14,6 +14,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.stages.builds import build_of
+from customer_segmentation.stages.ingest.batch_log import read_log
 from customer_segmentation.stages.leftovers import remove_leftovers
 from customer_segmentation.stages.model_registry import ORDERED_BY, with_service
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
@@ -174,10 +175,9 @@ def _expire_explorations(run: Run) -> None:
 def _expire_files(run: Run) -> None:
     """Remove the files of `ingested_files` that were read before all lines were read again."""
     if run.warehouse.exists(t.INGESTED_FILES):
-        committed = run.warehouse.rows(t.INGEST_BATCHES, column="status", value="committed")
-        newest = committed.orderBy(F.desc("batch_number")).first()
-        if newest is not None and newest["base_batch_number"] is not None:
-            _delete(run, t.INGESTED_FILES, f"batch_number < {newest['base_batch_number']}")
+        committed = read_log(run).committed
+        if committed is not None:
+            _delete(run, t.INGESTED_FILES, f"batch_number < {committed.base_number}")
 
 
 def _delete(run: Run, table: t.Table, condition: str) -> None:

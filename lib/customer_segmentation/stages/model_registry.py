@@ -92,18 +92,14 @@ class ModelRegistry:
 
         So a training that is repeated follows the same one.
         """
-        day, batch = self._as_of(), self._batch
-        of_before = (
-            row
-            for row in self._rows
-            if row["is_in_service"]
-            and (
-                row["trained_as_of"] < day
-                or (row["trained_as_of"] == day and row["batch_number"] is not None and row["batch_number"] < batch())
-            )
-        )
-        row = next(of_before, None)
+        row = next((row for row in self._rows if row["is_in_service"] and self._is_of_before(row)), None)
         return row[c.MODEL_VERSION] if row else None
+
+    def _is_of_before(self, model: Row) -> bool:
+        """Whether a model was trained before the as-of date, or at it on an earlier batch of order lines."""
+        if model["trained_as_of"] != self._as_of():
+            return bool(model["trained_as_of"] < self._as_of())
+        return model["batch_number"] is not None and model["batch_number"] < self._batch()
 
     @property
     def in_service(self) -> SegmentationModel | None:

@@ -76,14 +76,14 @@ class Publication:
         Where `rollback` published the current one, that: the same command again goes no further back, and never to
         what was taken back.
         """
-        newest = next(iter(self._newest_first()), None)
+        newest = self._newest()
         if newest is None:
             return None
         return newest.run_id if newest.command == ROLLBACK else newest.previous_run_id
 
     def replaced(self) -> str | None:
         """The run whose place the current one took, such as the one that a rollback took back; None for the first."""
-        newest = next(iter(self._newest_first()), None)
+        newest = self._newest()
         return newest.previous_run_id if newest is not None else None
 
     def was_taken_back(self, run_id: str) -> bool:
@@ -114,7 +114,7 @@ class Publication:
                 f"run {run_id} is not published: {current} was published while it was made, instead of {instead_of}; "
                 "run the same command again if it is to replace that one"
             )
-        newest = next(iter(self._newest_first(current)), None)
+        newest = self._newest(current)
         if newest is not None and not newest.is_recorded:
             if newest.run_id == run_id:
                 newest = replace(newest, command=newest.command or self._command, configuration=self._configuration)
@@ -135,6 +135,10 @@ class Publication:
             "previous_run_id": published.previous_run_id,
         }
         self._warehouse.append_rows(t.PUBLICATIONS, [row])
+
+    def _newest(self, current: str | None = None) -> "_Published | None":
+        """The first of `_newest_first`; None where there is none."""
+        return next(iter(self._newest_first(current)), None)
 
     def _newest_first(self, current: str | None = None) -> list["_Published"]:
         """The newest publications; the first is of the run that consumers read, be it on record or not.

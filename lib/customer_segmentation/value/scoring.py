@@ -117,8 +117,8 @@ def fit_value(features: DataFrame, settings: Value | None = None) -> ValueModel:
 def with_value(features: DataFrame, model: ValueModel) -> DataFrame:
     """The frame with the columns of `contract.features.value`: expected orders and spend, their intervals and rank.
 
-    One pass, no shuffle. Columns of the same names are replaced. A customer with an
-    impossible history, such as a last purchase before the first, has nulls.
+    One pass, no shuffle. Columns of the same names are replaced. A customer with an impossible
+    history, such as a last purchase before the first, has nulls.
 
     Args:
         features: as in `fit_value`.
