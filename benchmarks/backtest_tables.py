@@ -14,10 +14,10 @@ from customer_segmentation.report.ranking import conclusions, horizons, ranking
 HEAD = """# Backtests
 
 What ranks customers by what they spend next, found by `customer-segmentation backtest`: everything is fitted with what
-was known before a date and judged by net spend in the days after it. Figures are means over the dates; in brackets are
-95% intervals by bootstraps of the customers. *Gini* is the Gini coefficient of a ranking by that of the best one there
-is: 1 as well as can be, 0 as by chance. *Top 20%* is the share of all net spend that the 20% of the customers ranked
-highest bring. *Total* is how far the forecast of the total is off, for scores that are forecasts.
+was known before a date and evaluated by net spend in the days after it. Figures are means over the dates; in brackets
+are 95% intervals by bootstraps of the customers. *Gini* is the Gini coefficient of a ranking by that of the best one
+there is: 1 as well as can be, 0 as by chance. *Top 20%* is the share of all net spend that the 20% of the customers
+ranked highest bring. *Total* is how far the forecast of the total is off, for scores that are forecasts.
 
 Made by `python -m benchmarks.backtest_tables`. [How it is done](decisions/judged-by-what-comes-next.md).
 """

@@ -1,4 +1,4 @@
-"""Fit in the past and judge by what came next, as a job: spark-submit jobs/backtest_segments.py --config FILE."""
+"""Fit in the past and evaluate by what came next, as a job: spark-submit jobs/backtest_segments.py --config FILE."""
 
 import sys
 

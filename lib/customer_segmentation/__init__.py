@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
     from customer_segmentation.contract.features import Feature
     from customer_segmentation.features.build import customer_features
-    from customer_segmentation.features.rfm_scores import CutPoints, rfm_scores
+    from customer_segmentation.features.rfm_scores import CutPoints, cut_points, rfm_scores
     from customer_segmentation.ingest.order_lines import OrderLines, order_lines
     from customer_segmentation.insight.profiles import profile
     from customer_segmentation.insight.segment_names import segment_names
     from customer_segmentation.spark.session import get_session
     from customer_segmentation.value import ValueModel, fit_value, with_value
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "DBSCAN",
@@ -59,6 +59,7 @@ __all__ = [
     "ValueModel",
     "compare",
     "customer_features",
+    "cut_points",
     "fit_value",
     "get_session",
     "load_model",
@@ -80,6 +81,7 @@ _MODULES = {
     "OrderLines": "ingest.order_lines",
     "ValueModel": "value",
     "customer_features": "features.build",
+    "cut_points": "features.rfm_scores",
     "fit_value": "value",
     "get_session": "spark.session",
     "order_lines": "ingest.order_lines",

@@ -24,6 +24,8 @@ from customer_segmentation.contract.features.catalogue import catalogue
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.features.build import customer_features
 from customer_segmentation.features.rfm_scores import RFM_GRID, SEGMENT_OF_CELL, CutPoints, cut_points, rfm_scores
+from customer_segmentation.ingest.order_lines import order_lines
+from customer_segmentation.spark.settings import changed
 from customer_segmentation.stages import assign_segments, ingest_sources, train_segments
 from customer_segmentation.stages.features import build_features, clustered_features
 from tests.csv_lines import Sheet
@@ -303,10 +305,24 @@ def test_scores_of_another_number_are_brought_to_the_grid(frame: Callable[..., D
     assert [row[c.RFM_SCORE] for row in scored] == ["333"] * 3 + ["222"] * 3 + ["111"] * 3
     assert {row[c.RFM_SCORE]: row[c.RFM_SEGMENT] for row in scored} == {
         "333": SEGMENT_OF_CELL["555"],
-        "222": SEGMENT_OF_CELL["444"],
-        "111": SEGMENT_OF_CELL["222"],
+        "222": SEGMENT_OF_CELL["333"],
+        "111": SEGMENT_OF_CELL["111"],
     }
     assert scored[0][c.RFM_NUMBER] == 3.0
+
+
+@pytest.mark.parametrize("scores", [2, 4, 7, 9])
+def test_whatever_the_number_of_scores_the_best_are_champions_and_the_worst_lost(
+    frame: Callable[..., DataFrame], scores: int
+) -> None:
+    rows = [(day, 19 - day, Decimal(19 - day)) for day in range(1, 19)]
+    customers = frame(rows, "recency_days int, frequency bigint, monetary decimal(18,2)")
+
+    scored = rfm_scores(customers, scores=scores).orderBy(c.RECENCY_DAYS).collect()
+
+    assert scored[0][c.RFM_SCORE] == 3 * str(scores)
+    assert scored[-1][c.RFM_SCORE] == "111"
+    assert (scored[0][c.RFM_SEGMENT], scored[-1][c.RFM_SEGMENT]) == ("Champions", "Lost")
 
 
 def shop(folder: Path, **settings: Any) -> Config:
@@ -415,6 +431,27 @@ def test_a_missing_column_and_a_wrong_date_are_named_with_a_hint(frame: Callable
     for wrong in ("10.12.2011", "2011-13-01", None, 20111210):
         with pytest.raises(ConfigurationError, match="as_of has to be a date such as 2011-12-10, but is"):
             customer_features(lines, as_of=wrong)
+
+
+def test_a_session_whose_days_are_others_is_rejected_and_utc_by_another_name_is_not(spark: SparkSession) -> None:
+    lines = spark.createDataFrame(
+        [("C1", "O1", "2011-12-01", 1.0)], "customer_id string, order_id string, ordered_at string, amount double"
+    )
+    mapping = {name: name for name in ("customer_id", "order_id", "ordered_at", "amount")}
+    calls = {
+        "order_lines": lambda: order_lines(lines, **mapping),
+        "customer_features": lambda: customer_features(lines, as_of=AS_OF),
+    }
+
+    with changed(spark, "spark.sql.session.timeZone", "America/New_York"):
+        for name, call in calls.items():
+            with pytest.raises(
+                ConfigurationError, match=f"{name}: .* is America/New_York, and has to be UTC: spark.conf"
+            ):
+                call()
+    with changed(spark, "spark.sql.session.timeZone", "Etc/UTC"):
+        for call in calls.values():
+            call()
 
 
 def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:

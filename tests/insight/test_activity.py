@@ -188,5 +188,36 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
     assert names.segment_name[1] == "My VIPs"
     assert without.activity.isin(["mixed", "new"]).all()
     assert without.expected_buyers.isna().all()
+    assert without.expected_within_days.isna().all()
+    assert set(names.expected_within_days) == {90}
     with pytest.raises(ConfigurationError, match="as_of"):
         cs.segment_names(segments.drop("as_of_date"), lines)
+    with pytest.raises(ConfigurationError, match="segment_names: horizon_days Input should be greater"):
+        cs.segment_names(segments, lines, rules={"horizon_days": 0})
+
+
+def test_the_days_of_names_are_those_of_the_shop(spark: SparkSession) -> None:
+    """Orders of 3:30 UTC are of the evening before in New York, where they are those of noon of that day."""
+    draw = np.random.default_rng(2)
+    days = shop(draw, customers=100, days=500, mean_gap=15, mean_life=200)
+    as_of, zone = FIRST_DAY + timedelta(450), "America/New_York"
+    noon, night = (
+        spark.createDataFrame(
+            [
+                (row.customer_id, str(number), f"{FIRST_DAY + timedelta(row.day + later)} {clock}", 1.0)
+                for number, row in enumerate(days.itertuples())
+            ],
+            "customer_id string, order_id string, ordered_at string, amount double",
+        )
+        for later, clock in ((0, "12:00:00"), (1, "03:30:00"))
+    )
+    customers = customers_at(days, 450).drop(columns="gap").assign(monetary=10.0).reset_index()
+    segments = spark.createDataFrame(customers).selectExpr("*", "if(recency_days > 200, 2, 1) AS segment_id")
+
+    of_noon, local, in_utc = (
+        cs.segment_names(segments, lines, as_of=as_of, features=[], timezone=zone_)
+        for lines, zone_ in ((noon, "UTC"), (night, zone), (night, "UTC"))
+    )
+
+    pd.testing.assert_frame_equal(local, of_noon)
+    assert not in_utc.expected_buyers.equals(of_noon.expected_buyers)

@@ -64,7 +64,7 @@ def _explained(error: BaseException) -> tuple[int, str, str]:
     return (
         1,
         f"{type(error).__name__}: {first_line}{cause}",
-        "\nRun the command again with --debug for the whole story.",
+        "\nRun the command again with --debug to see the stack trace.",
     )
 
 

@@ -35,11 +35,15 @@ COMMANDS = {
     "check": "validate configuration and sources, run nothing",
     "verify": "compare the published tables with the log of runs, a build from scratch and their files; change nothing",
 }
-_AS_OF_HELP = "the as-of date: only what happened before this day is used"
+_AS_OF_HELP = "the as-of date: only what happened before this day is used; by default the day after the last order"
 _LIST_HELP = {
     "features": "; several dates as 2017-07-01,2017-08-01 or, monthly, as 2017-01-01..2017-12-01 are computed at once"
 }
 """Commands that take several dates."""
+_EXIT_CODES = (
+    "Exit codes: 0 done; 2 usage or configuration; 3 the data was rejected, or an alert stopped the run before it was "
+    "published; 4 another run is at work; 1 anything else."
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ def requested(options: argparse.Namespace) -> Request:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's parser."""
-    whole = argparse.ArgumentParser(prog=PROGRAM, description="Customer segmentation on Spark.", allow_abbrev=False)
+    whole = argparse.ArgumentParser(
+        prog=PROGRAM, description="Customer segmentation on Spark.", epilog=_EXIT_CODES, allow_abbrev=False
+    )
     whole.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, does in COMMANDS.items():
@@ -102,7 +108,11 @@ def parser() -> argparse.ArgumentParser:
             "--config", action="append", required=True, metavar="FILE", help="YAML file; given again, later ones win"
         )
         command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as clustering.k=6"
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="one setting, such as clustering.k=6; repeat for several",
         )
         command.add_argument("--as-of", metavar="YYYY-MM-DD", help=_AS_OF_HELP + _LIST_HELP.get(name, ""))
         if name == "rollback":
@@ -221,7 +231,7 @@ def _require_mlflow(config: Config) -> None:
     if config.mlflow.experiment is not None and find_spec("mlflow") is None:
         raise ConfigurationError(
             f"mlflow.experiment is {config.mlflow.experiment}, and the package mlflow is not installed here: "
-            "pip install 'customer-segmentation[mlflow]', or leave the setting out"
+            "pip install mlflow-skinny, or leave the setting out"
         )
 
 

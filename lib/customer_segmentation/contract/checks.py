@@ -66,7 +66,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "unreadable_number",
-        "an amount, price, quantity or discount that is no number, or too large for its column",
+        "an amount, price, quantity, discount or coupon that is no number, or too large for its column",
         # An unreadable quantity makes the amount unreadable too, which says nothing more.
         "raw_quantity IS NOT NULL AND quantity IS NULL OR raw_discount IS NOT NULL AND discount IS NULL "
         "OR raw_coupon IS NOT NULL AND coupon IS NULL "
@@ -83,7 +83,7 @@ CHECKS: tuple[Check, ...] = (
     Check("absurd_quantity", "a quantity above checks.max_quantity", "abs(quantity) > {max_quantity}"),
     Check(
         "absurd_amount",
-        "an amount or a discount above checks.max_amount",
+        "an amount, a discount or a coupon above checks.max_amount",
         "abs(amount) > {max_amount} OR abs(discount) > {max_amount} OR abs(coupon) > {max_amount}",
     ),
     Check(

@@ -845,7 +845,7 @@ PIPELINE_RUNS = Table(
             check=_ADDS_UP,
         ),
         Column("rows_accepted", "bigint", "Order lines in transactions."),
-        Column("rows_rejected", "bigint", "Order lines in rejected_transactions for this batch."),
+        Column("rows_rejected", "bigint", "Order lines in rejected_transactions after the batch that the run used."),
         Column("rows_filtered_out", "bigint", "Order lines that are filtered out, see ingest_batches; in no table."),
         Column("rejected_by_reason", "map<string,bigint>", "Rejected lines by reason; a line counts under each."),
         Column("warned_by_code", "map<string,bigint>", "Accepted lines by warning; a line counts under each."),

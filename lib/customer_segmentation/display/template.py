@@ -33,5 +33,5 @@ def needs_extra() -> Iterator[None]:
             raise
         raise MissingPackageError(
             f"Charts need {missing.replace('_convert', '-convert-python')}, which isn't installed; "
-            "run: pip install 'customer-segmentation[report]'"
+            "run: pip install altair vl-convert-python"
         ) from error

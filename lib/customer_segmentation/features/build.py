@@ -30,7 +30,7 @@ from customer_segmentation.features.lines_by_customer import (
 from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
 from customer_segmentation.spark.dates import INTERVAL, Dates
-from customer_segmentation.spark.local_time import UTC, in_local_time
+from customer_segmentation.spark.local_time import UTC, in_local_time, require_utc
 from customer_segmentation.spark.shuffling import shuffled_once
 
 WINDOWS: Mapping[str, int] = Windows().days()
@@ -92,7 +92,7 @@ def customer_features(
             What is averaged over all customers is so over the others too.
 
     Raises:
-        ConfigurationError: `as_of` is no date, or there is none.
+        ConfigurationError: `as_of` is no date, or there is none; or the session's time zone is not UTC.
         DataRejectedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
@@ -114,6 +114,7 @@ def customer_features(
     """
     dates = as_dates(as_of)
     columns = columns_of_lines(transactions)
+    require_utc(transactions.sparkSession, "customer_features")
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     if engagement is not None:
         engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)

@@ -55,13 +55,13 @@ class CutPoints:
     frequency: tuple[float, ...]
     monetary: tuple[float, ...]
 
-    def as_dict(self) -> dict[str, list[float]]:
+    def to_dict(self) -> dict[str, list[float]]:
         """The cut points as JSON-able data."""
         return {name: list(values) for name, values in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Sequence[float]]) -> "CutPoints":
-        """The cut points from what `as_dict` gives."""
+        """The cut points from what `to_dict` gives."""
         return cls(**{name: tuple(values) for name, values in data.items()})
 
 
@@ -143,7 +143,7 @@ def rfm_scores(
     """The features with r_score, f_score and m_score (1 to n, n is best), rfm_score, rfm_number and rfm_segment.
 
     rfm_score is the cell, such as 545; rfm_number is the mean of the three scores. The grid of rfm_segment has five
-    scores: others are brought to it, the best to 5.
+    scores: others are stretched to it, the worst to 1 and the best to 5.
 
     Args:
         features: recency_days (days), frequency (orders) and monetary (money) per customer.
@@ -163,13 +163,13 @@ def rfm_scores(
     ... )
     >>> scored = rfm_scores(customers, scores=3)
     >>> scored.select("customer_id", "rfm_score", "rfm_segment").orderBy("customer_id").show()
-    +-----------+---------+-----------+
-    |customer_id|rfm_score|rfm_segment|
-    +-----------+---------+-----------+
-    |        ann|      333|  Champions|
-    |        bob|      111|Hibernating|
-    |        eve|      222|      Loyal|
-    +-----------+---------+-----------+
+    +-----------+---------+------------------+
+    |customer_id|rfm_score|       rfm_segment|
+    +-----------+---------+------------------+
+    |        ann|      333|         Champions|
+    |        bob|      111|              Lost|
+    |        eve|      222|Potential Loyalist|
+    +-----------+---------+------------------+
     <BLANKLINE>
     """
     _require(features, scores)
@@ -188,7 +188,8 @@ def rfm_scores(
         }
     )
     grid = F.create_map(*(F.lit(text) for pair in SEGMENT_OF_CELL.items() for text in pair))
-    in_grid = [F.ceil(F.col(name) * F.lit(GRID_SCORES) / F.lit(highest)) for name in names]
+    step = F.lit((GRID_SCORES - 1) / (highest - 1))
+    in_grid = [F.round((F.col(name) - 1) * step + 1).cast("int") for name in names]
     return scored.withColumns(
         {
             c.RFM_SCORE: _cell([F.col(name) for name in names]),

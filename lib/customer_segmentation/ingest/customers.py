@@ -63,10 +63,7 @@ def mapped_customers(spark: SparkSession, sources: Sequence[CustomerSource]) -> 
     rows = reduce(DataFrame.unionByName, [_typed(frame, types) for frame, _ in frames])
     return rows.select(
         c.CUSTOMER_ID,
-        *(
-            F.col(quoted(name)).alias(name, metadata=_metadata(source_names[name]) if name in source_names else {})
-            for name in types
-        ),
+        *(F.col(quoted(name)).alias(name, metadata=_metadata(name, source_names.get(name))) for name in types),
         *VALIDATION_COLUMNS,
     )
 
@@ -222,5 +219,7 @@ def _typed(frame: DataFrame, types: Mapping[str, DataType | None]) -> DataFrame:
     )
 
 
-def _metadata(source_name: str) -> dict[str, str]:
+def _metadata(name: str, source_name: str | None) -> dict[str, str]:
+    if source_name is None:
+        return {"comment": f"Attribute {name}, as the source has it."}
     return {"comment": f"Attribute, named {source_name} in the source.", _SOURCE_NAME: source_name}

@@ -9,6 +9,7 @@ from pydantic import ValidationError, model_validator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.arguments import as_section, problems_of
 from customer_segmentation.config.schema import Checks, TransactionColumns, TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, Check
@@ -19,7 +20,7 @@ from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.orders import resolved
 from customer_segmentation.ingest.transactions import count_filtered_out, validated_lines
-from customer_segmentation.spark.local_time import UTC
+from customer_segmentation.spark.local_time import UTC, require_utc
 
 _ALWAYS_THERE = {c.QUANTITY, c.AMOUNT, c.IS_RETURN, c.WARNINGS, c.LINE_ID}
 
@@ -177,9 +178,10 @@ def order_lines(
             decimal_comma=decimal_comma,
             accounting=accounting,
         )
-        settings = checks if isinstance(checks, Checks) else Checks.model_validate(dict(checks or {}))
     except ValidationError as error:
-        raise ConfigurationError(f"order_lines: {_problems(error)}") from None
+        raise ConfigurationError(f"order_lines: {problems_of(error)}") from None
+    require_utc(frame.sparkSession, "order_lines")
+    settings = as_section(Checks, checks, "order_lines")
     suite = CheckSuite(settings, timezone=timezone or UTC, checks=(*CHECKS, *extra_checks))
     if c.SOURCE_FILE not in frame.columns:
         frame = frame.withColumn(c.SOURCE_FILE, F.lit(None).cast("string"))
@@ -193,11 +195,3 @@ def order_lines(
 def _expression(text: str | None, frame: DataFrame) -> str | None:
     """The expression of a mapping; a column of the frame is quoted, since its name may be no plain word."""
     return quoted(text) if text is not None and text in frame.columns else text
-
-
-def _problems(error: ValidationError) -> str:
-    """What is wrong with the arguments, each by its name."""
-    return "; ".join(
-        f"{'.'.join(map(str, details['loc'])) or 'the mapping'} {details['msg'].removeprefix('Value error, ')}"
-        for details in error.errors()
-    )

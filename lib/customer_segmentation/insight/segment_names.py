@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.arguments import as_section
 from customer_segmentation.config.schema import Segments
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -19,6 +21,7 @@ from customer_segmentation.insight.naming import NOISE_ACTION, name_segments, wi
 from customer_segmentation.insight.profiles import Differentiator, Profile, profile
 from customer_segmentation.preparation.frames import require_columns
 from customer_segmentation.spark.dates import Dates
+from customer_segmentation.spark.local_time import UTC, in_local_time, require_utc
 
 
 def segment_names(
@@ -28,7 +31,8 @@ def segment_names(
     as_of: date | str | None = None,
     features: Sequence[str] | None = None,
     own: Mapping[int, str] | None = None,
-    rules: Segments | None = None,
+    rules: Segments | Mapping[str, Any] | None = None,
+    timezone: str = UTC,
 ) -> pd.DataFrame:
     """Name each segment of a segmented frame, with an action and the evidence. Runs up to four aggregations.
 
@@ -40,14 +44,17 @@ def segment_names(
         features: numeric columns that may set a segment apart; by default all of the frame.
         own: names of your own by segment_id.
         rules: the `segments` section of a configuration; by default the one that is shipped.
+        timezone: whose days count, that of the features; the session's is UTC.
 
     Returns:
         A row per segment, ordered by segment_id: segment_id, segment_name, activity (new, active, mixed, lapsed or
         lost; None for noise), expected_buyers (share of its customers that is expected to buy within
-        expected_within_days days, NaN where that is not known), expected_within_days, overdue_share, action.
+        expected_within_days days, NaN where that is not known), expected_within_days (None there), overdue_share,
+        action.
 
     Raises:
-        ConfigurationError: a column is missing, or the date is not known or none.
+        ConfigurationError: a column is missing, the date is not known or none, a rule is not valid, or the session's
+            time zone is not UTC.
 
     Example:
         >>> rows = [(c, 1 + (c > 6), 5 + c, 9 - c, 90 + c, 100.0 / c) for c in range(1, 9)]
@@ -61,7 +68,10 @@ def segment_names(
     needed = [c.SEGMENT_ID, c.MONETARY, c.RECENCY_DAYS, *_DAYS]
     require_columns("segment_names", segments, numbers=needed, others=[c.CUSTOMER_ID])
     segments = segments.where(F.col(c.SEGMENT_ID).isNotNull())
-    rules = rules or Segments()
+    rules = as_section(Segments, rules, "segment_names")
+    if transactions is not None:
+        require_utc(transactions.sparkSession, "segment_names")
+        transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days)
     profiles = [
         Profile(
@@ -86,12 +96,12 @@ def segment_names(
                 c.SEGMENT_NAME: name.name if name else noise[segment],
                 "activity": name.activity if name else None,
                 "expected_buyers": seen[segment].buys_again,
-                "expected_within_days": seen[segment].horizon_days,
+                "expected_within_days": None if seen[segment].buys_again is None else seen[segment].horizon_days,
                 "overdue_share": seen[segment].overdue,
                 "action": name.action if name else NOISE_ACTION,
             }
         )
-    return pd.DataFrame(described).astype({"expected_buyers": "float64"})
+    return pd.DataFrame(described).astype({"expected_buyers": "float64", "expected_within_days": "Int64"})
 
 
 _DAYS = ("active_days", "tenure_days")

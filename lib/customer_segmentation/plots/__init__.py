@@ -23,6 +23,7 @@ from customer_segmentation.insight import profiles
 from customer_segmentation.plots.components import principal_components
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import numeric_columns, require_columns
+from customer_segmentation.spark.local_time import UTC, in_local_time
 from customer_segmentation.value import ValueModel, checks, purchase_counts
 
 if TYPE_CHECKING:
@@ -244,7 +245,13 @@ def calibration(features: DataFrame, model: ValueModel, *, width: int = WIDTH) -
 
 
 def tracking(
-    transactions: DataFrame, model: ValueModel, *, as_of: date | str, until: date | str, width: int = WIDTH
+    transactions: DataFrame,
+    model: ValueModel,
+    *,
+    as_of: date | str,
+    until: date | str,
+    timezone: str = UTC,
+    width: int = WIDTH,
 ) -> "alt.LayerChart":
     """Repeat purchases by week, summed up, of the customers known at a date, before and after it.
 
@@ -255,12 +262,14 @@ def tracking(
         model: fitted as of the date.
         as_of: the date; customers are those with a purchase before it.
         until: where the transactions end; lines of this day and later do not count.
+        timezone: whose days count, that of the features; the session's is UTC.
     """
     with needs_extra():
         from customer_segmentation.plots import charts
     start, end = as_date(as_of), as_date(until)
     number = F.date_diff(F.to_date(c.ORDERED_AT), F.lit(_EPOCH)).alias("day")
-    days = transactions.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
+    local = in_local_time(transactions, timezone, c.ORDERED_AT)
+    days = local.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
     known = days.groupBy(c.CUSTOMER_ID).agg(F.min("day").alias("first")).where(f"first < {(start - _EPOCH).days}")
     counted = (
         days.join(known, on=c.CUSTOMER_ID, how="inner")

@@ -32,8 +32,8 @@ _BLURRED = "The customers form groups, but these pass into one another: one near
 _UNTESTED = "The customers form groups; how well these reappear could not be measured."
 _UNSTABLE = "There are groups, but other ones are found when customers are resampled: do not rest much on one."
 _NONE = (
-    "The customers form no groups: the segments are cuts through a continuum. They serve to address customers alike, "
-    "but where they end is a choice."
+    "The customers form no groups: the segments are cuts through a continuum. They help to treat similar customers "
+    "alike; where one ends and the next begins is a choice."
 )
 _ONE_SEGMENT = (
     "All customers that are in a segment are in one, which tells none of them apart. Lower clustering.eps, raise "
@@ -191,7 +191,7 @@ def _reason(content: ReportContent) -> str:
     if chosen is None or not fmt.known(chosen.get("agreement")):
         return ""
     if is_found_again(chosen["agreement"], chosen.get("agreement_error") or 0.0):
-        return ", as many as are all found again when customers are resampled"
+        return ", which are all found again when customers are resampled"
     return "; no number is found again when customers are resampled, so that any is a choice"
 
 

@@ -153,7 +153,7 @@ def print_ranking(rows: Sequence[Row], console: Console) -> None:
         table.add_column("Score", overflow="fold")
         for heading in ("Gini", "95% interval", "Top 20%", "Spearman"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("Than past spend", no_wrap=True)
+        table.add_column("Against past spend", no_wrap=True)
         for score in scores:
             interval, word = f"{score.low:.3f} to {score.high:.3f}", _WORDS.get(score.comparison, "")
             cells = (score.title, f"{score.gini:.3f}", interval, score.top_20, score.spearman, word)

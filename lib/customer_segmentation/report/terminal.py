@@ -24,7 +24,6 @@ STACKED_UNDER = 130
 FIGURES_FROM = 160
 """Columns of the terminal from which what sets a segment apart is shown with its figures."""
 _MAX_DIFFERENTIATORS = 3
-"""Numbers of segments whose scores are shown."""
 
 
 def summary(content: ReportContent, console: Console) -> None:

@@ -6,10 +6,30 @@ Tables keep instants, in UTC, and so does the session. What reads them by day or
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.spark.settings import setting
+
 UTC = "UTC"
+_SETTING = "spark.sql.session.timeZone"
+_UTC_TOO = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "z", "zulu", "uct", "universal", "+00:00", "utc+00:00"})
+"""Other names of UTC, in lower case."""
+
+
+def require_utc(spark: SparkSession, caller: str) -> None:
+    """Stop where a session shows times in another zone than UTC: days and hours would be other ones, without a word.
+
+    Raises:
+        ConfigurationError: it does; the message names the caller and says what to do.
+    """
+    zone = setting(spark, _SETTING, UTC)
+    if zone is not None and zone.lower() not in _UTC_TOO:
+        raise ConfigurationError(
+            f"{caller}: the time zone of the Spark session is {zone}, and has to be UTC: spark.conf.set('{_SETTING}', "
+            "'UTC'); the argument timezone says whose days count"
+        )
 
 
 def in_local_time(frame: DataFrame, timezone: str, *columns: str) -> DataFrame:

@@ -25,7 +25,7 @@ def backtest_segments(run: Run, console: Console) -> None:
         ConfigurationError: no order lines have been read yet.
         DataRejectedError: the history is too short for any of the horizons.
     """
-    with run.progress.stage("backtest", "fitting in the past, judging by what came next") as stage:
+    with run.progress.stage("backtest", "fitting in the past, evaluating by what came next") as stage:
         settings = run.config.backtest
         dates = backtest_dates(
             run.inputs.order_days[0],

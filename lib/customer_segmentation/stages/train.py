@@ -99,7 +99,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
             value=value.to_dict(),
             feature_means=feature_means(profiles),
             stability=training.stability,
-            cut_points=cuts.as_dict(),
+            cut_points=cuts.to_dict(),
         )
         stage.rows = sum(profile.customers for profile in profiles)
         rows = _lineage_rows(training, incumbent, profiles)

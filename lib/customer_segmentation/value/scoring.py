@@ -7,6 +7,7 @@ need not be installed there.
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.arguments import as_section
 from customer_segmentation.config.schema import Value
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import DataRejectedError
@@ -77,7 +79,7 @@ def purchase_counts(features: DataFrame, *, with_gaps: bool = False) -> pd.DataF
     return table
 
 
-def fit_value(features: DataFrame, settings: Value | None = None) -> ValueModel:
+def fit_value(features: DataFrame, settings: Value | Mapping[str, Any] | None = None) -> ValueModel:
     """The purchase and the spend model of the highest likelihood, and the cuts of the ranks. Runs three aggregations.
 
     What a purchase is worth is a customer's net spend by purchase days, the first one included: returns are taken off
@@ -86,13 +88,13 @@ def fit_value(features: DataFrame, settings: Value | None = None) -> ValueModel:
     Args:
         features: a row per customer with active_days, recency_days, tenure_days and monetary; for MBG/CNBD-k also
             days_between_orders and regularity.
-        settings: the `value` section; None: the defaults.
+        settings: the `value` section of a configuration; None: the defaults.
 
     Raises:
-        ConfigurationError: a column that is needed is not there.
+        ConfigurationError: a column that is needed is not there, or a setting is not valid.
         DataRejectedError: there is no customer.
     """
-    settings = settings or Value()
+    settings = as_section(Value, settings, "fit_value")
     require_columns("fit_value", features, numbers=_NEEDED)
     counts = purchase_counts(features, with_gaps=settings.model == "mbg_cnbd_k")
     step = F.round(F.ln(_mean_value()) * _STEPS).cast("int")

@@ -83,7 +83,7 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
 
     algorithm = "dbscan"
 
-    eps: float | str = 0.3
+    eps: float | str = "auto"
     min_samples: int = 10
     _: KW_ONLY
     seed: int = 42

@@ -45,7 +45,7 @@ class HierarchyModel(SegmentationModel):
     def __post_init__(self) -> None:
         super().__post_init__()
         count, d = len(self.micro.prototypes), len(self.preparation.features_)
-        finite("sites", self.micro.prototypes, (count, d))
+        finite("prototypes", self.micro.prototypes, (count, d))
         finite("means", self.micro.means, (count, d))
         finite("squares", self.micro.squares, (count,))
         if count < 2 or not (finite("weights", self.micro.weights, (count,)) > 0).all():

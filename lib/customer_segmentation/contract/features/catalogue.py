@@ -16,7 +16,8 @@ _HEAD = """# Features
 
 What `customer_features` has of every customer with a purchase before the as-of date, or of those who bought in the last
 `features.active_within` days, by family. Only what happened before that date enters. Days and hours are those of the
-run's `timezone`. A formula is Spark SQL over `customer_history`, see the comments of its columns.
+run's `timezone`. The column *from* names what it is computed from. Beside these there are the scores of RFM (`r_score`
+to `rfm_segment`), [what a customer is worth](value.md), and `top_categories` and `response_by_channel`, see the end.
 
 A ratio that rests on little is *shrunk towards* that over all customers, as if so many more lines, orders or
 campaigns had been seen at their rate: (n x + w m) / (n + w) for a ratio x of n with the mean m and the weight w.

@@ -38,7 +38,11 @@ def value_features(horizons: Sequence[int]) -> tuple[Feature, ...]:
                     f"Lower end of the predictive interval of the customer's own {noun} in the next {days} days.",
                     unit=unit,
                 ),
-                _feature(f"{name}_high", "Its upper end.", unit=unit),
+                _feature(
+                    f"{name}_high",
+                    f"Upper end of the predictive interval of the customer's own {noun} in the next {days} days.",
+                    unit=unit,
+                ),
             ]
     return (
         *features,
