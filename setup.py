@@ -64,7 +64,7 @@ setup(
         "rich>=13.7",
         "scikit-learn>=1.4",
         "scipy>=1.11",
-        "sqlglot>=26",
+        "sqlglot>=30",
     ],
     extras_require={
         "spark": SPARK,

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.clock import Clock
+from customer_segmentation.config.expressions import quoted_place
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
@@ -93,7 +94,7 @@ class Warehouse:
         """Full name of the schema, or path of the folder, that all tables are in."""
         if not self.is_named:
             return self._root
-        return ".".join(part for part in (self._tables.catalog, self._tables.schema_) if part)
+        return quoted_place(".".join(part for part in (self._tables.catalog, self._tables.schema_) if part))
 
     @property
     def is_named(self) -> bool:

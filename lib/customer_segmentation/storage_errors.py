@@ -52,6 +52,11 @@ _PROBLEMS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "has a damaged log: a commit or a checkpoint is gone or can't be read",
             _RESTORE,
         ),
+        (
+            r"DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND",
+            "was written by others meanwhile, and no longer keeps the version that was being read",
+            "run the same command again; where a configuration names the version of a table, name a newer one",
+        ),
     )
 )
 

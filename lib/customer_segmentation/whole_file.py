@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -31,7 +31,8 @@ def whole_file(path: Path, *, permissions: int) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            temporary.chmod(permissions)
+            with suppress(PermissionError):  # volumes of Databricks have permissions of their own
+                temporary.chmod(permissions)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from customer_segmentation.config import Config, load_config
-from customer_segmentation.config.expressions import check_expression, check_name
+from customer_segmentation.config.expressions import check_expression, check_name, check_place, quoted_place
 from customer_segmentation.config.schema import (
     Clustering,
     CustomerSource,
@@ -394,7 +394,15 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "neither amount nor price": (shop({"amount": None}), ["transactions.columns: needs amount", "or unit_price"]),
     # names
-    "an unsafe schema": ("tables: {schema: a-b}", ["tables.schema: is not a safe name; use letters", "found 'a-b'"]),
+    "an unsafe schema": ("tables: {schema: a b}", ["tables.schema: is not a safe name; use letters", "found 'a b'"]),
+    "a page far away": (
+        "report: {path: 's3://bucket/report.html'}",
+        ["report.path: is no path of a file here; pages are written to a path of this machine, or below /Volumes"],
+    ),
+    "a master elsewhere": (
+        "spark: {master: 'spark://host:7077'}",
+        ["spark.master: is not on this machine; submit to a cluster by `spark-submit --master`"],
+    ),
     "an injected table": (
         shop(path=None, table="t; drop table t"),
         ["sources.transactions.table: is not a safe name", "found 't; drop table t'"],
@@ -723,6 +731,32 @@ def test_a_plain_name_is_safe(name: str) -> None:
 def test_any_other_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="is not a safe name"):
         check_name(name)
+
+
+def test_catalogs_schemas_and_tables_may_have_hyphens_and_spark_reads_them_quoted() -> None:
+    config = Config.model_validate({"tables": {"catalog": "market-trends", "schema": "shop_2"}})
+
+    assert (config.tables.catalog, config.tables.schema_) == ("market-trends", "shop_2")
+    assert quoted_place("market-trends.shop_2.my-orders") == "`market-trends`.shop_2.`my-orders`"
+    with pytest.raises(ValueError, match="is not a safe name"):
+        check_place("a`b")
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("out/report.html", "out/report.html"),
+        ("dbfs:/Volumes/main/shop/report.html", "/Volumes/main/shop/report.html"),
+        ("file:///tmp/report.html", "/tmp/report.html"),
+    ],
+)
+def test_a_page_goes_to_a_file_of_this_machine(given: str, path: str) -> None:
+    assert Config.model_validate({"report": {"path": given}}).report.path == path
+
+
+@pytest.mark.parametrize("master", ["local", "local[2]", "local[*]", "local-cluster[2,1,1024]"])
+def test_a_master_is_on_this_machine(master: str) -> None:
+    assert Config.model_validate({"spark": {"master": master}}).spark.master == master
 
 
 # What is accepted, and how layers combine

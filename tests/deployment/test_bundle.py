@@ -17,6 +17,7 @@ import pytest
 from databricks.bundles.jobs import Job
 from databricks.bundles.schemas import Schema
 from databricks.bundles.volumes import Volume
+from packaging.requirements import Requirement
 
 from customer_segmentation import cli
 from customer_segmentation.claims import LEASE_MINUTES
@@ -55,6 +56,13 @@ WHEEL_TASKS = sorted(
         for wheel in (parameter.values[2]["python_wheel_task"] for parameter in TASKS)
     }
 )
+
+
+def of_extra(extra: str) -> set[str]:
+    """What an extra of the library asks for beside the rest."""
+    asked = [Requirement(text) for text in metadata.requires("customer-segmentation") or []]
+    of_it = [each for each in asked if each.marker is not None and each.marker.evaluate({"extra": extra})]
+    return {f"{each.name}{each.specifier}" for each in of_it}
 
 
 def require_known_fields(bundle: Document) -> None:
@@ -261,13 +269,16 @@ def test_a_task_has_one_kind_of_compute_and_the_wheel_on_it(bundle: Document, jo
 
     assert ("environment_key" in task) != ("job_cluster_key" in task)
     if "environment_key" in task:
-        wheels = environments[task["environment_key"]]["dependencies"]
+        installed = environments[task["environment_key"]]["dependencies"]
         assert "libraries" not in task
         assert task["disable_auto_optimization"]
     else:
         assert task["job_cluster_key"] in clusters
-        wheels = [library["whl"] for library in task["libraries"]]
-    assert wheels == ["../dist/*.whl"]  # from the folder of the file that says so
+        installed = [
+            library["whl"] if "whl" in library else library["pypi"]["package"] for library in task["libraries"]
+        ]
+    assert installed[0] == "../dist/*.whl"  # from the folder of the file that says so
+    assert {str(Requirement(each)) for each in installed[1:]} == of_extra("report")
     assert "--wheel-dir dist " in bundle["artifacts"]["wheel"]["build"]
 
 

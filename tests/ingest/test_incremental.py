@@ -301,6 +301,13 @@ def test_a_delta_table_that_cannot_tell_its_changes_is_read_whole(
     spark.conf.unset("spark.sql.sources.parallelPartitionDiscovery.parallelism")
     assert "had the files of its change feed vacuumed away, since version 2" in said(delta(run_of, path))
     assert set(read(tmp_path / "tables", "transactions").order_id) == {"O2", "O3"}
+    spark.sql(
+        f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 hours')"
+    )
+    add("O4")
+    add("O5")
+    assert "keeps no history of that time any longer, since version" in said(delta(run_of, path))
+    assert set(read(tmp_path / "tables", "transactions").order_id) == {"O2", "O3", "O4", "O5"}
 
 
 # --- JSON, databases ---

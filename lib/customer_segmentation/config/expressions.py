@@ -17,6 +17,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from customer_segmentation.config.functions import ROW_FUNCTIONS
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_PLACE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _SPARK = Dialect.get_or_raise("spark")
 
 _MAX_LENGTH = 5_000
@@ -60,6 +61,22 @@ def check_name(name: str) -> str:
     if not _IDENTIFIER.fullmatch(name):
         raise ValueError("is not a safe name; use letters, digits and underscores, not starting with a digit")
     return name
+
+
+def check_place(name: str) -> str:
+    """Return the name if it is safe as one of a catalog, a schema or a table, where hyphens are usual.
+
+    Raises:
+        ValueError: it holds anything but ASCII letters, digits, underscores and hyphens, or starts with a digit.
+    """
+    if not _PLACE.fullmatch(name):
+        raise ValueError("is not a safe name; use letters, digits, underscores and hyphens, not starting with a digit")
+    return name
+
+
+def quoted_place(name: str) -> str:
+    """A full name such as catalog.schema.table as Spark reads it: parts with a hyphen in backticks."""
+    return ".".join(f"`{part}`" if "-" in part else part for part in name.split("."))
 
 
 def check_expression(text: str) -> str:

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from customer_segmentation.config.expressions import check_expression, check_name, columns_of
+from customer_segmentation.config.expressions import check_expression, check_name, check_place, columns_of
 from customer_segmentation.config.secrets import REJECTION, holds_secret, problem_of
 from customer_segmentation.config.segment_rules import SegmentRule
 from customer_segmentation.contract import columns as c
@@ -80,7 +80,21 @@ def _table_name(name: str) -> str:
     parts = name.split(".")
     if len(parts) > 3:
         raise ValueError("is not a table's name; write table, schema.table or catalog.schema.table")
-    return ".".join(check_name(part) for part in parts)
+    return ".".join(check_place(part) for part in parts)
+
+
+def _on_this_machine(path: str) -> str:
+    """The path of a file that this process can write: volumes of Databricks are mounted, other addresses are not."""
+    path = re.sub(r"^(?:dbfs:(?=/Volumes/)|file:/*(?=/))", "", path)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", path):
+        raise ValueError("is no path of a file here; pages are written to a path of this machine, or below /Volumes")
+    return path
+
+
+def _local_master(master: str) -> str:
+    if not re.fullmatch(r"local(?:-cluster)?(?:\[[^\]]*\])?", master):
+        raise ValueError("is not on this machine; submit to a cluster by `spark-submit --master`, see the README")
+    return master
 
 
 def _from_iso(value: Any) -> Any:
@@ -107,12 +121,14 @@ Expression = Annotated[
     str, AfterValidator(check_expression), Field(description="a column name or a Spark SQL expression, as text")
 ]
 Name = Annotated[str, AfterValidator(check_name)]
+Place = Annotated[str, AfterValidator(check_place)]
 TimeZone = Annotated[
     str, AfterValidator(_known_zone), Field(description="a time zone of the IANA database, such as Europe/Berlin")
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, description="text, not empty")]
 Location = Annotated[Text, AfterValidator(_without_secret)]
+PageFile = Annotated[Text, AfterValidator(_on_this_machine)]
 Scalar = Annotated[str | bool | int | float, Field(description="text, a number, true or false")]
 Settings = Annotated[dict[str, Scalar], AfterValidator(_without_secrets), Field(repr=False)]
 Variable = Annotated[
@@ -316,8 +332,8 @@ class Tables(Section):
     """Where the tables are: below a path, or in a schema of a catalog."""
 
     root: Location | None = "warehouse"
-    catalog: Name | None = None
-    schema_: Annotated[Name | None, Field(alias="schema")] = None
+    catalog: Place | None = None
+    schema_: Annotated[Place | None, Field(alias="schema")] = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "Tables":
@@ -634,7 +650,7 @@ class Value(Section):
 class Report(Section):
     """The page for people."""
 
-    path: Text | None = None
+    path: PageFile | None = None
     title: Text = "Customer segments"
     currency: Annotated[str, Field(max_length=8, description="text of at most 8 characters")] = ""
 
@@ -642,7 +658,7 @@ class Report(Section):
 class Explore(Section):
     """The page on the data before anything is modelled."""
 
-    path: Text | None = None
+    path: PageFile | None = None
     title: Text = "What is in the data"
 
 
@@ -679,7 +695,7 @@ class Generate(Section):
 class Spark(Section):
     """The session, where this process starts it."""
 
-    master: Text | None = None
+    master: Annotated[Text, AfterValidator(_local_master)] | None = None
     driver_memory: (
         Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$", description="a size such as 4g or 512m")] | None
     ) = None

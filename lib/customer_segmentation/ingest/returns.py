@@ -1,21 +1,26 @@
 """Matches returns with purchases: last bought, first returned.
 
 The lines of a customer and a product are read in order of time with the purchases still open as a stack. Since a match
-depends on earlier lines only, it never changes when later lines arrive.
+depends on earlier lines only, it never changes when later lines arrive. The function that matches them is sent to the
+workers by its value, so the library need not be installed there.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import chain, islice, starmap
 from typing import NamedTuple
 
 import pyarrow as pa
+from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.tables import RETURNS, TOTAL
 from customer_segmentation.spark.dates import PLACE, SINCE, Dates
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
 
 _CUSTOMER_KEY = "_customer"
 _PRODUCT_KEY = "_product"

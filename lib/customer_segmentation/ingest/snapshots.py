@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, NumericType, TimestampNTZType, TimestampType
 
+from customer_segmentation.config.expressions import quoted_place
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError
@@ -201,7 +202,7 @@ def _changed_rows(
     if since["version"] == now["version"]:
         return None
     is_named = source.path is None
-    location = str(source.table) if source.path is None else resolve(source.path)
+    location = quoted_place(str(source.table)) if source.path is None else resolve(source.path)
     try:
         with following(source, since):
             feed = change_feed(spark, location, is_named=is_named, since=since["version"], until=now["version"])

@@ -111,7 +111,9 @@ def local_path(file: str) -> Path | None:
     if file.startswith("file:"):
         file = "/" + file.removeprefix("file:").lstrip("/")
     elif file.startswith("dbfs:"):
-        file = "/dbfs/" + file.removeprefix("dbfs:").lstrip("/")
+        path = "/" + file.removeprefix("dbfs:").lstrip("/")
+        # Volumes and the workspace's files are mounted under their own names, all else below /dbfs.
+        file = path if path.startswith(("/Volumes/", "/Workspace/")) else f"/dbfs{path}"
     elif re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", file):
         return None
     try:

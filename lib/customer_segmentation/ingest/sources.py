@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.environment import from_environment
+from customer_segmentation.config.expressions import quoted_place
 from customer_segmentation.config.schema import (
     CustomerSource,
     EngagementSource,
@@ -90,7 +91,7 @@ def origin(source: Source) -> Column:
 def delta_name(relation: Relation) -> str:
     """A Delta table as a SQL statement names it."""
     if relation.path is None:
-        return str(relation.table)
+        return quoted_place(str(relation.table))
     return f"delta.`{resolve(relation.path).replace('`', '``')}`"
 
 
@@ -136,7 +137,7 @@ def has_file(spark: SparkSession, relation: Relation, file: str) -> bool:
     if relation.format == "jdbc":
         return False
     try:
-        files = spark.read.table(str(relation.table)).inputFiles()
+        files = spark.read.table(quoted_place(str(relation.table))).inputFiles()
     except PySparkException:
         return False
     return _parts(file) in [_parts(unquote(each)) for each in files]
@@ -259,7 +260,7 @@ def _load(spark: SparkSession, relation: Relation, *, version: int | None = None
         return _jdbc(spark, reader, relation)
     if relation.path is None:
         assert relation.table is not None, "validated: path or table"
-        return reader.table(relation.table)
+        return reader.table(quoted_place(relation.table))
     return reader.load(resolve(relation.path))
 
 

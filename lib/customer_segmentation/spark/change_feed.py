@@ -15,6 +15,7 @@ _SIGNS = {
     "[DELTA_TRUNCATED_TRANSACTION_LOG": "lost its history of that time",
     "[DELTA_STATE_RECOVER": "lost its history of that time",
     "[DELTA_NO_COMMITS_FOUND": "lost its history of that time",
+    "[DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND": "keeps no history of that time any longer",
 }
 """By how the condition of an error begins. Any other error of Delta's is one of its own and is not taken for this."""
 

@@ -64,6 +64,13 @@ _SMALL_MACHINE = {
 }
 
 
+_WHAT_RESULTS_REST_ON = {
+    "spark.sql.session.timeZone": "UTC",
+    # What is too large for its column, or no number, is an error and not a missing value.
+    "spark.sql.ansi.enabled": "true",
+}
+
+
 def runs_locally() -> bool:
     """Whether this process makes a plain local session: paths without a scheme are this machine's files."""
     elsewhere = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION")
@@ -124,7 +131,7 @@ def _anywhere(settings: Spark) -> dict[str, str]:
     if settings.shuffle_partitions is not None:
         own["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
     on_databricks = bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
-    return {"spark.sql.session.timeZone": "UTC", **({} if on_databricks else _DELTA), **own}
+    return {**_WHAT_RESULTS_REST_ON, **({} if on_databricks else _DELTA), **own}
 
 
 def _on_this_machine(settings: Spark) -> dict[str, str]:

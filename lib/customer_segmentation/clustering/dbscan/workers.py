@@ -1,14 +1,21 @@
-"""What runs on Spark's workers: Arrow in, Arrow out, NumPy between."""
+"""What runs on Spark's workers: Arrow in, Arrow out, NumPy between.
 
+It is sent there by its value, this package with it, so the library need not be installed there.
+"""
+
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
+from pyspark import cloudpickle
 from scipy.spatial import cKDTree
 
 from customer_segmentation.clustering.dbscan.kernel import clusters, inverse_permutation, nearest
 from customer_segmentation.clustering.dbscan.space import SpacePartition, routed, shared_halo
 from customer_segmentation.preparation.frames import MAX_MAGNITUDE
+
+cloudpickle.register_pickle_by_value(sys.modules[__package__])  # type: ignore[no-untyped-call]
 
 ID, RANK, WEIGHT, REGION, HOME, SHARED, CORE, COMPONENT, SEGMENT = (
     "_id",
