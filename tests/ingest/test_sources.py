@@ -1,6 +1,7 @@
 """Sources in the formats, layouts and shapes that order lines come in."""
 
 import gzip
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -16,8 +17,8 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import CheckSuite
-from customer_segmentation.ingest.sources import has_file, read_source
-from customer_segmentation.ingest.transactions import validated_lines
+from customer_segmentation.ingest.sources import files_of, has_file, read_source, single_file
+from customer_segmentation.ingest.transactions import OWN_COLUMNS, typed_lines, validated_lines
 from customer_segmentation.stages.ingest import SourceLines
 from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
 from tests.generated import quiet
@@ -306,3 +307,51 @@ def test_only_a_damaged_file_of_a_source_or_a_look_up_is_its_fault(
 
     with pytest.raises(raised, match=file), naming_unreadable_files(quiet(spark, config)):
         raise RuntimeError(error)
+
+
+def test_a_single_file_is_listed_without_spark_as_with_it(spark: SparkSession, tmp_path: Path) -> None:
+    nanoseconds = {"a.csv": 0, "b.csv": 100_000_000, "c.csv": 120_999_999, "d.csv": 123_456_789, "e.csv": 7_000_000}
+    for number, (name, fraction) in enumerate(nanoseconds.items()):
+        (tmp_path / name).write_text("x" * (1 + number))
+        os.utime(tmp_path / name, ns=(0, 1_400_000_000 * 10**9 + fraction))
+
+    by_spark = files_of(spark, source(tmp_path, "csv"))
+
+    assert len(by_spark) == len(nanoseconds)
+    assert by_spark == {
+        key: value for name in nanoseconds for key, value in (single_file(f"{tmp_path}/{name}") or {}).items()
+    }
+    (tmp_path / "empty.csv").touch()  # which Spark passes over
+    assert all(
+        single_file(path) is None
+        for path in (str(tmp_path), f"file:{tmp_path}/a.csv", f"{tmp_path}/*.csv", f"{tmp_path}/empty.csv")
+    )
+
+
+@pytest.mark.parametrize("price", [{"amount": "price"}, {"unit_price": "price", "amount": None}])
+def test_what_is_read_does_not_depend_on_whether_texts_of_it_are_kept(
+    spark: SparkSession, price: dict[str, str | None]
+) -> None:
+    """Digests of lines, values and failed checks, of values that can't be read or are too large for their columns."""
+    numbers = [1.5, 0.0, -0.0, -2.25, float("nan"), float("inf"), 1e17, 123456.789, None]
+    times = [datetime(2024, 3, 1, 8), datetime(1500, 1, 1), None]
+    frame = spark.createDataFrame(
+        [
+            ("C1", "O1", time, number, 7 * number if number else number, number, time)
+            for number in numbers
+            for time in times
+        ],
+        "who string, no string, at timestamp, price double, pieces double, off double, changed timestamp",
+    ).selectExpr("*", "'f' AS source_file")
+    columns = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "quantity": "pieces", "discount": "off"}
+    columns |= {"line_number": "no", "changed_at": "changed", **price}
+    mapping = TransactionSource.model_validate({"path": "-", "columns": columns})
+    failed = CheckSuite().failed().alias("failed")
+
+    kept, left = (
+        typed_lines(spark, frame, mapping, only_unread=only_unread).select(*OWN_COLUMNS, failed).collect()
+        for only_unread in (False, True)
+    )
+
+    assert len(kept) == len(numbers) * len(times)
+    assert sorted(map(repr, kept)) == sorted(map(repr, left))

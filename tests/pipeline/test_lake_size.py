@@ -66,6 +66,7 @@ def test_the_lake_is_bounded_by_the_runs_that_it_keeps(spark: SparkSession, tmp_
     reference = bytes_below(tmp_path / "reference")
     print(f"reference: {reference[0] / 1e6:.2f} MB of data, {reference[1] / 1e6:.2f} MB of logs")
     assert sizes[-1][0] <= MOST * reference[0]
+    assert sum(sizes[-1]) <= MOST * sum(reference)
     assert len(set(read(tmp_path / "tables", "customer_features").run_id)) == KEPT
     for name in ("transactions", "customer_days", "customer_history"):
         assert contents(tmp_path / "tables", name) == contents(tmp_path / "reference", name)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from functools import reduce
 
 from pyspark.sql import Column
@@ -15,6 +16,7 @@ from customer_segmentation.spark.local_time import UTC, start_of_day_sql
 
 FAILED = "_failed"
 """The column of `CheckSuite.failed`."""
+_LARGEST_LIMIT, _LIMIT_DECIMALS = Decimal(10**12), 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class CheckSuite:
         return {
             "earliest": start_of_day_sql(settings.earliest_order, self.timezone),
             "latest": start_of_day_sql(latest, self.timezone),
-            "max_quantity": f"{float(settings.max_quantity)!r}D",
-            "max_amount": f"{float(settings.max_amount)!r}D",
+            "max_quantity": _limit(settings.max_quantity),
+            "max_amount": _limit(settings.max_amount),
             "currencies": ", ".join(map(sql_text, settings.currencies)),
             "fee_products": sql_text(f"^(?:{any_fee})$"),
         }
@@ -103,3 +105,10 @@ class CheckSuite:
         of_severity = (self.severity_of(check.code) == severity for check in self._of_single_lines)
         mask = sum(1 << place for place, is_of_severity in enumerate(of_severity) if is_of_severity)
         return F.col(FAILED).bitwiseAND(F.lit(mask)) != 0
+
+
+def _limit(value: float) -> str:
+    """A limit in SQL: as a decimal, which decimals are compared with as they are, unless it has too many digits."""
+    limit = Decimal(repr(float(value)))
+    is_short = limit <= _LARGEST_LIMIT and limit == round(limit, _LIMIT_DECIMALS)
+    return f"{limit:f}BD" if is_short else f"{float(value)!r}D"

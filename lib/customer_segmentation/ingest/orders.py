@@ -35,7 +35,7 @@ _IS_MIXED = "_is_mixed"
 
 @dataclass(frozen=True)
 class Keys:
-    """Values of a column that single lines out, and how many there are."""
+    """Values of a column that single lines out, and at most how many there are; 0 where there are none."""
 
     values: DataFrame
     count: int
@@ -93,8 +93,15 @@ def suspects(lines: DataFrame, suite: CheckSuite) -> Iterator[Suspects]:
         F.when(is_mixed, F.col(_ORDER)).alias(_ORDER),
     )
     with persisted(marked.where(F.col(c.LINE_ID).isNotNull() | F.col(_ORDER).isNotNull())) as suspected:
-        lines, mixed = (suspected.select(key).where(F.col(key).isNotNull()).distinct() for key in (c.LINE_ID, _ORDER))
-        yield Suspects(Keys(lines, lines.count()), Keys(mixed, mixed.count()))
+        keys = (c.LINE_ID, _ORDER)
+        counts = suspected.agg(*(F.count(key) for key in keys)).first()
+        assert counts is not None, "an aggregation without grouping has one row"
+        yield Suspects(
+            *(
+                Keys(suspected.select(key).where(F.col(key).isNotNull()).distinct(), rows)
+                for key, rows in zip(keys, counts, strict=True)
+            )
+        )
 
 
 def order_key() -> Column:

@@ -33,7 +33,7 @@ def rows_of(spark: SparkSession, source: Source) -> DataFrame:
 
 def count_filtered_out_rows(spark: SparkSession, source: Source) -> int:
     """How many rows the source's `where` filters out. Reads a source that has one."""
-    return count_filtered_out(_read(spark, source), source)
+    return 0 if source.where is None else count_filtered_out(_read(spark, source), source)
 
 
 def _read(spark: SparkSession, source: Source) -> DataFrame:

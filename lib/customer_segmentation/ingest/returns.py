@@ -134,7 +134,9 @@ def of_pairs(frame: DataFrame, pairs: DataFrame) -> DataFrame:
     return frame.join(wanted, on=is_wanted, how="left_semi")
 
 
-def returned_orders(transactions: DataFrame, returns: DataFrame, dates: Dates | None = None) -> DataFrame:
+def returned_orders(
+    transactions: DataFrame, returns: DataFrame, dates: Dates | None = None, *, are_few: bool = False
+) -> DataFrame:
     """The orders of which something was returned.
 
     To know them as of a date, pass the lines and the returns before it; the matches stay the same, see
@@ -144,6 +146,8 @@ def returned_orders(transactions: DataFrame, returns: DataFrame, dates: Dates | 
         transactions: order lines in the columns of the `transactions` table.
         returns: rows of `returns`, matched on the same lines.
         dates: a series to know them as of each of its dates.
+        are_few: whether the returns fit in each task: at a single date neither the lines here nor those that the result
+            is joined to are then shuffled by order.
 
     Returns:
         customer_id, order_id, returned_amount (decimal(28,2), money), and is_fully_returned, whether every item was
@@ -156,14 +160,15 @@ def returned_orders(transactions: DataFrame, returns: DataFrame, dates: Dates | 
     returned = matched.groupBy(order).agg(
         F.sum(c.QUANTITY).alias("returned"), F.sum(c.AMOUNT).cast(TOTAL).alias(c.RETURNED_AMOUNT)
     )
-    return (
+    known = (
         transactions.where(~F.col(c.IS_RETURN) & (F.col(c.QUANTITY) > 0))
-        .join(returned, on=order, how="inner")
+        .join(F.broadcast(returned) if are_few else returned, on=order, how="inner")
         .groupBy(*order, "returned", c.RETURNED_AMOUNT)
         .agg(F.sum(c.QUANTITY).alias("bought"))
         # No purchase has more returned than it had, so that equal sums mean equal lines.
         .select(*order, c.RETURNED_AMOUNT, (F.col("returned") == F.col("bought")).alias(c.IS_FULLY_RETURNED))
     )
+    return F.broadcast(known) if are_few else known
 
 
 def _returned_orders_by_date(transactions: DataFrame, matched: DataFrame, dates: Dates) -> DataFrame:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,9 +32,12 @@ from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
 from customer_segmentation.ingest.paths import exact, is_pattern, readable, resolve
+from customer_segmentation.spark.session import runs_locally
 
 FILE_FORMATS = {"parquet", "csv", "json"}
 _PATTERN = re.compile(r"[*?\[{]")
+_PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_.+-]*/)*[A-Za-z0-9][A-Za-z0-9_.+-]*")
+"""That Spark names as it is, and passes over nothing of."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://([^/]*))?")
 _DEFAULTS: dict[str, dict[str, str]] = {
     # A short or a long line is recognised only when all columns are read, a file with other columns only when compared.
@@ -110,6 +114,8 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     As Spark reads them: of a folder the files in it and in folders below named column=value, unless the option
     recursiveFileLookup asks for all.
     """
+    if runs_locally() and (file := single_file(resolve(str(relation.path)))) is not None:
+        return file
     listed = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
@@ -121,6 +127,20 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
         for path, length, modified in listed.collect()
         if _reads_all_folders(relation) or _is_read(path, resolve(str(relation.path)))
     }
+
+
+def single_file(path: str) -> dict[str, tuple[int, str]] | None:
+    """What `files_of` says of a path that is a single file of this machine, without Spark; None where it is not."""
+    if not _PLAIN_PATH.fullmatch(path) or not Path(path).is_file():
+        return None
+    absolute = os.path.abspath(path)  # noqa: PTH100 (without .. in it, as Spark names files)
+    status = os.stat(absolute)  # noqa: PTH116
+    if status.st_size == 0:  # Spark reads none
+        return None
+    seconds, milliseconds = divmod(status.st_mtime_ns // 10**6, 1000)
+    modified = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    fraction = f".{milliseconds:03}".rstrip("0").rstrip(".")
+    return {f"file:{absolute}": (status.st_size, modified + fraction)}
 
 
 def has_file(spark: SparkSession, relation: Relation, file: str) -> bool:

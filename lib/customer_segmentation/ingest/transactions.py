@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 
 from customer_segmentation.config.schema import Source, TransactionSource
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.checks import CURRENCY, IS_MALFORMED, raw
+from customer_segmentation.contract.checks import CHECKS, CURRENCY, IS_MALFORMED, raw
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import FAILED, CheckSuite
@@ -78,7 +78,9 @@ def checked_lines(spark: SparkSession, frame: DataFrame, source: TransactionSour
         source_file, the line itself as a struct, the columns of `transactions` but warnings, and the checks that it
         failed as bits of a number (see `CheckSuite.failed`).
     """
-    return typed_lines(spark, frame, source, timezone=suite.timezone).select(
+    # A check of somebody's own may read what the source has for a value, also where the value can be read.
+    has_own = any(check not in CHECKS for check in suite.checks)
+    return typed_lines(spark, frame, source, timezone=suite.timezone, only_unread=not has_own).select(
         c.SOURCE_FILE, LINE, *OWN_COLUMNS, suite.failed().alias(FAILED), IS_MALFORMED
     )
 
@@ -130,7 +132,12 @@ def line_as_json(line: Column, names: Sequence[str], is_malformed: Column) -> Co
 
 
 def typed_lines(
-    spark: SparkSession, frame: DataFrame, source: TransactionSource, *, timezone: str = "UTC"
+    spark: SparkSession,
+    frame: DataFrame,
+    source: TransactionSource,
+    *,
+    timezone: str = "UTC",
+    only_unread: bool = False,
 ) -> DataFrame:
     """Order lines with every canonical column typed; what can't be read is null beside its raw value.
 
@@ -138,6 +145,8 @@ def typed_lines(
         frame: rows of the source as `sources.read_source` gives them.
         source: the mapping.
         timezone: of local times, where the source has none of its own.
+        only_unread: of a value that was read, the raw_ column may be empty text: to write numbers and times as text
+            costs more than to read them.
 
     Returns:
         source_file, the line itself as a struct, its digest `line_id`, the canonical columns of `transactions`, a raw_
@@ -155,37 +164,52 @@ def typed_lines(
     require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)
     style = NumberStyle(source.decimal_comma, source.accounting)
     texts = mapping.model_dump(exclude={c.UNIT_PRICE}) | {c.AMOUNT: mapping.amount or mapping.unit_price}
+    values = {name: mapped(text, rows, style=style) for name, text in texts.items()}
+    schema = rows.select(*(value.alias(name) for name, value in values.items())).schema
+    types = {name: schema[name].dataType for name in texts}
+    _check_types(types, source)
+
+    def written(name: str) -> Column:
+        text = source_value(texts[name], rows, style=style, only_failed=name in (c.DISCOUNT, c.COUPON))
+        read = _read_for_certain(name, values[name], types[name], source) if only_unread else None
+        return text if read is None else F.when(read.isNotNull(), F.lit("")).otherwise(text)
+
     lines = rows.select(
         c.SOURCE_FILE,
         LINE,
         IS_MALFORMED,
         *([F.col(CORRUPT)] if CORRUPT in own else []),
-        *(mapped(text, rows, style=style).alias(_value(name)) for name, text in texts.items()),
-        *(
-            source_value(texts[name], rows, style=style, only_failed=name in (c.DISCOUNT, c.COUPON)).alias(raw(name))
-            for name in (*_NUMBERS, *_TIMES)
-        ),
+        *(value.alias(_value(name)) for name, value in values.items()),
+        *(written(name).alias(raw(name)) for name in (*_NUMBERS, *_TIMES)),
     )
-    types = {name: lines.schema[_value(name)].dataType for name in texts}
-    _check_types(types, source)
     numbers = lines.select("*", *_numbers(source, types))
     typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
     from_source = [name for name, text in texts.items() if text is not None and _is_of(own, text)]
     return typed.withColumn(c.LINE_ID, _digest(from_source, has_text=CORRUPT in own))
 
 
+def _kinds(source: TransactionSource) -> dict[str, str]:
+    """The type that each number is read as."""
+    amount = _PRICE if source.columns.amount is None else _MONEY
+    return {c.QUANTITY: _QUANTITY, c.AMOUNT: amount, c.DISCOUNT: _MONEY, c.COUPON: _MONEY}
+
+
+def _read_for_certain(name: str, value: Column, type_: DataType, source: TransactionSource) -> Column | None:
+    """What is not null only where the canonical column of a value is neither; None where that is not so simple."""
+    if name == c.ORDERED_AT:
+        is_time = isinstance(type_, (DateType, TimestampType, TimestampNTZType)) and not source.timestamp_format
+        return value if is_time else None
+    # A price can be read and its product be too large.
+    is_number = isinstance(type_, NumericType) and not (name == c.AMOUNT and source.columns.amount is None)
+    return value.try_cast(_kinds(source)[name]) if is_number and name in _NUMBERS else None
+
+
 def _numbers(source: TransactionSource, types: Mapping[str, DataType]) -> list[Column]:
     """The values that are numbers, each once: several columns are made of them."""
-    mapping, style = source.columns, NumberStyle(source.decimal_comma, source.accounting)
-    kinds = {
-        c.QUANTITY: _QUANTITY,
-        c.AMOUNT: _PRICE if mapping.amount is None else _MONEY,
-        c.DISCOUNT: _MONEY,
-        c.COUPON: _MONEY,
-    }
+    style = NumberStyle(source.decimal_comma, source.accounting)
     return [
-        as_number(_value(name), type_, style=style, is_text=isinstance(types[name], StringType)).alias(_number(name))
-        for name, type_ in kinds.items()
+        as_number(_value(name), kind, style=style, is_text=isinstance(types[name], StringType)).alias(_number(name))
+        for name, kind in _kinds(source).items()
     ]
 
 

@@ -12,6 +12,7 @@ from pyspark.sql.types import (
     DecimalType,
     DoubleType,
     FloatType,
+    IntegralType,
     NumericType,
     StringType,
     TimestampNTZType,
@@ -89,6 +90,8 @@ def as_text(column: Column, type_: DataType | None = None) -> Column:
     Args:
         type_: of the column; None where it is not known, which makes a longer expression.
     """
+    if isinstance(type_, (IntegralType, BooleanType)):
+        return column.cast("string")
     text = _shown(column)
     if type_ is not None and not isinstance(type_, (FloatType, DoubleType, DecimalType)):
         return text

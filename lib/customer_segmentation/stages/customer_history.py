@@ -22,6 +22,7 @@ from customer_segmentation.features.history_aggregates import DEFINITION, histor
 from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
+from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.dates import Dates
 from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.spark.shuffling import at_most_partitions
@@ -113,9 +114,14 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
 def _build_all(run: Run, goal: Mapping[str, Any], reason: str, build: Build) -> str:
     if build.is_on_record:
         record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
-    with persisted(lines_of_customers(run)) as lines:
-        run.warehouse.overwrite(t.CUSTOMER_DAYS, daily_aggregates(lines))
-        run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, run.warehouse.read(t.CUSTOMER_DAYS)))
+    with (
+        persisted(lines_of_customers(run)) as lines,
+        persisted(t.CUSTOMER_DAYS.conform(daily_aggregates(lines))) as days,
+    ):
+        at_once(
+            lambda: run.warehouse.overwrite(t.CUSTOMER_DAYS, days),
+            lambda: run.warehouse.overwrite(t.CUSTOMER_HISTORY, history_aggregates(lines, days)),
+        )
     record_build(run, t.CUSTOMER_HISTORY, COMMITTED, goal)
     return f"built from all order lines: {reason}"
 
@@ -185,5 +191,7 @@ def lines_of_customers(
 
     until = F.lit(dates.last).cast("timestamp")
     lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
-    returned = returned_orders(lines, of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until)), dates)
+    returns = of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until))
+    are_few = run.inputs.returns().count() <= BROADCAST_LIMIT
+    returned = returned_orders(lines, returns, dates, are_few=are_few)
     return lines_by_customer(lines, returned, dates=dates)

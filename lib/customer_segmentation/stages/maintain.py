@@ -66,6 +66,9 @@ def maintain(run: Run) -> None:
         for table in tables:
             _keep_versions(run, table, hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
             run.warehouse.vacuum(table)
+            if hours == 0:
+                # Delta itself keeps the commits of a day, whatever is set.
+                run.warehouse.forget_log(table)
         sizes = [run.warehouse.size(table) for table in tables]
         stage.result = (
             f"{count(sum(files for files, _ in sizes))} files of {_megabytes(sum(size for _, size in sizes))}"
