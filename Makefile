@@ -20,7 +20,7 @@ run: install ## the whole pipeline on the demo data (another: make run CONFIG=co
 check: install ## validate a configuration and its sources, run nothing
 	@$(BIN)/customer-segmentation check --config $(CONFIG)
 
-test: install lint package ## lint, types, layers and the tests of a push
+test: install lint package ## lint, types, layers and the quick tests
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-ci: install lint package ## make test, and the slow tests but for the longest
@@ -29,10 +29,10 @@ test-ci: install lint package ## make test, and the slow tests but for the longe
 test-all: install lint package ## make test-ci, and the longest: kills, damage, days, the notebook, clusters, Spark Connect
 	@$(BIN)/python -m pytest
 
-test-connect: install package ## the tests of a push against a Spark Connect server, but for what needs classic Spark
+test-connect: install package ## the quick tests against a Spark Connect server, but for what needs classic Spark
 	@$(BIN)/python -m pytest -m "not slow" --connect
 
-test-runtime: $(RUNTIME)/ready package ## the tests of a push with the libraries of Databricks runtime 17: Spark 4.0, pandas 2.2 ...
+test-runtime: $(RUNTIME)/ready package ## the quick tests with the libraries of Databricks runtime 17: Spark 4.0, pandas 2.2 ...
 	@$(RUNTIME)/bin/python -m pytest -m "not slow"
 
 test-airflow: install $(AIRFLOW)/ready ## the example for Airflow, with a real one in an environment of its own

@@ -5,7 +5,6 @@ Spark Connect alike, so it uses the DataFrame API and a few plain statements wit
 commits, session settings or old versions of tables: what a table is made from are rows of tables of their own.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,9 +29,6 @@ _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND",
 _CHANGES = "customer_segmentation_changes"
 
 _DELETION_VECTORS = "delta.feature.deletionVectors"
-_NEWEST_CHECKPOINT = "_last_checkpoint"
-_LOG_FILE = re.compile(r"\.?(\d{20})\.")
-"""Of a version of a table, or what the system keeps beside it."""
 _COMMIT = re.compile(r"(\d{20})\.(?:json|checkpoint(?:\..+)?\.parquet)")
 _VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
 
@@ -159,7 +155,7 @@ class Warehouse:
         Raises:
             OSError: the log can't be listed.
         """
-        log = self._log_here(table)
+        log = self.log_folder(table)
         files = [] if log is None else [_COMMIT.fullmatch(path.name) for path in log.iterdir()]
         return max((int(file[1]) for file in files if file), default=None)
 
@@ -341,18 +337,7 @@ class Warehouse:
         with at_most(self.spark, _LISTING, _LISTING_TASKS):
             self.spark.sql(f"VACUUM {self._target(table)}")
 
-    def forget_log(self, table: Table) -> None:
-        """Delete what the log has from before its newest checkpoint, where the table is on this machine."""
-        log = self._log_here(table)
-        if log is None or not (log / _NEWEST_CHECKPOINT).is_file():
-            return
-        version = json.loads((log / _NEWEST_CHECKPOINT).read_text())["version"]
-        for path in sorted(log.iterdir()):
-            numbered = _LOG_FILE.match(path.name)
-            if numbered and int(numbered[1]) < version:
-                path.unlink()
-
-    def _log_here(self, table: Table) -> Path | None:
+    def log_folder(self, table: Table) -> Path | None:
         """The folder of the table's log; None where it is not on this machine."""
         root = local_root(self._tables)
         log = None if root is None else root / table.name / "_delta_log"

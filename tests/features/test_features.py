@@ -454,6 +454,25 @@ def test_a_session_whose_days_are_others_is_rejected_and_utc_by_another_name_is_
             call()
 
 
+@pytest.mark.slow
+def test_a_session_in_the_zone_of_its_machine_is_rejected_too(tmp_path: Path) -> None:
+    program = """
+from pyspark.sql import SparkSession
+import customer_segmentation as cs
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+lines = spark.createDataFrame(
+    [("C1", "O1", "2011-12-01", 1.0)], "customer_id string, order_id string, ordered_at string, amount double"
+)
+cs.customer_features(lines, as_of="2011-12-10")
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(TZ="America/New_York"), capture_output=True, text=True
+    )
+
+    assert "customer_features: the time zone of the Spark session is America/New_York, and has to be UTC" in done.stderr
+
+
 def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
     lines = [line(amount="30.00"), line(order="O2", at="2024-06-11", amount="10.00"), line("C2", amount="5.00")]
     own = [

@@ -3,11 +3,13 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pytest
 from delta import DeltaTable
 from pyspark.sql import SparkSession
 
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract import tables as t
+from customer_segmentation.stages.leftovers import forget_log
 from customer_segmentation.storage import Warehouse
 
 SCHEMA = "storage_of_tests"
@@ -21,12 +23,35 @@ def test_the_version_of_a_table_is_that_of_its_newest_commit(spark: SparkSession
         assert warehouse.version(t.PUBLICATIONS) == version
     warehouse.set_properties(t.PUBLICATIONS, {"delta.checkpointInterval": "1"})
     warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
-    warehouse.forget_log(t.PUBLICATIONS)
+    forget_log(warehouse, t.PUBLICATIONS)
 
     newest = DeltaTable.forPath(spark, warehouse.location(t.PUBLICATIONS)).history(1).first()
     assert newest is not None
     assert len(list((tmp_path / t.PUBLICATIONS.name / "_delta_log").glob("*.json"))) == 1, "the log begins anew"
     assert warehouse.version(t.PUBLICATIONS) == newest["version"] == 4
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut off", "hint is no JSON"])
+def test_a_log_is_forgotten_only_where_a_checkpoint_stands_for_it(
+    spark: SparkSession, tmp_path: Path, damage: str
+) -> None:
+    warehouse = Warehouse(spark, Tables(root=str(tmp_path)))
+    warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
+    warehouse.set_properties(t.PUBLICATIONS, {"delta.checkpointInterval": "1"})
+    log = tmp_path / t.PUBLICATIONS.name / "_delta_log"
+    (checkpoint,) = log.glob("*.checkpoint.parquet")
+    match damage:
+        case "gone":
+            checkpoint.unlink()
+        case "cut off":
+            checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+        case _:
+            (log / "_last_checkpoint").write_text("no JSON")
+
+    forget_log(warehouse, t.PUBLICATIONS)
+
+    left = sorted(int(path.stem) for path in log.glob("*.json"))
+    assert left == ([1] if damage == "hint is no JSON" else [0, 1])
 
 
 def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(spark: SparkSession) -> None:

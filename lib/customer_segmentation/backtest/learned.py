@@ -81,8 +81,9 @@ def learned_spend(
     with persisted(ordered) as training, collect_garbage_after():
         line_sql = _fitted_line(training.select(c.CUSTOMER_ID, _SPEND, *line).toPandas(), line)
         target = f"sqrt(greatest({_SPEND}, 0D)) - {_LINE} AS _target"
-        known = assembler.transform(training.selectExpr("*", f"{line_sql} AS {_LINE}").selectExpr("*", target))
-        with persisted(known.select(c.CUSTOMER_ID, _SPEND, _HELD, _LINE, "_target", _VECTOR)) as prepared:
+        # Vectors are made after the rows are kept: not every platform keeps them.
+        with persisted(training.selectExpr("*", f"{line_sql} AS {_LINE}").selectExpr("*", target)) as known:
+            prepared = assembler.transform(known)
             model = trees.fit(prepared.where(~F.col(_HELD)))
             fitted = _by_id(model.transform(prepared).select(c.CUSTOMER_ID, _SPEND, _HELD, _LINE, "_target", _TREE))
         unseen = assembler.transform(_numbers(now, columns).selectExpr("*", f"{line_sql} AS {_LINE}"))

@@ -218,7 +218,7 @@ def _erasure(options: argparse.Namespace) -> tuple[list[str], Path | None]:
             raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
     if receipt is not None:
         try:
-            receipt.open("a").close()
+            receipt.open("r+" if receipt.exists() else "w").close()  # nothing appends on volumes of Databricks
         except OSError as error:
             raise ConfigurationError(f"--receipt {receipt} can't be written: {error.strerror or error}") from None
     customers = [customer for customer in customers if customer.strip()]

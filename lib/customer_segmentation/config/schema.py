@@ -85,7 +85,7 @@ def _table_name(name: str) -> str:
 
 def _on_this_machine(path: str) -> str:
     """The path of a file that this process can write: volumes of Databricks are mounted, other addresses are not."""
-    path = re.sub(r"^(?:dbfs:(?=/Volumes/)|file:/*(?=/))", "", path)
+    path = re.sub(r"^(?:dbfs:/*(?=/Volumes/)|file:(?://)?(?=/))", "", path)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", path):
         raise ValueError("is no path of a file here; pages are written to a path of this machine, or below /Volumes")
     return path
@@ -177,6 +177,8 @@ class Relation(Section):
         if self.format == "jdbc":
             if self.path is not None or self.table is None or "url" not in self.options:
                 raise ValueError("needs table and options.url (jdbc:postgresql://host/database), and no path, for jdbc")
+            for part in self.table.split("."):
+                check_name(part)
         elif (self.path is None) == (self.table is None):
             given = "neither" if self.path is None else "both"
             raise ValueError(

@@ -188,7 +188,7 @@ def rfm_scores(
         }
     )
     grid = F.create_map(*(F.lit(text) for pair in SEGMENT_OF_CELL.items() for text in pair))
-    step = F.lit((GRID_SCORES - 1) / (highest - 1))
+    step = F.lit((GRID_SCORES - 1) / max(highest - 1, 1))
     in_grid = [F.round((F.col(name) - 1) * step + 1).cast("int") for name in names]
     return scored.withColumns(
         {

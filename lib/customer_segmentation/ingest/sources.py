@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 from urllib.parse import unquote
 
@@ -131,11 +131,14 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
 
 def single_file(path: str) -> dict[str, tuple[int, str]] | None:
     """What `files_of` says of a path that is a single file of this machine, without Spark; None where it is not."""
-    if not _PLAIN_PATH.fullmatch(path) or not Path(path).is_file():
+    absolute = "/" + os.path.abspath(path).lstrip("/")  # noqa: PTH100 (without .. in it, as Spark names files)
+    if not _PLAIN_PATH.fullmatch(path) or path.endswith("._COPYING_"):
         return None
-    absolute = os.path.abspath(path)  # noqa: PTH100 (without .. in it, as Spark names files)
-    status = os.stat(absolute)  # noqa: PTH116
-    if status.st_size == 0:  # Spark reads none
+    try:
+        status = os.stat(absolute)  # noqa: PTH116
+    except OSError:
+        return None
+    if not S_ISREG(status.st_mode) or status.st_size == 0:  # Spark reads no empty file
         return None
     seconds, milliseconds = divmod(status.st_mtime_ns // 10**6, 1000)
     modified = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"

@@ -195,7 +195,7 @@ def _kinds(source: TransactionSource) -> dict[str, str]:
 
 
 def _read_for_certain(name: str, value: Column, type_: DataType, source: TransactionSource) -> Column | None:
-    """What is not null only where the canonical column of a value is neither; None where that is not so simple."""
+    """A column that is null wherever the canonical column of a value is; None where that is not so simple."""
     if name == c.ORDERED_AT:
         is_time = isinstance(type_, (DateType, TimestampType, TimestampNTZType)) and not source.timestamp_format
         return value if is_time else None

@@ -71,6 +71,7 @@ def segment_names(
     rules = as_section(Segments, rules, "segment_names")
     if transactions is not None:
         require_utc(transactions.sparkSession, "segment_names")
+        columns_of_lines(transactions)
         transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
     evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days)
     profiles = [

@@ -23,7 +23,7 @@ from customer_segmentation.insight import profiles
 from customer_segmentation.plots.components import principal_components
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import numeric_columns, require_columns
-from customer_segmentation.spark.local_time import UTC, in_local_time
+from customer_segmentation.spark.local_time import UTC, in_local_time, require_utc
 from customer_segmentation.value import ValueModel, checks, purchase_counts
 
 if TYPE_CHECKING:
@@ -268,6 +268,7 @@ def tracking(
         from customer_segmentation.plots import charts
     start, end = as_date(as_of), as_date(until)
     number = F.date_diff(F.to_date(c.ORDERED_AT), F.lit(_EPOCH)).alias("day")
+    require_utc(transactions.sparkSession, "plots.tracking")
     local = in_local_time(transactions, timezone, c.ORDERED_AT)
     days = local.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
     known = days.groupBy(c.CUSTOMER_ID).agg(F.min("day").alias("first")).where(f"first < {(start - _EPOCH).days}")

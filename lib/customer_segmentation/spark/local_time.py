@@ -24,7 +24,7 @@ def require_utc(spark: SparkSession, caller: str) -> None:
     Raises:
         ConfigurationError: it does; the message names the caller and says what to do.
     """
-    zone = setting(spark, _SETTING, UTC)
+    zone = setting(spark, _SETTING)  # where nobody has set it, that of the virtual machine
     if zone is not None and zone.lower() not in _UTC_TOO:
         raise ConfigurationError(
             f"{caller}: the time zone of the Spark session is {zone}, and has to be UTC: spark.conf.set('{_SETTING}', "

@@ -94,6 +94,8 @@ def is_on_this_machine(settings: Spark) -> bool:
 def get_session(settings: Spark | None = None, *, record_classes: bool = False) -> SparkSession:
     """The session to work in: the one that is there, that of a Spark Connect server, or a local one that is started.
 
+    Its time zone is UTC and its arithmetic ANSI SQL's, that of a session that was there included.
+
     Args:
         settings: the `spark` section; `master`, `driver_memory` and `packages` count in plain local mode only. None:
             the defaults.

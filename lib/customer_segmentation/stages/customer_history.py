@@ -37,6 +37,9 @@ _MAX_TOUCHED_SHARE = 0.3
 _MAX_LISTED = 10_000
 """Customers up to which a statement lists the digest of each: twice as many take four times as long to list."""
 
+_FEW_RETURNS = 200_000
+"""Up to which each task has them all, some 50 MB."""
+
 _CUSTOMERS_PER_TASK = 5_000
 """Each task costs as much as a thousand customers."""
 
@@ -116,7 +119,7 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str, build: Build) -> 
         record_build(run, t.CUSTOMER_HISTORY, PLANNED, {**goal, "is_full": True})
     with (
         persisted(lines_of_customers(run)) as lines,
-        persisted(t.CUSTOMER_DAYS.conform(daily_aggregates(lines))) as days,
+        persisted(daily_aggregates(lines)) as days,
     ):
         at_once(
             lambda: run.warehouse.overwrite(t.CUSTOMER_DAYS, days),
@@ -192,6 +195,6 @@ def lines_of_customers(
     until = F.lit(dates.last).cast("timestamp")
     lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
     returns = of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until))
-    are_few = run.inputs.returns().count() <= BROADCAST_LIMIT
+    are_few = not dates.is_series and run.inputs.returns().count() <= _FEW_RETURNS
     returned = returned_orders(lines, returns, dates, are_few=are_few)
     return lines_by_customer(lines, returned, dates=dates)

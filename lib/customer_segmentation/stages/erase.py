@@ -35,7 +35,7 @@ from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import COMMITTED, PLANNED
 from customer_segmentation.stages.ingest import erase_lines, follow_returns
 from customer_segmentation.stages.ingest.verification import LINE_TABLES
-from customer_segmentation.stages.leftovers import remove_leftovers
+from customer_segmentation.stages.leftovers import forget_log, remove_leftovers
 from customer_segmentation.stages.run import Run
 
 _WHILE_ERASING = {"delta.deletedFileRetentionDuration": "interval 0 seconds", "delta.checkpointInterval": "1"}
@@ -92,7 +92,7 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
         for table in _tables(run):
             run.warehouse.set_properties(table, _WHILE_ERASING)
             run.warehouse.vacuum(table)
-            run.warehouse.forget_log(table)
+            forget_log(run.warehouse, table)
             own = properties.get(table.name, {})
             run.warehouse.set_properties(table, {name: own.get(name) for name in _WHILE_ERASING})
     left = _counted(run, suppressed, receipt).rows_removed

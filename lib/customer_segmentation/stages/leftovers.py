@@ -1,11 +1,20 @@
-"""Files of customers that belong to no table: what a first write that was killed left."""
+"""Files that no table needs any longer: what a first write that was killed left, and logs before a checkpoint."""
 
+import re
 import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pyarrow import ArrowException
 
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import TableVersions
-from customer_segmentation.storage import local_root
+from customer_segmentation.storage import Warehouse, local_root
+from customer_segmentation.verification.log_folder import list_log
+
+_OF_A_VERSION = re.compile(r"\.?(\d{20})\.")
+"""A file of a log, or what the system keeps beside it."""
 
 
 def remove_leftovers(run: Run) -> None:
@@ -23,3 +32,27 @@ def remove_leftovers(run: Run) -> None:
         has_commit = any(folder.glob("_delta_log/*.json")) or any(folder.glob("_delta_log/*.parquet"))
         if folder.is_dir() and table.name not in recorded and not has_commit:
             shutil.rmtree(folder)
+
+
+def forget_log(warehouse: Warehouse, table: t.Table) -> None:
+    """Delete what a table's log has from before its newest checkpoint, where the table is on this machine.
+
+    Nothing where that checkpoint can't be read whole: the commits before it are then what the table is restored from.
+    """
+    folder = warehouse.log_folder(table)
+    log = None if folder is None else list_log(folder)
+    if log is None or log.base is None or not log.is_readable or not all(map(_is_whole, log.checkpoints[log.base])):
+        return
+    for path in sorted(log.path.iterdir()):
+        numbered = _OF_A_VERSION.match(path.name)
+        if numbered and int(numbered[1]) < log.base:
+            path.unlink()
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether a part of a checkpoint can be read to its end."""
+    try:
+        pq.read_table(checkpoint, page_checksum_verification=True)
+    except (OSError, ArrowException):
+        return False
+    return True

@@ -15,7 +15,8 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.stages.builds import build_of
 from customer_segmentation.stages.ingest.batch_log import read_log
-from customer_segmentation.stages.leftovers import remove_leftovers
+from customer_segmentation.stages.ingest.verification import LINE_TABLES
+from customer_segmentation.stages.leftovers import forget_log, remove_leftovers
 from customer_segmentation.stages.model_registry import ORDERED_BY, with_service
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
 from customer_segmentation.stages.run import Run
@@ -66,9 +67,10 @@ def maintain(run: Run) -> None:
         for table in tables:
             _keep_versions(run, table, hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
             run.warehouse.vacuum(table)
-            if hours == 0:
-                # Delta itself keeps the commits of a day, whatever is set.
-                run.warehouse.forget_log(table)
+            # Delta itself keeps the commits of a day, whatever is set. By those of order lines the next ingest finds
+            # what somebody else changed.
+            if hours == 0 and table not in LINE_TABLES:
+                forget_log(run.warehouse, table)
         sizes = [run.warehouse.size(table) for table in tables]
         stage.result = (
             f"{count(sum(files for files, _ in sizes))} files of {_megabytes(sum(size for _, size in sizes))}"
