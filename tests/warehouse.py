@@ -1,6 +1,7 @@
 """Reads a warehouse as a consumer does: by the deltalake package, without Spark."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +27,7 @@ def read(root: Path, table: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=arrow.column_names)
 
 
-def contents(root: Path, table: str) -> list[str]:
-    """The rows of a table without the times of the run, in a fixed order, to be compared."""
-    rows = read(root, table).drop(columns=TIMES_OF_A_RUN, errors="ignore").to_dict("records")
+def contents(root: Path, table: str, *, without: Collection[str] = ()) -> list[str]:
+    """The rows of a table without the times of the run and some columns, in a fixed order, to be compared."""
+    rows = read(root, table).drop(columns=[*TIMES_OF_A_RUN, *without], errors="ignore").to_dict("records")
     return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)

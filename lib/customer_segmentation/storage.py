@@ -23,7 +23,7 @@ from customer_segmentation.config.schema import Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
 from customer_segmentation.spark.concurrently import at_once
-from customer_segmentation.spark.settings import at_most
+from customer_segmentation.spark.settings import at_most, changed
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
@@ -169,9 +169,16 @@ class Warehouse:
         details = self._details(table)
         return details["numFiles"], details["sizeInBytes"]
 
-    def compact(self, table: Table) -> None:
-        """Write small files together, in one commit that changes no row."""
-        self.spark.sql(f"OPTIMIZE {self._target(table)}")
+    def compact(self, table: Table, *, file_bytes: int) -> None:
+        """Write files of less than half a size together into files of that size, in one commit that changes no row.
+
+        By default Delta makes files of a gigabyte, of which one is rewritten whole for each line that changes.
+        """
+        with (
+            changed(self.spark, "spark.databricks.delta.optimize.maxFileSize", str(file_bytes)),
+            changed(self.spark, "spark.databricks.delta.optimize.minFileSize", str(file_bytes // 2)),
+        ):
+            self.spark.sql(f"OPTIMIZE {self._target(table)}")
 
     def table_id(self, table: Table) -> str:
         """Delta's id of the table; another one where it was made anew or cloned."""

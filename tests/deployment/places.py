@@ -99,9 +99,9 @@ def spark_submit(python: Path, master: str, script: str, *arguments: str) -> sub
 
 
 def assert_same_tables(one: Path, other: Path) -> None:
-    """Two runs have left the same rows, under the same schemas with their comments."""
+    """Two runs have left the same rows, whichever commands they were, under the same schemas with their comments."""
     for name in COMPARED:
-        assert contents(one, name) == contents(other, name), name
+        assert contents(one, name, without=["command"]) == contents(other, name, without=["command"]), name
     assert len(read(one, "customer_segments")) > 250
     for name in COMPARED:
         assert DeltaTable(str(one / name)).schema().to_json() == DeltaTable(str(other / name)).schema().to_json()

@@ -89,9 +89,12 @@ def test_a_run_whose_executors_are_killed_leaves_the_same_tables(
     root = data.parent / "killed"
     command, own = submission(bare_python, cluster.master, "jobs/run_pipeline.py", *settings(data, root))
 
-    with subprocess.Popen(command, cwd=ROOT, env=own, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
+    # What Python says on either, Spark says on standard output.
+    with subprocess.Popen(
+        command, cwd=ROOT, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
             stage = next((name for name in ("features", "train", "insight") if f"INFO {name}: " in line), None)
             if stage is not None and "done" not in line and _killed_one(cluster, draw):
                 killed.append(stage)

@@ -218,7 +218,8 @@ def _erasure(options: argparse.Namespace) -> tuple[list[str], Path | None]:
             raise ConfigurationError(f"--customers-file {file} can't be read: {reason}") from None
     if receipt is not None:
         try:
-            receipt.open("r+" if receipt.exists() else "w").close()  # nothing appends on volumes of Databricks
+            # Nothing appends on volumes of Databricks, and a pipe has no place to go to.
+            receipt.open("rb+" if receipt.exists() else "wb", buffering=0).close()
         except OSError as error:
             raise ConfigurationError(f"--receipt {receipt} can't be written: {error.strerror or error}") from None
     customers = [customer for customer in customers if customer.strip()]

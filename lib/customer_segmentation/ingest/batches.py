@@ -77,6 +77,9 @@ def existing_rows(
 ) -> DataFrame:
     """The lines of some orders that were read before, as they were before they were resolved with each other.
 
+    Runs one aggregation over the numbers and times of the accepted lines: a day's orders are mostly new, and then all
+    columns are read of no line.
+
     Args:
         transactions, rejected: the tables.
         orders: whose lines.
@@ -87,7 +90,8 @@ def existing_rows(
         The columns of `transactions.validated_lines`, of a rejected line with when it was read and by which batch; and
         what the tables have: `had_reasons`, `had_warnings`, `had_customer`, `had_date`.
     """
-    accepted = _lines_of(transactions.select(TRANSACTIONS.column_names), orders).select(
+    near = _near(transactions.select(TRANSACTIONS.column_names), orders)
+    accepted = _lines_of(near, orders).select(
         *TRANSACTIONS.column_names,
         F.lit(None).cast("string").alias(c.SOURCE_FILE),
         F.lit(None).cast("string").alias(c.ROW),
@@ -152,6 +156,22 @@ def as_rejected(lines: DataFrame, *, batch_id: str) -> DataFrame:
         )
         .select(REJECTED_TRANSACTIONS.column_names)
     )
+
+
+def _near(transactions: DataFrame, orders: Orders) -> DataFrame:
+    """The lines between the first and the last line of some orders, by number and time; none where they have none."""
+    if orders.count == 0:
+        return transactions.where(F.lit(False))
+    lines = _lines_of(transactions.select(c.LINE_ID, c.ORDER_ID, c.ORDERED_AT), orders)
+    at = F.unix_micros(c.ORDERED_AT)  # a number comes back as it is, a local time may be there twice
+    row = lines.agg(F.count(F.lit(1)), F.min(c.ORDER_ID), F.max(c.ORDER_ID), F.min(at), F.max(at)).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    lines_found, first, last, since, until = row
+    if lines_found == 0:
+        return transactions.where(F.lit(False))
+    by_number = F.col(c.ORDER_ID).between(F.lit(first), F.lit(last))
+    by_time = F.col(c.ORDERED_AT).between(*(F.timestamp_micros(F.lit(each)) for each in (since, until)))
+    return transactions.where((F.col(c.ORDER_ID).isNull() | by_number) & (F.col(c.ORDERED_AT).isNull() | by_time))
 
 
 def _lines_of(table: DataFrame, orders: Orders) -> DataFrame:

@@ -120,8 +120,7 @@ def touched_pairs(changes: DataFrame, returns: DataFrame) -> DataFrame:
         customer_id and product_id, each pair once: those of the changes that have a return, then or now.
     """
     pairs = changes.groupBy(c.CUSTOMER_ID, c.PRODUCT_ID).agg(F.bool_or(c.IS_RETURN).alias("_returned"))
-    before = returns.select(c.CUSTOMER_ID, c.PRODUCT_ID).distinct()
-    returned_before = of_pairs(pairs.where("not _returned"), before)
+    returned_before = of_pairs(pairs.where("not _returned"), returns)
     return pairs.where("_returned").unionByName(returned_before).select(c.CUSTOMER_ID, c.PRODUCT_ID)
 
 

@@ -19,7 +19,7 @@ from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.display.formatting import count
 from customer_segmentation.features.daily_aggregates import daily_aggregates
 from customer_segmentation.features.history_aggregates import DEFINITION, history_aggregates
-from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
+from customer_segmentation.features.lines_by_customer import DAY, OPTIONAL, REQUIRED, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.spark.concurrently import at_once
@@ -106,10 +106,10 @@ def _touched(run: Run, build: Build, goal: Mapping[str, Any]) -> DataFrame | str
     if isinstance(changes, str):
         return changes
     # Runs that ended in the middle may have aggregated some customers up to later dates.
-    until = max([goal["as_of"], *(plan["as_of"] for plan in build.interrupted)])
-    known = F.col(c.ORDERED_AT) >= F.lit(date.fromisoformat(built_from["as_of"])).cast("timestamp")
-    became_known = run.inputs.transactions().where(
-        known & (F.col(c.ORDERED_AT) < F.lit(date.fromisoformat(until)).cast("timestamp"))
+    until = date.fromisoformat(max([goal["as_of"], *(plan["as_of"] for plan in build.interrupted)]))
+    since = date.fromisoformat(built_from["as_of"])
+    became_known = run.inputs.transactions(within=(since, until)).where(
+        (F.col(c.ORDERED_AT) >= F.lit(since).cast("timestamp")) & (F.col(c.ORDERED_AT) < F.lit(until).cast("timestamp"))
     )
     return checkpointed(changes.select(c.CUSTOMER_ID).unionByName(became_known.select(c.CUSTOMER_ID)).distinct())
 
@@ -131,20 +131,23 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str, build: Build) -> 
 
 def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
-    is_small = customers <= BROADCAST_LIMIT
+    among = F.broadcast(touched) if customers <= BROADCAST_LIMIT else touched
     with (
         at_most_partitions(run.spark, tasks),
-        persisted(lines_of_customers(run, among=touched, is_small=is_small)) as lines,
+        # All order lines are gone through once for them.
+        persisted(_known_lines(run, Dates((run.as_of,)), among)) as own,
+        persisted(_with_returns(run, own, Dates((run.as_of,)), among)) as lines,
     ):
         days = checkpointed(daily_aggregates(lines))
-        _replace_days(run, touched, days)
+        _replace_days(run, among, days)
         _replace_history(run, touched, history_aggregates(lines, days), customers)
 
 
 def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     """Make these the days of the customers in question, in one commit that leaves alone what is as it was.
 
-    New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table.
+    New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table. The
+    condition names digests, since it stays in the table's log.
     """
     key = [c.CUSTOMER_ID, DAY]
     sums = [name for name in t.CUSTOMER_DAYS.column_names if name not in key]
@@ -157,10 +160,28 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     differs = checkpointed(pairs.where(~F.col("before").eqNullSafe(F.col("after"))))
     deleted = differs.where(F.col("before").isNotNull()).select(key)
     inserted = differs.where(F.col("after").isNotNull()).select(*key, "after.*")
-    span = deleted.agg(F.min(DAY).cast("string"), F.max(DAY).cast("string")).first()
-    within = (DAY, span[0], span[1]) if span is not None and span[0] is not None else None
-    if within is not None or not inserted.isEmpty():
-        run.warehouse.change(t.CUSTOMER_DAYS, deleted=deleted, key=key, inserted=inserted, within=within)
+    of_replaced = F.when(F.col("before").isNotNull(), F.col(DAY))
+    bounds = (bound(day).cast("string") for day in (F.col(DAY), of_replaced) for bound in (F.min, F.max))
+    row = differs.agg(F.count(F.lit(1)), F.count("before"), *bounds).first()
+    assert row is not None, "an aggregation without grouping has one row"
+    number, replaced, first, last, *range_of_replaced = row
+    if replaced == 0:
+        if number:
+            run.warehouse.append(t.CUSTOMER_DAYS, inserted)
+        return
+    if number <= _MAX_LISTED:
+        # Where the days lie in most files, this rewrites the table, where a merge would also shuffle all of it.
+        digest = F.xxhash64(*key)
+        digests = [row[0] for row in differs.select(digest).distinct().collect()]
+        in_range = f"{DAY} >= DATE'{first}' AND {DAY} <= DATE'{last}'"  # a BETWEEN lets no file be skipped
+        with_digest = run.warehouse.read(t.CUSTOMER_DAYS).where(in_range).select(key).where(digest.isin(digests))
+        if with_digest.join(F.broadcast(deleted), on=key, how="left_anti").isEmpty():
+            listed = ", ".join(map(str, digests))
+            condition = f"{in_range} AND xxhash64({', '.join(key)}) IN ({listed})"
+            run.warehouse.replace_where(t.CUSTOMER_DAYS, inserted, condition)
+            return
+    # Too many to list, or two days of customers with one digest.
+    run.warehouse.change(t.CUSTOMER_DAYS, deleted=deleted, key=key, inserted=inserted, within=(DAY, *range_of_replaced))
 
 
 def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers: int) -> None:
@@ -173,7 +194,7 @@ def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers
     if customers <= _MAX_LISTED:
         digests = [row[0] for row in touched.select(digest).distinct().collect()]
         with_digest = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
-        if with_digest.join(touched, on=c.CUSTOMER_ID, how="left_anti").isEmpty():
+        if with_digest.join(F.broadcast(touched), on=c.CUSTOMER_ID, how="left_anti").isEmpty():
             listed = ", ".join(map(str, digests))
             run.warehouse.replace_where(t.CUSTOMER_HISTORY, history, f"xxhash64({c.CUSTOMER_ID}) IN ({listed})")
             return
@@ -181,20 +202,25 @@ def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers
     run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
 
 
-def lines_of_customers(
-    run: Run, dates: Dates | None = None, *, among: DataFrame | None = None, is_small: bool = False
-) -> DataFrame:
+def lines_of_customers(run: Run, dates: Dates | None = None, *, among: DataFrame | None = None) -> DataFrame:
     """The order lines as features see them at the run's date or at others, of all customers or of some."""
     dates = dates or Dates((run.as_of,))
+    return _with_returns(run, _known_lines(run, dates, among), dates, among)
 
-    def of_some(frame: DataFrame) -> DataFrame:
-        if among is None:
-            return frame
-        return frame.join(F.broadcast(among) if is_small else among, on=c.CUSTOMER_ID, how="left_semi")
 
-    until = F.lit(dates.last).cast("timestamp")
-    lines = of_some(run.inputs.transactions().where(F.col(c.ORDERED_AT) < until))
-    returns = of_some(run.inputs.returns().where(F.col(c.RETURNED_AT) < until))
-    are_few = not dates.is_series and run.inputs.returns().count() <= _FEW_RETURNS
-    returned = returned_orders(lines, returns, dates, are_few=are_few)
-    return lines_by_customer(lines, returned, dates=dates)
+def _known_lines(run: Run, dates: Dates, among: DataFrame | None = None) -> DataFrame:
+    """The columns that features need of the order lines before the last date, of all customers or of some."""
+    lines = run.inputs.transactions().where(F.col(c.ORDERED_AT) < F.lit(dates.last).cast("timestamp"))
+    return _of_some(lines, among).select(*REQUIRED, *OPTIONAL, c.IS_RETURN)
+
+
+def _with_returns(run: Run, lines: DataFrame, dates: Dates, among: DataFrame | None = None) -> DataFrame:
+    """The lines of `_known_lines` with what was returned of them, a customer's in one partition."""
+    known = run.inputs.returns().where(F.col(c.RETURNED_AT) < F.lit(dates.last).cast("timestamp"))
+    returns = _of_some(known, among)
+    are_few = not dates.is_series and returns.count() <= _FEW_RETURNS
+    return lines_by_customer(lines, returned_orders(lines, returns, dates, are_few=are_few), dates=dates)
+
+
+def _of_some(frame: DataFrame, among: DataFrame | None) -> DataFrame:
+    return frame if among is None else frame.join(among, on=c.CUSTOMER_ID, how="left_semi")

@@ -1,6 +1,6 @@
 """The canonical tables that a run reads, each at one version, in local time."""
 
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -93,13 +93,24 @@ class RunInputs:
         lines = {name: self.batch[name] for name in ("batch_number", c.BATCH_ID, "definition")}
         return {"lines": lines, **made_from, **({"suppressed": suppressed} if suppressed else {})}
 
-    def transactions(self) -> DataFrame:
+    def transactions(self, *, within: tuple[date, date] | None = None) -> DataFrame:
         """The accepted order lines in local time: for reading, not to be written.
+
+        Args:
+            within: a local day and a later one: at least the lines from the one to the other are there. By their times
+                as they are stored, files without any are skipped.
 
         Raises:
             ConfigurationError: there are none yet.
         """
         lines = self._warehouse.read(t.TRANSACTIONS, version=self.versions[t.TRANSACTIONS.name])
+        if within is not None:
+            # No clock is a day off.
+            first, last = within[0] - timedelta(1), min(within[1], date.max - timedelta(1)) + timedelta(1)
+            lines = lines.where(
+                (F.col(c.ORDERED_AT) >= F.lit(first).cast("timestamp"))
+                & (F.col(c.ORDERED_AT) < F.lit(last).cast("timestamp"))
+            )
         return in_local_time(lines, self._config.timezone, c.ORDERED_AT, c.CHANGED_AT)
 
     def returns(self) -> DataFrame:

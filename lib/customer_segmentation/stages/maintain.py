@@ -30,7 +30,7 @@ _STEPS_KEPT = 10
 
 _STATE_HOURS = 1
 _FILE_BYTES = 128 * 2**20
-_SMALL_FILES = 16
+_SMALL_FILES = 8
 """Files more than a table's size asks for, from which on they are written together."""
 
 
@@ -59,7 +59,7 @@ def maintain(run: Run) -> None:
     with run.progress.stage("compact", "writing small files together") as stage:
         compacted = [table for table in tables if _has_small_files(run, table)]
         for table in compacted:
-            run.warehouse.compact(table)
+            run.warehouse.compact(table, file_bytes=_FILE_BYTES)
         stage.result = f"{count(len(compacted))} of {count(len(tables))} tables"
     with run.progress.stage("vacuum", "removing files that no version needs") as stage:
         remove_leftovers(run)
@@ -212,7 +212,7 @@ def _has_small_files(run: Run, table: t.Table) -> bool:
         return False
     by = table.partitioned_by
     partitions = run.warehouse.read(table).select(*by).distinct().count() if by else 0
-    return files >= partitions + size // _FILE_BYTES + _SMALL_FILES
+    return files >= partitions + size // (_FILE_BYTES // 2) + _SMALL_FILES
 
 
 def _bytes_below(root: Path | None) -> int:

@@ -5,9 +5,10 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
-from customer_segmentation.ingest.returns import matched_returns, of_pairs, touched_pairs
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT
+from customer_segmentation.ingest.returns import Line, matched_returns, of_pairs, touched_pairs
 from customer_segmentation.spark.concurrently import at_once
-from customer_segmentation.spark.persistence import checkpointed
+from customer_segmentation.spark.persistence import checkpointed, persisted
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, build_of, record_build
 from customer_segmentation.stages.changes import changed_transactions
 from customer_segmentation.stages.ingest.batch_log import Batch
@@ -46,11 +47,13 @@ def _match(run: Run, batch: Batch, build: Build) -> None:
         if build.is_on_record:
             record_build(run, t.RETURNS, PLANNED, {"batch": batch.number})
         run.warehouse.overwrite(t.RETURNS, matched_returns(lines))
-    elif not pairs.isEmpty():
+    elif (number := pairs.count()) > 0:
         # To match the returns of a customer and product again leaves the same rows, so nothing has to be planned.
+        pairs = F.broadcast(pairs) if number <= BROADCAST_LIMIT else pairs
         deleted = of_pairs(run.warehouse.read(t.RETURNS), pairs).select(c.RETURN_LINE_ID).distinct()
-        inserted = matched_returns(of_pairs(lines, pairs))
-        run.warehouse.change(t.RETURNS, deleted=deleted, key=[c.RETURN_LINE_ID], inserted=inserted)
+        with persisted(of_pairs(lines.select(*Line._fields), pairs)) as of_touched:
+            inserted = matched_returns(of_touched)
+            run.warehouse.change(t.RETURNS, deleted=deleted, key=[c.RETURN_LINE_ID], inserted=inserted)
 
 
 def _touched_pairs(run: Run, since: int | None, until: int) -> DataFrame | None:
