@@ -48,7 +48,8 @@ _PROBLEMS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (
             r"DELTA_(?:TRUNCATED_TRANSACTION_LOG|VERSIONS_NOT_CONTIGUOUS|MISSING_PART_FILES|STATE_RECOVER_ERROR|"
             r"MISSING_FILES_UNEXPECTED_VERSION|CHECKPOINT|INVALID_LOG|MISSING_CHANGE_DATA)|"
-            r"MALFORMED_RECORD_IN_PARSING|JsonParseException|JsonMappingException|JsonEOFException",
+            r"Could not find any delta files|MALFORMED_RECORD_IN_PARSING|JsonParseException|JsonMappingException|"
+            r"JsonEOFException",
             "has a damaged log: a commit or a checkpoint is gone or can't be read",
             _RESTORE,
         ),

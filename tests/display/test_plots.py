@@ -225,5 +225,5 @@ def test_without_altair_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.delattr(plots, "charts")
     monkeypatch.setitem(sys.modules, "altair", None)
 
-    with pytest.raises(CustomerSegmentationError, match=r"need altair, .*pip install 'customer-segmentation\[report"):
+    with pytest.raises(CustomerSegmentationError, match=r"need altair, .*pip install altair vl-convert-python"):
         plots.compare(pd.DataFrame({"estimator": ["KMeans"], "silhouette": [0.4]}))

@@ -320,8 +320,8 @@ def test_a_json_batch_may_name_fewer_or_more_columns(tmp_path: Path, run_of: Cal
     folder.mkdir()
     columns = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "price", "channel": "shop"}
     (folder / "a.json").write_text('{"who": "C1", "no": 1, "at": "2024-03-01", "price": 1, "shop": "web"}\n')
+    ingested(run_of(format="json", columns=columns))
     run = run_of(format="json", columns=columns)
-    ingested(run)
     (folder / "b.json").write_text('{"who": "C1", "no": 2, "at": "2024-03-01", "price": 2, "note": "new"}\n')
 
     assert said(run) == "1 new line; column note is new and ignored"

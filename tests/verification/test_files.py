@@ -207,3 +207,17 @@ def test_a_lost_commit_is_known_by_what_stays_beside_it(table: Path) -> None:
         True,
         True,
     ]
+
+
+def test_a_lost_commit_that_a_checkpoint_stands_for_is_named_since_spark_asks_for_it(table: Path) -> None:
+    DeltaTable(table).create_checkpoint()
+    summed(table / LOG / "_last_checkpoint")
+    assert findings(table) == []
+    newest = commits(table)[-1]
+    remove(newest)
+    side_file(newest).unlink(missing_ok=True)
+
+    for every_byte in (False, True):
+        found = findings(table, every_byte=every_byte)
+        assert f"{newest}: expected a commit beside its checkpoint" in found[0]
+        assert all(str(newest) in finding for finding in found)

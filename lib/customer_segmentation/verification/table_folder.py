@@ -89,6 +89,8 @@ def _examine_log(table: TableFolder, log: LogFolder, *, every_byte: bool) -> Non
     if not log.is_readable:
         return
     state, base = _base(table, log)
+    if base == log.newest >= 0 and base not in log.commits:
+        table.add(log.commit(base), "a commit beside its checkpoint, which Spark asks for", "none")
     for version in range(base + 1, log.newest + 1):
         if version not in log.commits:
             table.add(log.commit(version), f"a commit, since there is version {log.newest}", "none")
