@@ -52,8 +52,6 @@ _SMALL_MACHINE = {
     "spark.driver.bindAddress": "127.0.0.1",
     # Each query is described in text before it runs, for a page that is not there.
     "spark.sql.ui.explainMode": "simple",
-    # A first map in front of the one of an aggregation, with code of its own: most groups here are far too many for it.
-    "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",
     # What is kept is read a few times and dropped: to compress it costs more than it saves.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Pages of Parquet have checksums of their own, for files whose side files are gone.
