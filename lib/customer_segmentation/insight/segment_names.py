@@ -69,11 +69,7 @@ def segment_names(
     require_columns("segment_names", segments, numbers=needed, others=[c.CUSTOMER_ID])
     segments = segments.where(F.col(c.SEGMENT_ID).isNotNull())
     rules = as_section(Segments, rules, "segment_names")
-    if transactions is not None:
-        require_utc(transactions.sparkSession, "segment_names")
-        columns_of_lines(transactions)
-        transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
-    evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days)
+    evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days, timezone=timezone)
     profiles = [
         Profile(
             segment_id=int(row[c.SEGMENT_ID]),
@@ -109,14 +105,17 @@ _DAYS = ("active_days", "tenure_days")
 
 
 def _evidence(
-    segments: DataFrame, transactions: DataFrame | None, *, as_of: date | str | None, horizon_days: int
+    segments: DataFrame, transactions: DataFrame | None, *, as_of: date | str | None, horizon_days: int, timezone: str
 ) -> list[Evidence]:
-    day = _as_of(segments, as_of) if transactions is not None else date.max
     if transactions is None:
+        day, horizon_days = date.max, 0
         days = segments.select(c.CUSTOMER_ID, F.lit(None).cast("date").alias(DAY))
-        horizon_days = 0
     else:
-        lines = lines_by_customer(transactions, dates=Dates((day,)), columns=columns_of_lines(transactions))
+        require_utc(transactions.sparkSession, "segment_names")
+        columns = columns_of_lines(transactions)
+        local = in_local_time(transactions, timezone, c.ORDERED_AT)
+        day = _as_of(segments, as_of)
+        lines = lines_by_customer(local, dates=Dates((day,)), columns=columns)
         days = daily_aggregates(lines).where("lines > 0")
     return segment_evidence(segments, purchase_rates(days, segments, as_of=day, horizon_days=horizon_days))
 

@@ -131,12 +131,12 @@ def _build_all(run: Run, goal: Mapping[str, Any], reason: str, build: Build) -> 
 
 def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
     tasks = 2 + customers // _CUSTOMERS_PER_TASK
-    among = F.broadcast(touched) if customers <= BROADCAST_LIMIT else touched
+    among, dates = F.broadcast(touched) if customers <= BROADCAST_LIMIT else touched, Dates((run.as_of,))
     with (
         at_most_partitions(run.spark, tasks),
         # All order lines are gone through once for them.
-        persisted(_known_lines(run, Dates((run.as_of,)), among)) as own,
-        persisted(_with_returns(run, own, Dates((run.as_of,)), among)) as lines,
+        persisted(_known_lines(run, dates, among)) as own,
+        persisted(_with_returns(run, own, dates, among)) as lines,
     ):
         days = checkpointed(daily_aggregates(lines))
         _replace_days(run, among, days)
@@ -146,8 +146,7 @@ def _build_some(run: Run, touched: DataFrame, customers: int) -> None:
 def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
     """Make these the days of the customers in question, in one commit that leaves alone what is as it was.
 
-    New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table. The
-    condition names digests, since it stays in the table's log.
+    New days are mostly all there is, and only add files: to replace all days of a customer would rewrite the table.
     """
     key = [c.CUSTOMER_ID, DAY]
     sums = [name for name in t.CUSTOMER_DAYS.column_names if name not in key]
@@ -169,37 +168,46 @@ def _replace_days(run: Run, touched: DataFrame, days: DataFrame) -> None:
         if number:
             run.warehouse.append(t.CUSTOMER_DAYS, inserted)
         return
-    if number <= _MAX_LISTED:
-        # Where the days lie in most files, this rewrites the table, where a merge would also shuffle all of it.
-        digest = F.xxhash64(*key)
-        digests = [row[0] for row in differs.select(digest).distinct().collect()]
-        in_range = f"{DAY} >= DATE'{first}' AND {DAY} <= DATE'{last}'"  # a BETWEEN lets no file be skipped
-        with_digest = run.warehouse.read(t.CUSTOMER_DAYS).where(in_range).select(key).where(digest.isin(digests))
-        if with_digest.join(F.broadcast(deleted), on=key, how="left_anti").isEmpty():
-            listed = ", ".join(map(str, digests))
-            condition = f"{in_range} AND xxhash64({', '.join(key)}) IN ({listed})"
-            run.warehouse.replace_where(t.CUSTOMER_DAYS, inserted, condition)
-            return
-    # Too many to list, or two days of customers with one digest.
-    run.warehouse.change(t.CUSTOMER_DAYS, deleted=deleted, key=key, inserted=inserted, within=(DAY, *range_of_replaced))
+    in_range = f"{DAY} >= DATE'{first}' AND {DAY} <= DATE'{last}'"  # a BETWEEN lets no file be skipped
+    if number > _MAX_LISTED or not _replaced_by_digest(
+        run, t.CUSTOMER_DAYS, inserted, keys=differs.select(key), replaced=deleted, within=in_range
+    ):
+        within = (DAY, *range_of_replaced)
+        run.warehouse.change(t.CUSTOMER_DAYS, deleted=deleted, key=key, inserted=inserted, within=within)
 
 
 def _replace_history(run: Run, touched: DataFrame, history: DataFrame, customers: int) -> None:
-    """Make these the rows of the customers in question, in one commit.
+    """Make these the rows of the customers in question, in one commit."""
+    if customers > _MAX_LISTED or not _replaced_by_digest(
+        run, t.CUSTOMER_HISTORY, history, keys=touched, replaced=touched
+    ):
+        run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
 
-    Where their rows lie in most files, this rewrites the table once, where a merge would also shuffle all of it. The
+
+def _replaced_by_digest(
+    run: Run, table: t.Table, rows: DataFrame, *, keys: DataFrame, replaced: DataFrame, within: str | None = None
+) -> bool:
+    """Replace the rows of some keys in one commit; False, and nothing done, where another key has a digest of theirs.
+
+    Where the rows lie in most files, this rewrites the table once, where a merge would also shuffle all of it. The
     condition names digests, since it stays in the table's log.
+
+    Args:
+        rows: that come.
+        keys: of the rows that come and of those that go, few enough to be listed.
+        replaced: the keys of the rows that go.
+        within: SQL that holds for the rows of all these keys; files are skipped by it.
     """
-    digest = F.xxhash64(c.CUSTOMER_ID)
-    if customers <= _MAX_LISTED:
-        digests = [row[0] for row in touched.select(digest).distinct().collect()]
-        with_digest = run.warehouse.read(t.CUSTOMER_HISTORY).select(c.CUSTOMER_ID).where(digest.isin(digests))
-        if with_digest.join(F.broadcast(touched), on=c.CUSTOMER_ID, how="left_anti").isEmpty():
-            listed = ", ".join(map(str, digests))
-            run.warehouse.replace_where(t.CUSTOMER_HISTORY, history, f"xxhash64({c.CUSTOMER_ID}) IN ({listed})")
-            return
-    # Too many to list, or two customers with one digest.
-    run.warehouse.change(t.CUSTOMER_HISTORY, deleted=touched, key=[c.CUSTOMER_ID], inserted=history)
+    key = keys.columns
+    digest = F.xxhash64(*key)
+    digests = [row[0] for row in keys.select(digest).distinct().collect()]
+    near = run.warehouse.read(table).where(within) if within else run.warehouse.read(table)
+    with_digest = near.select(key).where(digest.isin(digests))
+    if not with_digest.join(F.broadcast(replaced), on=key, how="left_anti").isEmpty():
+        return False
+    is_listed = f"xxhash64({', '.join(key)}) IN ({', '.join(map(str, digests))})"
+    run.warehouse.replace_where(table, rows, f"{within} AND {is_listed}" if within else is_listed)
+    return True
 
 
 def lines_of_customers(run: Run, dates: Dates | None = None, *, among: DataFrame | None = None) -> DataFrame:
