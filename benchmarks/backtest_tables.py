@@ -19,7 +19,7 @@ are 95% intervals by bootstraps of the customers. *Gini* is the Gini coefficient
 there is: 1 as well as can be, 0 as by chance. *Top 20%* is the share of all net spend that the 20% of the customers
 ranked highest bring. *Total* is how far the forecast of the total is off, for scores that are forecasts.
 
-Made by `python -m benchmarks.backtest_tables`. [How it is done](decisions/judged-by-what-comes-next.md).
+Made by `python -m benchmarks.backtest_tables`. [How it is done](decisions/backtests.md).
 """
 
 

@@ -188,7 +188,10 @@ def _who(command: str) -> str:
 
 def _busy(place: str, who: str, since: str | None) -> str:
     began = f", since {since}" if since else ""
-    return f"another run is at work on the tables at {place}: {who}{began}. Wait for its end and run the command again"
+    return (
+        f"another run is at work on the tables at {place}: {who}{began}. Wait until it has finished, then run the "
+        "command again"
+    )
 
 
 def _lock(file: IO[str], root: Path) -> bool:

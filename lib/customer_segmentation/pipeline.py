@@ -27,7 +27,7 @@ from customer_segmentation.stages import (
 
 
 def run_pipeline(run: Run, console: Console) -> Path | None:
-    """All of it. Every stage is a job by itself too and finds in the tables what the one before it left.
+    """Ingest, features, train, assign and report. Every stage is a job by itself too and finds its input in the tables.
 
     Returns:
         Where the report is; None where what draws it is not installed.

@@ -57,7 +57,7 @@ class ScratchTables:
 
     @contextmanager
     def kept(self, frame: DataFrame) -> Iterator[DataFrame]:
-        """The same for a block."""
+        """A scratch table of a frame for the length of a block, removed at its end."""
         place = self._new_place()
         try:
             yield self._written(frame, place)

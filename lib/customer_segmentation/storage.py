@@ -150,7 +150,7 @@ class Warehouse:
         return version
 
     def listed_version(self, table: Table) -> int | None:
-        """The same by the names in the table's log, without Spark; None where that is not on this machine.
+        """The newest version by the file names in the table's log, without Spark; None where it is not on this machine.
 
         Raises:
             OSError: the log can't be listed.

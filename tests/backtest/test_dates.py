@@ -23,7 +23,7 @@ def test_a_horizon_that_the_history_is_too_short_for_is_left_out_and_said() -> N
     dates = backtest_dates(FIRST, END, horizons=[365, 90], folds=1)
 
     assert list(dates.by_horizon) == [90]
-    assert dates.skipped == ["365 days: they need 730 days of orders"]
+    assert dates.skipped == ["horizon of 365 days: skipped; it needs 730 days of orders"]
 
 
 def test_a_history_of_twice_the_horizon_gives_one_date_that_nothing_can_be_learnt_for() -> None:
@@ -40,8 +40,8 @@ def test_given_dates_count_for_the_horizons_that_fit_after_them() -> None:
     dates = backtest_dates(FIRST, END, horizons=[30, 90], folds=3, dates=asked)
 
     assert dates.by_horizon == {30: [date(2017, 6, 1), date(2017, 12, 1)], 90: [date(2017, 6, 1)]}
-    assert "30 days: not from 2016-01-01;" in dates.skipped[0]
-    assert "90 days: not from 2016-01-01, 2017-12-01;" in dates.skipped[1]
+    assert "horizon of 30 days: 2016-01-01 skipped;" in dates.skipped[0]
+    assert "horizon of 90 days: 2016-01-01, 2017-12-01 skipped;" in dates.skipped[1]
 
 
 def test_too_little_history_says_how_much_there_is_and_what_to_do() -> None:

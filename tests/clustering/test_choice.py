@@ -82,7 +82,7 @@ def test_separated_segments_are_found_with_their_number(in_memory: None, seed: i
     choice = chosen(points, range(2, k + 3), seed=seed)
 
     assert choice.candidate.k == k
-    assert choice.candidate.found_again
+    assert choice.candidate.is_stable
     assert adjusted_rand_score(truth, choice.partition.labels(points)) >= 0.9
     measured = stability(whole(points), choice.partition, algorithm="kmeans", seed=seed)
     seen = clusterability(whole(points), choice.partition, stability=measured, seed=seed)
@@ -230,7 +230,7 @@ CLOUDS = {
 
 
 def seen_in(points: np.ndarray, *, k: int, seed: int) -> Clusterability:
-    """The clusterability of a segmentation that is taken to be found again in full."""
+    """The clusterability of a segmentation that is taken to be stable in full."""
     partition = fit("kmeans", whole(points), k=k, n_init=5, seed=seed)
     measured = compare_bootstraps(whole(points), partition, [partition.labels(points)] * 3)
     return clusterability(whole(points), partition, stability=measured, seed=seed)
@@ -274,7 +274,7 @@ def test_groups_show_though_the_features_alone_show_them_too(direction: list[flo
 
 def test_structure_is_clear_only_where_it_is_significant_separated_and_found_again() -> None:
     clear = Clusterability(p_value=0.01, separation=0.5, agreement=0.9)
-    assert clear.description == "clear structure (p = 0.01, valleys 0.50 deep, found again 0.90)"
+    assert clear.description == "clear structure (p = 0.01, separation 0.50, bootstrap agreement 0.90)"
     assert replace(clear, agreement=0.5).description.startswith("weak structure")
     assert replace(clear, separation=0.05).description.startswith("weak structure")
     assert replace(clear, p_value=0.06).description.startswith("no structure: a continuum")

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
-from customer_segmentation.clustering.selection.choice import FOUND_AGAIN
+from customer_segmentation.clustering.selection.choice import STABLE_AGREEMENT
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.stages import assign_segments, build_features, train_segments, write_report
 from tests.generated import configured, quiet
@@ -76,7 +76,7 @@ def test_the_true_segments_are_found_by_a_tree_whose_cut_is_chosen(generated: Pa
 
     assert agreement(generated, published(tree)) >= 0.9
     assert [row["k"] for row in model.candidates] == [5, 6, 7]
-    found = [row["k"] for row in model.candidates if row["agreement"] + row["agreement_error"] >= FOUND_AGAIN]
+    found = [row["k"] for row in model.candidates if row["agreement"] + row["agreement_error"] >= STABLE_AGREEMENT]
     assert model.k == max(found)
     assert model.quality["compression_loss"] == 0  # each of the customers is a micro-cluster of its own
 

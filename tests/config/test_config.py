@@ -301,7 +301,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     # values that do not go together
     "a number of segments for dbscan": (
         "clustering: {algorithm: dbscan, k: 6}",
-        ["clustering: has k = 6, but dbscan finds as many segments as there are dense places; set k to auto, and eps"],
+        ["clustering: has k = 6, but dbscan finds the number of segments itself; set k to auto, and tune eps"],
     ),
     "an eps for another algorithm": (
         "clustering: {eps: 0.5}",

@@ -394,10 +394,10 @@ def test_how_the_number_of_segments_came_about_is_said_for_each_algorithm() -> N
     set_ = {"eps": "0.25", "min_samples": "12"}
 
     assert search(content()).startswith("3 to 10 segments were tried")
-    assert "6 were chosen, which are all found again" in search(content())
+    assert "6 were chosen, all of which reappear" in search(content())
     assert ties(content()) == "As good within one standard error: 5."
     continuum = [candidate(6) | {"agreement": 0.4, "tied": True}]
-    assert "no number is found again" in search(content(model={"candidates": continuum}))
+    assert "no number is stable" in search(content(model={"candidates": continuum}))
     earlier = [{"algorithm": "kmeans", "k": 6, "silhouette": 0.4, "smallest_share": 0.1, "score": 0.5}]
     assert search(content(model={"candidates": earlier})).endswith("6 were chosen.")
     assert "was set and not searched for" in search(content(model={"candidates": None}))
@@ -631,7 +631,7 @@ def test_the_summary_says_how_far_to_trust_the_segments() -> None:
     told = " ".join(printed(content(), 90).split())
 
     assert "Quality: Silhouette 0.358; Stability 0.870; Hopkins statistic 0.910; Cost 6,422" in told
-    assert "which are all found again when customers are resampled. As good within one standard error: 5." in told
+    assert "all of which reappear when customers are resampled. As good within one standard error: 5." in told
     for word in ("highly stable (0.91)", "doubtful (0.70)", "Stability: not measured"):
         assert word in told
 

@@ -1,4 +1,4 @@
-"""Judges segmentations and scores by what customers did next: fitted at dates of the past, nothing after them known."""
+"""Evaluates segmentations and scores by what customers did next: fitted at past dates, knowing nothing after them."""
 
 from customer_segmentation.backtest.backtest import BacktestResult, History, backtest
 from customer_segmentation.backtest.dates import BacktestDates, backtest_dates

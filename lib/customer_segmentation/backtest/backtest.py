@@ -146,7 +146,7 @@ def backtest(
             before = earlier.get((horizon, day))
             if before is None:
                 skipped += [
-                    f"{day}: no learned score of {horizon} days, it needs {2 * horizon} days before"
+                    f"{day}: no learned score for {horizon} days; it needs {2 * horizon} days of orders before the date"
                 ] * settings.learned
                 continue
             spend = outcomes(days, start=before, horizon_days=horizon)

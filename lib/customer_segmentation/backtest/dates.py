@@ -56,13 +56,13 @@ def backtest_dates(
             late = sorted(set(dates) - set(found))
             if late:
                 skipped.append(
-                    f"{horizon} days: not from {', '.join(map(str, late))}; there are orders from {first} to before "
-                    f"{end}"
+                    f"horizon of {horizon} days: {', '.join(map(str, late))} skipped; a date needs orders before it "
+                    f"and {horizon} days after it, and there are orders from {first} to before {end}"
                 )
         else:
             found = _derived(first, end, horizon, folds)
             if not found:
-                skipped.append(f"{horizon} days: they need {2 * horizon} days of orders")
+                skipped.append(f"horizon of {horizon} days: skipped; it needs {2 * horizon} days of orders")
         if found:
             by_horizon[horizon] = found
     if not by_horizon:

@@ -108,7 +108,7 @@ def drawn_by_weight(coreset: Coreset, model: SegmentationModel, count: int, seed
 
 
 def drawn_by_customer(coreset: Coreset, model: SegmentationModel, count: int, seed: int) -> Iterator[np.ndarray]:
-    """The same for an algorithm that takes no weights, with no more than `MAX_DRAWN` customers.
+    """Labels of bootstraps that are drawn customer by customer, at most `MAX_DRAWN`, for an algorithm without weights.
 
     Each has one start: of several the likeliest is often another local optimum, which says nothing of the customers.
     """

@@ -76,7 +76,7 @@ class Training:
         others = ", ".join(str(k) for k in tied if k != self.model.k)
         if not others or self.choice is None:
             return self.clusterability.description
-        are = "would do as well" if self.choice.candidate.found_again else "are other choices"
+        are = "would do as well" if self.choice.candidate.is_stable else "are other choices"
         return f"{self.clusterability.description}; {others} segments {are}"
 
     def candidate_rows(self) -> list[dict[str, Any]]:

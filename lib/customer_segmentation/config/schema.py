@@ -262,7 +262,7 @@ class TransactionSource(Source):
         if self.watermark is not None and self.format != "jdbc":
             raise ValueError(f"has a watermark, which only a jdbc table needs; the format is {self.format}")
         if self.overlap != 0 and self.watermark is None:
-            raise ValueError("has an overlap but no watermark that it is of; name the column that grows")
+            raise ValueError("has an overlap but no watermark; set watermark to a column that only grows")
         return self
 
     @property
@@ -347,7 +347,19 @@ class Tables(Section):
 
 
 class Checks(Section):
-    """What order lines have to pass."""
+    """What order lines have to pass; a line that fails is rejected with a reason, unless `severity` says otherwise.
+
+    earliest_order, latest_order: first and last date that an order may have.
+    max_quantity: most items of a line, either way, above 0.
+    max_amount: the largest net amount of a line, either way, above 0.
+    currencies: the currencies that lines may be in; empty: any.
+    fee_products: patterns of product ids that are no goods, such as postage.
+    max_rejected_share: share of the lines, 0 to 1; where more are rejected the run ends with an error.
+    severity: by a check's code, reject, warn or off.
+
+    >>> Checks(max_quantity=10, severity={"zero_price": "warn"}).max_quantity
+    10.0
+    """
 
     earliest_order: Date = date(1970, 1, 1)
     latest_order: Date = date(2100, 1, 1)
@@ -513,8 +525,8 @@ class Clustering(Section):
             raise ValueError(f"k_min ({self.k_min}) must not be above k_max ({self.k_max}); lower it or raise k_max")
         if self.algorithm == "dbscan" and self.k != "auto":
             raise ValueError(
-                f"has k = {self.k}, but dbscan finds as many segments as there are dense places; set k to auto, and "
-                "eps and min_samples to what dense means"
+                f"has k = {self.k}, but dbscan finds the number of segments itself; set k to auto, and tune eps and "
+                "min_samples"
             )
         if self.algorithm != "dbscan" and self.eps != "auto":
             raise ValueError(
@@ -538,7 +550,7 @@ class Segments(Section):
     def _by_segment(cls, names: dict[str, str]) -> dict[str, str]:
         unknown = [key for key in names if not re.fullmatch(r"[1-9][0-9]{0,8}", key)]
         if unknown:
-            raise ValueError(f'is by segment_id, such as {{"3": My VIPs}}; {unknown[0]!r:.60} is none')
+            raise ValueError(f'keys must be segment ids, such as {{"3": My VIPs}}; found {unknown[0]!r:.60}')
         _distinct(list(names.values()))
         return names
 

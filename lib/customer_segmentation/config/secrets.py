@@ -22,8 +22,8 @@ _IN_A_VALUE = re.compile(
 
 
 REJECTION = (
-    "has a secret in it (a password, key or token), which no configuration may hold; take it out, and have the option "
-    "that it is for come from an environment variable, by environment"
+    "contains a password, key or token, which no configuration may hold; remove it, put it into an environment "
+    "variable and name that variable under environment"
 )
 
 
@@ -41,7 +41,7 @@ def problem_of(name: str, value: object) -> str | None:
     """What is wrong with a free setting that is or has a secret; None where nothing is."""
     if is_secret_name(name) and isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
         return (
-            "is a secret, which no configuration may hold; put it into an environment variable and name that one in "
-            f"the environment section beside: {{{name}: NAME_OF_THE_VARIABLE}}"
+            "is a secret, which no configuration may hold; put it into an environment variable and name that variable "
+            f"in the environment section next to it: {{{name}: NAME_OF_THE_VARIABLE}}"
         )
     return REJECTION if holds_secret(value) else None

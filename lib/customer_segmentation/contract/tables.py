@@ -774,7 +774,7 @@ MODEL_RUNS = Table(
             CANDIDATES_TYPE,
             (
                 "What was tried to choose algorithm and k: fitted on a weighted sample, evaluated on all customers; "
-                "stability, segment_stability and agreement (of the segment that is found again worst, with its "
+                "stability, segment_stability and agreement (of the segment that reappears worst, with its "
                 "standard error) by bootstraps of the sample; separation, mean depth of the valleys between segments; "
                 "tied: the chosen one, and what does as well within one standard error; usefulness: where several are "
                 "tied, how well their segments rank customers by what they spent next, up to 1. elbow and score are of "

@@ -66,7 +66,7 @@ def customer_features(
     extra: Sequence[Feature] = (),
     active_within: int | None = None,
 ) -> DataFrame:
-    """One row per customer with a purchase before a date: how recently, often and for how much they buy, and all else.
+    """Features of every customer with a purchase before a date: RFM, rhythm, basket, price, trend, engagement.
 
     Given several dates, the rows of all of them, told apart by as_of_date and each as if built for its date alone: for
     backtests, training sets and trends. The lines are gone through once, whatever the number of dates.
@@ -196,7 +196,9 @@ def features_from_aggregates(
         constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
         constants |= {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
     else:
+        # The customers and the whole shop read them.
         events = engagement_aggregates(engagement, dates, response_events=response_events)
+        events = shuffled_once(events, c.CUSTOMER_ID)
         aggregates = _joined(aggregates, events, dates).fillna(0, subset=list(_EVENT_COUNTS))
         aggregates = _with_shop(aggregates, shop_response_rate(events, dates), dates)
     known = aggregates.withColumns(constants).withColumns(

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
 from customer_segmentation.spark.dates import SINCE, Dates
+from customer_segmentation.spark.shuffling import shuffled_once
 
 
 def engagement_aggregates(engagement: DataFrame, dates: Dates, *, response_events: Sequence[str]) -> DataFrame:
@@ -25,10 +26,12 @@ def engagement_aggregates(engagement: DataFrame, dates: Dates, *, response_event
         engagement = engagement.withColumn(c.CAMPAIGN_ID, F.lit(None).cast("string"))
     responded = F.col(c.EVENT_TYPE).isin(list(response_events))
     known = engagement.where(F.col(c.OCCURRED_AT) < F.lit(dates.last).cast("timestamp"))
-    if dates.is_series:
-        # All that follows is by customer: nothing is moved again.
-        known = known.withColumn(SINCE, dates.place(F.to_date(c.OCCURRED_AT))).repartition(c.CUSTOMER_ID)
     key = [c.CUSTOMER_ID, c.CHANNEL, c.CAMPAIGN_ID]
+    known = known.select(*key, c.OCCURRED_AT, c.EVENT_TYPE)
+    if dates.is_series:
+        known = known.withColumn(SINCE, dates.place(F.to_date(c.OCCURRED_AT)))
+    # All that follows is by customer: nothing is moved again.
+    known = shuffled_once(known, c.CUSTOMER_ID)
     events = known.groupBy(*dates.summed_by(*key)).agg(
         F.count_if(~responded).alias("contacts"),
         F.count_if(responded).alias("responses"),

@@ -66,7 +66,7 @@ class CutPoints:
 
 
 def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
-    """Exact cut points of the customers at hand. Runs one aggregation.
+    """The values at which each RFM score changes: exact quantiles of these customers. Runs one aggregation.
 
     Args:
         features: recency_days, frequency and monetary per customer; at least one row.
@@ -76,7 +76,7 @@ def cut_points(features: DataFrame, *, scores: int = GRID_SCORES) -> CutPoints:
         ConfigurationError: a column is not there, or it can't be so many scores.
         DataRejectedError: there is no customer, or a column has no numbers.
     """
-    _require(features, scores)
+    _require(features, scores, "cut_points")
     row = features.agg(*_percentiles(scores)).first()
     assert row is not None, "an aggregation without grouping has one row"
     return _cut_points_of(row)
@@ -89,7 +89,7 @@ def cut_points_by_date(features: DataFrame, *, scores: int = GRID_SCORES) -> dic
         features: also as_of_date.
         scores: as for `cut_points`, which says what is raised.
     """
-    _require(features, scores)
+    _require(features, scores, "cut_points_by_date")
     rows = features.where(F.col(c.AS_OF_DATE).isNotNull()).groupBy(c.AS_OF_DATE).agg(*_percentiles(scores)).collect()
     return {row[0]: _cut_points_of(row[1:]) for row in sorted(rows)}
 
@@ -103,19 +103,19 @@ def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, 
     return by_date if len(by_date) > 1 else next(iter(by_date.values()))
 
 
-def _require(features: DataFrame, scores: int) -> None:
+def _require(features: DataFrame, scores: int, caller: str) -> None:
     if not 2 <= scores <= MAX_SCORES:
-        raise ConfigurationError(f"rfm_scores: there may be 2 to {MAX_SCORES} scores; found scores={scores}")
+        raise ConfigurationError(f"{caller}: scores must be from 2 to {MAX_SCORES}; found {scores}")
     missing = [name for name in _SCORED if name not in features.columns]
     if missing:
         raise ConfigurationError(
-            f"rfm_scores: {', '.join(missing)} not among the columns {', '.join(features.columns)}; customer_features "
+            f"{caller}: {', '.join(missing)} not among the columns {', '.join(features.columns)}; customer_features "
             "makes them"
         )
     for name in _SCORED:
         kind = features.schema[name].dataType
         if not isinstance(kind, NumericType):
-            raise DataRejectedError(f"rfm_scores: {name} is of type {kind.simpleString()}, which is no number")
+            raise DataRejectedError(f"{caller}: {name} is of type {kind.simpleString()}, which is no number")
 
 
 def _value(name: str) -> Column:
@@ -172,7 +172,7 @@ def rfm_scores(
     +-----------+---------+------------------+
     <BLANKLINE>
     """
-    _require(features, scores)
+    _require(features, scores, "rfm_scores")
     cuts = cuts or _own_cut_points(features, scores)
     highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
     below = [

@@ -238,6 +238,7 @@ def calibration(features: DataFrame, model: ValueModel, *, width: int = WIDTH) -
     Args:
         features: the customers that the model was fitted to, see `fit_value`.
         model: the value model.
+        width: of the chart, in pixels.
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -263,6 +264,10 @@ def tracking(
         as_of: the date; customers are those with a purchase before it.
         until: where the transactions end; lines of this day and later do not count.
         timezone: whose days count, that of the features; the session's is UTC.
+        width: of the chart, in pixels.
+
+    Raises:
+        ConfigurationError: no customer has a purchase before `as_of`, or a date is none.
     """
     with needs_extra():
         from customer_segmentation.plots import charts
@@ -296,6 +301,10 @@ def spend_by_frequency(features: DataFrame, model: ValueModel, *, width: int = W
     Args:
         features: the customers that the model was fitted to, see `fit_value`.
         model: the value model.
+        width: of the chart, in pixels.
+
+    Raises:
+        ConfigurationError: nobody has spent more than was returned, or a column is not there.
     """
     with needs_extra():
         from customer_segmentation.plots import charts

@@ -15,8 +15,8 @@ _NAMES = 66
 _MIN_DISTANCE = 0.075
 """Least distance of two names, as a share of the height."""
 _LINES = (
-    ("agreement", 2.5, ACCENT, "Found again"),
-    ("separation", 1.5, SOFT, "Valleys"),
+    ("agreement", 2.5, ACCENT, "Agreement"),
+    ("separation", 1.5, SOFT, "Separation"),
     ("silhouette", 1.5, SOFT, "Silhouette"),
 )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from customer_segmentation.clustering.selection.choice import is_found_again
+from customer_segmentation.clustering.selection.choice import is_stable
 from customer_segmentation.display import formatting as fmt
 from customer_segmentation.display.verdict import Verdict
 from customer_segmentation.report.content import ReportContent, Row
@@ -41,8 +41,8 @@ _ONE_SEGMENT = (
 )
 _BASIS = {
     "structure_p_value": "p-value",
-    "separation": "depth of valleys",
-    "agreement": "found again",
+    "separation": "separation",
+    "agreement": "bootstrap agreement",
     "silhouette": "silhouette",
     "stability": "stability",
 }
@@ -51,13 +51,13 @@ _BASIS = {
 _METRICS: dict[str, tuple[str, str]] = {
     "silhouette": ("Silhouette", "-1 to 1: how much nearer to the own segment than to the next"),
     "stability": ("Stability", "1: resampled customers are segmented alike; 0: as by chance"),
-    "agreement": ("Found again", "1: two resamplings agree on every segment; by the one they agree on least"),
-    "separation": ("Depth of valleys", "0: segments are cuts through a crowd; 1: empty space between them"),
-    "structure_p_value": ("p-value of the structure", "share of clouds without groups that are as compact"),
+    "agreement": ("Bootstrap agreement", "1: two resamplings agree on every segment; of the one they agree on least"),
+    "separation": ("Separation", "0: segments are cuts through a crowd; 1: empty space between them"),
+    "structure_p_value": ("Clusterability p-value", "share of clouds without groups that are as compact"),
     "hopkins": ("Hopkins statistic", "0.5 spread evenly, 1 in clusters"),
     "smallest_share": ("Smallest segment", "share of the customers in segments"),
     "noise_share": ("Unclassified", "share of the customers in no segment"),
-    "compression_loss": ("Variance not seen", "share within the groups that the hierarchy is built on"),
+    "compression_loss": ("Compression loss", "share of the variance within the groups that the hierarchy is built on"),
     "calinski_harabasz": ("Calinski-Harabasz index", "between by within segments, more is clearer"),
     "davies_bouldin": ("Davies-Bouldin index", "likeness of neighbouring segments, less is clearer"),
     "cost": ("Cost", "squared distances to the centres, in prepared units"),
@@ -104,7 +104,7 @@ def clusterability(content: ReportContent) -> Verdict | None:
     elif stability is None or not fmt.known(stability):
         sentence = _UNTESTED
     else:
-        found = is_found_again(float(metrics.get("agreement") or stability), 0.0)
+        found = is_stable(float(metrics.get("agreement") or stability), 0.0)
         sentence = _BLURRED if found else _UNSTABLE
     figures = (f"{name} {metrics[key]:.2f}" for key, name in _BASIS.items() if fmt.known(metrics.get(key)))
     return Verdict(CLUSTERABILITY[level], level + 1, len(CLUSTERABILITY), sentence, ", ".join(figures))
@@ -190,9 +190,9 @@ def _reason(content: ReportContent) -> str:
     chosen = next((row for row in candidates(content) if _is_chosen(row, content)), None)
     if chosen is None or not fmt.known(chosen.get("agreement")):
         return ""
-    if is_found_again(chosen["agreement"], chosen.get("agreement_error") or 0.0):
-        return ", which are all found again when customers are resampled"
-    return "; no number is found again when customers are resampled, so that any is a choice"
+    if is_stable(chosen["agreement"], chosen.get("agreement_error") or 0.0):
+        return ", all of which reappear when customers are resampled"
+    return "; no number is stable when customers are resampled, so any is a choice"
 
 
 def ties(content: ReportContent) -> str:
@@ -202,7 +202,7 @@ def ties(content: ReportContent) -> str:
         return ""
     numbers = ", ".join(map(fmt.count, tied))
     chosen = next((row for row in candidates(content) if _is_chosen(row, content)), {})
-    if not is_found_again(chosen.get("agreement") or 0.0, chosen.get("agreement_error") or 0.0):
+    if not is_stable(chosen.get("agreement") or 0.0, chosen.get("agreement_error") or 0.0):
         return f"Other choices: {numbers}."
     return f"As good within one standard error: {numbers}."
 

@@ -1,6 +1,6 @@
 """The report as one HTML page that needs nothing beside itself: no network, no scripts, no fonts."""
 
-from customer_segmentation.clustering.selection.choice import FOUND_AGAIN
+from customer_segmentation.clustering.selection.choice import STABLE_AGREEMENT
 from customer_segmentation.contract.columns import NOISE_ID
 from customer_segmentation.display import formatting, palette
 from customer_segmentation.display.template import environment, needs_extra
@@ -48,7 +48,7 @@ def render_page(content: ReportContent) -> str:
             search=model_quality.search(content),
             candidates=model_quality.formatted_candidates(content),
             ties=model_quality.ties(content),
-            found_again=FOUND_AGAIN,
+            stable_agreement=STABLE_AGREEMENT,
             metrics=model_quality.metrics(content),
             model_quality=model_quality,
             noise_id=NOISE_ID,

@@ -162,7 +162,7 @@ def relative_difference(one: float, other: float) -> float:
 def freshness(last_day: date, start_day: date) -> Figure:
     """How long before the run the last order is."""
     days = (start_day - last_day).days
-    return Figure(FRESHNESS, days, f"the last order is of {last_day}, {count(days)} days before the run")
+    return Figure(FRESHNESS, days, f"the last order is dated {last_day}, {count(days)} days before the run")
 
 
 def rejected_share(lines: RowCounts) -> Figure:

@@ -100,7 +100,7 @@ def _describe_model(run: Run, model: SegmentationModel) -> str:
         described += f"; ranked in their segments by {run.ranked_by}, which the backtest found best"
     unknown = sorted(set(run.config.segments.names_by_id) - set(model.segment_ids))
     if unknown:
-        described += f"; segments.names has {', '.join(map(str, unknown))}, which it has not"
+        described += f"; segments.names names {', '.join(map(str, unknown))}, which the model does not have"
     return described
 
 

@@ -55,7 +55,7 @@ def bring_up_to_date(run: Run) -> str:
     goal = {"batch": batch, "as_of": run.as_of.isoformat(), "definition": DEFINITION, "timezone": run.config.timezone}
     is_there = run.warehouse.exists(t.CUSTOMER_DAYS)
     if build.is_of(goal) and is_there:
-        return "nothing changed"
+        return "unchanged"
     touched = _touched(run, build, goal)
     if isinstance(touched, str):
         return _build_all(run, goal, touched, build)

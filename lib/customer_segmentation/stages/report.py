@@ -37,7 +37,7 @@ def write_report(run: Run, console: Console) -> Path:
 
 
 def write_report_if_possible(run: Run, console: Console) -> Path | None:
-    """The same where what draws is installed; elsewhere the summary alone, and what to install."""
+    """Write the report where the packages that draw are installed; elsewhere print the summary and what to install."""
     with run.progress.stage("report", "drawing the page") as stage:
         content, path = _content(run), None
         try:

@@ -48,7 +48,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         model = None if retrain else run.models.reusable
         if model is not None:
             run.serve(model)
-            stage.result = f"{model.version} of {model.trained_as_of} serves on, {model.k} segments"
+            stage.result = f"{model.version}, trained as of {model.trained_as_of}, stays in service: {model.k} segments"
             return
         version = run.version_to_train
         model = run.models.registered(version)
@@ -114,7 +114,7 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         for library, why in _not_fitted_by(run, named).items():
             stage.result += f"; fitted without {library}, which can't be used here: {why}"
         for name, why in named.preparation.dropped_.items():
-            stage.result += f"; {name} left out, it {why}"
+            stage.result += f"; feature {name} was dropped: it {why}"
 
 
 def _lineage_rows(

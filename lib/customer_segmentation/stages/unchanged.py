@@ -96,5 +96,5 @@ class Made:
             run.known_run_id, run.model_version = self.run_id, self.model_version
             run.as_of = date.fromisoformat(self.as_of_date)
             run.alerts = [Alert(**alert) for alert in self.alerts]
-            stage.result = f"nothing is new since run {self.run_id}, which is what consumers read"
+            stage.result = f"nothing new since run {self.run_id}, which is the published one"
         return Path(self.report)

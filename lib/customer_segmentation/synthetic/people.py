@@ -29,7 +29,7 @@ def own(draws: Draws, trait: str) -> Column:
 
 
 def own_count(draws: Draws, trait: str) -> Column:
-    """The same for a trait in whole numbers."""
+    """A customer's value of a trait in whole numbers, drawn evenly from the cohort's range."""
     low, high = F.col(f"cohort.{trait}")[0], F.col(f"cohort.{trait}")[1]
     return low + draws.below(trait, F.col("customer"), high - low + 1)
 

@@ -99,7 +99,7 @@ class PurchaseModel:
             found.append(NOT_CONVERGED)
         meanings: dict[str, list[str]] = {}
         for name, limit in (self.at_limit or {}).items():
-            meaning = _AT_LIMIT.get((name, limit), "the data do not tell it")
+            meaning = _AT_LIMIT.get((name, limit), "the data do not determine this parameter")
             meanings.setdefault(meaning, []).append(f"{name} = {self.parameters[name]:.4g}")
         found += [f"{meaning} ({' and '.join(names)}, at the limit)" for meaning, names in meanings.items()]
         return [f"{TITLES[self.name]}: {message}" for message in found]

@@ -80,7 +80,9 @@ def purchase_counts(features: DataFrame, *, with_gaps: bool = False) -> pd.DataF
 
 
 def fit_value(features: DataFrame, settings: Value | Mapping[str, Any] | None = None) -> ValueModel:
-    """The purchase and the spend model of the highest likelihood, and the cuts of the ranks. Runs three aggregations.
+    """Fit the purchase model and the spend model by maximum likelihood, and the cut points of value_rank.
+
+    Runs three aggregations.
 
     What a purchase is worth is a customer's net spend by purchase days, the first one included: returns are taken off
     in the sum, and those who bought once tell what one purchase is worth.

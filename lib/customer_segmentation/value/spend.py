@@ -75,7 +75,7 @@ class SpendModel:
             found.append(NOT_CONVERGED)
         limit = (self.at_limit or {}).get("q")
         if limit is not None:
-            meaning = "spread without measure" if limit == "lower" else "hardly differ"
+            meaning = "vary without bound" if limit == "lower" else "hardly differ"
             found.append(f"customers' mean values {meaning} (q = {self.parameters['q']:.4g}, at the limit)")
         return [f"Gamma-Gamma: {message}" for message in found]
 

@@ -120,7 +120,7 @@ def _restart(points: Points, k: int, max_iterations: int, seed: int) -> tuple[in
 def _best_from_sample(
     points: Points, k: int, max_iterations: int, seeds: Iterable[int]
 ) -> tuple[int, float, np.ndarray]:
-    """The same without MLlib: centres of a sample, moved on by passes over all points."""
+    """The cheapest start and its centres without MLlib: centres of a sample, moved on by passes over all points."""
     seeds = list(seeds)
     sample = sample_of(points, size=SAMPLE_SIZE, seed=seeds[0])
     if len(np.unique(sample.points, axis=0)) >= k:

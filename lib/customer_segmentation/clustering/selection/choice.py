@@ -1,12 +1,12 @@
-"""Chooses the algorithm and the number of segments by a stated rule, which rests on what is found again.
+"""Chooses the algorithm and the number of segments by a stated rule, which rests on stability under resampling.
 
-The rule: a number of segments is *found again* when two bootstraps of the customers agree on every one of its
-segments: the Jaccard index of the one that agrees worst is at least `FOUND_AGAIN`, within one standard error. Of the
-numbers that are found again the largest is chosen. Those that agree as well within one standard error are tied with
-it: among them the number that the segments in service have stays; without one it is the most useful, where it is known
-how well segments rank customers by what they spend next.
+The rule: a number of segments is *stable* when two bootstraps of the customers agree on every one of its segments: the
+Jaccard index of the one that agrees worst is at least `STABLE_AGREEMENT`, within one standard error. Of the stable
+numbers the largest is chosen. Those that agree as well within one standard error are tied with it: among them the
+number that the segments in service have stays; without one it is the most useful, where it is known how well segments
+rank customers by what they spend next.
 
-Where none is found again, customers form a continuum, any number of segments is a choice, and all are tied: the number
+Where none is stable, customers form a continuum, any number of segments is a choice, and all are tied: the number
 in service stays, otherwise it is the one nearest to `CONTINUUM_K`, unless bootstraps agree better on another, by
 `CLEARLY_BETTER`.
 
@@ -36,11 +36,11 @@ from customer_segmentation.clustering.selection.stability import (
 from customer_segmentation.clustering.threads import one_thread
 from customer_segmentation.preparation.rounding import rounded
 
-FOUND_AGAIN = 0.85
+STABLE_AGREEMENT = 0.85
 """The Jaccard index from which a segment is highly stable (Hennig 2007)."""
 CONTINUUM_K = 4
-"""Segments of a continuum: one cut in each of two directions, such as value and activity; with more cuts less is found
-again."""
+"""Segments of a continuum: one cut in each of two directions, such as value and activity; with more cuts less is
+stable."""
 CLEARLY_BETTER = 0.2
 """Difference of two Jaccard indices that is more than chance from one draw of customers to the next, whose standard
 error is up to .08."""
@@ -56,7 +56,7 @@ class Candidate:
     algorithm, k: a registered algorithm, and the number of segments.
     silhouette, calinski_harabasz, davies_bouldin, smallest_share: see `ClusterMetrics`.
     stability, segment_stability: mean adjusted Rand index, and each segment's Jaccard index, see `Stability`.
-    agreement, agreement_error: how well the segment that is found again worst is, and its standard error.
+    agreement, agreement_error: the Jaccard index of the least stable segment, and its standard error.
     separation: mean depth of the valleys between the segments, 0 to 1, see `separation`.
     cost: sum of squared distances to the segments' means.
     bic: Bayesian information criterion, lower is better; mixtures only.
@@ -81,9 +81,9 @@ class Candidate:
     usefulness: float | None = None
 
     @property
-    def found_again(self) -> bool:
+    def is_stable(self) -> bool:
         """Whether bootstraps agree on all of its segments."""
-        return is_found_again(self.agreement, self.agreement_error)
+        return is_stable(self.agreement, self.agreement_error)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def choose(
         candidates.append(replace(candidate, separation=_defined_and_rounded(apart), bic=_bic(partition, own)))
     if usefulness is not None:
         _, tied = best(candidates, smallest_share=smallest_share, incumbent_k=incumbent_k)
-        places = [i for i, candidate in enumerate(candidates) if candidate in tied and candidate.found_again]
+        places = [i for i, candidate in enumerate(candidates) if candidate in tied and candidate.is_stable]
         if len(places) > 1:
             for i, useful in zip(places, usefulness([partitions[i] for i in places]), strict=True):
                 candidates[i] = replace(candidates[i], usefulness=_defined_and_rounded(useful))
@@ -222,7 +222,7 @@ def _best_k(
     if not big:
         chosen = max(candidates, key=lambda candidate: (candidate.smallest_share, -candidate.k))
         return chosen, [chosen]
-    found = [candidate for candidate in big if candidate.found_again]
+    found = [candidate for candidate in big if candidate.is_stable]
     if found:
         largest = max(found, key=lambda candidate: candidate.k)
         tied = [candidate for candidate in found if _agree_as_well(candidate, largest)]
@@ -236,21 +236,21 @@ def _best_k(
     return next((candidate for candidate in tied if candidate.k == incumbent_k), largest), tied
 
 
-def _agree_as_well(one: Candidate, other: Candidate) -> bool:
-    return abs(one.agreement - other.agreement) <= max(one.agreement_error, other.agreement_error)
+def _agree_as_well(left: Candidate, right: Candidate) -> bool:
+    return abs(left.agreement - right.agreement) <= max(left.agreement_error, right.agreement_error)
 
 
-def _beats(other: Candidate, one: Candidate, smallest_share: float) -> bool:
+def _beats(challenger: Candidate, first: Candidate, smallest_share: float) -> bool:
     """Whether a candidate of another algorithm takes the place of one that is first."""
-    order = [(c.smallest_share >= smallest_share, c.found_again) for c in (other, one)]
+    order = [(c.smallest_share >= smallest_share, c.is_stable) for c in (challenger, first)]
     if order[0] != order[1]:
         return order[0] > order[1]
-    return other.found_again and (other.separation or 0.0) >= (one.separation or 0.0) + MIN_GAIN
+    return challenger.is_stable and (challenger.separation or 0.0) >= (first.separation or 0.0) + MIN_GAIN
 
 
-def is_found_again(agreement: float, error: float) -> bool:
+def is_stable(agreement: float, error: float) -> bool:
     """Whether bootstraps agree on all segments, within one standard error."""
-    return agreement + error >= FOUND_AGAIN
+    return agreement + error >= STABLE_AGREEMENT
 
 
 def candidate_rows(choice: Choice | None) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from customer_segmentation.clustering.selection.choice import is_found_again
+from customer_segmentation.clustering.selection.choice import is_stable
 from customer_segmentation.clustering.selection.coreset import Coreset
 from customer_segmentation.clustering.selection.separation import separation, without_ties
 from customer_segmentation.clustering.selection.stability import Labelling, Stability
@@ -41,7 +41,7 @@ class Clusterability:
     p_value: share of the clouds without groups that k-means cuts into parts at least as compact, the customers counted
         among them; nan for one segment.
     separation: mean depth of the valleys around the segments, 0 to 1, see `separation`; nan for one segment.
-    agreement, error: how well the segments are found again, see `Stability`; nan where it was not measured, which is
+    agreement, error: how well the segments reappear, see `Stability`; nan where it was not measured, which is
         never clear.
     """
 
@@ -55,15 +55,17 @@ class Clusterability:
         """0 none, 1 weak, 2 clear."""
         if not self.p_value <= SIGNIFICANCE:
             return 0
-        return 2 if self.separation >= MIN_SEPARATION and is_found_again(self.agreement, self.error) else 1
+        return 2 if self.separation >= MIN_SEPARATION and is_stable(self.agreement, self.error) else 1
 
     @property
     def description(self) -> str:
         """The level in words, with the figures behind it."""
         if np.isnan(self.p_value):
             return "no structure: all customers that are in a segment are in one"
-        agreement = "stability not measured" if np.isnan(self.agreement) else f"found again {self.agreement:.2f}"
-        figures = f"p = {self.p_value:.2f}, valleys {self.separation:.2f} deep, {agreement}"
+        agreement = (
+            "stability not measured" if np.isnan(self.agreement) else f"bootstrap agreement {self.agreement:.2f}"
+        )
+        figures = f"p = {self.p_value:.2f}, separation {self.separation:.2f}, {agreement}"
         if self.level == 0:
             return f"no structure: a continuum; the segments are cuts through it ({figures})"
         return f"clear structure ({figures})" if self.level == 2 else f"weak structure: segments overlap ({figures})"

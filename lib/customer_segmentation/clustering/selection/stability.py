@@ -1,4 +1,4 @@
-"""Stability: how well a segmentation is found again in bootstraps of the customers."""
+"""Stability: how well the segments of a segmentation reappear in bootstraps of the customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Stability:
         (Dolnicar & Leisch 2010).
     segments: (k,) mean Jaccard index of each segment with the most similar one of a bootstrap, 0 to 1: under .60
         unstable, .60 to .75 doubtful, above stable (Hennig 2007).
-    agreement: of two bootstraps, the Jaccard index of the segment that is found again worst, 0 to 1; the mean over all
+    agreement: of two bootstraps, the Jaccard index of the segment that reappears worst, 0 to 1; the mean over all
         pairs. It rests on no one segmentation, so that it does not depend on which of several was fitted first.
     error: standard error of the agreement, by the jackknife over the bootstraps.
     """
@@ -102,13 +102,13 @@ def compare_bootstraps(coreset: Coreset, segmentation: Labelling, labels: Sequen
         for j, right in enumerate(bootstraps[:i]):
             counts = contingency(left, right, coreset.weights, groups)
             rands.append(adjusted_rand(counts))
-            agreements[i, j] = agreements[j, i] = found_again(counts)
+            agreements[i, j] = agreements[j, i] = worst_segment_jaccard(counts)
     agreement, error = _mean_of_pairs(agreements)
     return Stability(float(rounded(float(np.mean(rands)))), rounded(segments), agreement, error)
 
 
-def found_again(counts: np.ndarray) -> float:
-    """The Jaccard index, with its counterpart in the other labelling, of the segment that is found again worst.
+def worst_segment_jaccard(counts: np.ndarray) -> float:
+    """The Jaccard index, with its counterpart in the other labelling, of the segment that reappears worst.
 
     Args:
         counts: customers, or their weights, by the segments of both labellings; the last of each is noise.

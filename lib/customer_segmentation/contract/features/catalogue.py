@@ -21,7 +21,7 @@ to `rfm_segment`), [what a customer is worth](value.md), and `top_categories` an
 
 A ratio that rests on little is *shrunk towards* that over all customers, as if so many more lines, orders or
 campaigns had been seen at their rate: (n x + w m) / (n + w) for a ratio x of n with the mean m and the weight w.
-`docs/decisions` says [why](decisions/features-by-what-they-say.md).
+`docs/decisions` says [why](decisions/feature-baselines.md).
 """
 _FOOT = """## Not a number
 

@@ -50,7 +50,7 @@ def _load(
     }
     build = build_of(run.warehouse, table)
     if build.is_of(made_from):
-        return "as they were"
+        return "unchanged"
     read, suppressed = analysed(table.name, lambda: validated(run.spark, sources)), run.suppression.suppressed
     if suppressed is not None:
         read = suppressed.marked(read, text=malformed_text(rejections.ROW))

@@ -127,7 +127,7 @@ def _changed_by_others(run: Run, log: BatchLog) -> list[str]:
     fewer = "fewer" if lost >= 0 else "more"
     return [
         f"somebody else changed the tables since batch {last_batch.number} ({reason}): {count(abs(lost))} lines "
-        f"{fewer}, which are left as they are"
+        f"{fewer}; the change is kept"
     ]
 
 
