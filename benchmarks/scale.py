@@ -32,10 +32,10 @@ PEERS_AT = 10_000_000
 COLUMNS = {
     "customer_id": "customer_id",
     "order_id": "order_id",
-    "ordered_at": "ordered_at",
+    "ordered_at": "try_cast(ordered_at as timestamp)",
     "product_id": "product_id",
-    "quantity": "quantity",
-    "amount": "cast(quantity as double) * cast(unit_price as double)",
+    "quantity": "try_cast(quantity as double)",
+    "amount": "try_cast(quantity as double) * try_cast(unit_price as double)",
 }
 
 
@@ -64,11 +64,11 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
             with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
                 shop = _Shop(Path(name), size, size // each)
                 costs += shop.costs()
+                rows = [asdict(cost) for cost in costs]
+                COSTS.parent.mkdir(parents=True, exist_ok=True)
+                COSTS.write_text(json.dumps(rows, indent=2) + "\n")
                 if size == PEERS_AT and each == LINES_OF_A_CUSTOMER[0]:
                     comparisons += shop.beside_peers(runs)
-            rows = [asdict(cost) for cost in costs]
-            COSTS.parent.mkdir(parents=True, exist_ok=True)
-            COSTS.write_text(json.dumps(rows, indent=2) + "\n")
         size *= 10
     return [*_days_beside_first_runs(costs), *comparisons]
 

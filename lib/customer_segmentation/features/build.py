@@ -19,7 +19,11 @@ from customer_segmentation.contract.features import FEATURES, Feature
 from customer_segmentation.contract.tables import RESPONSE_TYPE, TOP_CATEGORIES, TOP_CATEGORIES_TYPE
 from customer_segmentation.features.assortment import CATEGORY_MIX, category_totals
 from customer_segmentation.features.daily_aggregates import daily_aggregates, window_aggregates
-from customer_segmentation.features.engagement_aggregates import engagement_aggregates
+from customer_segmentation.features.engagement_aggregates import (
+    campaign_aggregates,
+    contacts_and_responses,
+    engagement_aggregates,
+)
 from customer_segmentation.features.history_aggregates import history_aggregates
 from customer_segmentation.features.lines_by_customer import (
     OPTIONAL,
@@ -196,11 +200,11 @@ def features_from_aggregates(
         constants |= {name: F.lit(0) for name in _EVENT_COUNTS} | {"shop_response_rate": F.lit(0.0)}
         constants |= {"last_response_day": F.lit(None).cast("date"), c.RESPONSE_BY_CHANNEL: F.lit(None)}
     else:
-        # The customers and the whole shop read them.
-        events = engagement_aggregates(engagement, dates, response_events=response_events)
-        events = shuffled_once(events, c.CUSTOMER_ID)
-        aggregates = _joined(aggregates, events, dates).fillna(0, subset=list(_EVENT_COUNTS))
-        aggregates = _with_shop(aggregates, shop_response_rate(events, dates), dates)
+        events = contacts_and_responses(engagement, dates, response_events=response_events)
+        own = engagement_aggregates(events, dates)
+        aggregates = _joined(aggregates, own, dates).fillna(0, subset=list(_EVENT_COUNTS))
+        rate_of_all = shop_response_rate(campaign_aggregates(events, dates), dates)
+        aggregates = _with_shop(aggregates, rate_of_all, dates)
     known = aggregates.withColumns(constants).withColumns(
         {feature.name: _value(feature, unknown) for feature in FEATURES if feature.name not in lasting}
     )

@@ -37,7 +37,7 @@ def shop_response_rate(events: DataFrame, dates: Dates) -> DataFrame:
     """shop_response_rate, the campaigns answered by those received over all who were contacted; a row for each date.
 
     Args:
-        events: a row per customer, see `engagement_aggregates`, at each date.
+        events: a row per customer, see `campaign_aggregates`, at each date.
     """
     return events.groupBy(*dates.key()).agg(_share(_sum("answered"), _sum("received")).alias("shop_response_rate"))
 
