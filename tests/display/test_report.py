@@ -612,7 +612,7 @@ def test_the_summary_says_the_run_in_a_line_and_the_segments_in_figures() -> Non
 
 
 def test_how_many_are_expected_to_buy_is_said_where_it_is_known() -> None:
-    known = {"expected_buyers": 0.384, "expected_within_days": 90, "overdue_share": 0.641}
+    known = {"expected_buyer_share": 0.384, "expected_within_days": 90, "overdue_share": 0.641}
     segments = [segment(1, "Loyal", 412, "1702345.11", **known), segment(2, "New", 20, "3.00", overdue_share=0.0)]
     shown = content(segments=segments)
 

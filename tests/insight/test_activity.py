@@ -182,12 +182,12 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
     expected = rates_of(days, 450, 90)
     here = np.where(customers.recency_days > 200, 2, 1)
     seen = {each.segment_id: each for each in evidence_of(evidence_rows(customers, here, expected), expected)}
-    assert names.expected_buyers.to_dict() == {key: pytest.approx(each.buys_again) for key, each in seen.items()}
+    assert names.expected_buyer_share.to_dict() == {key: pytest.approx(each.buys_again) for key, each in seen.items()}
     assert names.activity.to_dict() == {key: each.activity for key, each in seen.items()}
     assert names.activity[2] in ("lapsed", "lost")
     assert names.segment_name[1] == "My VIPs"
     assert without.activity.isin(["mixed", "new"]).all()
-    assert without.expected_buyers.isna().all()
+    assert without.expected_buyer_share.isna().all()
     assert without.expected_within_days.isna().all()
     assert set(names.expected_within_days) == {90}
     with pytest.raises(ConfigurationError, match="as_of"):
@@ -220,4 +220,4 @@ def test_the_days_of_names_are_those_of_the_shop(spark: SparkSession) -> None:
     )
 
     pd.testing.assert_frame_equal(local, of_noon)
-    assert not in_utc.expected_buyers.equals(of_noon.expected_buyers)
+    assert not in_utc.expected_buyer_share.equals(of_noon.expected_buyer_share)

@@ -163,13 +163,13 @@ def test_names_actions_and_activity_are_those_of_the_training(table: Callable[[s
 def test_a_profile_says_how_many_are_expected_to_buy(table: Callable[[str], pd.DataFrame]) -> None:
     profiles = table("segment_profiles").set_index("segment_name")
 
-    assert profiles.expected_buyers.between(0, 1).all()
+    assert profiles.expected_buyer_share.between(0, 1).all()
     assert (profiles.expected_within_days == 90).all()
     inactive = profiles[profiles.activity.isin(["lapsed", "lost"])]
     # The generated customers of one kind left in the first half of the time.
     assert len(inactive) >= 1
-    overall = (profiles.expected_buyers * profiles.customer_share).sum()
-    assert (inactive.expected_buyers < overall / 2).all()
+    overall = (profiles.expected_buyer_share * profiles.customer_share).sum()
+    assert (inactive.expected_buyer_share < overall / 2).all()
     assert (inactive.overdue_share > 0.5).all()
 
 

@@ -661,14 +661,14 @@ SEGMENT_PROFILES = Table(
             "the same state did before and by their own rhythm; null for noise.",
         ),
         Column(
-            "expected_buyers",
+            "expected_buyer_share",
             "double",
             "Expected share of its customers with a purchase in the expected_within_days days from the as-of date, 0 "
             "to 1: the share of those in the same state before (days since the last purchase, days with one, own mean "
             "gap); null where the history is too short.",
-            check="expected_buyers BETWEEN 0 AND 1",
+            check="expected_buyer_share BETWEEN 0 AND 1",
         ),
-        Column("expected_within_days", "int", "Days ahead that expected_buyers looks."),
+        Column("expected_within_days", "int", "Days ahead of the as-of date that expected_buyer_share is for."),
         Column(
             "overdue_share",
             "double",

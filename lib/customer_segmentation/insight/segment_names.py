@@ -48,7 +48,7 @@ def segment_names(
 
     Returns:
         A row per segment, ordered by segment_id: segment_id, segment_name, activity (new, active, mixed, lapsed or
-        lost; None for noise), expected_buyers (share of its customers that is expected to buy within
+        lost; None for noise), expected_buyer_share (share of its customers that is expected to buy within
         expected_within_days days, NaN where that is not known), expected_within_days (None there), overdue_share,
         action.
 
@@ -92,13 +92,13 @@ def segment_names(
                 c.SEGMENT_ID: segment,
                 c.SEGMENT_NAME: name.name if name else noise[segment],
                 "activity": name.activity if name else None,
-                "expected_buyers": seen[segment].buys_again,
+                "expected_buyer_share": seen[segment].buys_again,
                 "expected_within_days": None if seen[segment].buys_again is None else seen[segment].horizon_days,
                 "overdue_share": seen[segment].overdue,
                 "action": name.action if name else NOISE_ACTION,
             }
         )
-    return pd.DataFrame(described).astype({"expected_buyers": "float64", "expected_within_days": "Int64"})
+    return pd.DataFrame(described).astype({"expected_buyer_share": "float64", "expected_within_days": "Int64"})
 
 
 _DAYS = ("active_days", "tenure_days")

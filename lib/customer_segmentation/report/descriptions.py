@@ -65,8 +65,10 @@ def describe_activity(row: Mapping[str, Any]) -> str:
     Empty where it is not known, as in the tables of earlier releases.
     """
     parts = []
-    if known(row.get("expected_buyers")):
-        parts.append(f"{share(row['expected_buyers'], 0)} expected to buy within {row['expected_within_days']} days")
+    if known(row.get("expected_buyer_share")):
+        parts.append(
+            f"{share(row['expected_buyer_share'], 0)} expected to buy within {row['expected_within_days']} days"
+        )
     if known(row.get("overdue_share")):
         parts.append(f"{share(row['overdue_share'], 0)} overdue")
     return "; ".join(parts)

@@ -273,7 +273,7 @@ def _evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
         **(
             {}
             if evidence.buys_again is None
-            else {"expected_buyers": rounded(evidence.buys_again), "expected_within_days": evidence.horizon_days}
+            else {"expected_buyer_share": rounded(evidence.buys_again), "expected_within_days": evidence.horizon_days}
         ),
     }
 
