@@ -385,7 +385,7 @@ def test_partition_folders_are_columns_whatever_the_files(read: Read, tmp_path: 
         (tmp_path / "in" / f"month={month}").mkdir(parents=True)
         (tmp_path / "in" / f"month={month}" / "a b.csv").write_text(header + line(int(month)))
 
-    assert read("in", columns={**MAPPING, "product_id": "month"}) == [("1", "C1", "1"), ("2", "C1", "2")]
+    assert read("in", columns={**MAPPING, "product_id": "month"}) == [("1", "C1", "01"), ("2", "C1", "02")]
 
 
 # --- other relations ---

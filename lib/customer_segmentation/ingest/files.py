@@ -68,6 +68,7 @@ class Group:
     signs: characters to put right in every text, see `sniffing.single_byte_signs`.
     nanoseconds: columns that are read as whole numbers of nanoseconds since 1970, by whether they are moments.
     has_corrupt: whether `CORRUPT` is to be read too.
+    known: columns that other files have, where the values of these alone don't show the types.
     """
 
     reader: DataFrameReader
@@ -77,13 +78,14 @@ class Group:
     signs: Mapping[str, str] = field(default_factory=dict)
     nanoseconds: Mapping[str, bool] = field(default_factory=dict)
     has_corrupt: bool = False
+    known: StructType = field(default_factory=StructType)
 
     def rows(self, reader: DataFrameReader, paths: list[str], *more: Column) -> DataFrame:
         """The rows of the files and more columns of them."""
         schema = self.schema
         if self.has_corrupt:
             # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-            inferred = schema or reader.load(paths).schema
+            inferred = _with_known(schema or reader.load(paths).schema, self.known)
             columns = [
                 StructField(column.name, column.dataType) for column in inferred.fields if column.name != CORRUPT
             ]
@@ -119,6 +121,7 @@ def file_groups(
     *,
     wanted: Sequence[str],
     place: str,
+    known: Mapping[str, str],
 ) -> list[Group]:
     """The files of a source in groups that Spark reads in one go each; those without a row are in none.
 
@@ -128,6 +131,7 @@ def file_groups(
         wanted: names that the mapping uses: a column whose name differs from one in case, spacing or punctuation alone
             is called so.
         place: of the source in the configuration, for messages.
+        known: the columns of other files, with their types.
 
     Raises:
         DataRejectedError: a file is not what its source says.
@@ -137,7 +141,7 @@ def file_groups(
     heads = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
     files = [file for file in files if not (file in heads and heads[file].is_empty)]
     if format_ == "json":
-        return _json_groups(spark, files, heads, options)
+        return _json_groups(spark, files, heads, options, place, _struct_of(spark, known))
     if format_ == "parquet":
         return _parquet_groups(spark, files, options, wanted, place)
     return _csv_groups(spark, files, heads, options, wanted, place)
@@ -206,21 +210,67 @@ def _heads(
 
 
 def _json_groups(
-    spark: SparkSession, files: Sequence[str], heads: Mapping[str, Head], options: Mapping[str, str]
+    spark: SparkSession,
+    files: Sequence[str],
+    heads: Mapping[str, Head],
+    options: Mapping[str, str],
+    place: str,
+    known: StructType,
 ) -> list[Group]:
+    """Files with a value a line, and those with values over several lines.
+
+    Raises:
+        DataRejectedError: there are of both, and more files than are looked at.
+    """
+    reader = spark.read.format("json").options(**options)
+    has_corrupt = bool(known)
     if _option(options, "multiLine") is not None:
-        return [Group(spark.read.format("json").options(**options), files)]
+        return [Group(reader, files, has_corrupt=has_corrupt, known=known)]
     spanning_lines = [
         file
         for file in files
         if file in heads and sniffing.is_many_lines_each(heads[file].data.decode("utf-8", "replace"))
     ]
+    unseen = [file for file in files if file not in heads]
+    if spanning_lines and unseen:
+        raise DataRejectedError(
+            f"{place}: {spanning_lines[0]} has JSON over several lines, and of {len(files):,} files {len(unseen):,} "
+            "are too many to look at: set options.multiLine to true if all are so, or read those with a value a line "
+            "as a source of its own"
+        )
     line_by_line = [file for file in files if file not in set(spanning_lines)]
     return [
-        Group(spark.read.format("json").options(**options).option("multiLine", is_multi_line), group_files)
+        Group(reader.option("multiLine", is_multi_line), group_files, has_corrupt=has_corrupt, known=known)
         for group_files, is_multi_line in ((line_by_line, False), (spanning_lines, True))
         if group_files
     ]
+
+
+def _struct_of(spark: SparkSession, columns: Mapping[str, str]) -> StructType:
+    """Columns with their types, but for those that no file has itself."""
+    own = {name: type_ for name, type_ in columns.items() if name not in (SOURCE_FILE, CORRUPT)}
+    return spark.range(0).select(*(F.lit(None).cast(type_).alias(name) for name, type_ in own.items())).schema
+
+
+def _with_known(inferred: StructType, known: StructType) -> StructType:
+    """The columns of some files with those of others: a value that is missing everywhere does not show its type."""
+    others = {column.name.lower(): column for column in known.fields}
+    own = [
+        StructField(column.name, _type_with_known(column.dataType, others[column.name.lower()].dataType))
+        if column.name.lower() in others
+        else column
+        for column in inferred.fields
+    ]
+    present = {column.name.lower() for column in inferred.fields}
+    return StructType([*own, *(column for name, column in others.items() if name not in present)])
+
+
+def _type_with_known(inferred: DataType, known: DataType) -> DataType:
+    if isinstance(inferred, StructType) and isinstance(known, StructType):
+        return _with_known(inferred, known)
+    if isinstance(inferred, ArrayType) and isinstance(known, ArrayType):
+        return ArrayType(_type_with_known(inferred.elementType, known.elementType))
+    return known if isinstance(inferred, StringType) and isinstance(known, _NESTED) else inferred
 
 
 def _csv_groups(

@@ -36,6 +36,12 @@ def is_pattern(path: str) -> bool:
     return bool(_PATTERN_SIGNS.search(path)) and not _is_here(path)
 
 
+def may_match_nothing(relation: Relation) -> bool:
+    """Whether a relation may be without files for a while: a pattern whose files are archived once they are read."""
+    keeps = getattr(relation, "missing_files", None) == "keep"
+    return keeps and relation.path is not None and is_pattern(resolve(relation.path))
+
+
 def readable(path: str) -> str:
     """The path, or pattern, that Spark reads for a configured path.
 
@@ -79,7 +85,12 @@ def _problem(relation: Relation) -> str | None:
     if _has_scheme(path):
         return None
     if is_pattern(path):
-        return None if "{" in path or glob.glob(path) else f"path {relation.path}: no file matches"  # noqa: PTH207 (absolute patterns too)
+        if "{" in path or glob.glob(path):  # noqa: PTH207 (absolute patterns too)
+            return None
+        folder = Path(_PATTERN_SIGNS.split(path, maxsplit=1)[0].rpartition("/")[0] or ".")
+        if may_match_nothing(relation) and folder.is_dir():
+            return None
+        return f"path {relation.path}: no file matches"
     if _is_here(path):
         return None
     return f"path {relation.path}: there is no such file or folder (looked in {Path(path).parent.absolute()})"

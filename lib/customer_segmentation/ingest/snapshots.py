@@ -128,7 +128,13 @@ def read_snapshot(spark: SparkSession, source: TransactionSource, snapshot: Sour
 
 
 def changes_between(
-    spark: SparkSession, source: TransactionSource, since: Offsets, files_read: Files, until: SourceSnapshot
+    spark: SparkSession,
+    source: TransactionSource,
+    since: Offsets,
+    files_read: Files,
+    until: SourceSnapshot,
+    *,
+    known: Mapping[str, str],
 ) -> SourceChanges | Untraceable | None:
     """What changed in a source between two moments; None where nothing did.
 
@@ -136,12 +142,13 @@ def changes_between(
         since: how far it had been read.
         files_read: the files that were read, where it has files.
         until: what it is now.
+        known: the columns that it had, with their types.
 
     Raises:
         DataRejectedError: files that were read are gone, and `missing_files` is fail.
     """
     if until.files is not None:
-        return _new_files(spark, source, files_read, until.files)
+        return _new_files(spark, source, files_read, until.files, known)
     if source.format == "delta":
         return _changed_rows(spark, source, since, until.offsets)
     place = source.table or source.path
@@ -179,7 +186,7 @@ def _missing(files_read: Files, files_now: Files) -> list[str]:
 
 
 def _new_files(
-    spark: SparkSession, source: TransactionSource, before: Files, now: Files
+    spark: SparkSession, source: TransactionSource, before: Files, now: Files, known: Mapping[str, str]
 ) -> SourceChanges | Untraceable | None:
     changed = sorted(path for path in before.keys() & now.keys() if tuple(before[path]) != tuple(now[path]))
     if changed:
@@ -190,7 +197,7 @@ def _new_files(
     if missing and source.missing_files == "remove":
         return Untraceable(f"{missing[0]} is gone")
     new = sorted(now.keys() - before.keys())
-    return SourceChanges(read_source(spark, source, files=new)) if new else None
+    return SourceChanges(read_source(spark, source, files=new, known=known)) if new else None
 
 
 def _changed_rows(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from stat import S_ISREG
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pydantic import BaseModel
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
@@ -31,7 +31,7 @@ from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import file_groups, put_together
-from customer_segmentation.ingest.paths import exact, is_pattern, readable, resolve
+from customer_segmentation.ingest.paths import exact, is_pattern, may_match_nothing, readable, resolve
 from customer_segmentation.spark.session import runs_locally
 
 FILE_FORMATS = {"parquet", "csv", "json"}
@@ -71,16 +71,19 @@ def read_source(
     source: Source,
     *,
     files: Sequence[str] | None = None,
+    known: Mapping[str, str] | None = None,
     version: int | None = None,
 ) -> DataFrame:
     """The source's own columns, unchanged, and `source_file`; a row per row of the source.
 
     Args:
         files: only these of the source's files.
+        known: the columns of its other files, with their types.
         version: of a Delta table, where the source names none.
     """
     if source.format in FILE_FORMATS and source.path is not None:
-        return _read_files(spark, source, files, required=_required(source), essential=_essential(source))
+        essential = essential_columns(source)
+        return _read_files(spark, source, files, required=_required(source), essential=essential, known=known)
     frame = _load(spark, source, version=version)
     return frame.select("*", origin(source).alias(SOURCE_FILE))
 
@@ -116,15 +119,21 @@ def files_of(spark: SparkSession, relation: Relation) -> dict[str, tuple[int, st
     """
     if runs_locally() and (file := single_file(resolve(str(relation.path)))) is not None:
         return file
-    listed = (
-        spark.read.format("binaryFile")
-        .option("recursiveFileLookup", "true")
-        .load(readable(str(relation.path)))
-        .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
-    )
+    try:
+        listed = (
+            spark.read.format("binaryFile")
+            .option("recursiveFileLookup", "true")
+            .load(readable(str(relation.path)))
+            .select("path", "length", F.col("modificationTime").cast("string").alias("modified"))
+            .collect()
+        )
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND" or not may_match_nothing(relation):
+            raise
+        return {}
     return {
         path: (length, modified)
-        for path, length, modified in listed.collect()
+        for path, length, modified in listed
         if _reads_all_folders(relation) or _is_read(path, resolve(str(relation.path)))
     }
 
@@ -294,6 +303,7 @@ def _read_files(
     *,
     required: Sequence[str],
     essential: Sequence[str],
+    known: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """The rows of files, with their `source_file`: of a source, or a look-up.
 
@@ -304,11 +314,12 @@ def _read_files(
         files: only these, by their exact names.
         required: columns that the mapping uses.
         essential: those of them that no file can be without, whatever its format.
+        known: the columns of other files of the relation, with their types.
     """
     options = _options(relation)
     place = place_of(relation) if isinstance(relation, Source) else "sources"
     names = sorted(files_of(spark, relation) if files is None else files)
-    groups = file_groups(spark, relation.format, names, options, wanted=required, place=place)
+    groups = file_groups(spark, relation.format, names, options, wanted=required, place=place, known=known or {})
     if not groups:
         columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
         return spark.createDataFrame([], ", ".join(f"{quoted(name)} string" for name in [*columns, SOURCE_FILE]))
@@ -336,7 +347,7 @@ def _required(source: Source) -> list[str]:
     return list(dict.fromkeys([*used, *(name for lookup in source.joins for name in lookup.using)]))
 
 
-def _essential(source: Source) -> list[str]:
+def essential_columns(source: Source) -> list[str]:
     """The columns without which nothing of a source's rows can be kept."""
     mapping = _mapping(source)
     fields = ("customer_id", "order_id", "ordered_at", "occurred_at", "event_type", "amount", "unit_price")

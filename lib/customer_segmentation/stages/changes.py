@@ -24,6 +24,10 @@ def changed_transactions(run: Run, *, since: int, until: int) -> DataFrame | str
         mode = "read all lines again" if replacing["mode"] == "full" else "recorded that somebody had changed the lines"
         return f"batch {replacing['batch_number']} {mode}"
     if not run.warehouse.exists(t.INGEST_CHANGES):
+        changing = "status = 'committed' AND (rows_inserted > 0 OR rows_deleted > 0 OR mode = 'erasure')"
+        lost = batches.where(changing).orderBy("batch_number").head()
+        if lost is not None:
+            return f"what batch {lost['batch_number']} changed is no longer on record"
         return run.warehouse.read(t.TRANSACTIONS).limit(0).select(t.TRANSACTIONS.column_names)
     changes = run.warehouse.read(t.INGEST_CHANGES)
     of_batches = F.col("batch_number").between(since + 1, until) & (F.col("table_name") == t.TRANSACTIONS.name)

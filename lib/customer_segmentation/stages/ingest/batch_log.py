@@ -16,14 +16,14 @@ from customer_segmentation.contract.errors import WarehouseBusyError
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.run import Run
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Goes up when the same lines and settings give other rows: lines that were read before are then read again."""
 
 PLANNED, STAGED, COMMITTED = "planned", "staged", "committed"
 FULL, INCREMENTAL, ERASURE, EXTERNAL = "full", "incremental", "erasure", "external"
 
 _STEPS_READ = 40
-"""Rows of the newest batches that are looked at: a batch has three at most, and an interrupted one is the newest."""
+"""Rows of the newest batches that are looked at first: a batch has three at most."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,14 @@ def committed_batch(run: Run) -> Batch:
 
 
 def _newest(run: Run) -> list[Batch]:
-    """Steps of the newest batches, the newest first."""
+    """Steps of the newest batches, the newest first, down to a committed one where there is any."""
     if not run.warehouse.exists(t.INGEST_BATCHES):
         return []
-    newest_first = F.desc("batch_number"), F.desc("recorded_at")
-    rows = run.warehouse.read(t.INGEST_BATCHES).orderBy(*newest_first).limit(_STEPS_READ).collect()
+    steps = run.warehouse.read(t.INGEST_BATCHES).orderBy(F.desc("batch_number"), F.desc("recorded_at"))
+    rows = steps.limit(_STEPS_READ).collect()
+    if len(rows) == _STEPS_READ and all(row["status"] != COMMITTED for row in rows):
+        # So many attempts have ended before their commit.
+        committed = steps.where(F.col("status") == COMMITTED).head()
+        if committed is not None:
+            rows = steps.where(F.col("batch_number") >= committed["batch_number"]).collect()
     return [Batch.from_row(row) for row in rows]

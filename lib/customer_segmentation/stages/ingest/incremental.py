@@ -18,6 +18,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
+from customer_segmentation.ingest.sources import essential_columns
 from customer_segmentation.spark.persistence import checkpointed
 from customer_segmentation.stages.builds import oldest_batch
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, Batch, BatchLog
@@ -334,9 +335,13 @@ def _updated(counts: Mapping[str, int], previous: Mapping[str, int], current: Ma
 def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
     """The rows with the columns that the source had: a file need not have all of them, as when all are read together.
 
-    A JSON line that has no value for a column does not name it.
+    A JSON line that has no value for a column does not name it; a Parquet file can't be without those that every line
+    needs.
     """
+    if source.format not in ("json", "parquet"):
+        return frame
     present = {name.lower() for name in frame.columns}
-    read_together = source.format in ("json", "parquet")
-    missing = {name for name in known if name.lower() not in present} if read_together else set()
+    if source.format == "parquet":
+        present |= {name.lower() for name in essential_columns(source)}
+    missing = {name for name in known if name.lower() not in present}
     return frame.withColumns({name: F.lit(None).cast(known[name]) for name in sorted(missing)}) if missing else frame

@@ -54,7 +54,7 @@ def settled_log(run: Run, *, all_is_read_again: bool = False) -> tuple[BatchLog,
     """The log of batches, with an interrupted one brought to its end and changes by others recorded; what was done.
 
     A batch that was interrupted stays so where all lines are read again by the next one: since it was to read all of
-    them itself, since a table that it changed is no longer there, or since that is asked for.
+    them itself, since a table that it changed is no longer there, or what it was to change, or since that is asked for.
     """
     log = read_log(run)
     rolled_forward = [] if all_is_read_again else _rolled_forward(run, log)
@@ -74,7 +74,8 @@ def _load(run: Run, log: BatchLog, snapshot: Snapshot, plan: Plan) -> Batch | No
 def _rolled_forward(run: Run, log: BatchLog) -> list[str]:
     """Bring a batch to its end whose run ended while it changed the tables."""
     batch = log.interrupted
-    if batch is None or batch.mode == FULL or not all(run.warehouse.exists(table) for table in LINE_TABLES):
+    needed = (*LINE_TABLES, t.INGEST_CHANGES)
+    if batch is None or batch.mode == FULL or not all(run.warehouse.exists(table) for table in needed):
         return []
     roll_forward(run, log, batch)
     return [f"batch {batch.number}, which was interrupted, was brought to its end"]

@@ -147,8 +147,10 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
         return plan_full(run, log, snapshot, reason)
     files = _files_read(run, last_batch)
     changes = [
-        changes_between(run.spark, source, offsets, files.get(str(source.path), {}), now)
-        for source, offsets, now in zip(snapshot.sources, last_batch.offsets, snapshot.each, strict=True)
+        changes_between(run.spark, source, offsets, files.get(str(source.path), {}), now, known=known)
+        for source, offsets, now, known in zip(
+            snapshot.sources, last_batch.offsets, snapshot.each, last_batch.source_columns, strict=True
+        )
     ]
     for change in changes:
         if isinstance(change, Untraceable):
@@ -204,6 +206,8 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
     for table in (t.TRANSACTIONS, t.REJECTED_TRANSACTIONS):
         if not run.warehouse.exists(table):
             return f"{table.name} is no longer there"
+    if log.interrupted is not None and not run.warehouse.exists(t.INGEST_CHANGES):
+        return f"batch {log.interrupted.number} was interrupted, and what it was to change is no longer there"
     if run.config.ingest.reload:
         return "ingest.reload is set"
     if log.committed.rules_version != RULES_VERSION:
@@ -217,13 +221,20 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
 def _retyped_column(
     sources: list[TransactionSource], changes: list[SourceChanges | None], last_batch: Batch
 ) -> str | None:
-    """Which column of a source has another type than it had, so that equal lines would have other digests."""
+    """Which column of a source has another type than it had, so that equal lines would have other digests.
+
+    A number is the same line whatever its type, and so is a value of JSON, whose types follow from the values.
+    """
     for source, change, known in zip(sources, changes, last_batch.source_columns, strict=True):
-        types = column_types(change.inserted) if change else {}
+        types = column_types(change.inserted) if change and source.format != "json" else {}
         for name in sorted(types.keys() & known.keys()):
-            if types[name] != known[name] and source.format not in ("csv", "json"):
+            if types[name] != known[name] and not (_is_number(types[name]) and _is_number(known[name])):
                 return f"column {name} is {types[name]}, was {known[name]}"
     return None
+
+
+def _is_number(type_: str) -> bool:
+    return type_ in ("tinyint", "smallint", "int", "bigint", "float", "double") or type_.startswith("decimal")
 
 
 def _planned(

@@ -7,7 +7,7 @@ from datetime import date
 from functools import partial, reduce
 from typing import TypeVar
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -207,4 +207,12 @@ def analysed(name: str, made: Callable[[], Made], *, has: Sequence[str] = ()) ->
             hint = f"did you mean {meant}? " if meant else ""
             message = f"there is no column {missing}; {hint}It has {', '.join(has)}"
         raise DataRejectedError(f"sources.{name}: the mapping does not fit the source: {message}") from None
+    except PySparkException as error:
+        if "CANNOT_MERGE_SCHEMAS" not in str(error):
+            raise
+        message = " ".join(str(error).split(" SQLSTATE")[0].split())
+        raise DataRejectedError(
+            f"sources.{name}: its files can't be read together, since a column has types that don't go together: "
+            f"{message:.1000}; write them alike, or read those that differ as a source of its own"
+        ) from None
     return result
