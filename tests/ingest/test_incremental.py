@@ -27,12 +27,19 @@ SCHEMA = ", ".join(f"{name} string" for name in SHEET.names)
 
 @pytest.fixture
 def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    def make(*, root: str = "tables", as_of: str | None = None, share: float = 1.0, **source: Any) -> Run:
+    def make(
+        *,
+        root: str = "tables",
+        as_of: str | None = None,
+        share: float = 1.0,
+        severity: dict[str, str] | None = None,
+        **source: Any,
+    ) -> Run:
         relation = {"format": "csv", "path": str(tmp_path / "in"), "columns": MAPPING, **source}
         settings = {
             "as_of": as_of,
             "sources": {"transactions": relation},
-            "checks": {"max_rejected_share": share},
+            "checks": {"max_rejected_share": share, "severity": severity or {}},
             "tables": {"root": str(tmp_path / root)},
         }
         return quiet(spark, Config.model_validate(settings))
@@ -150,6 +157,23 @@ def test_a_batch_reads_new_files_alone_and_changes_what_they_change(
     rows = read(tmp_path / "tables", "rejected_transactions").set_index("order_id")
     assert rows.loc["O2", "source_file"] == "transactions"
     assert '"amount":7.00' in rows.loc["O2", "row"]
+
+
+@pytest.mark.slow
+def test_a_warning_of_a_day_to_come_leaves_a_line_when_its_day_has_come(
+    tmp_path: Path, run_of: Callable[..., Run]
+) -> None:
+    severity = {"date_in_future": "warn"}
+    written(tmp_path / "in" / "1.csv", [line(), line(no="O2", at="2024-03-05 10:00:00")])
+    ingested(run_of(as_of="2024-03-02", severity=severity))
+    assert committed_batch(run_of()).counts.by_warning == {"date_in_future": 1}
+
+    assert said(run_of(as_of="2024-03-03", severity=severity)) == "nothing new"
+    ingested(run_of(as_of="2024-03-06", severity=severity))
+
+    run = run_of(as_of="2024-03-06", severity=severity)
+    assert committed_batch(run).counts.by_warning == {}
+    assert_as_if_read_anew(run, run_of(root="anew", as_of="2024-03-06", severity=severity))
 
 
 @pytest.mark.long

@@ -23,7 +23,8 @@ def contacts_and_responses(engagement: DataFrame, dates: Dates, *, response_even
     known = engagement.where(F.col(c.OCCURRED_AT) < F.lit(dates.last).cast("timestamp"))
     day = F.to_date(c.OCCURRED_AT)
     responded = F.col(c.EVENT_TYPE).isin(list(response_events))
-    columns = [c.CUSTOMER_ID, c.CHANNEL, c.CAMPAIGN_ID, F.when(responded, day).alias("response_day")]
+    columns = [F.col(name) for name in (c.CUSTOMER_ID, c.CHANNEL, c.CAMPAIGN_ID)]
+    columns.append(F.when(responded, day).alias("response_day"))
     if dates.is_series:
         columns.append(dates.place(day).alias(SINCE))
     # All that follows is by customer: nothing is moved again.

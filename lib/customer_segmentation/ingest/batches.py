@@ -66,10 +66,14 @@ def distinct_orders(lines: Sequence[DataFrame]) -> Orders:
     return Orders(distinct.select(_ORDER), *row)
 
 
-def known_by_now(rejected: DataFrame, known_before: date, timezone: str = UTC) -> DataFrame:
-    """The rejected lines that were ordered too late to be known when they were read, and are known now."""
-    is_late = F.array_contains(c.REASONS, NOT_KNOWN_YET)
-    return rejected.where(is_late & (F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)))
+def known_by_now(lines: DataFrame, codes: str, known_before: date, timezone: str = UTC) -> DataFrame:
+    """The lines that were ordered too late to be known when they were read, and are known now.
+
+    Args:
+        codes: the column that says so, reasons of rejected lines or warnings of accepted ones.
+    """
+    is_late = F.array_contains(codes, NOT_KNOWN_YET)
+    return lines.where(is_late & (F.col(c.ORDERED_AT) < start_of_day(known_before, timezone)))
 
 
 def existing_rows(
@@ -105,10 +109,11 @@ def existing_rows(
     as_read = unfilled(lines.withColumns({name: F.col(column) for name, column in stored_columns.items()}))
     codes_of_orders = F.array(*(F.lit(check.code) for check in CHECKS if check.condition is None))
     own = F.array_except(c.REASONS, codes_of_orders)
+    warnings = F.array_except(c.WARNINGS, codes_of_orders)
     return as_read.withColumns(
         {
-            c.REASONS: F.when(is_known, F.array_remove(own, NOT_KNOWN_YET)).otherwise(own),
-            c.WARNINGS: F.array_except(c.WARNINGS, codes_of_orders),
+            column: F.when(is_known, F.array_remove(codes, NOT_KNOWN_YET)).otherwise(codes)
+            for column, codes in ((c.REASONS, own), (c.WARNINGS, warnings))
         }
     )
 

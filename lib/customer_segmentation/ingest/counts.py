@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.checks import CHECKS, Check
+from customer_segmentation.contract.checks import CHECKS, NOT_KNOWN_YET, Check
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class RowCounts:
     def add_up(self) -> bool:
         """Whether every line has exactly one outcome."""
         return self.lines == self.accepted + self.rejected + self.filtered_out
+
+    @property
+    def has_future_lines(self) -> bool:
+        """Whether lines are rejected, or accepted with a warning, since their day is still to come."""
+        return NOT_KNOWN_YET in self.by_reason or NOT_KNOWN_YET in self.by_warning
 
     @property
     def as_sum(self) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from customer_segmentation import __version__
-from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.contract.features import DEFINITION
 from customer_segmentation.ingest.sources import digest, states_of
 from customer_segmentation.stages.alerts import Alert
@@ -64,7 +63,7 @@ class Made:
         if state is None or report is None or run.publication.current_run_id() != run.run_id:
             return None
         waits = run.config.as_of is None and (
-            NOT_KNOWN_YET in committed_batch(run).counts.by_reason or run.inputs.order_days[-1] >= run.as_of
+            committed_batch(run).counts.has_future_lines or run.inputs.order_days[-1] >= run.as_of
         )
         return cls(
             state,

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.counts import RowCounts, count_lines
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
@@ -118,8 +119,10 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
     for table in LINE_TABLES:
         run.warehouse.add_missing_columns(table)
     transactions, rejected = map(run.warehouse.read, LINE_TABLES)
-    become_known = batches.known_by_now(rejected, known_before, timezone)
-    concerned = [new_lines, old_lines, overlapping.lines, become_known]
+    become_known = [batches.known_by_now(rejected, c.REASONS, known_before, timezone)]
+    if NOT_KNOWN_YET in last_batch.counts.by_warning:
+        become_known.append(batches.known_by_now(transactions, c.WARNINGS, known_before, timezone))
+    concerned = [new_lines, old_lines, overlapping.lines, *become_known]
     of_orders = batches.distinct_orders([batches.orders_of(lines) for lines in concerned])
     existing = checkpointed(
         batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
@@ -143,7 +146,7 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
         inserted.suppressed - deleted.suppressed,
         of_orders,
         existing,
-        are_empty=not (any(counts) or filtered_out or become_known.head(1)),
+        are_empty=not (any(counts) or filtered_out or any(lines.head(1) for lines in become_known)),
         source_columns=[
             known | (column_types(change.inserted) if change else {})
             for known, change in zip(last_batch.source_columns, plan.changes, strict=True)

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Lookup, TransactionSource
 from customer_segmentation.contract import tables as t
-from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest.lookups import LookupState, changed_lookups, lookup_states
 from customer_segmentation.ingest.snapshots import (
     Files,
@@ -160,7 +159,7 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
     if reason is not None:
         return plan_full(run, log, snapshot, reason)
     known_before = max(snapshot.known_before, last_batch.known_before)
-    some_become_known = known_before > last_batch.known_before and NOT_KNOWN_YET in last_batch.counts.by_reason
+    some_become_known = known_before > last_batch.known_before and last_batch.counts.has_future_lines
     if not any(known) and not some_become_known:
         return None
     new = {
