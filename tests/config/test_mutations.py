@@ -202,5 +202,5 @@ def rejection(file: Path) -> str | None:
         return str(error)
     assert isinstance(config, Config)
     if config.sources is not None:
-        assert all(problem.startswith("sources.") for problem in problems(config.sources))
+        assert all(problem.startswith("sources.") for problem in problems(config.sources, are_here=True))
     return None

@@ -20,7 +20,11 @@ from tests.generated import ROOT
         (["run", "--config", "conf/nowhere.yml"], "conf/nowhere.yml"),
         (["run", "--config", "conf/base.yml"], "sources.transactions"),
         (["check", "--config", "conf/demo.yml", "--set", "clustering.k=1"], "clustering.k"),
-        (["check", "--config", "conf/demo.yml", "--set", "sources.customers.path=/nowhere/x.parquet"], "/nowhere/x"),
+        pytest.param(
+            ["check", "--config", "conf/demo.yml", "--set", "sources.customers.path=/nowhere/x.parquet"],
+            "/nowhere/x",
+            marks=pytest.mark.classic("a server has files of its own"),
+        ),
         (["check", "--config", "conf/demo.yml", "--as-of", "tomorrow"], "--as-of"),
         (
             ["run", "--config", "conf/demo.yml", "--set", "sources.customers.path=package://no_such_package/x"],
@@ -58,6 +62,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage:" in capsys.readouterr().err
 
 
+@pytest.mark.classic("with a server tables are claimed by a row in any case")
 @pytest.mark.parametrize(("has_locks", "claimed"), [(True, []), (False, ["maintain"])])
 def test_tables_are_claimed_by_a_row_where_the_file_system_knows_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool, claimed: list[str]

@@ -189,6 +189,7 @@ def test_no_stage_asks_for_more_than_it_did(
     assert {"ingest_changes", "customer_features", "customer_segments"} <= plans.keys()
 
 
+@pytest.mark.classic("it looks at the physical plan")
 def test_a_slow_plan_is_seen(spark: SparkSession) -> None:
     rows = spark.range(10).withColumn("group", F.col("id") % 3)
     by_id = Window.orderBy("id")

@@ -248,7 +248,7 @@ def _require_sources(config: Config, command: str) -> None:
     from customer_segmentation.spark.session import runs_locally
 
     sources = config.configured_sources
-    if reads_sources and runs_locally():
-        missing = problems(sources)
+    if reads_sources:
+        missing = problems(sources, are_here=runs_locally())
         if missing:
             raise ConfigurationError("\n  - ".join(["the sources are not all there:", *missing]))

@@ -63,26 +63,30 @@ def _has_scheme(path: str) -> bool:
     return "://" in path or path.startswith(("dbfs:", "file:"))
 
 
-def problems(sources: Sources) -> list[str]:
-    """Configured sources that are not on this machine, a line each; paths with a scheme are not looked at."""
+def problems(sources: Sources, *, are_here: bool) -> list[str]:
+    """Configured sources that are not there, a line each; paths with a scheme are not looked at.
+
+    Args:
+        are_here: whether paths are of this machine; elsewhere only Python packages are looked for.
+    """
     messages = []
     for entity in ("transactions", "customers", "engagement"):
         for source in getattr(sources, entity) or []:
             for relation in (source, *source.joins):
-                problem = _problem(relation)
+                problem = _problem(relation, is_here=are_here)
                 if problem:
                     messages.append(f"sources.{entity}: {problem}")
     return messages
 
 
-def _problem(relation: Relation) -> str | None:
+def _problem(relation: Relation, *, is_here: bool) -> str | None:
     if relation.path is None:
         return None
     try:
         path = resolve(relation.path)
     except ValueError as error:
         return f"path {relation.path}: {error}"
-    if _has_scheme(path):
+    if _has_scheme(path) or not is_here:
         return None
     if is_pattern(path):
         if "{" in path or glob.glob(path):  # noqa: PTH207 (absolute patterns too)

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from customer_segmentation.clustering.calibrating import BOOTSTRAPS, calibrated
 from customer_segmentation.clustering.dbscan.eps import suggested_eps
@@ -202,7 +203,7 @@ def _by_the_driver(points: DataFrame, names: list[str], eps: float, min_samples:
     segments = _numbered(parts, names)
     columns = [*values.T, inverse_permutation(np.argsort(order)), segments.number[labels]]
     core = pa.table([pa.array(column) for column in columns], names=[*names, RANK, SEGMENT])
-    return segments, points.sparkSession.createDataFrame(core)
+    return segments, points.sparkSession.createDataFrame(core, from_arrow_schema(core.schema))
 
 
 def _by_tasks(
