@@ -599,3 +599,26 @@ def test_the_catalogue_in_the_documentation_is_that_of_the_declarations() -> Non
         "python -m customer_segmentation.contract.features.catalogue > docs/features.md"
     )
     assert len({feature.name for feature in FEATURES}) == len(FEATURES)
+
+
+def test_amounts_that_are_no_numbers_and_customers_without_one_do_not_enter(frame: Callable[..., DataFrame]) -> None:
+    nan, endless = float("nan"), float("inf")
+    rows = [
+        ("ann", "O1", "2024-06-01", 10.0, nan),
+        ("ann", "O2", "2024-06-02", nan, 1.0),
+        ("bob", "O3", "2024-06-01", -endless, 1.0),
+        ("cis", "O4", "2024-06-01", endless, 1.0),
+    ]
+    lines = frame(rows, "customer_id string, order_id string, ordered_at string, amount double, coupon double")
+
+    features = customer_features(lines, as_of="2024-07-01")
+
+    found = features.select("customer_id", "frequency", "monetary", "coupon_rate").collect()
+    assert [(row[0], row[1], float(row[2]), row[3]) for row in found] == [("ann", 1, 10.0, 0.0)]
+
+
+def test_response_events_are_a_list(frame: Callable[..., DataFrame]) -> None:
+    lines = frame([("ann", 1, "2024-06-01", 1.0)], "customer_id string, order_id int, ordered_at string, amount double")
+
+    with pytest.raises(ConfigurationError, match="response_events must be a list"):
+        customer_features(lines, as_of="2024-07-01", response_events="click")

@@ -150,3 +150,14 @@ def test_a_mapping_that_does_not_fit_the_frame_is_rejected_with_a_hint(
 def test_an_argument_that_is_not_valid_is_named(lines_of: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         lines_of(GOOD, **changes)
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin"])
+def test_a_time_of_day_alone_is_no_date(lines_of: Make, timezone: str) -> None:
+    times = ["08:26", "10:45:00", "T10:45", " 8:26"]
+    rows = [("C1", f"O{i}", time, f"item{i}", "2", "3.50") for i, time in enumerate(times)]
+
+    lines = lines_of(GOOD, *rows, timezone=timezone)
+
+    assert lines.accepted.count() == 1
+    assert set(map(tuple, reasons_by_row(lines).values())) == {("unreadable_date",)}

@@ -96,7 +96,8 @@ def customer_features(
             What is averaged over all customers is so over the others too.
 
     Raises:
-        ConfigurationError: `as_of` is no date, or there is none; or the session's time zone is not UTC.
+        ConfigurationError: `as_of` is no date, or there is none; `response_events` is a text; or the session's time
+            zone is not UTC.
         DataRejectedError: a column that is needed is not there.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
@@ -117,6 +118,11 @@ def customer_features(
     <BLANKLINE>
     """
     dates = as_dates(as_of)
+    if isinstance(response_events, str):
+        raise ConfigurationError(
+            f"customer_features: response_events must be a list of event types, such as [{response_events!r:.60}]; "
+            "found a text"
+        )
     columns = columns_of_lines(transactions)
     require_utc(transactions.sparkSession, "customer_features")
     transactions = in_local_time(transactions, timezone, c.ORDERED_AT)

@@ -114,6 +114,7 @@ def _lines(
     """The lines before the date, with what is needed of them in whole numbers."""
     types = {column.name: column.type for column in TRANSACTIONS.columns}
     absent = {name: F.lit(None).cast(types[name]) for name in OPTIONAL if name not in columns}
+    transactions = _without_infinite(transactions)
     has_flag = c.IS_RETURN in {name.lower() for name in transactions.columns}
     flag = [F.col(c.IS_RETURN).cast("boolean")] if has_flag else []
     added = absent | {c.IS_RETURN: F.coalesce(*flag, F.col(c.AMOUNT) < 0)}
@@ -148,6 +149,14 @@ def _lines(
         (F.coalesce(F.col(c.COUPON), F.lit(0)) > 0).alias(c.COUPON),
         F.coalesce(_whole(c.QUANTITY, _DECIMAL_QUANTITY, _THOUSANDTHS), F.lit(0)).alias(c.QUANTITY),
     )
+
+
+def _without_infinite(transactions: DataFrame) -> DataFrame:
+    """The lines with null for numbers that are NaN or infinite: these are no values."""
+    used = (c.CUSTOMER_ID, c.ORDER_ID, c.AMOUNT, c.DISCOUNT, c.COUPON, c.QUANTITY)
+    floats = [name for name, type_ in transactions.dtypes if type_ in ("double", "float") and name.lower() in used]
+    finite = {name: F.when(F.abs(name) < F.lit(float("inf")), F.col(name)) for name in floats}
+    return transactions.withColumns(finite) if finite else transactions
 
 
 def _with_changes(lines: DataFrame, returned_orders: DataFrame, dates: Dates) -> DataFrame:

@@ -41,6 +41,9 @@ _RANGE_OF_NANOSECONDS = ("1678-01-01", "2262-01-01")
 _WITH_OFFSET = r"[T ]\s*\d{1,2}\D?.*[A-Za-z+-]"
 """Text of a time, as ISO 8601 has it, with a zone or an offset behind it."""
 
+_WITHOUT_DAY = r"^\s*T?\d{1,2}:"
+"""Text of a time of day."""
+
 _SPACES = r"[\\s\\u00a0\\u2007\\u2009\\u202f\\u200b\\ufeff]"
 _CURRENCY = r"^([+-]?)(?:\\p{Sc}|[A-Za-z]{1,3}\\p{Sc}|[A-Z]{3})|(?:\\p{Sc}|[A-Z]{3})(?=[)-]?$)"
 _GROUPED = {
@@ -146,9 +149,11 @@ def as_timestamp(column: Column, layouts: Sequence[str], *, timezone: str = _UTC
             for layout in layouts
         ]
         return F.coalesce(*parsed)
+    # Spark takes a time of day alone for one of today.
+    has_day = (F.typeof(column) != "string") | ~column.cast("string").rlike(_WITHOUT_DAY)
+    read = F.when(has_day, column.try_cast("timestamp"))
     if timezone == _UTC:
-        return column.try_cast("timestamp")
-    read = column.try_cast("timestamp")
+        return read
     has_offset = (F.typeof(column) == "string") & column.cast("string").rlike(_WITH_OFFSET)
     is_instant = (F.typeof(column) == "timestamp") & F.lit(not is_local)
     return F.when(is_instant | has_offset, read).otherwise(_instant(read, timezone))

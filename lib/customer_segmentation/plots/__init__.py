@@ -119,7 +119,8 @@ def rfm(segments: DataFrame, *, currency: str = "", width: int = 520) -> "alt.La
         segments = rfm_scores(segments)
     require_columns("plots.rfm", segments, numbers=[c.R_SCORE, c.F_SCORE])
     revenue = F.sum(c.MONETARY) if c.MONETARY in segments.columns else F.lit(None)
-    cells = segments.groupBy(c.R_SCORE, c.F_SCORE).agg(F.count(F.lit(1)).alias("customers"), revenue.alias("revenue"))
+    scored = segments.where(F.col(c.R_SCORE).isNotNull() & F.col(c.F_SCORE).isNotNull())
+    cells = scored.groupBy(c.R_SCORE, c.F_SCORE).agg(F.count(F.lit(1)).alias("customers"), revenue.alias("revenue"))
     return charts.rfm([row.asDict() for row in cells.collect()], currency=currency, width=width)
 
 
