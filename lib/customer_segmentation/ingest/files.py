@@ -247,9 +247,8 @@ def _json_groups(
 
 
 def _struct_of(spark: SparkSession, columns: Mapping[str, str]) -> StructType:
-    """Columns with their types, but for those that no file has itself."""
-    own = {name: type_ for name, type_ in columns.items() if name not in (SOURCE_FILE, CORRUPT)}
-    return spark.range(0).select(*(F.lit(None).cast(type_).alias(name) for name, type_ in own.items())).schema
+    """Columns with their types."""
+    return spark.range(0).select(*(F.lit(None).cast(type_).alias(name) for name, type_ in columns.items())).schema
 
 
 def _with_known(inferred: StructType, known: StructType) -> StructType:

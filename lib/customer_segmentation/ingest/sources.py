@@ -49,7 +49,7 @@ _DEFAULTS: dict[str, dict[str, str]] = {
     "jdbc": {"fetchsize": "10000", "preferTimestampNTZ": "true"},
 }
 
-_MADE = (SOURCE_FILE, CORRUPT)
+MADE = (SOURCE_FILE, CORRUPT)
 """Columns that no source has itself."""
 
 _DRIVERS = {
@@ -207,8 +207,8 @@ def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, ow
     Raises:
         DataRejectedError: they have not; it names the column, and what there is.
     """
-    names = [name for name in (rows if own is None else own).columns if name not in _MADE]
-    looked_up = [name for name in rows.columns if name not in (*names, *_MADE) and not name.startswith("_")]
+    names = [name for name in (rows if own is None else own).columns if name not in MADE]
+    looked_up = [name for name in rows.columns if name not in (*names, *MADE) and not name.startswith("_")]
     more = f"; its look-ups add {', '.join(looked_up)}" if looked_up else ""
     place = f"{place_of(source)}: the mapping does not fit the source: there"
     for text in texts:
@@ -228,7 +228,7 @@ def place_of(source: Source) -> str:
 def _require(
     wanted: Iterable[str], names: Sequence[str], place: str, *, more: str = "", others: Sequence[str] = ()
 ) -> None:
-    shown = [name for name in names if name not in _MADE]
+    shown = [name for name in names if name not in MADE]
     known = {name.lower(): name for name in (*shown, *others)}
     for name in wanted:
         if name.lower() in known:

@@ -336,15 +336,11 @@ def _updated(counts: Mapping[str, int], previous: Mapping[str, int], current: Ma
 
 
 def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapping[str, str]) -> DataFrame:
-    """The rows with the columns that the source had: a file need not have all of them, as when all are read together.
-
-    A JSON line that has no value for a column does not name it; a Parquet file can't be without those that every line
-    needs.
+    """The rows with the columns that the source had: a Parquet file need not have all of them, as when all are read
+    together, but can't be without those that every line needs.
     """
-    if source.format not in ("json", "parquet"):
+    if source.format != "parquet":  # of JSON they are there already, see `read_source`
         return frame
-    present = {name.lower() for name in frame.columns}
-    if source.format == "parquet":
-        present |= {name.lower() for name in essential_columns(source)}
+    present = {name.lower() for name in (*frame.columns, *essential_columns(source))}
     missing = {name for name in known if name.lower() not in present}
     return frame.withColumns({name: F.lit(None).cast(known[name]) for name in sorted(missing)}) if missing else frame

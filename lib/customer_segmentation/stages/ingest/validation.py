@@ -12,13 +12,12 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import TransactionSource
-from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import IS_MALFORMED
 from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.orders import Suspects, split_suspects
-from customer_segmentation.ingest.sources import CORRUPT, read_source
+from customer_segmentation.ingest.sources import CORRUPT, MADE, read_source
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
 from customer_segmentation.ingest.transactions import (
     LINE,
@@ -59,7 +58,7 @@ class SourceLines:
         self._frames = frames
         self._checked = []
         for source, frame in self._frames:
-            own = [name for name in frame.columns if name not in (c.SOURCE_FILE, CORRUPT)]
+            own = [name for name in frame.columns if name not in MADE]
             checked = partial(checked_lines, run.spark, frame, source, self._suite)
             self._checked.append(analysed("transactions", checked, has=own))
 
@@ -169,7 +168,7 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
 
 def column_types(frame: DataFrame) -> dict[str, str]:
     """The source's own columns, with their types."""
-    return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name != c.SOURCE_FILE}
+    return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name not in MADE}
 
 
 def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
