@@ -53,6 +53,25 @@ def test_a_log_is_forgotten_only_where_a_checkpoint_stands_for_it(
     assert left == ([1] if damage == "hint is no JSON" else [0, 1])
 
 
+def test_a_log_keeps_the_commits_that_are_asked_for_and_the_checkpoint_before_them(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(spark, Tables(root=str(tmp_path)))
+    warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
+    warehouse.set_properties(t.PUBLICATIONS, {"delta.checkpointInterval": "2"})
+    for _ in range(4):
+        warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
+    log = tmp_path / t.PUBLICATIONS.name / "_delta_log"
+
+    forget_log(warehouse, t.PUBLICATIONS, needed_from=1)
+    assert [int(path.stem) for path in sorted(log.glob("*.json"))] == [0, 1, 2, 3, 4, 5], "no checkpoint is that old"
+
+    forget_log(warehouse, t.PUBLICATIONS, needed_from=3)
+    assert [int(path.stem) for path in sorted(log.glob("*.json"))] == [2, 3, 4, 5]
+    assert warehouse.operations_since(t.PUBLICATIONS, 3) == ["WRITE", "WRITE"]
+    assert warehouse.read(t.PUBLICATIONS).count() == 5
+
+
 def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(spark: SparkSession) -> None:
     warehouse = Warehouse(spark, Tables(root=None, schema=SCHEMA))
 

@@ -12,12 +12,12 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.spark.local_time import in_local_time
-from customer_segmentation.stages.builds import COMMITTED, Build, builds_of
+from customer_segmentation.stages.builds import COMMITTED, PLANNED, Build, builds_of
 from customer_segmentation.stages.suppression import SuppressionList
 from customer_segmentation.storage import Warehouse
 
 _STEPS_READ = 40
-"""Rows of the newest batches that are looked at: each has two here, and those that ended midway are the newest."""
+"""Rows of the newest batches that are looked at first: a batch has three at most."""
 
 
 class RunInputs:
@@ -66,8 +66,7 @@ class RunInputs:
         if self.own_batch is not None:
             return self.own_batch
         self._warehouse.require(t.INGEST_BATCHES, command="ingest")
-        batches = self._warehouse.read(t.INGEST_BATCHES).where("status != 'planned'")
-        newest = batches.orderBy(F.desc("batch_number"), F.desc("recorded_at")).limit(_STEPS_READ).collect()
+        newest = [row for row in newest_batches(self._warehouse) if row["status"] != PLANNED]
         committed = next((row for row in newest if row["status"] == COMMITTED), None)
         if committed is None:
             raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
@@ -154,3 +153,15 @@ class RunInputs:
     def order_days(self) -> list[date]:
         """Each local day with an order line, ascending."""
         return sorted(row[0] for row in self.transactions().select(F.to_date(c.ORDERED_AT)).distinct().collect())
+
+
+def newest_batches(warehouse: Warehouse) -> list[Row]:
+    """Rows of `ingest_batches`: the steps of the newest batches, the newest first, down to a committed one if any."""
+    steps = warehouse.read(t.INGEST_BATCHES).orderBy(F.desc("batch_number"), F.desc("recorded_at"))
+    rows = steps.limit(_STEPS_READ).collect()
+    if len(rows) == _STEPS_READ and all(row["status"] != COMMITTED for row in rows):
+        # So many attempts have ended before their commit.
+        committed = steps.where(F.col("status") == COMMITTED).head()
+        if committed is not None:
+            rows = steps.where(F.col("batch_number") >= committed["batch_number"]).collect()
+    return rows

@@ -34,18 +34,25 @@ def remove_leftovers(run: Run) -> None:
             shutil.rmtree(folder)
 
 
-def forget_log(warehouse: Warehouse, table: t.Table) -> None:
-    """Delete what a table's log has from before its newest checkpoint, where the table is on this machine.
+def forget_log(warehouse: Warehouse, table: t.Table, *, needed_from: int | None = None) -> None:
+    """Delete what a table's log has from before a checkpoint, where the table is on this machine.
 
     Nothing where that checkpoint can't be read whole: the commits before it are then what the table is restored from.
+
+    Args:
+        needed_from: the version from which on each commit stays; without one that of the newest checkpoint.
     """
     folder = warehouse.log_folder(table)
     log = None if folder is None else list_log(folder)
-    if log is None or log.base is None or not log.is_readable or not all(map(_is_whole, log.checkpoints[log.base])):
+    if log is None or not log.is_readable:
+        return
+    old_enough = (version for version in log.checkpoints if needed_from is None or version <= needed_from)
+    first = max(old_enough, default=None)
+    if first is None or not all(map(_is_whole, log.checkpoints[first])):
         return
     for path in sorted(log.path.iterdir()):
         numbered = _OF_A_VERSION.match(path.name)
-        if numbered and int(numbered[1]) < log.base:
+        if numbered and int(numbered[1]) < first:
             path.unlink()
 
 

@@ -67,10 +67,8 @@ def maintain(run: Run) -> None:
         for table in tables:
             _keep_versions(run, table, hours=min(hours, _STATE_HOURS) if table in _STATE else hours)
             run.warehouse.vacuum(table)
-            # Delta itself keeps the commits of a day, whatever is set. By those of order lines the next ingest finds
-            # what somebody else changed.
-            if hours == 0 and table not in LINE_TABLES:
-                forget_log(run.warehouse, table)
+            if hours == 0:
+                _forget_log(run, table)
         sizes = [run.warehouse.size(table) for table in tables]
         stage.result = (
             f"{count(sum(files for files, _ in sizes))} files of {_megabytes(sum(size for _, size in sizes))}"
@@ -204,6 +202,20 @@ def _keep_versions(run: Run, table: t.Table, *, hours: int) -> None:
     }
     if not wanted.items() <= run.warehouse.properties(table).items():
         run.warehouse.set_properties(table, wanted)
+
+
+def _forget_log(run: Run, table: t.Table) -> None:
+    """Have the table's log begin as late as it may: Delta itself keeps the commits of a day, whatever is set.
+
+    By the commits of order lines since the last batch the next ingest finds what somebody else changed.
+    """
+    if table not in LINE_TABLES:
+        forget_log(run.warehouse, table)
+        return
+    committed = read_log(run).committed
+    version = None if committed is None else committed.table_versions.get(table.name)
+    if version is not None:
+        forget_log(run.warehouse, table, needed_from=version)
 
 
 def _has_small_files(run: Run, table: t.Table) -> bool:

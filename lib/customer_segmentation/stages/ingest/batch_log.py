@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from pyspark.sql import Row
-from pyspark.sql import functions as F
 
 from customer_segmentation import __version__
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import WarehouseBusyError
 from customer_segmentation.ingest.counts import RowCounts
+from customer_segmentation.stages.inputs import newest_batches
 from customer_segmentation.stages.run import Run
 
 RULES_VERSION = 3
@@ -21,9 +21,6 @@ RULES_VERSION = 3
 
 PLANNED, STAGED, COMMITTED = "planned", "staged", "committed"
 FULL, INCREMENTAL, ERASURE, EXTERNAL = "full", "incremental", "erasure", "external"
-
-_STEPS_READ = 40
-"""Rows of the newest batches that are looked at first: a batch has three at most."""
 
 
 @dataclass(frozen=True)
@@ -192,11 +189,4 @@ def _newest(run: Run) -> list[Batch]:
     """Steps of the newest batches, the newest first, down to a committed one where there is any."""
     if not run.warehouse.exists(t.INGEST_BATCHES):
         return []
-    steps = run.warehouse.read(t.INGEST_BATCHES).orderBy(F.desc("batch_number"), F.desc("recorded_at"))
-    rows = steps.limit(_STEPS_READ).collect()
-    if len(rows) == _STEPS_READ and all(row["status"] != COMMITTED for row in rows):
-        # So many attempts have ended before their commit.
-        committed = steps.where(F.col("status") == COMMITTED).head()
-        if committed is not None:
-            rows = steps.where(F.col("batch_number") >= committed["batch_number"]).collect()
-    return [Batch.from_row(row) for row in rows]
+    return list(map(Batch.from_row, newest_batches(run.warehouse)))
