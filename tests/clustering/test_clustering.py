@@ -163,12 +163,24 @@ def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
         (KMeans(2.5), {"columns": ["x0"]}, "k must be"),
         (KMeans(3, n_init=0), {"columns": ["x0"]}, "n_init"),
         (KMeans(3, outlier_share=0.3), {"columns": ["x0"]}, "outlier_share"),
+        (KMeans(3, seed=-1), {"columns": ["x0"]}, "seed must be a whole number of at least 0 and at most 2147483647"),
+        (KMeans(3, seed="x"), {"columns": ["x0"]}, "seed must be a whole number"),
         (KMeans(3), {}, "either columns or a preparation"),
     ],
 )
 def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: KMeans, arguments: dict, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         estimator.fit(None, **arguments)  # no frame is touched
+
+
+def test_parameters_may_be_numbers_of_numpy(spark: SparkSession) -> None:
+    frame = as_frame(spark, np.array([[0.0], [0.1], [5.0], [5.1]]))
+
+    model = KMeans(np.int64(2), seed=np.int32(1), outlier_share=np.float32(0), bootstraps=np.int8(0)).fit(
+        frame, columns=["x0"]
+    )
+
+    assert model.to_json() == KMeans(2, seed=1, outlier_share=0.0, bootstraps=0).fit(frame, columns=["x0"]).to_json()
 
 
 def test_too_few_customers_are_rejected(spark: SparkSession) -> None:

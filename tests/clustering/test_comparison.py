@@ -14,7 +14,7 @@ from customer_segmentation.clustering import (
     Preparation,
     compare,
 )
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from tests.clustering.test_choice import framed, separated
 
 COLUMNS = ["x0", "x1", "x2"]
@@ -78,3 +78,19 @@ def test_all_noise_is_a_row_without_metrics_and_no_estimators_are_rejected(spark
     assert table[metrics].isna().all(axis=None)
     with pytest.raises(ConfigurationError, match="at least one estimator"):
         compare(features, [], preparation=preparation)
+
+
+def test_what_can_not_be_compared_is_named(spark: SparkSession) -> None:
+    features = framed(spark, separated(42, 2, 3, rows=60)[0])
+    preparation = Preparation(columns=COLUMNS)
+
+    for given, said in {"sample_size": 0, "seed": -1}.items():
+        with pytest.raises(ConfigurationError, match=f"compare: {given} must be a whole number of at least .; found"):
+            compare(features, [KMeans(2)], preparation=preparation, **{given: said})
+    with pytest.raises(ConfigurationError, match=r"compare needs estimators, such as KMeans.*found 'kmeans'"):
+        compare(features, ["kmeans"], preparation=preparation)
+    with pytest.raises(ConfigurationError, match="x1 not among the columns"):
+        compare(features.drop("x1"), [KMeans(2)], preparation=preparation.fit(features))
+    constant = Preparation(columns=["one"])
+    with pytest.raises(DataRejectedError, match="compare: no feature tells the customers apart: one has"):
+        compare(features.selectExpr("customer_id", "1 AS one"), [KMeans(2)], preparation=constant)

@@ -248,9 +248,10 @@ def centroids() -> CentroidModel:
 )
 def test_a_saved_model_is_read_by_what_it_says(spark: SparkSession, tmp_path: Path, model: SegmentationModel) -> None:
     model = replace(model, names={1: "Ä"}, stability={1: 0.5}, cut_points={"recency": [1.0]}, version="v1")
-    model.save(spark, str(tmp_path / "model"))
+    path = str(tmp_path / "model [1] of {us}")
+    model.save(spark, path)
 
-    loaded = load_model(spark, str(tmp_path / "model"))
+    loaded = load_model(spark, path)
 
     assert type(loaded) is type(model)
     assert loaded.to_json() == model.to_json()

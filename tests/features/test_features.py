@@ -617,8 +617,74 @@ def test_amounts_that_are_no_numbers_and_customers_without_one_do_not_enter(fram
     assert [(row[0], row[1], float(row[2]), row[3]) for row in found] == [("ann", 1, 10.0, 0.0)]
 
 
-def test_response_events_are_a_list(frame: Callable[..., DataFrame]) -> None:
+def test_cut_points_that_are_none_are_rejected(frame: Callable[..., DataFrame]) -> None:
+    customers = frame([("ann", 5, 9, 900.0)], "customer_id string, recency_days int, frequency int, monetary double")
+    cuts = CutPoints((10.0,), (1.0,), (50.0,))
+
+    assert rfm_scores(customers, cuts=CutPoints.from_dict(cuts.to_dict())).first()["rfm_score"] == "222"
+    for given in ({}, cuts.to_dict(), [cuts]):
+        with pytest.raises(ConfigurationError, match="cuts must be CutPoints"):
+            rfm_scores(customers, cuts=given)
+    with pytest.raises(ConfigurationError, match="as many points for each score"):
+        rfm_scores(customers, cuts=CutPoints((10.0,), (1.0, 2.0), (50.0,)))
+    with pytest.raises(ConfigurationError, match="need the column as_of_date"):
+        rfm_scores(customers, cuts={date(2024, 7, 1): cuts})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"response_events": "click"}, "customer_features: response_events"),
+        ({"windows": {"short": 90, "medium": 30, "long": 365}}, "need short below medium below long"),
+        ({"windows": {"short": "a week"}}, "windows.short"),
+        ({"timezone": "Berlin"}, "customer_features: timezone is not a time zone of the IANA database; found 'Berlin'"),
+        ({"active_within": 0}, "active_within"),
+    ],
+)
+def test_arguments_that_are_not_valid_are_named(frame: Callable[..., DataFrame], given: Any, told: str) -> None:
     lines = frame([("ann", 1, "2024-06-01", 1.0)], "customer_id string, order_id int, ordered_at string, amount double")
 
-    with pytest.raises(ConfigurationError, match="response_events must be a list"):
-        customer_features(lines, as_of="2024-07-01", response_events="click")
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        customer_features(lines, as_of="2024-07-01", **given)
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ("ordered_at bigint, amount double", "ordered_at is of type bigint, which is no time; make a timestamp of it"),
+        ("ordered_at date, amount string", "amount is of type string, which is no number"),
+        ("ordered_at date, amount double, Quantity string", "Quantity is of type string, which is no number"),
+        ("ordered_at date, amount double, is_return string", "is_return is of type string, which is no true or false"),
+        ("ordered_at date, amount double, AMOUNT double", "amount, AMOUNT have the same name"),
+    ],
+)
+def test_lines_that_can_not_be_what_they_are_taken_for_are_rejected(
+    frame: Callable[..., DataFrame], schema: str, told: str
+) -> None:
+    with pytest.raises(DataRejectedError, match=re.escape(told)):
+        customer_features(frame([], f"customer_id string, order_id int, {schema}"), as_of="2024-07-01")
+
+
+def test_events_are_read_whatever_case_their_columns_have_and_those_of_nobody_are_left_out(
+    frame: Callable[..., DataFrame],
+) -> None:
+    lines = frame([("ann", 1, "2024-06-01", 1.0)], "customer_id string, order_id int, ordered_at string, amount double")
+    rows = [
+        ("ann", "2024-05-01", "mailing", "a"),
+        ("ann", "2024-05-02", "click", "a"),
+        (None, "2024-05-02", "click", "a"),
+    ]
+    events = frame(rows, "Customer_ID string, Occurred_At string, Event_Type string, Campaign_ID string")
+
+    def responses(engagement: DataFrame) -> tuple[Any, ...]:
+        features = customer_features(lines, engagement, as_of="2024-07-01")
+        (row,) = features.select("contacts", "responses", "response_rate", "response_by_channel").collect()
+        return tuple(row)
+
+    named = events.toDF("customer_id", "occurred_at", "event_type", "campaign_id").dropna()
+    assert responses(events) == responses(named.withColumn("channel", F.lit(None).cast("string")))
+    assert responses(events)[:2] == (1, 1)
+    with pytest.raises(DataRejectedError, match="not there: event_type"):
+        responses(events.drop("Event_Type"))
+    with pytest.raises(DataRejectedError, match="engagement: Occurred_At is of type bigint"):
+        responses(events.withColumn("Occurred_At", F.lit(1_700_000_000_000)))

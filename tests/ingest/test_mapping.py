@@ -187,6 +187,26 @@ def test_a_discount_that_is_null_because_its_author_meant_it_is_none(
     assert told(validated(spark, rows, failed)) == {"a": [], "b": ["unreadable_number"], "c": []}
 
 
+def test_a_mark_of_returns_is_read_as_true_or_false_or_the_line_is_rejected(
+    spark: SparkSession, lines: Callable[..., DataFrame]
+) -> None:
+    marks = {"yes": True, " N ": False, "1.0": True, "0.0": False, "NaN": False, None: False, " ": False, "R": None}
+    customers = {f"C{place}": is_return for place, is_return in enumerate(marks.values())}
+    rows = lines(*({"who": who, "extra": mark} for who, mark in zip(customers, marks, strict=True)))
+    own, meant = source({"is_return": "extra"}), source({"is_return": "case when extra = 'R' then true end"})
+
+    assert told(validated(spark, rows, own)) == {
+        who: ["unreadable_return"] if is_return is None else [] for who, is_return in customers.items()
+    }
+    read = validated(spark, rows, own, severity={"unreadable_return": "warn"}).collect()
+    assert {row.customer_id for row in read if row.is_return} == {"C0", "C2"}
+    assert {row.customer_id: row.warnings for row in read if row.warnings} == {"C7": ["unreadable_return"]}
+    assert {row.customer_id for row in validated(spark, rows, meant).collect() if row.is_return} == {"C7"}
+    assert not any(told(validated(spark, rows, meant)).values())
+    with_gaps = rows.withColumn("extra", F.expr("if(extra = 'R', 1d, double('NaN'))"))
+    assert {row.customer_id for row in validated(spark, with_gaps, own).collect() if row.is_return} == {"C7"}
+
+
 def test_amounts_that_do_not_fit_are_rejected(spark: SparkSession, lines: Callable[..., DataFrame]) -> None:
     rows = lines(
         {"who": "most", "value": "1000000000000"},

@@ -194,6 +194,14 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
         cs.segment_names(segments.drop("as_of_date"), lines)
     with pytest.raises(ConfigurationError, match="segment_names: horizon_days Input should be greater"):
         cs.segment_names(segments, lines, rules={"horizon_days": 0})
+    with pytest.raises(cs.ConfigurationError, match="segment_names: timezone is not a time zone"):
+        cs.segment_names(segments, lines, timezone="Mars")
+    with pytest.raises(cs.ConfigurationError, match="segments must be a mapping of settings by name; found 'strict'"):
+        cs.segment_names(segments, lines, rules="strict")
+    with pytest.raises(cs.DataRejectedError, match="no customer of the frame has a segment_id"):
+        cs.segment_names(segments.where("false"), lines)
+    with pytest.raises(cs.DataRejectedError, match="has no rows with an as_of_date"):
+        cs.segment_names(segments.selectExpr("* EXCEPT (as_of_date)", "CAST(NULL AS DATE) AS as_of_date"), lines)
 
 
 def test_the_days_of_names_are_those_of_the_shop(spark: SparkSession) -> None:

@@ -325,6 +325,12 @@ def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
         ({"variance": 0}, "variance"),
         ({"weights": {"z": 1}}, "weights has 'z'"),
         ({"weights": {"a": 0}}, "weights.a"),
+        ({"skewed": None}, "skewed must be a transform, a list of columns or a dictionary of transforms; found None"),
+        ({"winsorise": "0.1"}, "winsorise must be two rising quantiles"),
+        ({"winsorise": (None, 0.9)}, "winsorise must be two rising quantiles"),
+        ({"variance": "most"}, "variance"),
+        ({"weights": {"a": "heavy"}}, "weights.a"),
+        ({"seed": 2**31}, "seed must be a whole number of at least 0 and at most 2147483647"),
         ({"skewed": {"a": "both"}}, "skewed: a must be one of none, log, yeo_johnson; found 'both'"),
     ],
 )

@@ -136,6 +136,12 @@ def test_partitions_and_earlier_columns_make_no_difference(features):
     assert twice.toPandas().sort_values("customer_id").equals(once.toPandas().sort_values("customer_id"))
 
 
+def test_a_column_that_is_there_twice_is_rejected(features, frame):
+    model = fit_value(features)
+    with pytest.raises(DataRejectedError, match="with_value: the columns note, NOTE have the same name"):
+        with_value(features.selectExpr("*", "1 AS note", "2 AS NOTE"), model)
+
+
 def test_equal_customers_have_equal_ranks_and_returned_spend_is_no_loss(frame):
     rows = [(f"a{i}", 3, 10, 100, 90.0) for i in range(60)] + [(f"b{i}", 1, 80, 80, 20.0) for i in range(40)]
     rows += [("back", 3, 10, 100, -500.0), ("same", 3, 10, 100, 90.0)]

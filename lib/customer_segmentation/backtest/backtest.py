@@ -22,7 +22,8 @@ from customer_segmentation.config.schema import Clustering, Features
 from customer_segmentation.contract import columns as c
 from customer_segmentation.features.build import active, as_dates, customer_features
 from customer_segmentation.features.daily_aggregates import daily_aggregates
-from customer_segmentation.features.lines_by_customer import columns_of_lines, lines_by_customer
+from customer_segmentation.features.frames import columns_of_lines
+from customer_segmentation.features.lines_by_customer import lines_by_customer
 from customer_segmentation.features.rfm_scores import rfm_scores
 from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.spark.dates import Dates

@@ -24,7 +24,8 @@ class Check:
     code: its stable name, in `rejected_transactions.reasons` or in `transactions.warnings`.
     meaning: of a line that fails it, in words.
     condition: Spark SQL that is true where a line fails; null is no failure. Its columns are those of
-        `ingest.transactions.typed_lines`: the canonical columns, and what the source has for some as raw_NAME. In
+        `ingest.transactions.typed_lines`: the canonical columns, and what the source has for some as raw_NAME, of
+        is_return what can't be read. In
         braces it has thresholds of the section `checks` of the configuration, and {earliest} and {latest}, the first
         instant that an order may have and the first one that is too late. None where the check compares the lines of
         an order, see `ingest.orders`.
@@ -72,6 +73,11 @@ CHECKS: tuple[Check, ...] = (
         "OR raw_coupon IS NOT NULL AND coupon IS NULL "
         "OR raw_amount IS NOT NULL AND amount IS NULL AND quantity IS NOT NULL",
         is_essential=True,
+    ),
+    Check(
+        "unreadable_return",
+        "what says whether the line is a return is neither true nor false",
+        "raw_is_return IS NOT NULL",
     ),
     Check("missing_amount", "no amount and no price", "raw_amount IS NULL", is_essential=True),
     Check("missing_quantity", "no quantity", "raw_quantity IS NULL AND quantity IS NULL", is_essential=True),

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.arguments import as_section, as_time_zone
 from customer_segmentation.config.schema import Features, Windows
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -24,13 +25,9 @@ from customer_segmentation.features.engagement_aggregates import (
     contacts_and_responses,
     engagement_aggregates,
 )
+from customer_segmentation.features.frames import OPTIONAL, columns_of_lines, events_of_customers
 from customer_segmentation.features.history_aggregates import history_aggregates
-from customer_segmentation.features.lines_by_customer import (
-    OPTIONAL,
-    columns_of_lines,
-    lines_by_customer,
-    round_double,
-)
+from customer_segmentation.features.lines_by_customer import lines_by_customer, round_double
 from customer_segmentation.features.prices import price_aggregates
 from customer_segmentation.features.shop_averages import shop_averages, shop_response_rate
 from customer_segmentation.spark.dates import INTERVAL, Dates
@@ -83,22 +80,23 @@ def customer_features(
             any of the other columns of the `transactions` table. Without one of those, the features that rest on it
             are null; without is_return, lines with a negative amount are returns. Lines without a customer, an order,
             a time or an amount do not enter.
-        engagement: events in the columns of the `engagement` table; None where there are none.
+        engagement: events in the columns of the `engagement` table, of which channel and campaign_id may be missing;
+            None where there are none.
         returned_orders: orders of which something was returned before `as_of`, see `lines_by_customer`; None where
             that is not known. Given several dates, by as_of_date too.
         as_of: a date, or its text such as 2011-12-10. Lines and events of this day and later do not enter. Or several
             of them, in any order.
         response_events: the event types that are answers of the customer.
-        windows: days of the short, the medium and the long window.
+        windows: days of the short, the medium and the long window, each longer than the one before, up to 3,650.
         timezone: whose days, hours, weekends and seasons count, of the IANA database; the session's is UTC.
         extra: further features. Their formulas may also use the declared ones.
         active_within: who counts as a customer: the last purchase is at most so many days before `as_of`; None: all.
             What is averaged over all customers is so over the others too.
 
     Raises:
-        ConfigurationError: `as_of` is no date, or there is none; `response_events` is a text; or the session's time
-            zone is not UTC.
-        DataRejectedError: a column that is needed is not there.
+        ConfigurationError: `as_of` is no date, or there is none; another argument is not valid, which the message
+            names; or the session's time zone is not UTC.
+        DataRejectedError: a column that is needed is not there, is there twice, or is no number, time or flag.
 
     A customer's spend has to stay below 10^16 and the quantity below 9 * 10^15: Spark raises an ArithmeticException
     beyond, once the frame is computed.
@@ -118,25 +116,24 @@ def customer_features(
     <BLANKLINE>
     """
     dates = as_dates(as_of)
-    if isinstance(response_events, str):
-        raise ConfigurationError(
-            f"customer_features: response_events must be a list of event types, such as [{response_events!r:.60}]; "
-            "found a text"
-        )
+    events = response_events if isinstance(response_events, str) else [*response_events]
+    given = {"response_events": events, "windows": windows, "active_within": active_within}
+    settings = as_section(Features, given, "customer_features")
+    zone = as_time_zone(timezone, "customer_features")
     columns = columns_of_lines(transactions)
     require_utc(transactions.sparkSession, "customer_features")
-    transactions = in_local_time(transactions, timezone, c.ORDERED_AT)
+    transactions = in_local_time(transactions, zone, c.ORDERED_AT)
     if engagement is not None:
-        engagement = in_local_time(engagement, timezone, c.OCCURRED_AT)
+        engagement = in_local_time(events_of_customers(engagement), zone, c.OCCURRED_AT)
     lines = lines_by_customer(transactions, returned_orders, dates=dates, columns=columns)
     return features_of_lines(
         lines,
         engagement,
         dates=dates,
-        response_events=response_events,
-        windows=windows,
+        response_events=settings.response_events,
+        windows=settings.windows.days(),
         extra=extra,
-        active_within=active_within,
+        active_within=settings.active_within,
         absent=[name for name in OPTIONAL if name not in columns],
     )
 

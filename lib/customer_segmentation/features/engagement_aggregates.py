@@ -14,12 +14,10 @@ def contacts_and_responses(engagement: DataFrame, dates: Dates, *, response_even
     """The events before the date, those of a customer together, each with the day of its response, null on a contact.
 
     Args:
-        engagement: events in the columns of the `engagement` table; without campaign_id none names a campaign.
+        engagement: events in the columns of the `engagement` table.
         dates: events of the last day and later do not enter, in the time zone that the times are of.
         response_events: the event types that are answers of the customer; all others are contacts.
     """
-    if c.CAMPAIGN_ID not in engagement.columns:
-        engagement = engagement.withColumn(c.CAMPAIGN_ID, F.lit(None).cast("string"))
     known = engagement.where(F.col(c.OCCURRED_AT) < F.lit(dates.last).cast("timestamp"))
     day = F.to_date(c.OCCURRED_AT)
     responded = F.col(c.EVENT_TYPE).isin(list(response_events))

@@ -5,21 +5,16 @@ the order of the lines. What a line counts as is a number too: where there are s
 fully returned between two of them has a further row, from which on it is taken away again.
 """
 
-import difflib
 from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import MONEY, TRANSACTIONS
+from customer_segmentation.features.frames import OPTIONAL, REQUIRED
 from customer_segmentation.spark.dates import SINCE, Dates
 from customer_segmentation.spark.shuffling import shuffled_once
-
-REQUIRED = (c.CUSTOMER_ID, c.ORDER_ID, c.ORDERED_AT, c.AMOUNT)
-OPTIONAL = (c.PRODUCT_ID, c.CATEGORY, c.QUANTITY, c.DISCOUNT, c.CHANNEL, c.BRAND, c.STORE_ID, c.COUPON)
-"""A frame without one of these has no features that rest on it."""
 
 DAY = "day"
 DAYPART = "daypart"
@@ -63,24 +58,6 @@ def lines_by_customer(
     """
     lines = _lines(transactions, returned_orders, dates=dates, columns=columns)
     return shuffled_once(lines, c.CUSTOMER_ID)
-
-
-def columns_of_lines(transactions: DataFrame) -> list[str]:
-    """The optional columns that a frame of order lines has.
-
-    Raises:
-        DataRejectedError: it lacks a column that it must have.
-    """
-    present = {name.lower() for name in transactions.columns}
-    missing = [name for name in REQUIRED if name not in present]
-    if missing:
-        others = [name for name in transactions.columns if name.lower() not in (*REQUIRED, *OPTIONAL)]
-        raise DataRejectedError(
-            f"order lines need the columns {', '.join(REQUIRED)}; not there: "
-            f"{', '.join(name + _hint(name, others) for name in missing)}; the columns are "
-            f"{', '.join(transactions.columns)}"
-        )
-    return [name for name in OPTIONAL if name in present]
 
 
 def sum_of(name: str, counts: Column | str = BOUGHT) -> Column:
@@ -188,10 +165,3 @@ def _with_changes(lines: DataFrame, returned_orders: DataFrame, dates: Dates) ->
 
 def _whole(name: str, decimal: str, units: int) -> Column:
     return (F.col(name).cast(decimal) * units).cast("bigint")
-
-
-def _hint(name: str, columns: Sequence[str]) -> str:
-    """The column that may be meant, such as CustomerID or customer for customer_id."""
-    plain = {column.lower().replace("_", "").replace(" ", ""): column for column in columns}
-    close = difflib.get_close_matches(name.replace("_", ""), plain, n=1)
-    return f" (did you mean {plain[close[0]]}?)" if close else ""

@@ -148,13 +148,14 @@ def rfm_scores(
     Args:
         features: recency_days (days), frequency (orders) and monetary (money) per customer.
         cuts: where scores change, such as those of an earlier day; None: the `cut_points` of these customers, at each
-            as_of_date where there are several, for which one aggregation runs. May be by date, as many scores at each.
+            as_of_date where there are several, for which one aggregation runs. May be by date, as many scores at each;
+            customers at other dates have no scores.
         scores: how many scores there are, 2 to 9, where no cuts are given.
 
     A customer with a missing value (null, NaN) has no score in it, no cell and no segment.
 
     Raises:
-        ConfigurationError: a column is not there, or it can't be so many scores.
+        ConfigurationError: a column is not there, it can't be so many scores, or the cuts are none.
         DataRejectedError: there are no cuts and no customers to take them from, or a column has no numbers.
 
     >>> customers = spark.createDataFrame(
@@ -173,7 +174,7 @@ def rfm_scores(
     <BLANKLINE>
     """
     _require(features, scores, "rfm_scores")
-    cuts = cuts or _own_cut_points(features, scores)
+    cuts = _own_cut_points(features, scores) if cuts is None else _given_cut_points(features, cuts)
     highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
     below = [
         _cuts_below(name, [_cut(cuts, scale, step) for step in range(highest - 1)])
@@ -197,6 +198,26 @@ def rfm_scores(
             c.RFM_SEGMENT: grid[_cell(in_grid)],
         }
     )
+
+
+def _given_cut_points(features: DataFrame, cuts: object) -> CutPoints | Mapping[date, CutPoints]:
+    """What a caller gives as cut points.
+
+    Raises:
+        ConfigurationError: it is none, or they are not as many for each score.
+    """
+    by_date = cuts if isinstance(cuts, Mapping) else {None: cuts}
+    every = list(by_date.values())
+    if not every or not all(isinstance(each, CutPoints) for each in every):
+        raise ConfigurationError(
+            f"rfm_scores: cuts must be CutPoints (CutPoints.from_dict makes them of a dictionary), or several by date; "
+            f"found {cuts!r:.60}"
+        )
+    if len({len(values) for each in every for values in (each.recency, each.frequency, each.monetary)}) > 1:
+        raise ConfigurationError(f"rfm_scores: cuts must have as many points for each score; found {cuts!r:.200}")
+    if isinstance(cuts, Mapping) and c.AS_OF_DATE not in features.columns:
+        raise ConfigurationError("rfm_scores: cuts by date need the column as_of_date, which the features don't have")
+    return cuts  # type: ignore[return-value]
 
 
 def _cell(scores: Sequence[Column]) -> Column:

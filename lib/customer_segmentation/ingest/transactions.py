@@ -12,6 +12,8 @@ from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
+    DoubleType,
+    FloatType,
     MapType,
     NumericType,
     StringType,
@@ -174,6 +176,9 @@ def typed_lines(
         read = _read_for_certain(name, values[name], types[name], source) if only_unread else None
         return text if read is None else F.when(read.isNotNull(), F.lit("")).otherwise(text)
 
+    flag = _as_flag(values[c.IS_RETURN], types[c.IS_RETURN])
+    said = source_value(texts[c.IS_RETURN], rows, style=style, only_failed=True).cast("string")
+    unread_flag = F.when(flag.isNull() & (F.lower(said) != "nan"), said)
     lines = rows.select(
         c.SOURCE_FILE,
         LINE,
@@ -181,6 +186,7 @@ def typed_lines(
         *([F.col(CORRUPT)] if CORRUPT in own else []),
         *(value.alias(_value(name)) for name, value in values.items()),
         *(written(name).alias(raw(name)) for name in (*_NUMBERS, *_TIMES)),
+        unread_flag.alias(raw(c.IS_RETURN)),
     )
     numbers = lines.select("*", *_numbers(source, types))
     typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
@@ -279,7 +285,13 @@ def _number(name: str) -> str:
 
 
 def _as_flag(value: Column, type_: DataType) -> Column:
-    return as_text(value, type_).try_cast("boolean") if isinstance(type_, StringType) else value.try_cast("boolean")
+    """True or false, also from text such as yes, n or, as tables with gaps are written, 1.0; NaN is neither."""
+    if isinstance(type_, (FloatType, DoubleType)):
+        return F.when(~F.isnan(value), value.cast("boolean"))
+    if not isinstance(type_, StringType):
+        return value.try_cast("boolean")
+    text = as_text(value, type_)
+    return F.coalesce(text.try_cast("boolean"), text.try_cast("decimal(1,0)").cast("boolean"))
 
 
 def _is_of(own: Sequence[str], text: str) -> bool:
@@ -337,6 +349,8 @@ def _digest(names: Sequence[str], *, has_text: bool) -> Column:
         parts = [F.col(name)]
         if name in (*_NUMBERS, *_TIMES):
             parts.append(F.when(F.col(name).isNull(), F.col(raw(name))))
+        if name == c.IS_RETURN:
+            parts.append(F.col(raw(name)))
         values += parts
         is_there = reduce(Column.__or__, (part.isNotNull() for part in parts))
         places = places + F.when(is_there, F.lit(zlib.crc32(name.encode())).cast("bigint")).otherwise(0)

@@ -9,13 +9,14 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.arguments import as_section
+from customer_segmentation.config.arguments import as_section, as_time_zone
 from customer_segmentation.config.schema import Segments
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.features.build import as_date
 from customer_segmentation.features.daily_aggregates import daily_aggregates
-from customer_segmentation.features.lines_by_customer import DAY, columns_of_lines, lines_by_customer
+from customer_segmentation.features.frames import columns_of_lines
+from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.insight.activity import Evidence, purchase_rates, segment_evidence
 from customer_segmentation.insight.naming import NOISE_ACTION, name_segments, with_noise
 from customer_segmentation.insight.profiles import Differentiator, Profile, profile
@@ -55,6 +56,7 @@ def segment_names(
     Raises:
         ConfigurationError: a column is missing, the date is not known or none, a rule is not valid, or the session's
             time zone is not UTC.
+        DataRejectedError: no customer has a segment, or a column is no number.
 
     Example:
         >>> rows = [(c, 1 + (c > 6), 5 + c, 9 - c, 90 + c, 100.0 / c) for c in range(1, 9)]
@@ -69,7 +71,6 @@ def segment_names(
     require_columns("segment_names", segments, numbers=needed, others=[c.CUSTOMER_ID])
     segments = segments.where(F.col(c.SEGMENT_ID).isNotNull())
     rules = as_section(Segments, rules, "segment_names")
-    evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days, timezone=timezone)
     profiles = [
         Profile(
             segment_id=int(row[c.SEGMENT_ID]),
@@ -81,6 +82,9 @@ def segment_names(
         )
         for row in profile(segments, features).to_dict("records")
     ]
+    if not profiles:
+        raise DataRejectedError("segment_names: no customer of the frame has a segment_id, so there is nothing to name")
+    evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days, timezone=timezone)
     named = name_segments(profiles, evidence, rules, own=own)
     noise = with_noise({})
     seen = {each.segment_id: each for each in evidence}
@@ -113,7 +117,7 @@ def _evidence(
     else:
         require_utc(transactions.sparkSession, "segment_names")
         columns = columns_of_lines(transactions)
-        local = in_local_time(transactions, timezone, c.ORDERED_AT)
+        local = in_local_time(transactions, as_time_zone(timezone, "segment_names"), c.ORDERED_AT)
         day = _as_of(segments, as_of)
         lines = lines_by_customer(local, dates=Dates((day,)), columns=columns)
         days = daily_aggregates(lines).where("lines > 0")
@@ -126,5 +130,10 @@ def _as_of(segments: DataFrame, as_of: date | str | None) -> date:
             raise ConfigurationError("segment_names needs as_of, the date of the features; the frame has no as_of_date")
         row = segments.agg(F.max(c.AS_OF_DATE)).first()
         assert row is not None, "an aggregation without grouping has one row"
+        if row[0] is None:
+            raise DataRejectedError(
+                "segment_names: the frame of customers has no rows with an as_of_date; give customers, or as_of, the "
+                "date of their features"
+            )
         as_of = row[0]
     return as_date(as_of)

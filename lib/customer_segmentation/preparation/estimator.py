@@ -3,8 +3,10 @@
 import inspect
 from collections.abc import Callable
 from functools import partial, wraps
+from numbers import Real
 from typing import Any, Generic, Self, TypeVar
 
+from customer_segmentation.config.arguments import as_whole
 from customer_segmentation.contract.errors import ConfigurationError
 
 Fitted = TypeVar("Fitted")
@@ -66,19 +68,17 @@ class Estimator:
         changed = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    def _require_whole(self, name: str, *, minimum: int | None = None) -> None:
-        """Reject a parameter that is no whole number of at least `minimum`, with a ConfigurationError."""
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or (minimum is not None and value < minimum):
-            wanted = "a whole number" + ("" if minimum is None else f" of at least {minimum}")
-            raise self._error(name, wanted, value)
+    def _require_whole(self, name: str, *, minimum: int | None = None, maximum: int | None = None) -> None:
+        """Reject a parameter that is no whole number in a range, with a ConfigurationError; one of NumPy's will do."""
+        setattr(self, name, as_whole(getattr(self, name), name, type(self).__name__, minimum=minimum, maximum=maximum))
 
     def _require_above(self, name: str, limit: float, *, below: float = float("inf")) -> None:
         """Reject a parameter that is no number above `limit` and below `below`, with a ConfigurationError."""
         value = getattr(self, name)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not limit < value < below:
+        if not isinstance(value, Real) or isinstance(value, bool) or not limit < float(value) < below:
             wanted = f"above {limit:g}" + (f" and below {below:g}" if below < float("inf") else "")
             raise self._error(name, wanted, value)
+        setattr(self, name, float(value) if not isinstance(value, int) else value)
 
     def _error(self, name: str, wanted: str, value: object) -> ConfigurationError:
         return ConfigurationError(f"{type(self).__name__}: {name} must be {wanted}; found {value!r}")

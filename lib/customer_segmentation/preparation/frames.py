@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError, closest
 from customer_segmentation.preparation import sql
-from customer_segmentation.spark.settings import setting
+from customer_segmentation.spark.distinct_columns import require_distinct_columns
 
 MAX_MAGNITUDE = 1e100
 """Values beyond it, infinity among them, can't be measured: the squares of distances must stay within doubles."""
@@ -100,22 +100,6 @@ def require_columns(
         if not isinstance(kind, _NUMBERS):
             remedy = next((text for kinds, text in _REMEDIES if isinstance(kind, kinds)), "make a number of it first")
             raise DataRejectedError(f"{caller}: {name} is of type {kind.simpleString()}, which is no number; {remedy}")
-
-
-def require_distinct_columns(caller: str, frame: DataFrame, names: Iterable[str] | None = None) -> None:
-    """Reject a frame in which one of these names, by default any, stands for several columns."""
-    present = frame.columns
-    folded = [name.lower() for name in present]
-    wanted = set(folded) if names is None else {name.lower() for name in names}
-    repeated = [name for name, low in zip(present, folded, strict=True) if low in wanted and folded.count(low) > 1]
-    if not repeated:
-        return
-    if len(set(repeated)) == len(repeated) and setting(frame.sparkSession, "spark.sql.caseSensitive") == "true":
-        return
-    raise DataRejectedError(
-        f"{caller}: the columns {', '.join(repeated)} have the same name, upper and lower case aside, so they "
-        "can't be distinguished; rename or drop all but one"
-    )
 
 
 def numeric_columns(frame: DataFrame, names: Iterable[str]) -> list[str]:

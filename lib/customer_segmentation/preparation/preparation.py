@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Real
 from typing import Literal
 
 from pyspark.sql import DataFrame
 
+from customer_segmentation.config.arguments import MAX_SEED
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import frames, learning
 from customer_segmentation.preparation.estimator import Estimator, also_of_the_class
@@ -93,6 +95,8 @@ class Preparation(Estimator):
     def _validate(self) -> None:
         frames.require_names(learning.CALLER, self.columns)
         frames.require_names(learning.CALLER, self.attributes, kind="attributes")
+        if not isinstance(self.skewed, Iterable):
+            raise self._error("skewed", "a transform, a list of columns or a dictionary of transforms", self.skewed)
         unknown = sorted(self.transforms.keys() - set(self.columns))
         if unknown:
             raise ConfigurationError(
@@ -103,11 +107,11 @@ class Preparation(Estimator):
                 raise self._error(f"skewed: {name}", f"one of {', '.join(TRANSFORMS)}", transform)
         if self.scaling not in ("robust", "standard"):
             raise self._error("scaling", "robust or standard", self.scaling)
-        if self.winsorise is not None and not 0 <= self.winsorise[0] < self.winsorise[1] <= 1:
+        if self.winsorise is not None and not _are_rising_quantiles(self.winsorise):
             raise self._error("winsorise", "two rising quantiles from 0 to 1", self.winsorise)
-        if self.categories < 2:
-            raise self._error("categories", "at least 2", self.categories)
-        if self.variance is not None and not 0 < self.variance <= 1:
+        self._require_whole("categories", minimum=2)
+        self._require_whole("seed", minimum=0, maximum=MAX_SEED)
+        if self.variance is not None and not (isinstance(self.variance, Real) and 0 < float(self.variance) <= 1):
             raise self._error("variance", "above 0, up to 1", self.variance)
         prepared = {*self.columns, *self.attributes}
         for name, weight in (self.weights or {}).items():
@@ -115,5 +119,13 @@ class Preparation(Estimator):
                 raise ConfigurationError(
                     f"weights has {name!r}, which is not prepared; known: {', '.join(sorted(prepared))}"
                 )
-            if not weight > 0:
+            if not (isinstance(weight, Real) and float(weight) > 0):
                 raise self._error(f"weights.{name}", "above 0", weight)
+
+
+def _are_rising_quantiles(given: object) -> bool:
+    """Whether these are two numbers from 0 to 1, the second one larger."""
+    if not isinstance(given, Sequence) or len(given) != 2 or not all(isinstance(value, Real) for value in given):
+        return False
+    low, high = map(float, given)
+    return 0 <= low < high <= 1

@@ -18,8 +18,9 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.display.formatting import count
 from customer_segmentation.features.daily_aggregates import daily_aggregates
+from customer_segmentation.features.frames import OPTIONAL, REQUIRED
 from customer_segmentation.features.history_aggregates import DEFINITION, history_aggregates
-from customer_segmentation.features.lines_by_customer import DAY, OPTIONAL, REQUIRED, lines_by_customer
+from customer_segmentation.features.lines_by_customer import DAY, lines_by_customer
 from customer_segmentation.ingest.orders import BROADCAST_LIMIT
 from customer_segmentation.ingest.returns import returned_orders
 from customer_segmentation.spark.concurrently import at_once

@@ -33,6 +33,7 @@ from customer_segmentation.contract.features.value import (
 from customer_segmentation.preparation import sql
 from customer_segmentation.preparation.frames import free_name, require_columns
 from customer_segmentation.spark.arrow_functions import arrow_function
+from customer_segmentation.spark.distinct_columns import require_distinct_columns
 from customer_segmentation.value.forecasts import Forecaster
 from customer_segmentation.value.histories import CUSTOMERS, GAP_LOGS, LAST, REPEATS, TENURE
 from customer_segmentation.value.model import ValueModel, fit_models
@@ -130,8 +131,10 @@ def with_value(features: DataFrame, model: ValueModel) -> DataFrame:
 
     Raises:
         ConfigurationError: a column that is needed is not there.
+        DataRejectedError: it is no number, or a name stands for several columns.
     """
     require_columns("with_value", features, numbers=_NEEDED)
+    require_distinct_columns("with_value", features)
     added = value_features(model.horizons)
     names = {feature.name for feature in added}
     working = free_name(_WORKING, features.columns)

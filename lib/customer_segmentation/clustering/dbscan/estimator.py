@@ -96,7 +96,6 @@ class DBSCAN(SegmentationEstimator[DBSCANModel]):
         self._require_whole("min_samples", minimum=1)
         self._require_whole("max_driver_points", minimum=0)
         self._require_whole("points_per_region", minimum=1)
-        self._require_whole("seed")
         self._require_whole("bootstraps", minimum=0)
         eps = self.eps
         if isinstance(eps, int | float) and not isinstance(eps, bool):

@@ -25,7 +25,13 @@ from customer_segmentation.clustering.dbscan.workers import (
     routing_home,
     routing_known,
 )
-from customer_segmentation.clustering.model.base import Scorer, SegmentationModel, finite, require_features
+from customer_segmentation.clustering.model.base import (
+    Scorer,
+    SegmentationModel,
+    finite,
+    literal_path,
+    require_features,
+)
 from customer_segmentation.clustering.model.scoring import with_reasons
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
@@ -245,7 +251,7 @@ class DBSCANModel(SegmentationModel):
 
     def _with_parts(self, spark: SparkSession, path: str) -> "DBSCANModel":
         try:
-            core_points = spark.read.parquet(f"{path}/core_points")
+            core_points = spark.read.parquet(literal_path(f"{path}/core_points"))
         except AnalysisException as error:
             raise ConfigurationError(f"{path} holds no core points of a DBSCAN model: {error}") from None
         return self.with_core_points(core_points)

@@ -1,6 +1,7 @@
 """What every estimator of a segmentation has in common."""
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import ClassVar, Generic, TypeVar
 
 from pyspark.sql import DataFrame
@@ -8,6 +9,7 @@ from pyspark.sql import DataFrame
 from customer_segmentation.clustering.calibrating import SAMPLE_SIZE, calibrated
 from customer_segmentation.clustering.estimator.points import Points, points_of, sample_of
 from customer_segmentation.clustering.model.base import SegmentationModel
+from customer_segmentation.config.arguments import MAX_SEED
 from customer_segmentation.preparation import Preparation, PreparationModel
 from customer_segmentation.preparation.estimator import Estimator
 
@@ -48,6 +50,8 @@ class SegmentationEstimator(Estimator, ABC, Generic[Model]):
                 columns are no numbers or have values that can't be measured.
         """
         self._validate()
+        if "seed" in self.get_params():
+            self._require_whole("seed", minimum=0, maximum=MAX_SEED)
         if isinstance(preparation, Preparation):
             preparation = preparation.fit(features)
         caller = f"{type(self).__name__}.fit"
@@ -61,7 +65,7 @@ class SegmentationEstimator(Estimator, ABC, Generic[Model]):
     def _validate_calibration(self) -> None:
         self._require_whole("bootstraps", minimum=0)
         share = self.get_params()["outlier_share"]
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= MAX_OUTLIER_SHARE:
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= float(share) <= MAX_OUTLIER_SHARE:
             raise self._error("outlier_share", f"a number from 0 to {MAX_OUTLIER_SHARE}", share)
 
     def _calibrated(self, model: Model, points: Points) -> Model:

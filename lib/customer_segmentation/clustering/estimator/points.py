@@ -110,7 +110,7 @@ def points_of(
         require_names(caller, columns or [])
     prepared = preparation or identity_preparation(columns or [])
     if not prepared.features_:
-        raise _nothing_to_cluster_on(caller, prepared)
+        raise nothing_to_cluster_on(caller, prepared)
     require_names(caller, prepared.inputs)
     if len({name.lower() for name in prepared.names}) < len(prepared.names):
         raise ConfigurationError(f"{caller} needs features of different names, each once; found {prepared.names}")
@@ -186,7 +186,8 @@ def _offset_by_minimum(points: Points) -> PreparationModel:
     return replace(points.preparation, features_=tuple(features))
 
 
-def _nothing_to_cluster_on(caller: str, preparation: PreparationModel) -> ConfigurationError | DataRejectedError:
+def nothing_to_cluster_on(caller: str, preparation: PreparationModel) -> ConfigurationError | DataRejectedError:
+    """The error of a preparation without features, with why each was left out."""
     if not preparation.dropped_:
         return ConfigurationError(f"{caller} needs at least one feature; found none")
     why = "; ".join(f"{name} {reason}" for name, reason in preparation.dropped_.items())

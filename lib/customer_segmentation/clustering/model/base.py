@@ -1,6 +1,7 @@
 """What every fitted segmentation has in common: its description, plain JSON, and a check of the features."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from customer_segmentation.clustering.model.calibration import Calibration
 from customer_segmentation.clustering.registry import ALGORITHMS
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import PreparationModel
-from customer_segmentation.preparation.frames import require_columns, require_distinct_columns
+from customer_segmentation.preparation.frames import require_columns
+from customer_segmentation.spark.distinct_columns import require_distinct_columns
 
 SCHEMA_VERSION = 1
 
@@ -264,12 +266,17 @@ def require_features(features: DataFrame, preparation: PreparationModel) -> None
 def _saved_text(spark: SparkSession, path: str) -> str:
     """The JSON text that `save` wrote; a ConfigurationError where there is none."""
     try:
-        row = spark.read.text(f"{path}/model").first()
+        row = spark.read.text(literal_path(f"{path}/model")).first()
     except AnalysisException as error:
         raise ConfigurationError(f"{path} holds no model: {error}") from None
     if row is None:
         raise ConfigurationError(f"{path} holds no model")
     return str(row["value"])
+
+
+def literal_path(path: str) -> str:
+    """The path as Spark's readers take it, which would look for a pattern where it has signs of one."""
+    return re.sub(r"([][{}*?\\])", r"\\\1", path)
 
 
 def finite(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,7 +9,9 @@ import pandas as pd
 from pyspark.sql import DataFrame
 
 from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.points import nothing_to_cluster_on
 from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
+from customer_segmentation.config.arguments import MAX_SEED, as_whole
 from customer_segmentation.contract.columns import CUSTOMER_ID
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 from customer_segmentation.preparation import Preparation, PreparationModel
@@ -47,7 +49,7 @@ def compare(
 
     Raises:
         ConfigurationError: there are no estimators, a parameter is out of range, or a column is not there.
-        DataRejectedError: there are no customers, or features that can't be measured.
+        DataRejectedError: there are no customers, nothing to cluster them on, or features that can't be measured.
 
     Example:
         >>> from customer_segmentation.clustering import AgglomerativeClustering, DBSCAN, Preparation, compare
@@ -60,9 +62,17 @@ def compare(
     """
     if not estimators:
         raise ConfigurationError("compare needs at least one estimator; found none")
+    others = [one for one in estimators if not isinstance(one, SegmentationEstimator)]
+    if others:
+        raise ConfigurationError(f"compare needs estimators, such as KMeans(k=4); found {others[0]!r:.60}")
+    sample_size = as_whole(sample_size, "sample_size", "compare", minimum=1)
+    seed = as_whole(seed, "seed", "compare", minimum=0, maximum=MAX_SEED)
     require_columns("compare", features, numbers=[], others=[CUSTOMER_ID])
     if isinstance(preparation, Preparation):
         preparation = preparation.fit(features)
+    if not preparation.features_:
+        raise nothing_to_cluster_on("compare", preparation)
+    require_columns("compare", features, numbers=preparation.numbers, others=preparation.inputs)
     with training_data(features, preparation, size=sample_size, seed=seed) as data:
         return pd.DataFrame([_row(data, estimator, seed) for estimator in estimators])
 

@@ -16,7 +16,7 @@ from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.stages.inputs import newest_batches
 from customer_segmentation.stages.run import Run
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Goes up when the same lines and settings give other rows: lines that were read before are then read again."""
 
 PLANNED, STAGED, COMMITTED = "planned", "staged", "committed"
