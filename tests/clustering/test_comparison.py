@@ -85,7 +85,7 @@ def test_what_can_not_be_compared_is_named(spark: SparkSession) -> None:
     preparation = Preparation(columns=COLUMNS)
 
     for given, said in {"sample_size": 0, "seed": -1}.items():
-        with pytest.raises(ConfigurationError, match=f"compare: {given} must be a whole number of at least .; found"):
+        with pytest.raises(ConfigurationError, match=f"compare: {given} must be a whole number .*; found {said}"):
             compare(features, [KMeans(2)], preparation=preparation, **{given: said})
     with pytest.raises(ConfigurationError, match=r"compare needs estimators, such as KMeans.*found 'kmeans'"):
         compare(features, ["kmeans"], preparation=preparation)

@@ -528,7 +528,7 @@ def test_a_missing_value_has_no_score_and_counts_for_no_cut_point(frame: Callabl
 @pytest.mark.parametrize(
     ("schema", "scores", "message"),
     [
-        ("recency_days int, frequency int, monetary double", 10, "scores must be from 2 to 9; found 10"),
+        ("recency_days int, frequency int, monetary double", 10, "scores must be a whole number from 2 to 9; found 10"),
         ("recency_days int, frequency int, spend double", 5, "monetary not among the columns recency_days, frequency"),
         ("recency_days int, frequency int, monetary string", 5, "monetary is of type string, which is no number"),
     ],

@@ -13,7 +13,7 @@ from customer_segmentation.config.segment_rules import DEFAULT_RULES, Activity, 
 from customer_segmentation.contract.columns import NOISE_NAME
 from customer_segmentation.contract.features import FEATURE_BY_NAME, FEATURES
 from customer_segmentation.insight.activity import Evidence
-from customer_segmentation.insight.naming import MAX_LENGTH, SegmentName, name_segments, with_noise
+from customer_segmentation.insight.naming import MAX_LENGTH, SegmentName, name_segments, with_noise, with_own_names
 from customer_segmentation.insight.profiles import Differentiator, Profile
 from tests.csv_lines import seeded
 
@@ -180,10 +180,39 @@ def test_a_name_of_a_relative_grid_is_not_kept() -> None:
 def test_a_kept_name_is_not_given_to_another_segment() -> None:
     pairs = ((profile(1, 120), evidence(1, "active")), (profile(2, 80), evidence(2, "active")))
 
-    names = named(*pairs, kept={2: "Active customers, higher spend"})
+    names = named(*pairs, kept={2: "Active customers"})
 
-    assert names[2] == "Active customers, higher spend"
-    assert names[1] == "Active customers"
+    assert names == {1: "Active customers, higher spend", 2: "Active customers"}
+
+
+def test_a_comparison_stays_as_long_as_it_is_true() -> None:
+    kept = {1: "Active customers, higher spend", 2: "Active customers, lower spend"}
+
+    def again(first: float, second: float, activity: Activity = "active") -> dict[int, str]:
+        return named((profile(1, first), evidence(1, activity)), (profile(2, second), evidence(2, "active")), kept=kept)
+
+    assert again(120, 80) == kept
+    assert again(104, 95.5) == kept, "within the tolerance"
+    assert again(80, 120) == {1: "Active customers, lower spend", 2: "Active customers, higher spend"}
+    assert "spend" not in str(again(100, 101))
+    assert again(120, 80, "mixed")[2] == "Active customers", "with nobody to be compared with"
+
+
+def test_words_of_value_and_of_attributes_say_what_is_so() -> None:
+    differing = [Differentiator("value_rank", 90.0, 50.0, 1.5), Differentiator("probability_active", 0.1, 0.5, -1.5)]
+    attribute = [Differentiator("income=35-49K", 0.9, 0.2, 1.5), Differentiator("income=50-74K", 0.0, 0.4, -2.0)]
+
+    pairs = [(replace(profile(1), differentiators=each), evidence(1, "mixed")) for each in (differing, attribute)]
+
+    assert [named(pair)[1] for pair in pairs] == ["Mid-value customers", "Mid-value customers, income 35-49K"]
+
+
+def test_a_persons_own_name_over_a_models_leaves_no_two_alike() -> None:
+    names = {1: "Regulars", 2: "Regulars 2", 3: "Others", 4: "REGULARS"}
+
+    assert with_own_names(names, {3: "regulars"}) == {1: "Regulars 3", 2: "Regulars 2", 3: "regulars", 4: "REGULARS 4"}
+    assert with_own_names(names, {1: "Regulars"})[4] == "REGULARS 3"
+    assert with_own_names(names, {}) == names
 
 
 def test_a_persons_own_name_stands_and_is_nobody_elses() -> None:

@@ -98,9 +98,21 @@ def _figures_of(
 
 
 def _means(figures: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
-    """The mean over the dates that a figure is there for; not of segments, which are others at each date."""
+    """The mean over the dates that a figure is there for; not of segments, which are others at each date.
+
+    Args:
+        figures: of all customers, then of each resample; some resamples may lack a figure that all customers have.
+    """
     by_figure: dict[Key, list[np.ndarray]] = {}
     for (_, score, outcome, metric, segment), each in figures.items():
-        if segment is None:
+        if segment is None and np.isfinite(each[0]):
             by_figure.setdefault((None, score, outcome, metric, None), []).append(each)
-    return {key: np.mean(each, axis=0) for key, each in by_figure.items()}
+    return {key: _mean_of_known(np.stack(each)) for key, each in by_figure.items()}
+
+
+def _mean_of_known(figures: np.ndarray) -> np.ndarray:
+    """The mean of each column (n dates, m) over the figures that are there; NaN where none is."""
+    known = np.isfinite(figures)
+    sums, count = np.where(known, figures, 0.0).sum(axis=0), known.sum(axis=0)
+    means: np.ndarray = np.where(count, sums / np.maximum(count, 1), np.nan)
+    return means

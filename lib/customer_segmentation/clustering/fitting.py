@@ -161,7 +161,7 @@ def _choose(data: TrainingData, settings: Clustering, algorithms: Sequence[str],
 def evaluated(
     data: TrainingData, independent: SegmentationModel, choice: Choice | None, settings: Clustering, seed: int
 ) -> FittedSegmentation:
-    """The model, calibrated on the coreset where its fit did not do so, with its metrics and its stability.
+    """The model, calibrated on the coreset where its fit did not do so and that can be, with its metrics and stability.
 
     A fit that follows the incumbent takes the model's place where it `is_as_good`.
 
@@ -177,7 +177,7 @@ def evaluated(
         unit = metrics.sizes.sum() * len(data.inputs) if following.HAS_LIKELIHOOD else metrics.cost
         if is_as_good(measured, metrics, unit=unit, smallest_share=settings.smallest_share):
             model, metrics = following, measured
-    if model.calibration is None:
+    if model.calibration is None and model.IS_CALIBRATED_BY_SAMPLES:
         model = calibrated(model, data.coreset, seed=seed, outlier_share=settings.outlier_share)
     return FittedSegmentation(model, metrics, _stability(data, model, choice, seed), choice, quality)
 

@@ -50,6 +50,9 @@ def as_time_zone(name: str, caller: str) -> str:
 def as_whole(value: object, name: str, caller: str, *, minimum: int | None = None, maximum: int | None = None) -> int:
     """A whole number, also one of NumPy's.
 
+    Args:
+        maximum: where there is a minimum too.
+
     Raises:
         ConfigurationError: it is none, or out of range; the message names the caller and the argument.
     """
@@ -57,10 +60,10 @@ def as_whole(value: object, name: str, caller: str, *, minimum: int | None = Non
         whole = int(value)
         if (minimum is None or whole >= minimum) and (maximum is None or whole <= maximum):
             return whole
-    limits = [f"at least {minimum}"] if minimum is not None else []
-    limits += [f"at most {maximum}"] if maximum is not None else []
-    wanted = " of ".join(["a whole number", " and ".join(limits)] if limits else ["a whole number"])
-    raise ConfigurationError(f"{caller}: {name} must be {wanted}; found {value!r}")
+    limits = "" if minimum is None else f" of at least {minimum:,}"
+    if minimum is not None and maximum is not None:
+        limits = f" from {minimum:,} to {maximum:,}"
+    raise ConfigurationError(f"{caller}: {name} must be a whole number{limits}; found {value!r}")
 
 
 def problems_of(error: ValidationError) -> str:

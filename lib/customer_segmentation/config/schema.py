@@ -76,6 +76,10 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
+def _is_noise(name: str) -> bool:
+    return name.strip().casefold() == c.NOISE_NAME.casefold()
+
+
 def _table_name(name: str) -> str:
     parts = name.split(".")
     if len(parts) > 3:
@@ -551,7 +555,12 @@ class Segments(Section):
         unknown = [key for key in names if not re.fullmatch(r"[1-9][0-9]{0,8}", key)]
         if unknown:
             raise ValueError(f'keys must be segment ids, such as {{"3": My VIPs}}; found {unknown[0]!r:.60}')
-        _distinct(list(names.values()))
+        _distinct([name.casefold() for name in names.values()])
+        no_names = [name for name in names.values() if name.strip().lstrip("-").isdigit() or _is_noise(name)]
+        if no_names:
+            raise ValueError(
+                f"{no_names[0]!r:.60} can't be a name: numbers and {c.NOISE_NAME} stand for other segments"
+            )
         return names
 
     @property

@@ -20,13 +20,17 @@ CENTS_BELOW = 100
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+NO_CHARACTERS = frozenset("\ufffe\uffff")
+"""What XML has no place for: a drawing with one of them ends the process."""
+
+
 def plain_text(value: object) -> str:
     """The value as one line of text: no control characters, no overrides of the writing direction."""
     text = "" if value is None else str(value)
     kept = (
         " " if unicodedata.category(letter) == "Cc" else letter
         for letter in text
-        if letter not in _BIDI_CONTROLS and unicodedata.category(letter) != "Cs"
+        if letter not in _BIDI_CONTROLS and letter not in NO_CHARACTERS and unicodedata.category(letter) != "Cs"
     )
     return " ".join("".join(kept).split())
 

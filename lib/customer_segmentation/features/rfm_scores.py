@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
+from customer_segmentation.config.arguments import as_whole
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError
 
@@ -104,8 +105,7 @@ def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, 
 
 
 def _require(features: DataFrame, scores: int, caller: str) -> None:
-    if not 2 <= scores <= MAX_SCORES:
-        raise ConfigurationError(f"{caller}: scores must be from 2 to {MAX_SCORES}; found {scores}")
+    as_whole(scores, "scores", caller, minimum=2, maximum=MAX_SCORES)
     missing = [name for name in _SCORED if name not in features.columns]
     if missing:
         raise ConfigurationError(

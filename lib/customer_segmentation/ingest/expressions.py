@@ -354,6 +354,11 @@ class _Rewriter:
         if name in TRIED:
             self.changed = True
             return self._call(TRIED[name], arguments)
+        if name == "to_date" and arguments:
+            # Spark 4.0 has no try_to_date.
+            self.changed = True
+            read = arguments[0] if len(arguments) == 1 else self._call("try_to_timestamp", arguments)
+            return self._noted(_cast(read, "date"), arguments)
         if name == "make_date" and len(arguments) == 3:
             self.changed = True
             parts = [*self._as_numbers(arguments), *(exp.Literal.number(0) for _ in range(3))]

@@ -2,7 +2,7 @@
 
 _WITH_A_TRIED_FORM = """
     element_at make_interval make_timestamp make_timestamp_ltz make_timestamp_ntz mod parse_json parse_url to_binary
-    to_date to_number to_timestamp url_decode validate_utf8 variant_get
+    to_number to_timestamp url_decode validate_utf8 variant_get
 """
 _CASTS = "bigint boolean date decimal double float int smallint timestamp tinyint"
 _NUMERIC = """

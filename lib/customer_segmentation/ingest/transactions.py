@@ -157,7 +157,7 @@ def typed_lines(
     Raises:
         DataRejectedError: a column of the mapping is not there, or has a type that can't be what it is mapped to.
     """
-    mapping, own = source.columns, [name for name in frame.columns if name != c.SOURCE_FILE]
+    mapping, own = source.columns, sorted((name for name in frame.columns if name != c.SOURCE_FILE), key=CORRUPT.__eq__)
     _check_where(frame, source)
     kept = frame.where(~is_filtered_out(source, frame)).select(
         "*", F.struct(*(F.col(quoted(name)) for name in own)).alias(LINE), malformed(frame).alias(IS_MALFORMED)

@@ -168,7 +168,8 @@ class Evidence:
     @property
     def activity(self) -> Activity:
         """The word for it; mixed where the evidence is for neither side, or there is none."""
-        if self.buys_again is not None and self.overall is not None:
+        # Where nobody bought, no segment is worse than others.
+        if self.buys_again is not None and self.overall:
             upper = self.buys_again + STANDARD_ERRORS * self.error
             lower = self.buys_again - STANDARD_ERRORS * self.error
             if self.overdue > MOST:
@@ -207,14 +208,16 @@ def segment_evidence(assigned: DataFrame, rates: PurchaseRates) -> list[Evidence
     """The evidence on every segment of today's customers. Runs one aggregation.
 
     Args:
-        assigned: customers with segment_id, recency_days, active_days and tenure_days.
+        assigned: customers with segment_id, recency_days, active_days and tenure_days; those who lack one of these
+            show nothing, and of a segment of such customers alone there is no evidence.
         rates: of the same shop.
     """
     recency, purchases, tenure = F.col(c.RECENCY_DAYS), F.col("active_days"), F.col("tenure_days")
     gap = F.coalesce(_mean_gap(recency, purchases, tenure), F.lit(rates.cycle_days).cast("double"))
     is_new = F.lit(False) if rates.new_days is None else tenure <= rates.new_days
     rows = (
-        assigned.groupBy(c.SEGMENT_ID, *_state(recency, purchases, tenure))
+        assigned.where(recency.isNotNull() & purchases.isNotNull() & tenure.isNotNull())
+        .groupBy(c.SEGMENT_ID, *_state(recency, purchases, tenure))
         .agg(
             F.count(F.lit(1)).alias("customers"),
             F.sum(purchases).alias("purchase_days"),

@@ -5,13 +5,14 @@ customers are expected to do, see `insight.activity`, never on a quintile. The a
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from customer_segmentation.config.schema import Segments
 from customer_segmentation.config.segment_rules import DEFAULT_RULES, Activity, Frequency, SegmentRule, Value
 from customer_segmentation.contract.columns import NOISE_ID, NOISE_NAME
-from customer_segmentation.contract.features import FEATURE_BY_NAME
+from customer_segmentation.contract.features import feature_named
 from customer_segmentation.insight.activity import Evidence
 from customer_segmentation.insight.profiles import Differentiator, Profile
 
@@ -31,9 +32,11 @@ _FREQUENT, _RARE = 1.5, 0.67
 """Days with a purchase per customer, by those of all, from which they are frequent, and up to which they are rare."""
 _VALUE_WORDS: Mapping[Value, str] = {"high": "high-value", "mid": "", "low": "low-value"}
 _DIFFERS = 1.1
-"""Times as much per customer from which one of two segments spends or visits more."""
+"""Times as much per customer from which one of two segments spends or visits more ..."""
+_STILL_DIFFERS = 1 + (_DIFFERS - 1) * (1 - TOLERANCE)
+"""... and for which its name goes on saying so."""
 
-_SAID_BY_THE_RULES = frozenset({"rfm", "trend"})
+_SAID_BY_THE_RULES = frozenset({"rfm", "trend", "value"})
 """Families of features whose words speak of value, frequency or activity, which are the rules' to say ..."""
 _SAYS_ACTIVITY = frozenset(
     {"overdue_ratio", "days_to_next_order", "days_since_response", "days_between_orders", "expected_gap"}
@@ -65,34 +68,54 @@ def name_segments(
         evidence: of their activity, from the same customers; a segment without any is neither active nor inactive.
         rules: the `segments` section of a configuration.
         kept: names that segments had before, by the ids they have now. One stays as long as its words are still true:
-            its value and frequency within `TOLERANCE` of their limits, its activity exactly, its distinction on the
-            same side of the mean. A name that no rule makes, such as a person's own, is not kept: give it in `own`.
+            its value and frequency within `TOLERANCE` of their limits, its activity exactly, and so what sets it apart
+            from all customers or, as higher spend does, from the segments that would otherwise bear the same name. A
+            name that no rule makes, such as a person's own, is not kept: give it in `own`.
         own: a person's names by id; they stand whatever the rules say, and no other segment gets one of them.
     """
     kept, own = kept or {}, own or {}
     named = [profile for profile in profiles if profile.segment_id != NOISE_ID]
     descriptions = _descriptions(profiles, {each.segment_id: each for each in evidence}, rules)
+    purchase_days = {each.segment_id: each.purchase_days for each in evidence}
     names = {profile.segment_id: own[profile.segment_id] for profile in named if profile.segment_id in own}
+    heads = {segment: each.head_of(kept.get(segment, "")) for segment, each in descriptions.items()}
+
+    def namesakes(profile: Profile) -> list[Profile]:
+        head, others = heads[profile.segment_id], (other for other in named if other is not profile)
+        return [other for other in others if other.segment_id not in own and heads[other.segment_id] == head]
+
     for profile in named:
-        name = kept.get(profile.segment_id, "")
-        still_true = profile.segment_id not in names and descriptions[profile.segment_id].bears(name, profile)
+        name, described = kept.get(profile.segment_id, ""), descriptions[profile.segment_id]
+        apart = _comparisons(profile, namesakes(profile), purchase_days, times=_STILL_DIFFERS)
+        still_true = profile.segment_id not in names and described.bears(name, {*_words(profile), *apart})
         if still_true and name not in {*names.values(), *own.values()}:
             names[profile.segment_id] = name
-    purchase_days = {each.segment_id: each.purchase_days for each in evidence}
     unnamed = sorted(
         (profile for profile in named if profile.segment_id not in names),
         key=lambda p: (-p.revenue, -p.customers, p.segment_id),
     )
+    heads |= {profile.segment_id: descriptions[profile.segment_id].head for profile in unnamed}
     for profile in unnamed:
-        head = descriptions[profile.segment_id].head
-        namesakes = [other for other in unnamed if descriptions[other.segment_id].head == head]
         taken = {*names.values(), *own.values()}
-        candidates = _candidates(head, profile, namesakes, purchase_days)
+        candidates = _candidates(heads[profile.segment_id], profile, namesakes(profile), purchase_days)
         names[profile.segment_id] = next(name for name in candidates if name not in taken)
     return {
         segment: SegmentName(name, descriptions[segment].rule.action, descriptions[segment].activity)
         for segment, name in sorted(names.items())
     }
+
+
+def with_own_names(names: Mapping[int, str], own: Mapping[int, str]) -> dict[int, str]:
+    """The names with a person's own in their place; another segment of such a name gets a number behind it."""
+    told = {**names, **own}
+    taken = {name.casefold() for name in told.values()}
+    reserved = {name.casefold() for name in own.values()}
+    for segment in sorted(names.keys() - own.keys()):
+        if names[segment].casefold() in reserved:
+            numbered = (f"{names[segment]} {number}" for number in count(2))
+            told[segment] = next(name for name in numbered if name.casefold() not in taken)
+            taken.add(told[segment].casefold())
+    return told
 
 
 def with_noise(names: Mapping[int, str]) -> dict[int, str]:
@@ -114,18 +137,15 @@ class _Description:
     head: str
     true_heads: frozenset[str]
 
-    def bears(self, name: str, profile: Profile) -> bool:
-        """Whether the words of a name are true of the segment."""
+    def head_of(self, name: str) -> str:
+        """The head of a name that is true of the segment; that of the rules where the name is not."""
+        head = re.sub(r" [0-9]+$", "", name.partition(", ")[0])
+        return head if head in self.true_heads else self.head
+
+    def bears(self, name: str, distinctions: Collection[str]) -> bool:
+        """Whether the words of a name are true of the segment, of which these distinctions are."""
         head, _, distinction = name.partition(", ")
-        if re.sub(r" [0-9]+$", "", head) not in self.true_heads:
-            return False
-        if not distinction:
-            return True
-        limit = MATERIAL * (1 - TOLERANCE)
-        opposite = {_word(each, -each.effect) for each in profile.differentiators}
-        words = {_word(each, each.effect) for each in profile.differentiators if abs(each.effect) >= limit}
-        known = opposite | {_word(each, each.effect) for each in profile.differentiators}
-        return distinction in words or distinction not in known
+        return re.sub(r" [0-9]+$", "", head) in self.true_heads and (not distinction or distinction in distinctions)
 
 
 def _descriptions(
@@ -197,27 +217,42 @@ def _candidates(
 ) -> Iterator[str]:
     """Names for a segment, the best first: without end, so that one is free."""
     material = [each for each in profile.differentiators if abs(each.effect) >= MATERIAL and _word(each, each.effect)]
-    others = [other for other in namesakes if other is not profile]
-    for each in sorted(material, key=lambda each: (-_contrast(each, others), each.feature)):
+    for each in sorted(material, key=lambda each: (-_contrast(each, namesakes), each.feature)):
         name = f"{head}, {_word(each, each.effect)}"
         if len(name) <= MAX_LENGTH:
             yield name
-    if not others:
+    if not namesakes:
         yield head
-    for more, less, amount in (
-        ("higher spend", "lower spend", lambda p: float(p.revenue) / p.customers),
-        ("more visits", "fewer visits", lambda p: purchase_days.get(p.segment_id, 1.0)),
-    ):
-        here, elsewhere = amount(profile), [amount(other) for other in others]
-        if others and here >= _DIFFERS * max(elsewhere) > 0:
-            yield f"{head}, {more}"
-        if others and 0 < here * _DIFFERS <= min(elsewhere):
-            yield f"{head}, {less}"
+    for words in _comparisons(profile, namesakes, purchase_days, times=_DIFFERS):
+        yield f"{head}, {words}"
     yield head
     number = 2
     while True:
         yield f"{head} {number}"
         number += 1
+
+
+def _comparisons(
+    profile: Profile, namesakes: Sequence[Profile], purchase_days: Mapping[int, float], *, times: float
+) -> Iterator[str]:
+    """What sets a segment apart from all of its namesakes: it spends or visits so many times more, or less."""
+    if not namesakes:
+        return
+    for more, less, amount in (
+        ("higher spend", "lower spend", lambda p: float(p.revenue) / p.customers),
+        ("more visits", "fewer visits", lambda p: purchase_days.get(p.segment_id, 1.0)),
+    ):
+        here, elsewhere = amount(profile), [amount(other) for other in namesakes]
+        if here >= times * max(elsewhere) > 0:
+            yield more
+        if 0 < here * times <= min(elsewhere):
+            yield less
+
+
+def _words(profile: Profile) -> set[str]:
+    """What is still true of a segment that bore it before."""
+    limit = MATERIAL * (1 - TOLERANCE)
+    return {_word(each, each.effect) for each in profile.differentiators if abs(each.effect) >= limit}
 
 
 def _contrast(differentiator: Differentiator, others: Sequence[Profile]) -> float:
@@ -231,8 +266,11 @@ def _contrast(differentiator: Differentiator, others: Sequence[Profile]) -> floa
 
 def _word(differentiator: Differentiator, effect: float) -> str:
     """What people call customers with much, or little, of a feature; empty where the rules say it."""
-    feature = FEATURE_BY_NAME.get(differentiator.feature)
+    feature = feature_named(differentiator.feature)
     if feature is None:
+        attribute, is_value, value = differentiator.feature.partition("=")
+        if is_value:
+            return f"{attribute.replace('_', ' ')} {value}" if effect >= 0 else ""
         return f"{'high' if effect >= 0 else 'low'} {differentiator.feature.replace('_', ' ')}"
     if feature.family in _SAID_BY_THE_RULES or feature.name in _SAYS_ACTIVITY:
         return ""

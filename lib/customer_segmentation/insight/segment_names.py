@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -71,6 +72,8 @@ def segment_names(
     require_columns("segment_names", segments, numbers=needed, others=[c.CUSTOMER_ID])
     segments = segments.where(F.col(c.SEGMENT_ID).isNotNull())
     rules = as_section(Segments, rules, "segment_names")
+    if own is not None and not (isinstance(own, Mapping) and all(isinstance(key, Integral) for key in own)):
+        raise ConfigurationError(f"segment_names: own must be a dictionary of names by segment_id; found {own!r:.80}")
     profiles = [
         Profile(
             segment_id=int(row[c.SEGMENT_ID]),
@@ -87,18 +90,18 @@ def segment_names(
     evidence = _evidence(segments, transactions, as_of=as_of, horizon_days=rules.horizon_days, timezone=timezone)
     named = name_segments(profiles, evidence, rules, own=own)
     noise = with_noise({})
-    seen = {each.segment_id: each for each in evidence}
+    known = {each.segment_id: each for each in evidence}
     described = []
-    for segment in (each.segment_id for each in profiles):
-        name = named.get(segment)
+    for segment, customers in ((each.segment_id, each.customers) for each in profiles):
+        name, seen = named.get(segment), known.get(segment, Evidence(segment, customers))
         described.append(
             {
                 c.SEGMENT_ID: segment,
                 c.SEGMENT_NAME: name.name if name else noise[segment],
                 "activity": name.activity if name else None,
-                "expected_buyer_share": seen[segment].buys_again,
-                "expected_within_days": None if seen[segment].buys_again is None else seen[segment].horizon_days,
-                "overdue_share": seen[segment].overdue,
+                "expected_buyer_share": seen.buys_again,
+                "expected_within_days": None if seen.buys_again is None else seen.horizon_days,
+                "overdue_share": seen.overdue,
                 "action": name.action if name else NOISE_ACTION,
             }
         )

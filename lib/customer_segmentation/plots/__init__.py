@@ -12,6 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from customer_segmentation.config.arguments import as_time_zone
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.display import formatting as fmt
@@ -268,14 +269,16 @@ def tracking(
         width: of the chart, in pixels.
 
     Raises:
-        ConfigurationError: no customer has a purchase before `as_of`, or a date is none.
+        ConfigurationError: no customer has a purchase before `as_of`, a date or the time zone is none, or a column is
+            not there.
     """
     with needs_extra():
         from customer_segmentation.plots import charts
     start, end = as_date(as_of), as_date(until)
+    require_columns("plots.tracking", transactions, numbers=[c.AMOUNT], others=[c.CUSTOMER_ID, c.ORDERED_AT])
     number = F.date_diff(F.to_date(c.ORDERED_AT), F.lit(_EPOCH)).alias("day")
     require_utc(transactions.sparkSession, "plots.tracking")
-    local = in_local_time(transactions, timezone, c.ORDERED_AT)
+    local = in_local_time(transactions, as_time_zone(timezone, "plots.tracking"), c.ORDERED_AT)
     days = local.where(F.col(c.AMOUNT) > 0).select(c.CUSTOMER_ID, number).distinct()
     known = days.groupBy(c.CUSTOMER_ID).agg(F.min("day").alias("first")).where(f"first < {(start - _EPOCH).days}")
     counted = (

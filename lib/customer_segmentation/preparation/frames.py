@@ -50,7 +50,7 @@ def require_names(caller: str, names: Sequence[str], *, kind: str = "features") 
 
     Upper and lower case count as the same, as they do for Spark.
     """
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(f"{caller}: {kind} must be a list of column names; found {names!r}")
     repeated = _repeated(names)
     if repeated:

@@ -95,7 +95,7 @@ class Preparation(Estimator):
     def _validate(self) -> None:
         frames.require_names(learning.CALLER, self.columns)
         frames.require_names(learning.CALLER, self.attributes, kind="attributes")
-        if not isinstance(self.skewed, Iterable):
+        if not isinstance(self.skewed, Iterable) or not all(isinstance(name, str) for name in self.skewed):
             raise self._error("skewed", "a transform, a list of columns or a dictionary of transforms", self.skewed)
         unknown = sorted(self.transforms.keys() - set(self.columns))
         if unknown:
@@ -114,13 +114,15 @@ class Preparation(Estimator):
         if self.variance is not None and not (isinstance(self.variance, Real) and 0 < float(self.variance) <= 1):
             raise self._error("variance", "above 0, up to 1", self.variance)
         prepared = {*self.columns, *self.attributes}
+        if not isinstance(self.weights, Mapping | None):
+            raise self._error("weights", "a dictionary of numbers by feature", self.weights)
         for name, weight in (self.weights or {}).items():
             if name not in prepared:
                 raise ConfigurationError(
                     f"weights has {name!r}, which is not prepared; known: {', '.join(sorted(prepared))}"
                 )
-            if not (isinstance(weight, Real) and float(weight) > 0):
-                raise self._error(f"weights.{name}", "above 0", weight)
+            if not (isinstance(weight, Real) and 0 < float(weight) < float("inf")):
+                raise self._error(f"weights.{name}", "a number above 0", weight)
 
 
 def _are_rising_quantiles(given: object) -> bool:

@@ -40,13 +40,13 @@ def draw(content: ReportContent) -> dict[str, Drawing]:
             HALF,
         )
     horizon = ranking.main_horizon(content.backtest)
-    if horizon is not None:
-        scores = ranking.ranking(content.backtest, horizon)
+    scores = [] if horizon is None else ranking.ranking(content.backtest, horizon)
+    if scores:
         label = f"Points with intervals: how well each score ranks customers by net spend in the next {horizon} days."
         drawn["ranking"] = drawing_pair(lambda width: ranking_chart(scores, width=width), label, WIDE)
     tried = (row for row in candidates(content) if row.get("algorithm") == content.model["algorithm"])
     if any(known(row["silhouette"]) for row in tried):
-        label = f"Lines: agreement, valleys and silhouette by number of segments; {content.model['k']} were chosen."
+        label = f"Lines: agreement, separation and silhouette by number of segments; {content.model['k']} were chosen."
         drawn["candidates"] = _pair(candidates_chart, content, label, HALF)
     return drawn
 

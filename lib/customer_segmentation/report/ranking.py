@@ -119,7 +119,10 @@ def conclusions(rows: Sequence[Row], horizon: int) -> list[str]:
 
 
 def segment_outcomes(rows: Sequence[Row], horizon: int, currency: str) -> list[SegmentOutcome]:
-    """What each segment's customers did after the last date of a horizon; its segments are those of that date."""
+    """What each segment's customers did after the last date of a horizon.
+
+    Its segments were found at that date, from what was known then: their numbers are no `segment_id` of a run.
+    """
     of_segments = [row for row in rows if row["horizon_days"] == horizon and row[SEGMENT_ID] is not None]
     last = max((row[AS_OF_DATE] for row in of_segments), default=None)
     found: dict[int, dict[str, Row]] = {}
@@ -128,7 +131,7 @@ def segment_outcomes(rows: Sequence[Row], horizon: int, currency: str) -> list[S
             found.setdefault(row[SEGMENT_ID], {})[row["metric"]] = row
     return [
         SegmentOutcome(
-            "Unclassified" if segment == NOISE_ID else f"Segment {segment}",
+            "In none" if segment == NOISE_ID else f"Group {segment}",
             fmt.count(metrics["customers"]["value"]),
             _interval(metrics["retention"], fmt.share),
             _interval(metrics["spend"], lambda amount: fmt.money(amount, currency)),

@@ -14,7 +14,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, StoppedByAlertsError
 from customer_segmentation.insight.activity import Evidence, PurchaseRates, segment_evidence
-from customer_segmentation.insight.naming import NOISE_ACTION, with_noise
+from customer_segmentation.insight.naming import NOISE_ACTION, with_noise, with_own_names
 from customer_segmentation.insight.profiles import Profile, rounded, segment_profiles
 from customer_segmentation.insight.traits import traits
 from customer_segmentation.insight.transitions import assigned_by_both, transitions, with_previous
@@ -208,9 +208,9 @@ def _previous(run: Run, model: SegmentationModel) -> tuple[DataFrame | None, Seg
 
 
 def segment_names_of(run: Run, model: SegmentationModel) -> dict[int, str]:
-    """The segments' names by id: the model's, and over them a person's own."""
+    """The segments' names by id: the model's, and over them a person's own, which no other segment has then."""
     own = {id_: name for id_, name in run.config.segments.names_by_id.items() if id_ in model.segment_ids}
-    return with_noise({**model.names, **own})
+    return with_noise(with_own_names(model.names, own))
 
 
 def _with_names_and_ranks(

@@ -89,17 +89,24 @@ def _names_of_segments(published: DataFrame) -> dict[int, str]:
 
 
 def _chosen(wanted: Sequence[str], segments: Mapping[int, str]) -> list[int]:
-    """The numbers of segments that are given by name or number."""
-    known = {str(number): number for number in segments}
-    known |= {name.casefold(): number for number, name in segments.items()}
+    """The numbers of segments that are given by number or name; what is a number is no name."""
+    chosen = []
     for text in wanted:
-        if text.strip().casefold() not in known:
+        meant = text.strip().casefold()
+        found = [number for number in segments if str(number) == meant]
+        found = found or [number for number, name in segments.items() if name.casefold() == meant]
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"--segment {text:.80}: the segments {', '.join(map(str, found))} have this name; give a number"
+            )
+        if not found:
             there = ", ".join(f"{name} ({number})" for number, name in segments.items())
             raise ConfigurationError(
                 f"--segment {text:.80}: the published run has no such segment; {_meant(text, segments.values())}"
                 f"it has {there}"
             )
-    return [known[text.strip().casefold()] for text in wanted]
+        chosen += found
+    return chosen
 
 
 def _customers(published: DataFrame, attributes: Mapping[str, DataFrame], audience: Audience) -> DataFrame:

@@ -240,7 +240,7 @@ def _merge_components(clustered: DataFrame, names: list[str]) -> tuple[np.ndarra
     components = np.unique(np.concatenate([parts[COMPONENT].to_numpy(dtype=np.int64), *ends]))
     roots = component_roots(components, np.stack(ends))
     parts["of"] = roots[np.searchsorted(components, parts[COMPONENT].to_numpy(dtype=np.int64))]
-    parts["first"] = [tuple(value) if isinstance(value, np.ndarray) else value for value in parts["first"]]
+    parts["first"] = [tuple(value) if isinstance(value, np.ndarray | list) else value for value in parts["first"]]
     segments = _numbered(parts, names)
     return components, replace(segments, number=segments.number[roots])
 

@@ -62,6 +62,7 @@ class DBSCANModel(SegmentationModel):
     """
 
     MIN_SEGMENTS = 0
+    IS_CALIBRATED_BY_SAMPLES = False  # which are less dense
 
     eps_: float
     min_samples: int

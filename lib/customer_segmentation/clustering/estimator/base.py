@@ -10,12 +10,28 @@ from customer_segmentation.clustering.calibrating import SAMPLE_SIZE, calibrated
 from customer_segmentation.clustering.estimator.points import Points, points_of, sample_of
 from customer_segmentation.clustering.model.base import SegmentationModel
 from customer_segmentation.config.arguments import MAX_SEED
+from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.preparation import Preparation, PreparationModel
 from customer_segmentation.preparation.estimator import Estimator
 
 Model = TypeVar("Model", bound=SegmentationModel)
 
 MAX_OUTLIER_SHARE = 0.2
+
+
+def fitted_preparation(given: object, features: DataFrame, caller: str) -> PreparationModel:
+    """A preparation as a caller gives it: fitted here where it is not yet.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(given, Preparation):
+        return given.fit(features)
+    if not isinstance(given, PreparationModel):
+        raise ConfigurationError(
+            f"{caller}: preparation must be a Preparation, such as Preparation(columns=[...]); found {given!r:.60}"
+        )
+    return given
 
 
 class SegmentationEstimator(Estimator, ABC, Generic[Model]):
@@ -52,9 +68,8 @@ class SegmentationEstimator(Estimator, ABC, Generic[Model]):
         self._validate()
         if "seed" in self.get_params():
             self._require_whole("seed", minimum=0, maximum=MAX_SEED)
-        if isinstance(preparation, Preparation):
-            preparation = preparation.fit(features)
         caller = f"{type(self).__name__}.fit"
+        preparation = None if preparation is None else fitted_preparation(preparation, features, caller)
         points = points_of(features, columns=columns, preparation=preparation, caller=caller)
         return self._calibrated(self._fit(points), points)
 

@@ -57,6 +57,9 @@ class SegmentationModel(ABC):
     """
 
     MIN_SEGMENTS: ClassVar[int] = 1
+    IS_CALIBRATED_BY_SAMPLES: ClassVar[bool] = True
+    """Whether a sample of the customers says how sure an assignment of all of them is."""
+
     HAS_LIKELIHOOD: ClassVar[bool] = False
     """Whether the cost of its metrics is minus twice a log-likelihood."""
 

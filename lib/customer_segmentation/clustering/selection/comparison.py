@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator, fitted_preparation
 from customer_segmentation.clustering.estimator.points import nothing_to_cluster_on
 from customer_segmentation.clustering.fitting import TrainingData, metrics_of, stability_of, training_data
 from customer_segmentation.config.arguments import MAX_SEED, as_whole
@@ -60,6 +60,8 @@ def compare(
         >>> table[["estimator", "segments", "largest_share", "noise_share"]].to_dict("records")[0]
         {'estimator': 'AgglomerativeClustering(k=2)', 'segments': 2, 'largest_share': 0.5, 'noise_share': 0.0}
     """
+    if isinstance(estimators, SegmentationEstimator):
+        raise ConfigurationError(f"compare needs a list of estimators; found one, write [{estimators!r}]")
     if not estimators:
         raise ConfigurationError("compare needs at least one estimator; found none")
     others = [one for one in estimators if not isinstance(one, SegmentationEstimator)]
@@ -68,8 +70,7 @@ def compare(
     sample_size = as_whole(sample_size, "sample_size", "compare", minimum=1)
     seed = as_whole(seed, "seed", "compare", minimum=0, maximum=MAX_SEED)
     require_columns("compare", features, numbers=[], others=[CUSTOMER_ID])
-    if isinstance(preparation, Preparation):
-        preparation = preparation.fit(features)
+    preparation = fitted_preparation(preparation, features, "compare")
     if not preparation.features_:
         raise nothing_to_cluster_on("compare", preparation)
     require_columns("compare", features, numbers=preparation.numbers, others=preparation.inputs)
