@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.clock import Clock
 from customer_segmentation.config.expressions import quoted_place
-from customer_segmentation.config.schema import Tables
+from customer_segmentation.config.schema import Config, Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
 from customer_segmentation.spark.concurrently import at_once
@@ -64,6 +64,35 @@ def local_root(tables: Tables) -> Path | None:
     if tables.schema_ is not None or tables.root is None or ":" in tables.root:
         return None
     return Path(os.path.abspath(tables.root))  # noqa: PTH100 (without .. in it, as Spark names files)
+
+
+def require_apart_from_tables(config: Config) -> None:
+    """Make sure that nothing that is read or generated lies where a table is written, which removes other files there.
+
+    Raises:
+        ConfigurationError: something does; the message names it.
+    """
+    places = {"generate": [config.generate.path]}
+    for key in ("transactions", "customers", "engagement"):
+        sources = (config.sources and getattr(config.sources, key)) or []
+        places[f"sources.{key}"] = [each.path for source in sources for each in (source, *source.joins)]
+    for key, paths in places.items():
+        for path in filter(None, paths):
+            table = _table_at(path, config.tables)
+            if table is not None:
+                raise ConfigurationError(
+                    f"{key}: the path {path:.200} lies where the table {table} is written, which removes files that "
+                    "are not its own; choose another folder, or another tables.root"
+                )
+
+
+def _table_at(path: str, tables: Tables) -> str | None:
+    """The table in whose folder a path lies; None where it is in none."""
+    if tables.root is None or tables.schema_ is not None:
+        return None
+    root, place = (each if ":" in each else os.path.abspath(each) for each in (tables.root, path))  # noqa: PTH100
+    names = (table.name for table in KNOWN_TABLES)
+    return next((name for name in names if f"{place}/".startswith(f"{root.rstrip('/')}/{name}/")), None)
 
 
 class Warehouse:

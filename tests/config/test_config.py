@@ -381,6 +381,19 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "a feature given twice": (WEAK, ["clustering.features: names frequency more than once; name each once"]),
     "no features": ("clustering: {features: []}", ["clustering.features: must be a list", "found an empty list"]),
+    "a pattern of dates without a month": (
+        shop(timestamp_format="dd/mm/yyyy"),
+        ["sources.transactions.timestamp_format", "has no month, M; m is the minute"],
+    ),
+    "a pattern of dates with letters of others": (
+        shop(timestamp_format=["YYYY-MM-DD"]),
+        ["sources.transactions.timestamp_format.0", "has Y, which is no letter of Spark's date patterns (y year"],
+    ),
+    "a number for a segment's own name": ('segments: {names: {"3": "2"}}', ["segments.names", "'2' can't be a name"]),
+    "noise for a segment's own name": (
+        'segments: {names: {"3": unclassified}}',
+        ["segments.names", "can't be a name: numbers and Unclassified stand for other segments"],
+    ),
     "both path and table": (shop(table="t"), ["sources.transactions: needs exactly one of path and table, has both"]),
     "neither path nor table": (shop(path=None), ["needs exactly one of path and table, has neither"]),
     "no source of order lines": ("sources: {}", ["sources.transactions: is missing; it must be a source"]),

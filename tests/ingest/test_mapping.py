@@ -470,6 +470,53 @@ def test_a_column_of_a_lookup_does_not_make_a_line(
     assert ids[0] == ids[1] == line_ids(spark, lines({}))[0]
 
 
+def test_what_a_lookup_is_asked_for_makes_a_line(
+    spark: SparkSession, lines: Callable[..., DataFrame], tmp_path: Path
+) -> None:
+    (tmp_path / "products.csv").write_text("extra,sku\npen,P1\ncup,P2\n")
+    joins = [{"format": "csv", "path": str(tmp_path / "products.csv"), "using": ["extra"]}]
+    rows = lines({"extra": "pen"}, {"extra": "cup"}, {"extra": "cup"}, {"extra": "pan"}, {"extra": "pot"})
+
+    by_sku = line_ids(spark, rows, source({"product_id": "sku"}, joins=joins))
+    by_either = line_ids(spark, rows, source({"product_id": "coalesce(sku, extra)"}, joins=joins))
+    by_itself = line_ids(spark, rows, source({"product_id": "extra", "category": "sku"}, joins=joins))
+
+    assert len(set(by_sku)) == len(set(by_either)) == 4
+    assert set(by_itself) == set(line_ids(spark, rows, source({"product_id": "extra"})))
+    assert len(set(line_ids(spark, rows, source({"category": "'none'"}, joins=joins)))) == 1, "nothing is asked for"
+
+
+BERLIN = datetime(2024, 7, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("expression", "instant"),
+    [
+        ("at", BERLIN),
+        ("to_timestamp(at)", BERLIN),
+        ("cast(concat(day, ' 10:00') as timestamp)", BERLIN),
+        ("cast(zoned as timestamp)", datetime(2024, 7, 1, 15)),
+        ("coalesce(try_to_timestamp(at, 'dd.MM.yyyy HH:mm'), try_to_timestamp(at, 'yyyy-MM-dd HH:mm'))", BERLIN),
+        ("case when at is null then null else to_timestamp(at, 'yyyy-MM-dd HH:mm') end", BERLIN),
+        ("if(day = '', null, to_timestamp(at, 'yyyy-MM-dd HH:mm'))", BERLIN),
+        ("timestamp_seconds(seconds)", datetime(2024, 7, 1, 10)),
+        ("cast(seconds as timestamp)", datetime(2024, 7, 1, 10)),
+    ],
+)
+def test_a_time_without_offset_is_of_the_sources_zone_however_it_is_read(
+    spark: SparkSession, expression: str, instant: datetime
+) -> None:
+    row = ("C1", "1", "2024-07-01 10:00", "2024-07-01", "2024-07-01T10:00:00-05:00", 1719828000, "1", "1")
+    schema = "who string, no string, at string, day string, zoned string, seconds long, value string, pieces string"
+    rows = spark.createDataFrame([row], schema).withColumn(c.SOURCE_FILE, F.lit("a file"))
+
+    (line,) = typed_lines(
+        spark, rows, source({"ordered_at": expression}, timezone="Europe/Berlin"), timezone="UTC"
+    ).collect()
+
+    assert line[c.ORDERED_AT] == instant
+
+
 def test_a_missing_column_names_the_source_or_the_lookup(
     spark: SparkSession, lines: Callable[..., DataFrame], tmp_path: Path
 ) -> None:

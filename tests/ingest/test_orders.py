@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks
 from customer_segmentation.contract import tables as t
+from customer_segmentation.contract.checks import IS_MALFORMED
 from customer_segmentation.ingest.batches import Orders, changed_lines, existing_rows, multiset_difference
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.counts import count_lines
@@ -57,6 +58,25 @@ def test_a_line_takes_the_customer_and_the_date_that_all_other_lines_of_its_orde
         ("C1", NOON, [], ["customer_from_order", "date_from_order"]),
         ("C1", NOON, ["zero_price"], []),
     ]
+
+
+def test_a_malformed_line_says_nothing_of_the_others_of_its_order(lines: Lines) -> None:
+    shifted = {"customer_id": "large", "ordered_at": datetime(2020, 1, 1), "reasons": ["malformed_line"]}
+    given = lines({}, missing("customer_id"), shifted, shifted | {"line_id": 2}, missing("customer_id", order_id="O2"))
+    only_malformed = lines(missing("customer_id", "ordered_at"), shifted)
+
+    assert outcome(resolved(given, SUITE)) == [
+        ("C1", NOON, [], []),
+        ("C1", NOON, [], ["customer_from_order"]),
+        ("large", datetime(2020, 1, 1), ["malformed_line"], []),
+        ("large", datetime(2020, 1, 1), ["malformed_line", "duplicate"], []),
+        (None, NOON, ["missing_customer"], []),
+    ]
+    assert outcome(resolved(only_malformed, SUITE))[0][2] == ["missing_customer", "missing_date"]
+    marked = given.withColumn(IS_MALFORMED, F.array_contains("reasons", "malformed_line"))
+    with suspects(marked, SUITE) as found:
+        assert found.mixed.count == 0
+        assert {row[0] for row in found.lines.values.collect()} == {0, 2}
 
 
 def test_a_line_takes_nothing_where_the_others_disagree_or_have_nothing(lines: Lines) -> None:
@@ -139,7 +159,7 @@ def test_lines_that_others_concern_are_found_by_their_keys(lines: Lines) -> None
         {"order_id": "O9", "line_id": 92, "customer_id": "C2"},
     )
 
-    with suspects(given, SUITE) as found:
+    with suspects(given.withColumn(IS_MALFORMED, F.lit(False)), SUITE) as found:
         concerned = {row[0] for row in found.lines.values.collect()}
         keys = {row[0]: row[1] for row in given.select(order_key(), "order_id").distinct().collect()}
         mixed = {keys[row[0]] for row in found.mixed.values.collect()}

@@ -305,7 +305,12 @@ def test_only_a_damaged_file_of_a_source_or_a_look_up_is_its_fault(
         f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {Path.cwd().as_uri()}/{file}. SQLSTATE: KD001"
     )
 
-    with pytest.raises(raised, match=file), naming_unreadable_files(quiet(spark, config)):
+    run = quiet(spark, config)
+
+    with (
+        pytest.raises(raised, match=file),
+        naming_unreadable_files(run, "sources.transactions", run.sources.transactions),
+    ):
         raise RuntimeError(error)
 
 

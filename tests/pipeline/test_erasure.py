@@ -207,7 +207,10 @@ class Shop:
         self.deliver("1", orders(draw, CUSTOMERS[:-6], FIRST, "A") + entangled(FIRST, "A"))
         yield FIRST
         self.know(CUSTOMERS)
-        self.deliver("2", orders(draw, CUSTOMERS, SECOND, "B") + entangled(SECOND, "B"))
+        # A line that took its customer from an erased one's takes another form.
+        at = f"{FIRST - timedelta(days=3):%Y-%m-%d} 10:00:00"
+        corrected = LINES.line(no="Afilled", at=at, product="P6", position="2", price="4.00", changed=f"{SECOND}")
+        self.deliver("2", [*orders(draw, CUSTOMERS, SECOND, "B"), *entangled(SECOND, "B"), corrected])
         yield SECOND
 
 
@@ -367,10 +370,11 @@ def test_all_is_as_if_they_had_never_come_also_when_they_come_again(spark: Spark
 
 @pytest.mark.long
 @pytest.mark.slow
+@pytest.mark.parametrize("others_are_named", [False, True])
 def test_a_run_after_an_erasure_that_ended_midway_is_made_without_the_erased(
-    spark: SparkSession, published: Shop, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, published: Shop, monkeypatch: pytest.MonkeyPatch, others_are_named: bool
 ) -> None:
-    shop = Shop(spark, published.folder, root=published.folder / "midway")
+    shop = Shop(spark, published.folder, root=published.folder / f"midway-{others_are_named}")
     shutil.copytree(published.root, shop.root)
     with monkeypatch.context() as patch:
         patch.setattr("customer_segmentation.stages.erase.follow_returns", _killed)
@@ -387,11 +391,24 @@ def test_a_run_after_an_erasure_that_ended_midway_is_made_without_the_erased(
     assert set(read(shop.root, "customer_segments").run_id) == {run.run_id}
     for name in of_customers:
         assert not set(read(shop.root, name).customer_id) & set(ERASED), name
-    assert run.suppression.unfinished() is not None, "its files are still there"
-    receipt = erase_customers(shop.run(SECOND))
-    assert receipt.customers_found == len(ERASED)
+    unfinished_receipt = run.suppression.unfinished()
+    assert unfinished_receipt is not None, "its files are still there"
+    assert not run.suppression.lacks(ERASED)
+    if others_are_named:
+        other = person(3)
+        own = erase_customers(shop.run(SECOND), [ERASED[0], other])
+        assert (own.customers, own.customers_found) == (1, 1)
+        assert own.rows_by_run[run.run_id] == 1
+        assert files_naming(shop.root, [other]) == []
+    else:
+        erase_customers(shop.run(SECOND))
+        assert shop.run(SECOND).run_id == run.run_id
+    receipts = read(shop.root, "erasures").sort_values("recorded_at")
+    (of_all,) = receipts[(receipts.receipt_id == unfinished_receipt) & (receipts.status == "committed")].to_dict(
+        "records"
+    )
+    assert (of_all["customers"], of_all["customers_found"]) == (len(ERASED), len(ERASED))
     assert files_naming(shop.root, ERASED) == []
-    assert shop.run(SECOND).run_id == run.run_id
     assert set(read(shop.root, "customer_segments").run_id) == {run.run_id}
 
 

@@ -2,14 +2,17 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from customer_segmentation.config.schema import Tables
+from customer_segmentation.config.schema import Config, Tables
 from customer_segmentation.contract import tables as t
-from customer_segmentation.stages.leftovers import forget_log
+from customer_segmentation.contract.errors import ConfigurationError
+from customer_segmentation.stages.leftovers import forget_log, remove_leftovers
 from customer_segmentation.storage import Warehouse
+from tests.generated import quiet
 
 SCHEMA = "storage_of_tests"
 PUBLICATION = {"run_id": "20240310-0", "command": "run", "published_at": datetime.now(UTC)}
@@ -88,3 +91,42 @@ def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(sp
     rows = warehouse.read(t.CUSTOMER_SEGMENTS_HISTORY).orderBy("run_id").select("run_id", "customer_id").collect()
     assert [tuple(row) for row in rows] == [("one", "d"), ("two", "c")]
     spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
+def test_what_a_first_write_left_is_removed_and_what_somebody_else_keeps_there_is_not(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    run = quiet(spark, Config.model_validate({"tables": {"root": str(tmp_path)}}))
+    for name in ("returns/part-00000-x.snappy.parquet", "returns/.part-00000-x.snappy.parquet.crc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "customers").mkdir()
+    (tmp_path / "customers" / "all.csv").touch()
+    (tmp_path / "customers" / "part-00000.csv").touch()
+
+    remove_leftovers(run)
+
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
+        "customers/all.csv",
+        "customers/part-00000.csv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "section", "root"),
+    [
+        ("sources.transactions", {"path": "/data/shop/customers/all.csv"}, "/data/shop/"),
+        ("sources.transactions", {"path": "in", "joins": [{"path": "file:/t/returns", "using": ["a"]}]}, "file:/t"),
+        ("generate", {"path": "tables/engagement"}, "tables"),
+    ],
+)
+def test_what_is_read_or_generated_is_not_in_the_folder_of_a_table(
+    spark: SparkSession, key: str, section: dict[str, Any], root: str
+) -> None:
+    columns = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "pay"}
+    source = {"path": "in", "columns": columns} | (section if key != "generate" else {})
+    settings = {"sources": {"transactions": source}, "tables": {"root": root}}
+    settings |= {"generate": section} if key == "generate" else {}
+
+    with pytest.raises(ConfigurationError, match=f"{key}: the path .* lies where the table .* is written"):
+        quiet(spark, Config.model_validate(settings))

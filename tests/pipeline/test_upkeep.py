@@ -2,6 +2,7 @@
 
 import io
 import random
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -93,6 +94,16 @@ def test_the_run_before_is_published_again_and_what_was_taken_back_stays_back(
     assert roll_back(run_of(DAYS - 1, "rollback"), runs[0]) == runs[0]
     run_pipeline(run_of(DAYS - 1), Console(file=io.StringIO()))
     assert published(root) == runs[0]
+
+    rows = contents(root, "customer_segments")
+    DeltaTable(root / "customer_segments").update({"segment_name": "'Somebody'"}, predicate="rank_in_segment = 1")
+    assert roll_back(run_of(DAYS - 1, "rollback"), runs[0]) == runs[0]
+    assert contents(root, "customer_segments") == rows, "from its history"
+    for again in (lambda: run_pipeline(run_of(DAYS - 1), Console(file=io.StringIO())), lambda: roll_back(run_of(0))):
+        shutil.rmtree(root / "customer_segments")
+        again()
+        assert contents(root, "customer_segments") == rows, "as the last rollback left it"
+
     assert roll_back(run_of(DAYS - 1, "rollback"), runs[-1]) == runs[-1]
     assert published(root) == runs[-1]
     run_pipeline(run_of(DAYS - 1), Console(file=io.StringIO()))

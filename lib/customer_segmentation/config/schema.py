@@ -4,6 +4,7 @@
 """
 
 import re
+import string
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
@@ -58,6 +59,20 @@ def _pattern(text: str) -> str:
         re.compile(text)
     except re.error as error:
         raise ValueError(f"is not a regular expression: {error}") from None
+    return text
+
+
+def _date_pattern(text: str) -> str:
+    """A pattern of Spark's that names a day: without a month, as in dd/mm/yyyy, every time would be of January."""
+    letters = set(re.sub(r"'[^']*'", "", text)) & set(string.ascii_letters)
+    unknown = sorted(letters - set("GyDMLdQqEFahHKkmsSVzOXxZ"))
+    if unknown:
+        raise ValueError(
+            f"has {unknown[0]}, which is no letter of Spark's date patterns (y year, M month, d day, H hour, m minute)"
+        )
+    for part, known in {"year, y": "y", "month, M": "MLDQq", "day, d": "dD"}.items():
+        if not letters & set(known):
+            raise ValueError(f"has no {part}; m is the minute and h the hour of half a day")
     return text
 
 
@@ -211,7 +226,7 @@ class Source(Relation):
     joins: Annotated[list[Lookup], BeforeValidator(_listed)] = []
     where: Expression | None = None
     timestamp_format: Annotated[
-        list[Text],
+        list[Annotated[Text, AfterValidator(_date_pattern)]],
         BeforeValidator(_one_or_many),
         Field(description="a date pattern such as dd.MM.yyyy HH:mm, or a list of them"),
     ] = []

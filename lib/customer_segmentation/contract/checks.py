@@ -44,11 +44,14 @@ class Check:
     is_harmless: bool = False
 
 
+MALFORMED = "malformed_line"
+"""The code of a line whose values may stand in the columns of others: it says nothing of the lines beside it."""
+
 NOT_KNOWN_YET = "date_in_future"
 """The code that may pass with time: a line rejected for it alone is accepted once the as-of date is later."""
 
 CHECKS: tuple[Check, ...] = (
-    Check("malformed_line", "a line that does not have the columns of its file", IS_MALFORMED),
+    Check(MALFORMED, "a line that does not have the columns of its file", IS_MALFORMED),
     Check("missing_customer", "no customer", "customer_id IS NULL", is_essential=True),
     Check("missing_order", "no order number", "order_id IS NULL", is_essential=True),
     Check("missing_date", "no order date", "raw_ordered_at IS NULL", is_essential=True),

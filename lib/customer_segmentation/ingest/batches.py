@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import CHECKS, NOT_KNOWN_YET
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS, TRANSACTIONS
-from customer_segmentation.ingest.orders import BROADCAST_LIMIT, order_key, unfilled
+from customer_segmentation.ingest.orders import BROADCAST_LIMIT, FILLED, order_key, unfilled
 from customer_segmentation.ingest.values import storable
 from customer_segmentation.spark.local_time import UTC, start_of_day
 from customer_segmentation.spark.persistence import checkpointed
@@ -145,9 +145,14 @@ def as_accepted(lines: DataFrame) -> DataFrame:
 def as_rejected(lines: DataFrame, *, batch_id: str) -> DataFrame:
     """The lines with reasons against them, as rows of `rejected_transactions`.
 
-    The source row of a line that was accepted before is not kept: its columns in `transactions` stand for it.
+    The source row of a line that was accepted before is not kept: its columns in `transactions` stand for it, without
+    what it took from the other lines of its order.
     """
-    columns = F.to_json(F.struct(*TRANSACTIONS.column_names))
+    own = {
+        column: F.when(~F.array_contains(c.WARNINGS, code), F.col(column)).alias(column)
+        for code, (column, _) in FILLED.items()
+    }
+    columns = F.to_json(F.struct(*(own.get(name, F.col(name)) for name in TRANSACTIONS.column_names)))
     return (
         lines.where(F.size(c.REASONS) > 0)
         .withColumns(
@@ -161,6 +166,11 @@ def as_rejected(lines: DataFrame, *, batch_id: str) -> DataFrame:
         )
         .select(REJECTED_TRANSACTIONS.column_names)
     )
+
+
+def made_of_columns(name: str) -> Column:
+    """A column in the row of a rejected line that was accepted before; null in the rows of others."""
+    return F.when(F.col(c.SOURCE_FILE) == TRANSACTIONS.name, F.get_json_object(c.ROW, f"$.{name}"))
 
 
 def _near(transactions: DataFrame, orders: Orders) -> DataFrame:

@@ -2,16 +2,18 @@
 
 from functools import reduce
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, NullType, StringType, TimestampNTZType, TimestampType
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import ENGAGEMENT
 from customer_segmentation.ingest.expressions import gives_local_time
 from customer_segmentation.ingest.rejections import FILE, REASONS, ROW, rows_of, validated_rows
-from customer_segmentation.ingest.sources import malformed, require_columns
-from customer_segmentation.ingest.values import as_id, as_text, as_timestamp, mapped, source_value
+from customer_segmentation.ingest.sources import malformed, place_of, require_columns
+from customer_segmentation.ingest.values import as_id, as_text, as_timestamp, mapped, source_value, time_text
 from customer_segmentation.spark.local_time import UTC
 
 
@@ -39,10 +41,11 @@ def _validated(spark: SparkSession, source: EngagementSource, timezone: str) -> 
     columns = source.columns
     rows = rows_of(spark, source)
     require_columns(source, columns.model_dump(exclude_none=True).values(), rows)
-    at = mapped(columns.occurred_at, rows)
-    given = source_value(columns.occurred_at, rows)
+    text = time_text(columns.occurred_at, rows, source)
+    at, given = mapped(text, rows), source_value(text, rows)
+    _require_time(at, rows, source)
     customer_id, event_type = as_id(mapped(columns.customer_id, rows)), as_text(mapped(columns.event_type, rows))
-    is_local = gives_local_time(columns.occurred_at)
+    is_local = gives_local_time(text)
     occurred_at = as_timestamp(at, source.timestamp_format, timezone=timezone, is_local=is_local)
     return validated_rows(
         rows,
@@ -59,3 +62,14 @@ def _validated(spark: SparkSession, source: EngagementSource, timezone: str) -> 
         as_text(mapped(columns.channel, rows)).alias(c.CHANNEL),
         as_text(mapped(columns.campaign_id, rows)).alias(c.CAMPAIGN_ID),
     )
+
+
+def _require_time(at: Column, rows: DataFrame, source: EngagementSource) -> None:
+    """Reject a mapping of occurred_at that can't be a time: a number would become one of seconds since 1970."""
+    type_ = rows.select(at).schema[0].dataType
+    if not isinstance(type_, (StringType, DateType, TimestampType, TimestampNTZType, NullType)):
+        raise DataRejectedError(
+            f"{place_of(source)}: the mapping does not fit the source: occurred_at must be a timestamp, a date or text "
+            f"(of seconds since 1970: timestamp_seconds(...)), but {source.columns.occurred_at!r} is "
+            f"{type_.simpleString()}"
+        )

@@ -179,12 +179,40 @@ def is_column(text: str) -> bool:
 
 
 def gives_local_time(text: str) -> bool:
-    """Whether the expression reads text by a pattern that has no time zone: what it gives is a local time."""
+    """Whether the expression reads text by patterns that have no time zone: what it gives is a local time."""
     parsed = _parsed(text)
-    if not isinstance(parsed, exp.Anonymous) or parsed.name.lower() not in ("to_timestamp", "try_to_timestamp"):
+    return parsed is not None and _is_local_time(parsed)
+
+
+def _is_local_time(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Paren):
+        return _is_local_time(node.this)
+    if isinstance(node, exp.Case | exp.If):
+        branches = [branch.args["true"] for branch in node.args["ifs"]] if isinstance(node, exp.Case) else []
+        branches += [node.args[name] for name in ("true", "false", "default") if node.args.get(name) is not None]
+        return bool(branches) and all(isinstance(each, exp.Null) or _is_local_time(each) for each in branches)
+    if not isinstance(node, exp.Anonymous):
         return False
-    arguments = parsed.expressions
-    return len(arguments) == 2 and arguments[1].is_string and not has_zone(arguments[1].this)
+    name, arguments = node.name.lower(), node.expressions
+    if name in CHOICES or (name == "if" and len(arguments) == 3):
+        return all(map(_is_local_time, arguments[1:] if name == "if" else arguments))
+    is_read = name in ("to_timestamp", "try_to_timestamp") and len(arguments) == 2
+    return is_read and arguments[1].is_string and not has_zone(arguments[1].this)
+
+
+def text_of_time(text: str) -> str:
+    """What an expression reads as a time without a pattern; the expression itself where it is another one.
+
+    `to_timestamp(x)` and `cast(x as timestamp)` are x: text has its own time zone in it or none, which is lost in a
+    timestamp.
+    """
+    parsed = _parsed(text)
+    if isinstance(parsed, exp.Cast) and parsed.to.is_type("timestamp", "timestamptz", "timestampltz"):
+        return str(parsed.this.sql(dialect=_DIALECT))
+    is_call = isinstance(parsed, exp.Anonymous) and parsed.name.lower() in ("to_timestamp", "try_to_timestamp")
+    if isinstance(parsed, exp.Anonymous) and is_call and len(parsed.expressions) == 1:
+        return str(parsed.expressions[0].sql(dialect=_DIALECT))
+    return text
 
 
 def has_zone(layout: str) -> bool:

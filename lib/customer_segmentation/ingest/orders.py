@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from customer_segmentation.contract import columns as c
-from customer_segmentation.contract.checks import NOT_KNOWN_YET, Severity
+from customer_segmentation.contract.checks import IS_MALFORMED, MALFORMED, NOT_KNOWN_YET, Severity
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.spark.persistence import persisted
 
@@ -58,12 +58,13 @@ def suspects(lines: DataFrame, suite: CheckSuite) -> Iterator[Suspects]:
     """Find lines that others concern; the result is persisted for the block. Reads the lines once.
 
     Args:
-        lines: have the columns of `transactions` but warnings.
+        lines: have the columns of `transactions` but warnings, and whether each is malformed.
         suite: the checks; those that are off are passed over.
     """
+    is_apart = F.col(IS_MALFORMED) & F.lit(suite.severity_of(MALFORMED) == "reject")
     narrow = lines.select(
         c.LINE_ID,
-        order_key().alias(_ORDER),
+        order_key(is_apart).alias(_ORDER),
         # A hash passes over nulls; here they must stay what they are.
         F.when(F.col(c.CUSTOMER_ID).isNotNull(), F.xxhash64(c.CUSTOMER_ID)).alias("customer"),
         F.when(F.col(c.LINE_NUMBER).isNotNull(), F.xxhash64(c.LINE_NUMBER)).alias("number"),
@@ -104,9 +105,16 @@ def suspects(lines: DataFrame, suite: CheckSuite) -> Iterator[Suspects]:
         )
 
 
-def order_key() -> Column:
-    """What keeps the lines of an order together: a digest of its number; a line without one is by itself."""
-    return F.when(F.col(c.ORDER_ID).isNotNull(), F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
+def order_key(is_apart: Column | None = None) -> Column:
+    """What keeps the lines of an order together: a digest of its number; a line without one is by itself.
+
+    Args:
+        is_apart: which other lines are by themselves too, such as rejected malformed ones: what stands for their order,
+            customer or date may be something else.
+    """
+    is_known = F.col(c.ORDER_ID).isNotNull()
+    is_known = is_known if is_apart is None else is_known & ~is_apart
+    return F.when(is_known, F.xxhash64(c.ORDER_ID)).otherwise(F.col(c.LINE_ID))
 
 
 def split_suspects(lines: DataFrame, suspects: Suspects, is_rejected: Column) -> tuple[DataFrame, DataFrame]:
@@ -129,13 +137,14 @@ def resolved(lines: DataFrame, suite: CheckSuite) -> DataFrame:
     Of equal lines one is kept, the one from the file first by name; the others are copies of it. Of the versions of a
     line, those with its order and line number, the one changed last stands. A line without a customer or a date takes
     that of its order's other lines where all of them that have one agree. An order is one customer's: where the lines
-    that stand say otherwise, all lines of the order are concerned.
+    that stand say otherwise, all lines of the order are concerned. Malformed lines that are rejected concern no others.
 
     Args:
         lines: as `transactions.validated_lines` gives them: whole orders, or what `split_suspects` leaves of them.
         suite: the checks.
     """
-    lines = lines.withColumn(_ORDER, order_key()).repartition(_ORDER)
+    is_apart = F.array_contains(c.REASONS, MALFORMED)
+    lines = lines.withColumn(_ORDER, order_key(is_apart)).repartition(_ORDER)
     lines = _filled(lines, suite)
     order = Window.partitionBy(_ORDER, c.ORDER_ID)
     equal = Window.partitionBy(_ORDER, c.ORDER_ID, c.LINE_ID).orderBy(c.SOURCE_FILE)

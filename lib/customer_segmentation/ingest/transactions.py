@@ -29,7 +29,7 @@ from customer_segmentation.contract.checks import CHECKS, CURRENCY, IS_MALFORMED
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.contract.tables import TRANSACTIONS
 from customer_segmentation.ingest.checks import FAILED, CheckSuite
-from customer_segmentation.ingest.expressions import columns_of, gives_local_time, quoted
+from customer_segmentation.ingest.expressions import columns_of, gives_local_time, is_column, quoted
 from customer_segmentation.ingest.sources import CORRUPT, malformed, place_of, require_columns, with_lookups
 from customer_segmentation.ingest.values import (
     NumberStyle,
@@ -40,6 +40,7 @@ from customer_segmentation.ingest.values import (
     mapped,
     source_value,
     storable,
+    time_text,
 )
 
 LINE = "_line"
@@ -166,6 +167,7 @@ def typed_lines(
     require_columns(source, mapping.model_dump(exclude_none=True).values(), rows, own=frame)
     style = NumberStyle(source.decimal_comma, source.accounting)
     texts = mapping.model_dump(exclude={c.UNIT_PRICE}) | {c.AMOUNT: mapping.amount or mapping.unit_price}
+    texts |= {name: time_text(text, rows, source) for name in _TIMES if (text := texts[name]) is not None}
     values = {name: mapped(text, rows, style=style) for name, text in texts.items()}
     schema = rows.select(*(value.alias(name) for name, value in values.items())).schema
     types = {name: schema[name].dataType for name in texts}
@@ -189,9 +191,10 @@ def typed_lines(
         unread_flag.alias(raw(c.IS_RETURN)),
     )
     numbers = lines.select("*", *_numbers(source, types))
-    typed = numbers.select("*", *_typed(source, types, source.timezone or timezone))
+    typed = numbers.select("*", *_typed(source, texts, types, source.timezone or timezone))
     from_source = [name for name, text in texts.items() if text is not None and _is_of(own, text)]
-    return typed.withColumn(c.LINE_ID, _digest(from_source, has_text=CORRUPT in own))
+    rests_on = _looked_up_by(source, own, texts, from_source)
+    return typed.withColumn(c.LINE_ID, _digest(from_source, rests_on, has_text=CORRUPT in own))
 
 
 def _kinds(source: TransactionSource) -> dict[str, str]:
@@ -219,7 +222,9 @@ def _numbers(source: TransactionSource, types: Mapping[str, DataType]) -> list[C
     ]
 
 
-def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: str) -> list[Column]:
+def _typed(
+    source: TransactionSource, texts: Mapping[str, str | None], types: Mapping[str, DataType], timezone: str
+) -> list[Column]:
     """The canonical columns, of the mapped values."""
     mapping = source.columns
 
@@ -227,7 +232,7 @@ def _typed(source: TransactionSource, types: Mapping[str, DataType], timezone: s
         return F.abs(F.col(_number(name))) if getattr(mapping, name) else F.lit(0).cast(_MONEY)
 
     def time(name: str) -> Column:
-        text = getattr(mapping, name)
+        text = texts[name]
         if text is None:
             return F.lit(None).cast("timestamp")
         value, is_local = F.col(_value(name)), gives_local_time(text)
@@ -338,13 +343,36 @@ def _check_types(types: dict[str, DataType], source: TransactionSource) -> None:
         raise DataRejectedError(f"{place_of(source)}: the mapping does not fit the source: {'; '.join(problems)}")
 
 
-def _digest(names: Sequence[str], *, has_text: bool) -> Column:
+def _looked_up_by(
+    source: TransactionSource, own: Sequence[str], texts: Mapping[str, str | None], from_source: Sequence[str]
+) -> list[str]:
+    """The source's own columns that mapped columns of look-ups rest on, but for those that are mapped themselves."""
+    mapped_as_is = {columns_of(texts[name] or "")[0].lower() for name in from_source if is_column(texts[name] or "")}
+    looked_up = [text for name, text in texts.items() if text is not None and name not in from_source]
+    used = [name for text in looked_up for name in columns_of(text)]
+    used += [name for lookup in source.joins for name in lookup.using] if looked_up else []
+    names = {name.lower() for name in used} - mapped_as_is
+    return [name for name in own if name.lower() in names and name != CORRUPT]
+
+
+def _digest(names: Sequence[str], rests_on: Sequence[str], *, has_text: bool) -> Column:
     """A digest that equal lines share, in 64 bits: of the mapped values, or of their texts where they are unreadable.
 
     A column that nobody mapped, or that comes from a look-up, makes no difference; nor does one that is null.
+
+    Args:
+        names: canonical columns.
+        rests_on: the source's own columns that say what a look-up gives.
+        has_text: whether the text of a malformed line is there.
     """
     values: list[Column] = []
     places = F.lit(0).cast("bigint")
+    for name in rests_on:
+        value = F.col(LINE).getField(name).cast("string")
+        values.append(value)
+        places = places + F.when(
+            value.isNotNull(), F.lit(zlib.crc32(f"{LINE}.{name}".encode())).cast("bigint")
+        ).otherwise(0)
     for name in [*sorted(names), *([CORRUPT] if has_text else [])]:
         parts = [F.col(name)]
         if name in (*_NUMBERS, *_TIMES):

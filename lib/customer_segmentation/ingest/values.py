@@ -19,6 +19,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from customer_segmentation.config.schema import Source
 from customer_segmentation.ingest.expressions import (
     DECIMAL,
     SafeExpression,
@@ -28,6 +29,7 @@ from customer_segmentation.ingest.expressions import (
     null_safe,
     quoted,
     sql_text,
+    text_of_time,
 )
 
 INVISIBLE = (
@@ -207,6 +209,14 @@ def source_value(text: str | None, rows: DataFrame, *, style: NumberStyle = PLAI
     if only_failed and expression.is_safe:
         used = F.when(F.expr(expression.failed), used) if expression.failed else F.lit(None)
     return F.coalesce(_shown(value), used)
+
+
+def time_text(text: str, rows: DataFrame, source: Source) -> str:
+    """The expression of a time, or the text that it reads as one without a pattern, which may have its own offset."""
+    read = text_of_time(text)
+    if read == text or source.timestamp_format:
+        return text
+    return read if isinstance(rows.select(mapped(read, rows)).schema[0].dataType, StringType) else text
 
 
 def _null_safe(text: str, rows: DataFrame, style: NumberStyle) -> SafeExpression:

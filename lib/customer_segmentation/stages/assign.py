@@ -174,6 +174,13 @@ def publish(run: Run, alerts: Sequence[Alert], *, instead_of: str | None) -> str
             "rows in segment_profiles and customer_segments_history; to publish it all the same, run the command "
             "again with --set publishing.despite_alerts=true"
         )
+    if is_taken_back and run.publication.current_run_id() is None:
+        standing = run.publication.newest_recorded()
+        if standing is not None and run.publication.is_complete(standing):
+            run.publication.publish(standing, instead_of=None)
+            return (
+                f"customer_segments was gone: run {standing}, which a rollback published last, is what consumers read"
+            )
     if is_taken_back:
         return (
             f"run {run.run_id} is complete, but was taken back by `rollback`, and nothing changed since; "

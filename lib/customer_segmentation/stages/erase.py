@@ -29,6 +29,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, PublishingError
 from customer_segmentation.display.formatting import count
+from customer_segmentation.ingest.batches import made_of_columns
 from customer_segmentation.ingest.suppression import HASH, IS_SUPPRESSED, Suppressed, hashed, quarantined_text
 from customer_segmentation.log import log
 from customer_segmentation.spark.persistence import checkpointed
@@ -79,13 +80,16 @@ def erase_customers(run: Run, customer_ids: Sequence[str] = ()) -> Receipt:
 
     Args:
         run: of which only the tables count.
-        customer_ids: who is to be erased; none to bring an erasure to its end that ended midway.
+        customer_ids: who is to be erased; none to bring an erasure to its end that ended midway. Where one did and
+            others are named now, it is brought to its end first.
 
     Raises:
         ConfigurationError: nobody is named, and nobody was before.
         PublishingError: something of them is left, since somebody else writes to the tables.
         WarehouseBusyError: another run has taken over.
     """
+    if customer_ids and run.suppression.unfinished() is not None and run.suppression.lacks(customer_ids):
+        erase_customers(run)  # of others, who have a receipt of their own
     suppressed, receipt, properties = _taken_out(run, customer_ids)
     with run.progress.stage("files", "deleting the files of earlier versions"):
         remove_leftovers(run)
@@ -198,6 +202,8 @@ def _rows(run: Run, suppressed: Suppressed, table: t.Table) -> DataFrame:
     if c.CUSTOMER_ID not in rows.columns:  # of an earlier release
         rows = rows.withColumn(c.CUSTOMER_ID, F.lit(None).cast("string"))
     text = quarantined_text() if c.ROW in rows.columns else None
+    if text is not None and table is t.REJECTED_TRANSACTIONS:
+        text = F.coalesce(text, made_of_columns(c.CUSTOMER_ID))
     return suppressed.marked(rows, text=text).where(IS_SUPPRESSED)
 
 

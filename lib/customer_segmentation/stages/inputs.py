@@ -66,7 +66,7 @@ class RunInputs:
         if self.own_batch is not None:
             return self.own_batch
         self._warehouse.require(t.INGEST_BATCHES, command="ingest")
-        newest = [row for row in newest_batches(self._warehouse) if row["status"] != PLANNED]
+        newest = [row for row in newest_batches(self._warehouse.read(t.INGEST_BATCHES)) if row["status"] != PLANNED]
         committed = next((row for row in newest if row["status"] == COMMITTED), None)
         if committed is None:
             raise ConfigurationError("no order lines were read yet; run `customer-segmentation ingest` first")
@@ -155,9 +155,9 @@ class RunInputs:
         return sorted(row[0] for row in self.transactions().select(F.to_date(c.ORDERED_AT)).distinct().collect())
 
 
-def newest_batches(warehouse: Warehouse) -> list[Row]:
+def newest_batches(batches: DataFrame) -> list[Row]:
     """Rows of `ingest_batches`: the steps of the newest batches, the newest first, down to a committed one if any."""
-    steps = warehouse.read(t.INGEST_BATCHES).orderBy(F.desc("batch_number"), F.desc("recorded_at"))
+    steps = batches.orderBy(F.desc("batch_number"), F.desc("recorded_at"))
     rows = steps.limit(_STEPS_READ).collect()
     if len(rows) == _STEPS_READ and all(row["status"] != COMMITTED for row in rows):
         # So many attempts have ended before their commit.

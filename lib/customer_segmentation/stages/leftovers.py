@@ -15,6 +15,8 @@ from customer_segmentation.verification.log_folder import list_log
 
 _OF_A_VERSION = re.compile(r"\.?(\d{20})\.")
 """A file of a log, or what the system keeps beside it."""
+_OF_SPARK = re.compile(r"part-.*|_.*|\..*\.crc|\d{20}\..*|deletion_vector_.*|.*\.tmp")
+"""The name of a file that Spark or Delta writes below a table's folder."""
 
 
 def remove_leftovers(run: Run) -> None:
@@ -30,7 +32,7 @@ def remove_leftovers(run: Run) -> None:
     for table in t.KNOWN_TABLES:
         folder = root / table.name
         has_commit = any(folder.glob("_delta_log/*.json")) or any(folder.glob("_delta_log/*.parquet"))
-        if folder.is_dir() and table.name not in recorded and not has_commit:
+        if folder.is_dir() and table.name not in recorded and not has_commit and _is_of_spark(folder):
             shutil.rmtree(folder)
 
 
@@ -54,6 +56,11 @@ def forget_log(warehouse: Warehouse, table: t.Table, *, needed_from: int | None 
         numbered = _OF_A_VERSION.match(path.name)
         if numbered and int(numbered[1]) < first:
             path.unlink()
+
+
+def _is_of_spark(folder: Path) -> bool:
+    """Whether Spark has written all that is in a folder: somebody may keep other files where a table would be."""
+    return all(_OF_SPARK.fullmatch(path.name) for path in folder.rglob("*") if path.is_file())
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -108,7 +108,10 @@ def _expire_runs(run: Run, kept: set[str]) -> int:
     # complete.
     under_way = {run.run_id}
     series = build_of(run.warehouse, t.CUSTOMER_FEATURES).committed or {"runs": []}
-    _delete(run, t.CUSTOMER_FEATURES, _is_not_in(c.RUN_ID, kept | under_way | set(series["runs"])))
+    old = _is_not_in(c.RUN_ID, kept | under_way | set(series["runs"]))
+    if c.MADE_FROM in run.warehouse.read(t.CUSTOMER_FEATURES).columns:
+        old += f" AND NOT coalesce({c.MADE_FROM} = {literal(run.features_id)}, false)"
+    _delete(run, t.CUSTOMER_FEATURES, old)
     _delete(run, t.CUSTOMER_SEGMENTS_HISTORY, _is_not_in(c.RUN_ID, kept))
     if run.warehouse.exists(t.VALUE_MODELS):
         features = run.warehouse.read(t.CUSTOMER_FEATURES)

@@ -81,6 +81,10 @@ class Publication:
             return None
         return newest.run_id if newest.command == ROLLBACK else newest.previous_run_id
 
+    def newest_recorded(self) -> str | None:
+        """The run that became current last, as `publications` has it; None where it has none."""
+        return next((each.run_id for each in self._on_record()), None)
+
     def replaced(self) -> str | None:
         """The run whose place the current one took, such as the one that a rollback took back; None for the first."""
         newest = self._newest()
@@ -98,12 +102,13 @@ class Publication:
         row = self._warehouse.read(t.CUSTOMER_SEGMENTS).select(c.AS_OF_DATE).first()
         return row[0] if row is not None and row[0] > as_of else None
 
-    def publish(self, run_id: str, *, instead_of: str | None) -> None:
+    def publish(self, run_id: str, *, instead_of: str | None, anew: bool = False) -> None:
         """Make a complete run what consumers read, in one commit, and keep that it became so.
 
         Args:
             run_id: its rows are in `customer_segments_history`.
             instead_of: the run that consumers read when this one began.
+            anew: whether its rows are written again where consumers read it already.
 
         Raises:
             PublishingError: another run was published in between.
@@ -119,7 +124,7 @@ class Publication:
             if newest.run_id == run_id:
                 newest = replace(newest, command=newest.command or self._command, configuration=self._configuration)
             self._record(newest)  # first, since this one may end before its record too
-        if current != run_id:
+        if anew or current != run_id:
             rows = self._warehouse.rows(t.CUSTOMER_SEGMENTS_HISTORY, column=c.RUN_ID, value=run_id)
             self._warehouse.overwrite(t.CUSTOMER_SEGMENTS, rows)
         if newest is None or newest.run_id != run_id:

@@ -19,8 +19,9 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
 
     Args:
         run: names the tables.
-        run_id: the run to publish; None for the one that was published before the current one. Where the current one
-            was published by a rollback, it stays.
+        run_id: the run to publish; one that consumers read already is written again from its history. None for the one
+            that was published before the current one; where the current one was published by a rollback, it stays, and
+            where `customer_segments` is gone, it is published again.
 
     Returns:
         The run that consumers read now.
@@ -32,19 +33,22 @@ def roll_back(run: Run, run_id: str | None = None) -> str:
     publication = run.publication
     with run.progress.stage("rollback", "publishing an earlier run again") as stage:
         current = publication.current_run_id()
-        if current is None:
+        recorded = publication.newest_recorded() if current is None else current
+        if recorded is None:
             raise ConfigurationError("nothing is published yet; run `customer-segmentation run` first")
-        target = run_id or publication.before_current()
+        target = run_id or (recorded if current is None else publication.before_current())
         if target is None:
             raise ConfigurationError(f"no run was published before {current}; name one with --run: {_complete(run)}")
         if not publication.is_complete(target):
             raise ConfigurationError(f"run {target:.80} is none of those that are complete and kept: {_complete(run)}")
-        publication.publish(target, instead_of=current)
+        publication.publish(target, instead_of=current, anew=run_id is not None)
         stage.result = f"run {target} is what consumers read"
         if target != current:
-            stage.result += f" instead of {current}"
+            stage.result += f" instead of {current}" if current else "; customer_segments was gone"
         elif run_id is None:
             stage.result += " since a rollback; to go further back name a run with --run"
+        else:
+            stage.result += ", written again from customer_segments_history"
     return target
 
 

@@ -28,7 +28,7 @@ from customer_segmentation.stages.inputs import RunInputs
 from customer_segmentation.stages.model_registry import ModelRegistry
 from customer_segmentation.stages.publication import Publication
 from customer_segmentation.stages.suppression import SuppressionList
-from customer_segmentation.storage import Warehouse
+from customer_segmentation.storage import Warehouse, require_apart_from_tables
 from customer_segmentation.value import ValueModel
 
 if TYPE_CHECKING:
@@ -64,11 +64,15 @@ class Run:
         claim: names the run, unlike any other, in what it claims.
         known_run_id: its `run_id`, once that has been asked for.
         alerts: figures of the run beyond limits, once they are known; see `stages.alerts`.
+
+    Raises:
+        ConfigurationError: a source lies in the folder of a table.
     """
 
     def __init__(
         self, spark: SparkSession, config: Config, progress: Progress | None = None, *, command: str = "run"
     ) -> None:
+        require_apart_from_tables(config)
         self.spark = spark
         self.config = config
         self.command = command
@@ -179,7 +183,9 @@ class Run:
     def version_to_train(self) -> str:
         """The version of a model trained on what the run reads, after the models of before its date."""
         incumbent = self.models.incumbent_version
-        digest = self._digest(_SETTINGS_OF_A_TRAINING, inputs=self.inputs.state, incumbent=incumbent)
+        # By so many customers of the past it is seen which of several equally good segmentations ranks best.
+        drawn = self.config.backtest.sample_size
+        digest = self._digest(_SETTINGS_OF_A_TRAINING, inputs=self.inputs.state, incumbent=incumbent, drawn=drawn)
         return f"{self.config.clustering.algorithm}-{self.as_of:%Y%m%d}-{digest}"
 
     @cached_property

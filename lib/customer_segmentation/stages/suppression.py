@@ -45,6 +45,14 @@ class SuppressionList:
         assert row is not None, "an aggregation without grouping has one row"
         return f"{self.suppressed.count}-{row[0]}"
 
+    def lacks(self, customer_ids: Iterable[str]) -> bool:
+        """Whether some of these customers are not on the list."""
+        if self.suppressed is None:
+            return True
+        hashes = [(hash_of(customer_id, self.suppressed.salt),) for customer_id in customer_ids]
+        asked = self._warehouse.spark.createDataFrame(hashes, f"{HASH} string")
+        return not asked.join(self.suppressed.hashes, on=HASH, how="left_anti").isEmpty()
+
     def add(self, customer_ids: Iterable[str], *, receipt_id: str) -> None:
         """Put customers on the list who are not on it, in one commit."""
         if self.suppressed is None and not self._warehouse.exists(t.SUPPRESSION_SALT):

@@ -128,7 +128,8 @@ class TableVersions:
                     yield Finding(name, where, expected, "none", self._remedy(name, place))
             elif version < row["version"] and self._table_id(name, folders) == row["table_id"]:
                 where = place if log is None else f"{log}/{version + 1:020}.json"
-                expected = f"version {row['version']}, as `{row['command']}` left it on {row['recorded_at']:%F %T} UTC"
+                since = row["recorded_at"].astimezone(UTC)
+                expected = f"version {row['version']}, as `{row['command']}` left it on {since:%F %T} UTC"
                 yield Finding(name, where, expected, f"version {version}", self._remedy(name, place))
 
     def _remedy(self, name: str, place: str) -> str:

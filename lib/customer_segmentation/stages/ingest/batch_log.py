@@ -189,4 +189,4 @@ def _newest(run: Run) -> list[Batch]:
     """Steps of the newest batches, the newest first, down to a committed one where there is any."""
     if not run.warehouse.exists(t.INGEST_BATCHES):
         return []
-    return list(map(Batch.from_row, newest_batches(run.warehouse)))
+    return list(map(Batch.from_row, newest_batches(run.warehouse.read(t.INGEST_BATCHES))))

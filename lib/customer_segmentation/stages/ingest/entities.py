@@ -19,10 +19,11 @@ from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_te
 from customer_segmentation.spark.concurrently import at_once
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.builds import COMMITTED, PLANNED, build_of, record_build
+from customer_segmentation.stages.ingest.unreadable import naming_unreadable_files
 from customer_segmentation.stages.ingest.validation import analysed
 from customer_segmentation.stages.run import Run
 
-_RULES_VERSION = 3
+_RULES_VERSION = 4
 """Goes up when the same rows of a source give other rows of a table."""
 
 
@@ -43,6 +44,13 @@ def entity_loads(run: Run) -> dict[str, Callable[[], str]]:
 
 
 def _load(
+    run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], validated: Callable[..., DataFrame]
+) -> str:
+    with naming_unreadable_files(run, f"sources.{table.name}", sources):
+        return _loaded(run, table, rejected, sources, validated)
+
+
+def _loaded(
     run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], validated: Callable[..., DataFrame]
 ) -> str:
     made_from: Mapping[str, Any] = {

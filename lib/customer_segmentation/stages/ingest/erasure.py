@@ -71,7 +71,7 @@ def _erased(run: Run, log: BatchLog, last_batch: Batch, suppressed: Suppressed, 
     transactions, rejected = map(run.warehouse.read, LINE_TABLES)
     existing = batches.existing_rows(transactions, rejected, of_orders, known_before=known_before, timezone=timezone)
     existing = checkpointed(suppressed.marked(existing, text=quarantined_text()))
-    kept = existing.where(~F.col(IS_SUPPRESSED)).select(t.REJECTED_TRANSACTIONS.column_names)
+    kept = _without_their_names(existing, suppressed).select(t.REJECTED_TRANSACTIONS.column_names)
     after = checkpointed(orders.resolved(kept, check_suite(run, known_before)))
     lines = existing.where(IS_SUPPRESSED).count()
     counts = counts_after(
@@ -95,6 +95,15 @@ def _erased(run: Run, log: BatchLog, last_batch: Batch, suppressed: Suppressed, 
     log.require_own(log.record(staged))
     apply_changes(run, staged)
     return log.record(replace(staged, status=COMMITTED, table_versions=verified_versions(run, counts)))
+
+
+def _without_their_names(existing: DataFrame, suppressed: Suppressed) -> DataFrame:
+    """The lines that stay. Where one took a suppressed customer from its order, what stands for its row has no name."""
+    had = existing.where(~F.col(IS_SUPPRESSED)).drop(IS_SUPPRESSED)
+    had = had.withColumns({"_own": F.col(c.CUSTOMER_ID), c.CUSTOMER_ID: F.col("had_customer")})
+    names_them = F.col(IS_SUPPRESSED) & (F.col(c.SOURCE_FILE) == t.TRANSACTIONS.name)
+    row = F.when(F.coalesce(names_them, F.lit(False)), F.lit(None)).otherwise(F.col(c.ROW))
+    return suppressed.marked(had).withColumns({c.CUSTOMER_ID: F.col("_own"), c.ROW: row})
 
 
 def _unnamed(existing: DataFrame, suppressed: Suppressed) -> DataFrame:

@@ -38,7 +38,7 @@ def load_order_lines(run: Run) -> tuple[Batch, list[str]]:
             rejected, or files are gone; no table was changed.
         PublishingError: lines are lost or doubled.
     """
-    with naming_unreadable_files(run):
+    with naming_unreadable_files(run, "sources.transactions", run.sources.transactions):
         log, messages = settled_log(run, all_is_read_again=run.config.ingest.reload)
         before = log.committed
         snapshot = take_snapshots(run, before)

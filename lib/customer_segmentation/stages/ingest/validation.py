@@ -141,8 +141,8 @@ class PersistedLines:
     suppressed: int
 
     def keys(self) -> DataFrame:
-        """The columns of `transactions` but warnings, for `orders.suspects`."""
-        return union(frame.select(OWN_COLUMNS) for frame in self._frames)
+        """The columns of `transactions` but warnings, and whether lines are malformed, for `orders.suspects`."""
+        return union(frame.select(*OWN_COLUMNS, IS_MALFORMED) for frame in self._frames)
 
     def accepted(self, suspects: Suspects) -> DataFrame:
         """The lines that are accepted whatever the others are, as rows of `transactions`."""

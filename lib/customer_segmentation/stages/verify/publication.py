@@ -18,8 +18,12 @@ from customer_segmentation.stages.verify.pinned import PinnedTables
 from customer_segmentation.stages.verify.rows import checksum
 from customer_segmentation.verification import Finding
 
-_PUBLISH = "run the same command again: it makes and publishes the run anew"
+_PUBLISH = "run `customer-segmentation run`, which publishes it"
 _HISTORY = "put the table back from a backup"
+
+
+def _again(run_id: str) -> str:
+    return f"run `rollback --run {run_id}`, which publishes it again from customer_segments_history"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ def publication_findings(run: Run, tables: PinnedTables) -> Iterator[Finding | s
     carried = segments.select(c.RUN_ID, c.MODEL_VERSION, c.AS_OF_DATE).distinct().limit(3).collect()
     if len(carried) != 1:
         found = "no row" if not carried else f"rows of {', '.join(sorted({str(row[c.RUN_ID]) for row in carried}))}"
-        yield Finding(name, "run_id, model_version, as_of_date", "those of one run", found, _PUBLISH)
+        remedy = "run `rollback --run ...` with the run that is to be read, which publishes it from its history"
+        yield Finding(name, "run_id, model_version, as_of_date", "those of one run", found, remedy)
         return
     (published,) = carried
     run_id = published[c.RUN_ID]
@@ -112,7 +117,7 @@ def _recorded(tables: PinnedTables, runs: dict[str, Row], published: Row) -> Ite
         for name, value in ((c.MODEL_VERSION, model), (c.AS_OF_DATE, published[c.AS_OF_DATE])):
             if row[name] != value:
                 expected, found = f"{value}, as customer_segments has it", str(row[name])
-                yield Finding(t.PIPELINE_RUNS.name, f"run {run_id}, {name}", expected, found, _PUBLISH)
+                yield Finding(t.PIPELINE_RUNS.name, f"run {run_id}, {name}", expected, found, _HISTORY)
     if tables.have(t.PUBLICATIONS):
         listed = tables.read(t.PUBLICATIONS).orderBy("published_at").select(c.RUN_ID).collect()
         ids = [each[0] for each in listed]
@@ -137,7 +142,7 @@ def _equal_to_history(tables: PinnedTables, run_id: str, segments: DataFrame) ->
         where = f"rows of run {run_id}"
         expected, found = (f"{count(rows)} rows with checksum {total}" for rows, total in (then, now))
         yield Finding(
-            t.CUSTOMER_SEGMENTS.name, where, f"those of customer_segments_history: {expected}", found, _PUBLISH
+            t.CUSTOMER_SEGMENTS.name, where, f"those of customer_segments_history: {expected}", found, _again(run_id)
         )
 
 
@@ -172,7 +177,7 @@ def _profiled(
         also = f" with {erased} erased" if erased.at_most else ""
         for name, value in wrong.items():
             where, expected = f"run {run_id}, {name}", f"{value}, as in customer_segments{also}"
-            yield Finding(t.PIPELINE_RUNS.name, where, expected, f"{row[name]}", _PUBLISH)
+            yield Finding(t.PIPELINE_RUNS.name, where, expected, f"{row[name]}", _HISTORY)
     if not tables.have(t.SEGMENT_PROFILES):
         return
     profiles = {
@@ -186,7 +191,7 @@ def _profiled(
             in_segments = f"{count(number)} customers" + (f" with {spend}" if has_revenue else "")
             in_profile = "no profile" if profile is None else f"{count(profile[0])} customers with {profile[1]}"
             where = f"run {run_id}, segment {segment}"
-            yield Finding(t.SEGMENT_PROFILES.name, where, in_segments, in_profile, _PUBLISH)
+            yield Finding(t.SEGMENT_PROFILES.name, where, in_segments, in_profile, _HISTORY)
 
 
 def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: _Erased) -> Iterator[Finding]:
@@ -203,7 +208,7 @@ def _moved(tables: PinnedTables, run_id: str, segments: DataFrame, erased: _Eras
         if fewer and not 0 < fewer <= erased.at_most:
             where = f"run {run_id}, from {pair[0]} to {pair[1]}"
             expected, found = (f"{count(each.get(pair, 0))} customers" for each in (actual, recorded))
-            yield Finding(t.SEGMENT_TRANSITIONS.name, where, expected, found, _PUBLISH)
+            yield Finding(t.SEGMENT_TRANSITIONS.name, where, expected, found, _HISTORY)
 
 
 def _finished_runs(tables: PinnedTables, runs: dict[str, Row], erased: Mapping[str, _Erased]) -> Iterator[Finding]:

@@ -13,17 +13,18 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.display.formatting import count
 from customer_segmentation.spark.digests import digest_of_rows
 from customer_segmentation.stages.ingest.batch_log import COMMITTED, STAGED, Batch
+from customer_segmentation.stages.inputs import newest_batches
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.verify.pinned import PinnedTables, readable
 from customer_segmentation.verification import Finding
 
 _SEVERAL_ROWS = {
     *(t.REJECTED_TRANSACTIONS, t.REJECTED_CUSTOMERS, t.REJECTED_ENGAGEMENT),
-    *(t.INGEST_BATCHES, t.INGESTED_FILES, t.ERASURES),
+    *(t.INGEST_BATCHES, t.INGEST_CHANGES, t.INGESTED_FILES, t.ERASURES),
 }
-"""A key has several rows: the rejected rows of a batch; a batch or an erasure that was planned again."""
+"""A key has several rows: the rejected rows of a batch, copies of a line among them; what was planned again."""
 
-_REPEATED_LINES = {t.TRANSACTIONS, t.INGEST_CHANGES, t.RETURNS}
+_REPEATED_LINES = {t.TRANSACTIONS, t.RETURNS}
 """A key has several rows where copies of a line are accepted."""
 
 _NULLABLE = {
@@ -85,8 +86,7 @@ def _line_findings(tables: PinnedTables, rows: Mapping[str, int]) -> Iterator[Fi
     """Whether lines add up: those of the newest committed batch, and those in the tables."""
     if not tables.have(t.INGEST_BATCHES):
         return
-    newest_first = F.desc("batch_number"), F.desc("recorded_at")
-    newest = tables.read(t.INGEST_BATCHES).orderBy(*newest_first).limit(10).collect()
+    newest = newest_batches(tables.read(t.INGEST_BATCHES))
     committed = next((row for row in newest if row["status"] == COMMITTED), None)
     if committed is None:
         return
