@@ -210,6 +210,16 @@ def test_the_mean_over_dates_is_of_the_dates_that_a_score_is_there_for_and_its_r
     assert figure(partly, "other", "gini").value == figure(partly, "other", "gini", DAY).value
 
 
+def test_a_date_after_which_nobody_bought_leaves_the_figures_of_the_others() -> None:
+    frames = {DAY: customers(1), LATER: customers(1).assign(net_spend=0.0, gross_spend=0.0, orders=0.0)}
+
+    rows = evaluated(frames, bootstraps=20)
+
+    for score in ("past_spend", "other"):
+        one, both = figure(rows, score, "gini", DAY), figure(rows, score, "gini")
+        assert (both.value, both.low, both.high) == (one.value, one.low, one.high)
+
+
 def test_rows_in_another_order_give_the_same_figures() -> None:
     frame = customers(3)
 

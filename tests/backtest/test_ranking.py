@@ -83,8 +83,8 @@ def test_the_horizon_nearest_to_the_one_that_is_wanted_counts() -> None:
 def test_what_segments_did_next_is_told_with_noise_last() -> None:
     first, last = segment_outcomes(rows({"segments": WORSE}), 90, "$")
 
-    assert (first.title, first.customers, first.retention) == ("Segment 1", "50", "90.0% (80.0% to 95.0%)")
-    assert last.title == "Unclassified"
+    assert (first.title, first.customers, first.retention) == ("Group 1", "50", "90.0% (80.0% to 95.0%)")
+    assert last.title == "In none"
 
 
 @pytest.mark.parametrize(

@@ -701,7 +701,7 @@ def test_without_any_effect_the_spread_between_the_segments_stands_in() -> None:
         (fmt.feature_value("distinct_categories", 1), "1 category"),
         (fmt.feature_value("recency_days", 3.25), "3.2 days"),
         (fmt.feature_value("recency_days", 251.7), "252 days"),
-        (fmt.plain_text("a\x1b[31mb\u202e\n c"), "a [31mb c"),
+        (fmt.plain_text("a\x1b[31mb\u202e\n c\ufffe\uffff"), "a [31mb c"),
         (
             describe_trait({"attribute": "age", "value": "35-44", "share": 0.31, "overall": 0.24}),
             "age 35-44: 31% vs 24% overall",

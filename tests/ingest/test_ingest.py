@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 
 from customer_segmentation.config.schema import Checks, CustomerSource, EngagementSource, TransactionSource
 from customer_segmentation.contract import columns as c
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest import rejections
 from customer_segmentation.ingest.batches import as_accepted, as_rejected
 from customer_segmentation.ingest.checks import CheckSuite
@@ -183,6 +185,20 @@ def test_a_customer_has_one_row_whatever_the_order_of_the_source(spark: SparkSes
         found.append(sorted(map(tuple, frame.collect()), key=str))
 
     assert found[0] == found[1] == [("C1", "40-49", "east"), ("C2", None, "south")]
+
+
+def test_numbers_are_no_times_of_events(spark: SparkSession, tmp_path: Path) -> None:
+    spark.sql("SELECT 'C1' AS who, 1717236000000 AS at, 'click' AS what").write.parquet(str(tmp_path / "events"))
+    columns = {"customer_id": "who", "occurred_at": "at", "event_type": "what"}
+    events = {"format": "parquet", "path": str(tmp_path / "events")}
+
+    with pytest.raises(
+        DataRejectedError, match=r"sources.engagement.* occurred_at must be a timestamp.*'at' is bigint"
+    ):
+        validated_events(spark, [EngagementSource(**events, columns=columns)])
+    columns["occurred_at"] = "timestamp_millis(at)"
+    (row,) = validated_events(spark, [EngagementSource(**events, columns=columns)]).collect()
+    assert row[c.OCCURRED_AT] == datetime(2024, 6, 1, 10)
 
 
 def test_an_event_needs_a_customer_a_time_and_a_type(spark: SparkSession, tmp_path: Path) -> None:

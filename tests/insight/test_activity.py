@@ -45,6 +45,7 @@ def evidence(**changes: float | None) -> Evidence:
         (evidence(overdue=0.2, overall=0.94, buys_again=1.0, error=0.0), "active"),
         (evidence(overdue=0.2, buys_again=0.8, new=0.6), "new"),
         (evidence(new=0.6), "lost"),
+        (evidence(buys_again=0.0, overall=0.0, error=0.0), "mixed"),  # nobody bought: it says nothing of any segment
         (evidence(buys_again=None, overall=None), "mixed"),
         (evidence(buys_again=None, overall=None, new=0.6), "new"),
     ],
@@ -198,6 +199,16 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
         cs.segment_names(segments, lines, timezone="Mars")
     with pytest.raises(cs.ConfigurationError, match="segments must be a mapping of settings by name; found 'strict'"):
         cs.segment_names(segments, lines, rules="strict")
+    unknown = segments.selectExpr("* EXCEPT (active_days, segment_id)", "NULL AS active_days", "3 AS segment_id")
+    known_too = segments.unionByName(
+        unknown.selectExpr("* EXCEPT (active_days)", "CAST(NULL AS BIGINT) AS active_days")
+    )
+    with_unknown = cs.segment_names(known_too, lines, features=chosen).set_index("segment_id")
+    assert with_unknown.activity.to_dict() == {**names.activity.to_dict(), 3: "mixed"}
+    assert with_unknown.expected_buyer_share.isna().to_dict() == {1: False, 2: False, 3: True}
+    for own in (["VIP"], {"1": "VIP"}):
+        with pytest.raises(cs.ConfigurationError, match="own must be a dictionary of names by segment_id"):
+            cs.segment_names(segments, lines, own=own)
     with pytest.raises(cs.DataRejectedError, match="no customer of the frame has a segment_id"):
         cs.segment_names(segments.where("false"), lines)
     with pytest.raises(cs.DataRejectedError, match="has no rows with an as_of_date"):
