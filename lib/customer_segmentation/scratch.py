@@ -96,7 +96,7 @@ class ScratchTables:
         try:
             if self._warehouse.is_named:
                 self._spark.sql(f"DROP TABLE IF EXISTS {place}")
-            elif Path(self._warehouse.home).is_dir():
+            elif self._warehouse.folder is not None or Path(place).is_dir():
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 # No file system is at hand: to overwrite them removes the rows, and leaves an empty file.
@@ -111,9 +111,9 @@ class ScratchTables:
             if self._spark.catalog.databaseExists(home):
                 for row in self._spark.sql(f"SHOW TABLES IN {home} LIKE '{NAME}*'").collect():
                     yield self._warehouse.place(row["tableName"])
-        elif ":" not in home:
-            yield from map(str, Path(home).glob(f"{NAME}*"))
-        else:
+            return
+        yield from map(str, Path(home).glob(f"{NAME}*"))
+        if self._warehouse.folder is None:
             for number in count():
                 place = self._warehouse.place(f"{NAME}{number}")
                 try:

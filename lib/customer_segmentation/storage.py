@@ -23,10 +23,12 @@ from customer_segmentation.config.schema import Config, Tables
 from customer_segmentation.contract.errors import ConfigurationError, ConstraintViolatedError
 from customer_segmentation.contract.tables import KNOWN_TABLES, Column, Table
 from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.session import is_on_this_machine
 from customer_segmentation.spark.settings import at_most, changed
 
 _ABSENT = {"PATH_NOT_FOUND", "DELTA_TABLE_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_MISSING_DELTA_TABLE"}
 _CHANGES = "customer_segmentation_changes"
+_LOG = "_delta_log"
 
 _DELETION_VECTORS = "delta.feature.deletionVectors"
 _COMMIT = re.compile(r"(\d{20})\.(?:json|checkpoint(?:\..+)?\.parquet)")
@@ -60,10 +62,20 @@ _CHANGES_ROWS = frozenset(
 
 
 def local_root(tables: Tables) -> Path | None:
-    """The folder of the tables where their path has no scheme; None where they are named or elsewhere."""
+    """The folder of the tables where it is one of this machine; None where they are named or elsewhere.
+
+    A path without a scheme is one of Spark's: where Spark is not here, it may be in the file system of a cluster or on
+    a server's disk. It is a folder of this machine too where there are tables in it, as on a disk that all machines
+    mount. A folder of that name alone does not say so.
+    """
     if tables.schema_ is not None or tables.root is None or ":" in tables.root:
         return None
-    return Path(os.path.abspath(tables.root))  # noqa: PTH100 (without .. in it, as Spark names files)
+    root = Path(os.path.abspath(tables.root))  # noqa: PTH100 (without .. in it, as Spark names files)
+    return root if is_on_this_machine() or _has_tables(root) else None
+
+
+def _has_tables(folder: Path) -> bool:
+    return any((folder / table.name / _LOG).is_dir() for table in KNOWN_TABLES)
 
 
 def require_apart_from_tables(config: Config) -> None:
@@ -120,6 +132,11 @@ class Warehouse:
         if not self.is_named:
             return self._root
         return quoted_place(".".join(part for part in (self._tables.catalog, self._tables.schema_) if part))
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that all tables are in, where it is one of this machine; see `local_root`."""
+        return local_root(self._tables)
 
     @property
     def is_named(self) -> bool:
@@ -375,8 +392,8 @@ class Warehouse:
 
     def log_folder(self, table: Table) -> Path | None:
         """The folder of the table's log; None where it is not on this machine."""
-        root = local_root(self._tables)
-        log = None if root is None else root / table.name / "_delta_log"
+        root = self.folder
+        log = None if root is None else root / table.name / _LOG
         return log if log is not None and log.is_dir() else None
 
     def _details(self, table: Table) -> Row:

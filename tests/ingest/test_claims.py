@@ -114,10 +114,28 @@ def test_a_file_system_without_locks_is_not_taken_for_a_busy_one(
         assert not is_claimed, "a row of a table has to claim"
 
 
-def test_only_paths_without_a_scheme_are_folders_of_this_machine(tmp_path: Path) -> None:
+def test_only_paths_without_a_scheme_are_folders_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
     assert local_root(Tables(root=str(tmp_path))) == tmp_path
     assert local_root(Tables(root="s3a://bucket/tables")) is None
     assert local_root(Tables(root=None, schema="shop")) is None
+
+
+@pytest.mark.parametrize("place", [{"SPARK_REMOTE": "sc://spark.example.com"}, {"PYSPARK_GATEWAY_PORT": "40000"}])
+def test_where_spark_is_elsewhere_a_path_is_a_folder_of_this_machine_once_tables_are_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: dict[str, str]
+) -> None:
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    tables = Tables(root=str(tmp_path / "shop"))
+
+    assert local_root(tables) is None
+    (tmp_path / "shop" / t.TRANSACTIONS.name).mkdir(parents=True)
+    assert local_root(tables) is None, "a folder that somebody made has no tables in it"
+    (tmp_path / "shop" / t.TRANSACTIONS.name / "_delta_log").mkdir()
+    assert local_root(tables) == tmp_path / "shop"
 
 
 @pytest.mark.slow

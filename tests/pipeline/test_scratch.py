@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from customer_segmentation.config.schema import Tables
 from customer_segmentation.scratch import NAME, ScratchTables, scratch_tables
 from customer_segmentation.storage import Warehouse
+from tests.file_systems import default_file_system
 
 SCHEMA = "scratch_of_tests"
 
@@ -49,6 +50,26 @@ def test_what_a_killed_command_left_is_removed_by_the_next(spark: SparkSession, 
 
     with scratch_tables(warehouse):
         assert left(warehouse) == []
+
+
+@pytest.mark.classic("sets the session's file system")
+def test_what_a_killed_command_left_in_another_file_system_is_emptied_by_the_next(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "40000")  # as `spark-submit` sets it
+    root, files = tmp_path / "shop", tmp_path / "files-of-scratch"
+    root.mkdir()  # by accident: no tables are in it
+    warehouse = Warehouse(spark, Tables(root=str(root)))
+
+    with default_file_system(spark, path=root, files=files):
+        killed = ScratchTables(warehouse)
+        for number in range(2):
+            killed.keep(spark.range(number + 3).toDF("n"))
+        with scratch_tables(warehouse):
+            rows = [spark.read.parquet(warehouse.place(f"{NAME}{number}")).count() for number in range(2)]
+
+    assert rows == [0, 0]
+    assert not list(root.iterdir())
 
 
 def test_a_block_that_fails_leaves_nothing_and_its_own_error(spark: SparkSession, warehouse: Warehouse) -> None:

@@ -43,9 +43,7 @@ def execute(request: Request, result: CommandResult) -> None:
 
         work.work(request, work.begin(request, spark, progress, result), result)
         return
-    folder, is_alone = local_root(config.tables), is_on_this_machine(config.spark)
-    if folder is not None and not (is_alone or folder.is_dir()):
-        folder = None  # of another machine
+    folder, is_alone = local_root(config.tables), is_on_this_machine()
     with claimed_folder(folder, command) as is_claimed:
         spark = _session(request)
         from customer_segmentation.cli import work

@@ -19,7 +19,6 @@ from customer_segmentation.stages.check import check_sources
 from customer_segmentation.stages.generate import generate_data
 from customer_segmentation.stages.table_versions import TableVersions, made_by_run
 from customer_segmentation.stages.unchanged import Made, state_found
-from customer_segmentation.storage import local_root
 from customer_segmentation.verification import TableFolder
 
 
@@ -46,7 +45,8 @@ def write(request: Request, run: Run, result: CommandResult) -> None:
 
 def _bytes_to_read(run: Run, folders: dict[str, TableFolder]) -> int | None:
     """Size of the sources and of the order lines that were read before; None where some are not on this machine."""
-    of_sources = size_here(run.sources) if local_root(run.config.tables) and run.config.sources else None
+    are_here = run.warehouse.folder is not None and run.config.sources is not None
+    of_sources = size_here(run.sources) if are_here else None
     lines = folders.get(TRANSACTIONS.name)
     return None if of_sources is None else of_sources + (lines.bytes if lines else 0)
 

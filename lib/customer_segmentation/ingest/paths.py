@@ -91,8 +91,7 @@ def _problem(relation: Relation, *, is_here: bool) -> str | None:
     if is_pattern(path):
         if "{" in path or glob.glob(path):  # noqa: PTH207 (absolute patterns too)
             return None
-        folder = Path(_PATTERN_SIGNS.split(path, maxsplit=1)[0].rpartition("/")[0] or ".")
-        if may_match_nothing(relation) and folder.is_dir():
+        if may_match_nothing(relation) and _start_of(path).is_dir():
             return None
         return f"path {relation.path}: no file matches"
     if _is_here(path):
@@ -100,8 +99,16 @@ def _problem(relation: Relation, *, is_here: bool) -> str | None:
     return f"path {relation.path}: there is no such file or folder (looked in {Path(path).parent.absolute()})"
 
 
+def _start_of(pattern: str) -> Path:
+    """The folder that a pattern names before its first sign: all that match it are below it."""
+    return Path(_PATTERN_SIGNS.split(pattern, maxsplit=1)[0].rpartition("/")[0] or ".")
+
+
 def size_here(sources: Sources) -> int | None:
-    """Bytes of the files of all sources and their look-ups; None where some are not files of this machine."""
+    """Bytes of the files of all sources and their look-ups; None where some are not files of this machine.
+
+    A path that leads to nothing here is one of another machine, unless its files may be archived once they are read.
+    """
     sizes = [
         _size(relation)
         for _, of_entity in sources
@@ -120,6 +127,8 @@ def _size(relation: Relation) -> int | None:
         if _has_scheme(path):
             return None
         places = glob.glob(path) if is_pattern(path) else [path]  # noqa: PTH207 (absolute patterns too)
+        if not any(Path(place).exists() for place in places):
+            return 0 if may_match_nothing(relation) and _start_of(path).is_dir() else None
         files = [file for place in places for file in (Path(place), *Path(place).rglob("*"))]
         return sum(file.stat().st_size for file in files if file.is_file())
     except (OSError, ValueError):

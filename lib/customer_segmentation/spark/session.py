@@ -8,6 +8,7 @@ Four places to run, distinguished by the environment:
 - otherwise plain local mode, tuned for a small machine.
 """
 
+import logging
 import os
 import re
 import sys
@@ -23,10 +24,14 @@ from customer_segmentation.config.schema import Spark
 from customer_segmentation.contract.errors import CustomerSegmentationError
 from customer_segmentation.spark.class_archive import class_archive_options
 from customer_segmentation.spark.jars import delta_jars, package_jars
+from customer_segmentation.spark.local_time import require_utc
 from customer_segmentation.spark.machine import driver_megabytes
 from customer_segmentation.spark.prerequisites import java_problem
+from customer_segmentation.spark.settings import setting
 
 APP_NAME = "customer-segmentation"
+
+_log = logging.getLogger(__name__)
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -84,15 +89,13 @@ def runs_locally() -> bool:
     return not any(os.environ.get(name) for name in elsewhere)
 
 
-def is_on_this_machine(settings: Spark) -> bool:
+def is_on_this_machine() -> bool:
     """Whether Spark runs in this process' own virtual machine, or in a server that this process starts.
 
     A path without a scheme is then a file of this machine for Spark too.
     """
     remote = os.environ.get("SPARK_REMOTE", "")
-    if remote:
-        return remote.startswith("local")
-    return runs_locally() and (settings.master or "local").startswith("local")
+    return remote.startswith("local") if remote else runs_locally()
 
 
 def get_session(settings: Spark | None = None, *, record_classes: bool = False) -> SparkSession:
@@ -107,18 +110,21 @@ def get_session(settings: Spark | None = None, *, record_classes: bool = False) 
             after it, see `class_archive`; worth it for one that runs the whole pipeline.
 
     Raises:
-        CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars.
+        CustomerSegmentationError: no Java, or one that is too old; Delta is not in the session's jars; its time zone is
+            another than UTC, and can't be set.
     """
     settings = settings or Spark()
     remote = os.environ.get("SPARK_REMOTE", "")
-    if remote:
-        spark = _connect(remote, _on_this_machine(settings) if remote.startswith("local") else _anywhere(settings))
-    elif runs_locally() and SparkSession.getActiveSession() is None:
+    if remote.startswith("local"):
+        spark = _connect(remote, _on_this_machine(settings))
+    elif not remote and runs_locally() and SparkSession.getActiveSession() is None:
         master = {"spark.master": settings.master or "local[*]"}
         spark = _classic(_with_class_archive(_on_this_machine(settings), record=record_classes) | master)
     else:
-        spark = _classic(_anywhere(settings))
+        spark = _connect(remote, _anywhere(settings)) if remote else _classic(_anywhere(settings))
+        _set_what_differs(spark, _own(settings))
     _require_delta(spark)
+    require_utc(spark, APP_NAME)
     return spark
 
 
@@ -134,13 +140,36 @@ def _connect(url: str, conf: Mapping[str, str]) -> SparkSession:
         return SparkSession.builder.remote(url).config(map={**conf}).getOrCreate()
 
 
+def _set_what_differs(spark: SparkSession, own: Mapping[str, str]) -> None:
+    """Set what a session that was there already did not take from its builder, as those of Databricks Connect don't.
+
+    What can't be set stays as it is: a static setting, or one that serverless compute does not know.
+
+    Args:
+        own: what the configuration asks for; a warning names each setting of it that stays another.
+    """
+    for name, value in {**_WHAT_RESULTS_REST_ON, **own}.items():
+        if setting(spark, name) == value:
+            continue
+        try:
+            spark.conf.set(name, value)
+        except PySparkException:
+            if name in own:
+                _log.warning("the setting %s of the section spark has no effect: this session can't change it", name)
+
+
 def _anywhere(settings: Spark) -> dict[str, str]:
     """What the library needs and the configuration asks for, wherever Spark runs."""
+    on_databricks = bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
+    return {**_WHAT_RESULTS_REST_ON, **({} if on_databricks else _DELTA), **_own(settings)}
+
+
+def _own(settings: Spark) -> dict[str, str]:
+    """What the configuration asks for."""
     own = {key: _text(value) for key, value in settings.conf.items()} | from_environment(settings.environment)
     if settings.shuffle_partitions is not None:
         own["spark.sql.shuffle.partitions"] = str(settings.shuffle_partitions)
-    on_databricks = bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
-    return {**_WHAT_RESULTS_REST_ON, **({} if on_databricks else _DELTA), **own}
+    return own
 
 
 def _on_this_machine(settings: Spark) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pyarrow import ArrowException
 from customer_segmentation.contract import tables as t
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.table_versions import TableVersions
-from customer_segmentation.storage import Warehouse, local_root
+from customer_segmentation.storage import Warehouse
 from customer_segmentation.verification.log_folder import list_log
 
 _OF_A_VERSION = re.compile(r"\.?(\d{20})\.")
@@ -25,7 +25,7 @@ def remove_leftovers(run: Run) -> None:
     Such a table has no commit, and no command has recorded one: the files of a table whose log was lost stay, since
     they may be wanted back.
     """
-    root = local_root(run.config.tables)
+    root = run.warehouse.folder
     if root is None:
         return
     recorded = TableVersions(run).recorded()

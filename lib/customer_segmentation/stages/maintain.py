@@ -20,7 +20,7 @@ from customer_segmentation.stages.leftovers import forget_log, remove_leftovers
 from customer_segmentation.stages.model_registry import ORDERED_BY, with_service
 from customer_segmentation.stages.publication import COMPLETE, EXPIRED
 from customer_segmentation.stages.run import Run
-from customer_segmentation.storage import literal, local_root
+from customer_segmentation.storage import literal
 
 _STATE = {t.RETURNS, t.CUSTOMER_DAYS, t.CUSTOMER_HISTORY, t.INGEST_CHANGES, t.INGESTED_FILES, t.TABLE_BUILDS}
 """Tables of which nobody reads an earlier version: each day rewrites much of them."""
@@ -41,7 +41,7 @@ def maintain(run: Run) -> None:
         ConfigurationError: there are no tables yet.
     """
     run.warehouse.require(t.INGEST_BATCHES, command="ingest")
-    root = local_root(run.config.tables)
+    root = run.warehouse.folder
     before = _bytes_below(root)
     with run.progress.stage("expire", "removing old runs and models") as stage:
         kept = _kept_runs(run)

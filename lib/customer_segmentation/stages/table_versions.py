@@ -16,10 +16,8 @@ from pyspark.sql import Row
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import StorageError
 from customer_segmentation.spark.concurrently import at_once
-from customer_segmentation.spark.session import is_on_this_machine
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.unchanged import Made
-from customer_segmentation.storage import local_root
 from customer_segmentation.verification import Finding, TableFolder, examine, listed
 
 _NOT_RECORDED = (t.TABLE_VERSIONS, t.WAREHOUSE_CLAIM)
@@ -35,8 +33,7 @@ class TableVersions:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        root = local_root(run.config.tables)
-        self.root = root if root is not None and (is_on_this_machine(run.config.spark) or root.is_dir()) else None
+        self.root = run.warehouse.folder
 
     def require_whole(self) -> dict[str, TableFolder]:
         """Make sure that the tables are at the recorded versions or later ones, and that their files are there.
