@@ -1,8 +1,13 @@
 """A copy of each training in MLflow: a real one, with a store in SQLite."""
 
+import io
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient, pyfunc
 from pyspark.sql import SparkSession
@@ -10,10 +15,12 @@ from rich.console import Console
 
 from customer_segmentation.clustering import DBSCAN, KMeans, SegmentationModel
 from customer_segmentation.config.schema import MLflow
+from customer_segmentation.contract import tables as t
 from customer_segmentation.stages import write_report
 from customer_segmentation.stages.tracking import FOLDER, OUTPUTS, log_report, log_training
 from tests.deployment.connect_server import free_port
-from tests.generated import configured, quiet
+from tests.deployment.places import environment
+from tests.generated import ROOT, configured, quiet
 from tests.warehouse import read
 
 MODEL = "segments"
@@ -66,6 +73,58 @@ def test_a_training_is_logged_with_a_model_that_assigns_as_the_library_does(
         assert predicted[name].tolist() == expected[name].tolist(), name
     assert not list(Path(store.tracking_uri.removeprefix("sqlite:///")).parent.rglob("*.pkl"))
     assert FOLDER in {path.name for path in Path.cwd().rglob("*")}
+
+
+@pytest.mark.slow
+def test_a_logged_model_takes_features_as_their_table_has_them_and_as_json_does(
+    spark: SparkSession, generated: Path, store: MLflow
+) -> None:
+    run = quiet(spark, configured(generated, "tables").model_copy(update={"mlflow": store}))
+    features = run.warehouse.read(t.CUSTOMER_FEATURES)
+    columns = ["recency_days", "frequency", "monetary", "average_order_value", "distinct_categories"]
+    assert {kind.split("(")[0] for _, kind in features.select(columns).dtypes} == {"int", "bigint", "decimal", "double"}
+    fit = KMeans(k=3).fit(features, columns=columns)
+    model = replace(fit, version="kmeans-1", names=dict.fromkeys(fit.segment_ids, "Segment"))
+    log_training(run, model, {"parameters": PARAMETERS, "quality": QUALITY})
+    loaded = pyfunc.load_model(f"models:/{MODEL}@serving")
+
+    customers = features.select("customer_id", *columns).orderBy("customer_id").limit(50)
+    expected = [row.segment_id for row in model.assign(customers).orderBy("customer_id").collect()]
+    table = customers.toPandas()
+    assert loaded.predict(table)["segment_id"].tolist() == expected
+    of_json = pd.read_json(io.StringIO(table.astype(dict.fromkeys(columns, float)).to_json(orient="records")))
+    assert loaded.predict(of_json)["segment_id"].tolist() == expected
+
+    missing = table.head(2).assign(frequency=[None, 3])
+    assert missing["frequency"].dtype == "float64"
+    assert len(loaded.predict(missing)) == 2
+
+
+FROM_A_ZIP = """
+import sys
+from types import SimpleNamespace
+import customer_segmentation
+from customer_segmentation.clustering import model_from_json
+from customer_segmentation.config.schema import MLflow
+from customer_segmentation.stages.tracking import log_training
+assert "customer_segmentation.zip" in customer_segmentation.__file__
+model = model_from_json(open(sys.argv[1], encoding="utf-8").readline(), lambda model: None)
+settings = MLflow(experiment="shop", tracking_uri=sys.argv[2], model="segments")
+run = SimpleNamespace(config=SimpleNamespace(mlflow=settings))
+print("SAID", log_training(run, model, {"parameters": {}, "quality": {}}))
+"""
+
+
+@pytest.mark.slow
+def test_a_library_in_a_zip_logs_its_models_too(store: MLflow, tmp_path: Path) -> None:
+    library = shutil.make_archive(str(tmp_path / "customer_segmentation"), "zip", ROOT / "lib", "customer_segmentation")
+    model = ROOT / "tests" / "models" / "release_0_1.jsonl"
+
+    command = [sys.executable, "-c", FROM_A_ZIP, str(model), store.tracking_uri]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment(PYTHONPATH=library), capture_output=True, text=True)
+
+    assert f"SAID in MLflow's experiment shop as {MODEL} version 1, serving" in ended.stdout, ended.stderr
+    assert [path.name for path in tmp_path.rglob("tracked_model.py")], "the file that loads the model is beside it"
 
 
 @pytest.mark.slow

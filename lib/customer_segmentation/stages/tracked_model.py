@@ -22,7 +22,8 @@ class Segments(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow has no
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Assign customers; a missing value is one to the model too."""
-        numbered = model_input.assign(_row=range(len(model_input)))
+        numbers = {name: pd.to_numeric(model_input[name]) for name in self.model.preparation.numbers}
+        numbered = model_input.assign(**numbers, _row=range(len(model_input)))
         rows = self.model.assign(get_session().createDataFrame(numbered)).toPandas().set_index("_row").sort_index()
         named = rows.assign(segment_name=rows["segment_id"].map(self.model.names))
         return named[[*OUTPUTS]].set_index(model_input.index)

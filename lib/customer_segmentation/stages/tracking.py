@@ -7,6 +7,7 @@ that there is no copy, and why.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ OUTPUTS = {
 }
 """The columns of a prediction, and their types to MLflow."""
 _REPORT = "report"
+_CODE = "tracked_model.py"
 _TEXT, _CORE_POINTS = "model.json", "core_points.parquet"
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
@@ -131,16 +133,21 @@ def _log_model(mlflow: Any, model: SegmentationModel, settings: MLflow) -> str:
     """Log a model as one that MLflow can load and apply to pandas; its name and version where it is registered."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
 
     numbers = set(model.preparation.numbers)
-    inputs = [ColSpec("double" if name in numbers else "string", name) for name in model.preparation.inputs]
+    # MLflow's double takes no whole numbers of 64 bits, and its long no column in which a value is missing, which
+    # pandas makes doubles of. A number may be either, so `tracked_model` makes numbers of what is given.
+    inputs = [ColSpec(AnyType() if name in numbers else "string", name) for name in model.preparation.inputs]
     outputs = [ColSpec(type_, name) for name, type_ in OUTPUTS.items()]
     with TemporaryDirectory() as folder:
-        saved = Path(folder) / FOLDER
+        saved, python_model = Path(folder) / FOLDER, Path(folder) / _CODE
         _save(model, saved)
+        # Copied, since of a library in a zip, as `--py-files` brings it, there is no such file.
+        python_model.write_bytes((resources.files("customer_segmentation.stages") / _CODE).read_bytes())
         logged = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(Path(__file__).with_name("tracked_model.py")),
+            python_model=str(python_model),
             artifacts={FOLDER: str(saved)},
             signature=ModelSignature(Schema(inputs), Schema(outputs)),
             pip_requirements=_requirements(),
