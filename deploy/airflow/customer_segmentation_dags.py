@@ -21,7 +21,11 @@ from zoneinfo import ZoneInfo
 import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import AirflowFailException, AirflowSkipException
 
 TIMEZONE = "UTC"
 """The shop's, as in the configuration: schedules are in its time, and the as-of date is its date."""

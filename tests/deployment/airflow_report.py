@@ -12,7 +12,11 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import AirflowFailException, AirflowSkipException
 
 LOGICAL_DATE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

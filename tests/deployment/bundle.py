@@ -91,9 +91,6 @@ def resolved(whole: Document, target: str, variables: Document) -> Document:
 
     def value_of(path: str) -> str:
         keys = path.split(".")
-        if keys[:2] == ["resources", "volumes"] and keys[3:] == ["volume_path"]:
-            parts = [f"{path.rpartition('.')[0]}.{key}" for key in ("catalog_name", "schema_name", "name")]
-            return "/".join(["/Volumes", *map(value_of, parts)])
         value: Any = known
         for key in keys:
             if not isinstance(value, dict) or key not in value:

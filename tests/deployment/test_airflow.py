@@ -6,10 +6,13 @@ environment variable AIRFLOW_PYTHON names; `make test-airflow` makes one.
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -27,6 +30,38 @@ with open(os.environ["CALLS"], "a") as file:
     file.write(json.dumps(sys.argv[1:]) + "\\n")
 sys.exit(int(os.environ["EXIT_CODE"]))
 """
+
+
+class StandInOperator:
+    """Takes any settings, and is followed by other tasks."""
+
+    def __init__(self, **settings: Any) -> None:
+        pass
+
+    def __rshift__(self, other: Any) -> Any:
+        return other
+
+
+EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
+
+
+@pytest.mark.parametrize(("home", "absent"), [EXCEPTIONS, EXCEPTIONS[::-1]])
+def test_the_dags_find_the_exceptions_where_each_airflow_3_has_them(
+    home: str, absent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exceptions = SimpleNamespace(AirflowFailException=type("Fail", (Exception,), {}), AirflowSkipException=KeyError)
+    operators = "airflow.providers.standard.operators"
+    packages = ("airflow", "airflow.sdk", "airflow.providers", "airflow.providers.standard", operators, "pendulum")
+    for name in packages:
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    monkeypatch.setitem(sys.modules, f"{operators}.bash", SimpleNamespace(BashOperator=StandInOperator))
+    monkeypatch.setitem(sys.modules, home, exceptions)
+    monkeypatch.setitem(sys.modules, absent, None)
+
+    names = runpy.run_path(str(DAGS / "customer_segmentation_dags.py"))
+
+    assert names["AirflowFailException"] is exceptions.AirflowFailException
+    assert names["AirflowSkipException"] is exceptions.AirflowSkipException
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,12 @@ def test_every_reference_leads_to_what_is_there(target: str) -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["var.catalogue", "resources.schemas.segments.name", "resources.volumes.reports.path", "workspace.home"],
+    [
+        "var.catalogue",
+        "resources.schemas.segments.name",
+        "resources.volumes.reports.volume_path",  # the command line of Databricks knows it from 1.7 on
+        "workspace.home",
+    ],
 )
 def test_a_reference_to_what_is_not_there_is_found(reference: str) -> None:
     whole = {**TARGETS["production"], "sync": {"paths": [f"a/${{{reference}}}"]}}
