@@ -2,6 +2,7 @@
 
 import errno
 import os
+import runpy
 import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -88,21 +89,39 @@ def test_tables_are_claimed_by_a_row_where_the_file_system_knows_no_locks(
     assert commands == claimed
 
 
-def test_every_job_is_a_command() -> None:
-    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+@pytest.mark.parametrize(
+    ("job", "command"),
+    {
+        "run_pipeline": "run",
+        "ingest_transactions": "ingest",
+        "build_features": "features",
+        "train_segments": "train",
+        "assign_segments": "assign",
+        "backtest_segments": "backtest",
+        "report_segments": "report",
+        "export_audience": "export",
+        "roll_back_run": "rollback",
+        "maintain_tables": "maintain",
+        "erase_customers": "erase",
+        "verify_tables": "verify",
+    }.items(),
+)
+def test_every_job_is_a_command(job: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr("customer_segmentation.cli.entry_point", given.append)
+    monkeypatch.setattr("sys.argv", [f"{job}.py", "--config", "shop.yml"])
 
-    assert jobs == {
-        "run_pipeline",
-        "ingest_transactions",
-        "build_features",
-        "train_segments",
-        "assign_segments",
-        "backtest_segments",
-        "report_segments",
-        "erase_customers",
-    }
-    for path in (ROOT / "jobs").glob("*.py"):
-        assert any(f'["{command}", *sys.argv[1:]]' in path.read_text() for command in COMMANDS), path
+    runpy.run_path(str(ROOT / "jobs" / f"{job}.py"), run_name="__main__")
+
+    assert command in COMMANDS
+    assert given == [[command, "--config", "shop.yml"]]
+    assert f"| `{command}` | `jobs/{job}.py` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_every_job() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in (ROOT / "jobs").glob("*.py") if f"`jobs/{path.name}`" not in text] == []
 
 
 def test_a_broken_configuration_is_told_without_spark() -> None:
