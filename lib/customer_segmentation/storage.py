@@ -68,10 +68,16 @@ def local_root(tables: Tables) -> Path | None:
     a server's disk. It is a folder of this machine too where there are tables in it, as on a disk that all machines
     mount. A folder of that name alone does not say so.
     """
-    if tables.schema_ is not None or tables.root is None or ":" in tables.root:
+    place = _plain(tables.root or "")
+    if tables.schema_ is not None or tables.root is None or ":" in place:
         return None
-    root = Path(os.path.abspath(tables.root))  # noqa: PTH100 (without .. in it, as Spark names files)
+    root = Path(os.path.abspath(place))  # noqa: PTH100 (without .. in it, as Spark names files)
     return root if is_on_this_machine() or _has_tables(root) else None
+
+
+def _plain(place: str) -> str:
+    """A path without the scheme of files, which says nothing where Spark is on this machine."""
+    return re.sub(r"^file:(?://)?(?=/)", "", place) if is_on_this_machine() else place
 
 
 def _has_tables(folder: Path) -> bool:
@@ -102,7 +108,8 @@ def _table_at(path: str, tables: Tables) -> str | None:
     """The table in whose folder a path lies; None where it is in none."""
     if tables.root is None or tables.schema_ is not None:
         return None
-    root, place = (each if ":" in each else os.path.abspath(each) for each in (tables.root, path))  # noqa: PTH100
+    places = map(_plain, (tables.root, path))
+    root, place = (each if ":" in each else os.path.abspath(each) for each in places)  # noqa: PTH100
     names = (table.name for table in KNOWN_TABLES)
     return next((name for name in names if f"{place}/".startswith(f"{root.rstrip('/')}/{name}/")), None)
 
@@ -114,7 +121,7 @@ class Warehouse:
         self.spark = spark
         self.clock = Clock()
         self._tables = tables
-        root = (tables.root or "").rstrip("/")
+        root = _plain(tables.root or "").rstrip("/")
         # Spark resolves a relative path here in a read, but not in a statement.
         self._root = root if ":" in root else os.path.abspath(root)  # noqa: PTH100 (without .. in it, as Spark names files)
 

@@ -11,7 +11,7 @@ from customer_segmentation.config.schema import Config, Tables
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
 from customer_segmentation.stages.leftovers import forget_log, remove_leftovers
-from customer_segmentation.storage import Warehouse
+from customer_segmentation.storage import Warehouse, local_root
 from tests.generated import quiet
 
 SCHEMA = "storage_of_tests"
@@ -116,7 +116,8 @@ def test_what_a_first_write_left_is_removed_and_what_somebody_else_keeps_there_i
     ("key", "section", "root"),
     [
         ("sources.transactions", {"path": "/data/shop/customers/all.csv"}, "/data/shop/"),
-        ("sources.transactions", {"path": "in", "joins": [{"path": "file:/t/returns", "using": ["a"]}]}, "file:/t"),
+        ("sources.transactions", {"path": "in", "joins": [{"path": "file:/t/returns", "using": ["a"]}]}, "file:///t"),
+        ("sources.transactions", {"path": "s3://b/t/returns/x"}, "s3://b/t"),
         ("generate", {"path": "tables/engagement"}, "tables"),
     ],
 )
@@ -130,3 +131,17 @@ def test_what_is_read_or_generated_is_not_in_the_folder_of_a_table(
 
     with pytest.raises(ConfigurationError, match=f"{key}: the path .* lies where the table .* is written"):
         quiet(spark, Config.model_validate(settings))
+
+
+@pytest.mark.parametrize("scheme", ["file:", "file://"])
+def test_a_root_with_the_scheme_of_files_is_a_folder_of_this_machine(
+    spark: SparkSession, tmp_path: Path, scheme: str
+) -> None:
+    tables = Tables(root=f"{scheme}{tmp_path}/with a space")
+    warehouse = Warehouse(spark, tables)
+
+    warehouse.append_rows(t.PUBLICATIONS, [PUBLICATION])
+
+    assert local_root(tables) == warehouse.folder == tmp_path / "with a space"
+    assert warehouse.log_folder(t.PUBLICATIONS) == tmp_path / "with a space" / "publications" / "_delta_log"
+    assert warehouse.version(t.PUBLICATIONS) == warehouse.read(t.PUBLICATIONS).count() - 1 == 0
