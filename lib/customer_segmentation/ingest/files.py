@@ -6,7 +6,7 @@ what can't is rejected by name.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import pyarrow as pa
@@ -36,11 +36,15 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest import sniffing
 from customer_segmentation.ingest.expressions import quoted
+from customer_segmentation.ingest.folders import FolderColumns, folder_columns
+from customer_segmentation.ingest.paths import exact
 from customer_segmentation.ingest.sniffing import Head, NotReadableError
 from customer_segmentation.ingest.values import as_text
 
 CORRUPT = "_corrupt_record"
 """Column that holds the text of a line that does not have the columns of its file."""
+_HIDDEN = "_hidden_by_folder_"
+"""Begins the name of a column that a file has, and its folder too."""
 
 _OF_SPARK = {
     "ascii": "US-ASCII",
@@ -69,6 +73,8 @@ class Group:
     nanoseconds: columns that are read as whole numbers of nanoseconds since 1970, by whether they are moments.
     has_corrupt: whether `CORRUPT` is to be read too.
     known: columns that other files have, where the values of these alone don't show the types.
+    base: the folder below which folders named column=value are columns.
+    folder_columns: these columns; their values are text as it stands, and come before a column of that name in a file.
     """
 
     reader: DataFrameReader
@@ -79,23 +85,55 @@ class Group:
     nanoseconds: Mapping[str, bool] = field(default_factory=dict)
     has_corrupt: bool = False
     known: StructType = field(default_factory=StructType)
+    base: str | None = None
+    folder_columns: Sequence[str] = ()
 
-    def rows(self, reader: DataFrameReader, paths: list[str], *more: Column) -> DataFrame:
+    def rows(self, *more: Column) -> DataFrame:
         """The rows of the files and more columns of them."""
-        schema = self.schema
+        reader, schema = self._reader(), self.schema
         if self.has_corrupt:
             # A column of its own catches what does not fit the others; Spark makes it only when the schema names it.
-            inferred = _with_known(schema or reader.load(paths).schema, self.known)
-            columns = [
-                StructField(column.name, column.dataType) for column in inferred.fields if column.name != CORRUPT
-            ]
-            schema = StructType(columns).add(CORRUPT, StringType())
+            schema = _with_known(schema or self.inferred(), self.known)
+            schema = StructType([*_own_fields(schema), StructField(CORRUPT, StringType())])
             reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
-        frame = (reader if schema is None else reader.schema(schema)).load(paths)
+        frame = (reader if schema is None else reader.schema(self._with_folder_columns(schema))).load(self._paths())
+        if schema is None and self._has_folder_numbers(frame.schema):
+            frame = reader.schema(self._with_folder_columns(frame.schema)).load(self._paths())
         return frame.select(
-            *(self._value(f.name, f.dataType).alias(self._name(f.name)) for f in frame.schema.fields),
+            *(
+                self._value(f.name, f.dataType).alias(self._name(f.name))
+                for f in frame.schema.fields
+                if not f.name.startswith(_HIDDEN)
+            ),
             *more,
         )
+
+    def inferred(self) -> StructType:
+        """The columns of the files as Spark finds them out."""
+        return self._reader().load(self._paths()).schema
+
+    def _reader(self) -> DataFrameReader:
+        return self.reader if self.base is None else self.reader.option("basePath", self.base)
+
+    def _paths(self) -> list[str]:
+        return [exact(file) for file in self.files]
+
+    def _has_folder_numbers(self, schema: StructType) -> bool:
+        """Whether the session takes a value such as 007 in the name of a folder for a number, or a date."""
+        names = {name.lower() for name in self.folder_columns}
+        return any(f.name.lower() in names and not isinstance(f.dataType, StringType) for f in schema.fields)
+
+    def _with_folder_columns(self, schema: StructType) -> StructType:
+        """With the folders' columns as text. A column of such a name that the files have keeps its place, hidden."""
+        names = {name.lower(): name for name in self.folder_columns}
+        if self.schema is None:  # Spark has put the folders' columns in
+            own = [column for column in schema.fields if column.name.lower() not in names]
+        else:
+            own = [
+                StructField(_HIDDEN + column.name, column.dataType) if column.name.lower() in names else column
+                for column in schema.fields
+            ]
+        return StructType([*own, *(StructField(name, StringType()) for name in names.values())])
 
     def _name(self, name: str) -> str:
         return self.names.get(name, self._right(name))
@@ -145,6 +183,38 @@ def file_groups(
     if format_ == "parquet":
         return _parquet_groups(spark, files, options, wanted, place)
     return _csv_groups(spark, files, heads, options, wanted, place)
+
+
+def by_folders(groups: Sequence[Group], base: str | None, format_: str) -> list[Group]:
+    """The groups, split so that the files of each have the same columns from folders named column=value.
+
+    Spark would read those alone that have some, and none where they differ.
+
+    Args:
+        base: the folder below which folders are columns; None where none is.
+        format_: of the files.
+    """
+    parts = []
+    for group in groups:
+        files_by_columns: dict[FolderColumns, list[str]] = {}
+        for file in group.files:
+            columns = FolderColumns() if base is None else folder_columns(file, base)
+            files_by_columns.setdefault(columns, []).append(file)
+        parts += [
+            replace(group, files=files, base=base if columns.names else None, folder_columns=columns.names)
+            for columns, files in files_by_columns.items()
+        ]
+    return _with_types_of_all(parts) if format_ == "json" and len(parts) > 1 else parts
+
+
+def _with_types_of_all(groups: Sequence[Group]) -> list[Group]:
+    """Groups of JSON that are read with the types that the values of all their files show."""
+    schemas = [StructType(_own_fields(group.inferred())) for group in groups]
+    shown = reduce(_with_known, schemas)
+    return [
+        replace(group, known=_with_known(shown, group.known), schema=schema, has_corrupt=True)
+        for group, schema in zip(groups, schemas, strict=True)
+    ]
 
 
 def put_together(
@@ -249,6 +319,10 @@ def _json_groups(
 def _struct_of(spark: SparkSession, columns: Mapping[str, str]) -> StructType:
     """Columns with their types."""
     return spark.range(0).select(*(F.lit(None).cast(type_).alias(name) for name, type_ in columns.items())).schema
+
+
+def _own_fields(schema: StructType) -> list[StructField]:
+    return [StructField(column.name, column.dataType) for column in schema.fields if column.name != CORRUPT]
 
 
 def _with_known(inferred: StructType, known: StructType) -> StructType:

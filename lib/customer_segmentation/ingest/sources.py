@@ -30,15 +30,14 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
-from customer_segmentation.ingest.files import file_groups, put_together
-from customer_segmentation.ingest.paths import exact, is_pattern, may_match_nothing, readable, resolve
+from customer_segmentation.ingest.files import by_folders, file_groups, put_together
+from customer_segmentation.ingest.folders import SCHEME, base_folder, parts
+from customer_segmentation.ingest.paths import is_pattern, may_match_nothing, readable, resolve
 from customer_segmentation.spark.session import runs_locally
 
 FILE_FORMATS = {"parquet", "csv", "json"}
-_PATTERN = re.compile(r"[*?\[{]")
 _PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_.+-]*/)*[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """That Spark names as it is, and passes over nothing of."""
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://([^/]*))?")
 _DEFAULTS: dict[str, dict[str, str]] = {
     # A short or a long line is recognised only when all columns are read, a file with other columns only when compared.
     # A quote within quotes is doubled (RFC 4180).
@@ -172,7 +171,7 @@ def has_file(spark: SparkSession, relation: Relation, file: str) -> bool:
         files = spark.read.table(quoted_place(str(relation.table))).inputFiles()
     except PySparkException:
         return False
-    return _parts(file) in [_parts(unquote(each)) for each in files]
+    return parts(file) in [parts(unquote(each)) for each in files]
 
 
 def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataFrame:
@@ -308,7 +307,7 @@ def _read_files(
     """The rows of files, with their `source_file`: of a source, or a look-up.
 
     Files are put into groups that Spark reads in one go: those with the same columns, of the same types, in the same
-    order. The groups come together by the names of their columns.
+    order, in folders named by the same columns. The groups come together by the names of their columns.
 
     Args:
         files: only these, by their exact names.
@@ -323,13 +322,9 @@ def _read_files(
     if not groups:
         columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
         return spark.createDataFrame([], ", ".join(f"{quoted(name)} string" for name in [*columns, SOURCE_FILE]))
-    base = _folder(str(relation.path), names)
-    frames = []
-    for group in groups:
-        reader = group.reader if base is None else group.reader.option("basePath", base)
-        frames.append(
-            group.rows(reader, [exact(file) for file in group.files], F.col("_metadata.file_path").alias(SOURCE_FILE))
-        )
+    base = None if _reads_all_folders(relation) else base_folder(str(relation.path), names)
+    groups = by_folders(groups, base, relation.format)
+    frames = [group.rows(F.col("_metadata.file_path").alias(SOURCE_FILE)) for group in groups]
     decimal_comma = isinstance(relation, TransactionSource) and relation.decimal_comma
     return put_together(
         groups,
@@ -395,26 +390,13 @@ def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
     return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.{quoted(name)}") for name in rest))
 
 
-def _folder(path: str, files: Sequence[str]) -> str | None:
-    """The folder below which folders named column=value are columns: a configured path, or the start of a pattern.
-
-    None where it is a file itself.
-    """
-    path = resolve(path)
-    if len(files) == 1 and _parts(files[0]) == _parts(path):
-        return None
-    if not is_pattern(path):
-        return path
-    return _PATTERN.split(path, maxsplit=1)[0].rpartition("/")[0] or None
-
-
 def _reads_all_folders(relation: Relation) -> bool:
     return str(relation.options.get("recursiveFileLookup", "false")).lower() == "true"
 
 
 def _is_read(file: str, path: str) -> bool:
     """Whether Spark reads a file below a path (or pattern): every folder on the way is named column=value."""
-    return all("=" in part for part in _parts(file)[len(_parts(path)) : -1])
+    return all("=" in part for part in parts(file)[len(parts(path)) : -1])
 
 
 def _lies_at(file: str, path: str) -> bool:
@@ -422,9 +404,9 @@ def _lies_at(file: str, path: str) -> bool:
 
     A path need not name the scheme and the host that Spark names, since it has defaults for them.
     """
-    hosts = {scheme[1] for scheme in (_SCHEME.match(file), _SCHEME.match(path)) if scheme and scheme[1]}
-    wanted = _parts(path)
-    actual = _parts(file)[: len(wanted)]
+    hosts = {scheme[1] for scheme in (SCHEME.match(file), SCHEME.match(path)) if scheme and scheme[1]}
+    wanted = parts(path)
+    actual = parts(file)[: len(wanted)]
     if len(hosts) > 1 or len(actual) < len(wanted):
         return False
     return actual == wanted or (is_pattern(path) and all(map(_matches, actual, wanted)))
@@ -433,9 +415,3 @@ def _lies_at(file: str, path: str) -> bool:
 def _matches(part: str, pattern: str) -> bool:
     """Whether a part of a path matches one of a pattern; alternatives in braces stand for anything."""
     return fnmatchcase(part, re.sub(r"\\(.)", r"[\1]", re.sub(r"\{[^}]*\}", "*", pattern)).replace("[^", "[!"))
-
-
-def _parts(path: str) -> list[str]:
-    scheme = _SCHEME.match(path)
-    rest = path[scheme.end() :] if scheme else os.path.abspath(path)  # noqa: PTH100 (without .. in it, as Spark names files)
-    return [part for part in rest.split("/") if part not in ("", ".")]

@@ -1,0 +1,140 @@
+"""Files beside folders, columns of odd names and types, empty days: read whole, in batches, and with look-ups."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from customer_segmentation.config.schema import Config, TransactionSource
+from customer_segmentation.ingest.batches import as_accepted
+from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.sources import read_source
+from customer_segmentation.ingest.transactions import validated_lines
+from customer_segmentation.stages import Run, ingest_sources
+from tests.generated import quiet
+from tests.warehouse import contents
+
+COLUMNS = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "pay", "quantity": "1"}
+HEADER = "who,no,at,pay\n"
+
+
+@pytest.fixture
+def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
+    def make(*, root: str = "tables", **source: Any) -> Run:
+        relation = {"path": str(tmp_path / "in"), "columns": COLUMNS, **source}
+        settings = {
+            "sources": {"transactions": relation},
+            "checks": {"max_rejected_share": 1.0},
+            "tables": {"root": str(tmp_path / root)},
+        }
+        return quiet(spark, Config.model_validate(settings))
+
+    return make
+
+
+def source_at(path: Path, format_: str, **more: Any) -> TransactionSource:
+    return TransactionSource.model_validate({"format": format_, "path": str(path), "columns": COLUMNS, **more})
+
+
+def lines_of(spark: SparkSession, source: TransactionSource, *more: str) -> list[tuple[Any, ...]]:
+    """Order number, customer and other columns of the accepted lines, by order number."""
+    lines = as_accepted(validated_lines(spark, read_source(spark, source), source, CheckSuite()))
+    return [tuple(row) for row in lines.select("order_id", "customer_id", *more).orderBy("order_id").collect()]
+
+
+def order(no: int, **more: Any) -> dict[str, Any]:
+    return {"who": f"C{no % 3}", "no": no, "at": f"2024-01-{no % 28 + 1:02} 10:00:00", "pay": 5.5, **more}
+
+
+def line(no: int, *more: str) -> str:
+    return ",".join(["C1", str(no), "2024-01-01 10:00:00", "5", *more]) + "\n"
+
+
+def wrote(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def as_json(*rows: dict[str, Any]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def wrote_parquet(path: Path, *rows: dict[str, Any], schema: pa.Schema | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
+
+
+def assert_as_if_read_anew(tmp_path: Path, run_of: Callable[..., Run], **source: Any) -> None:
+    ingest_sources(run_of(root="anew", **source))
+    for table in ("transactions", "rejected_transactions"):
+        left, right = (
+            contents(tmp_path / root, table, without=["batch_id", "ingested_at", "row"]) for root in ("tables", "anew")
+        )
+        assert left == right, table
+
+
+# --- files beside folders named column=value ---
+
+
+def test_files_beside_folders_named_by_a_column_are_read_too(spark: SparkSession, tmp_path: Path) -> None:
+    wrote(tmp_path / "2023.csv", HEADER + line(1))
+    wrote(tmp_path / "month=01" / "a.csv", HEADER + line(2))
+    wrote(tmp_path / "month=02" / "day=7" / "b.csv", HEADER + line(3))
+    source = source_at(tmp_path, "csv")
+
+    assert {(row.no, row.month, row.day) for row in read_source(spark, source).collect()} == {
+        ("1", None, None),
+        ("2", "01", None),
+        ("3", "02", "7"),
+    }
+    assert [row[0] for row in lines_of(spark, source)] == ["1", "2", "3"]
+
+
+def test_json_beside_folders_has_the_types_that_the_values_of_all_files_show(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    wrote(tmp_path / "1.json", as_json(order(1, meta=None)))
+    wrote(tmp_path / "month=01" / "2.json", as_json(order(2, meta={"channel": "web"})))
+    source = source_at(tmp_path, "json", columns={**COLUMNS, "channel": "meta.channel"})
+
+    assert lines_of(spark, source, "channel") == [("1", "C1", None), ("2", "C2", "web")]
+
+
+def test_folders_below_other_folders_that_match_a_pattern_are_columns(spark: SparkSession, tmp_path: Path) -> None:
+    for no, country in enumerate(["at", "de"]):
+        wrote(tmp_path / country / "store=007" / "a.csv", HEADER + line(no))
+    source = source_at(tmp_path / "*" / "store=*", "csv", columns={**COLUMNS, "store_id": "store"})
+
+    assert lines_of(spark, source, "store_id") == [("0", "C1", "007"), ("1", "C1", "007")]
+
+
+def test_a_column_that_the_files_have_beside_that_of_their_folder_shifts_no_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    wrote(tmp_path / "no=07" / "a.csv", HEADER + line(1))
+
+    assert lines_of(spark, source_at(tmp_path, "csv")) == [("07", "C1")]
+
+
+@pytest.mark.classic("the setting is of the session that reads")
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_the_value_of_a_folder_stays_text_where_a_session_takes_it_for_a_number(
+    spark: SparkSession, tmp_path: Path, format_: str
+) -> None:
+    setting = "spark.sql.sources.partitionColumnTypeInference.enabled"
+    if format_ == "csv":
+        wrote(tmp_path / "store=007" / "a.csv", HEADER + line(1))
+    else:
+        wrote_parquet(tmp_path / "store=007" / "a.parquet", order(1))
+    source = source_at(tmp_path, format_, columns={**COLUMNS, "store_id": "store"})
+    usual = spark.conf.get(setting)
+    spark.conf.set(setting, "true")
+    try:
+        assert lines_of(spark, source, "store_id") == [("1", "C1", "007")]
+    finally:
+        spark.conf.set(setting, usual)
