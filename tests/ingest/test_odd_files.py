@@ -16,6 +16,7 @@ from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.transactions import validated_lines
 from customer_segmentation.stages import Run, ingest_sources
+from customer_segmentation.stages.ingest import committed_batch
 from tests.generated import quiet
 from tests.warehouse import contents
 
@@ -138,3 +139,18 @@ def test_the_value_of_a_folder_stays_text_where_a_session_takes_it_for_a_number(
         assert lines_of(spark, source, "store_id") == [("1", "C1", "007")]
     finally:
         spark.conf.set(setting, usual)
+
+
+# --- nested JSON ---
+
+
+@pytest.mark.slow
+def test_a_batch_of_json_may_have_keys_that_are_no_plain_words(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    odd = {"_id": {"$oid": "a"}, "buyer": {"first-name": "Ann", "@type": "b", "sizes": [{"38": 1, "a`b": "x,y"}]}}
+    for no in (1, 2):
+        wrote(tmp_path / "in" / f"{no}.json", as_json(order(no, **odd)))
+        ingest_sources(run_of(format="json"))
+
+    batch = committed_batch(run_of(format="json"))
+    assert (batch.mode, batch.counts.accepted) == ("incremental", 2)
+    assert_as_if_read_anew(tmp_path, run_of, format="json")

@@ -146,7 +146,10 @@ def plan_batch(run: Run, log: BatchLog, snapshot: Snapshot) -> Plan | None:
         return plan_full(run, log, snapshot, reason)
     files = _files_read(run, last_batch)
     changes = [
-        changes_between(run.spark, source, offsets, files.get(str(source.path), {}), now, known=known)
+        analysed(
+            "transactions",
+            partial(changes_between, run.spark, source, offsets, files.get(str(source.path), {}), now, known=known),
+        )
         for source, offsets, now, known in zip(
             snapshot.sources, last_batch.offsets, snapshot.each, last_batch.source_columns, strict=True
         )

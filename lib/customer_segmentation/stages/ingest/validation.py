@@ -1,5 +1,6 @@
 """The lines of the sources, mapped and validated one by one, in the forms that are made of them."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import TypeVar
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from customer_segmentation.config.schema import TransactionSource
 from customer_segmentation.contract.checks import IS_MALFORMED
 from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, MADE, read_source
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
@@ -36,6 +39,8 @@ Frames = Sequence[tuple[TransactionSource, DataFrame]]
 """Rows of each source, as `sources.read_source` gives them."""
 
 Made = TypeVar("Made")
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SourceLines:
@@ -167,8 +172,24 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
 
 
 def column_types(frame: DataFrame) -> dict[str, str]:
-    """The source's own columns, with their types."""
-    return {field.name: field.dataType.simpleString() for field in frame.schema.fields if field.name not in MADE}
+    """The source's own columns, with their types as SQL has them."""
+    return {field.name: _as_sql(field.dataType) for field in frame.schema.fields if field.name not in MADE}
+
+
+def _as_sql(type_: DataType) -> str:
+    """A type as SQL has it, which can be read again also where a name within it is no plain word."""
+    if isinstance(type_, StructType):
+        fields = (f"{_field_name(field.name)}:{_as_sql(field.dataType)}" for field in type_.fields)
+        return f"struct<{','.join(fields)}>"
+    if isinstance(type_, ArrayType):
+        return f"array<{_as_sql(type_.elementType)}>"
+    if isinstance(type_, MapType):
+        return f"map<{_as_sql(type_.keyType)},{_as_sql(type_.valueType)}>"
+    return type_.simpleString()
+
+
+def _field_name(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
 
 
 def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
