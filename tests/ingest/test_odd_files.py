@@ -154,3 +154,35 @@ def test_a_batch_of_json_may_have_keys_that_are_no_plain_words(tmp_path: Path, r
     batch = committed_batch(run_of(format="json"))
     assert (batch.mode, batch.counts.accepted) == ("incremental", 2)
     assert_as_if_read_anew(tmp_path, run_of, format="json")
+
+
+# --- look-ups ---
+
+
+def with_lookup(path: Path, lookup: Path, **more: Any) -> TransactionSource:
+    columns = {**COLUMNS, "product_id": "product_id", "category": "kind"}
+    join = {"path": str(lookup), "using": ["product_id"], **more}
+    return source_at(path, "csv", columns=columns, joins=[join])
+
+
+def test_a_text_key_is_looked_up_among_numbers_as_it_is_written(spark: SparkSession, tmp_path: Path) -> None:
+    text = "".join(line(no, product) for no, product in enumerate(["7", "007", "POST", ""]))
+    wrote(tmp_path / "in.csv", HEADER.replace("\n", ",product_id\n") + text)
+    wrote_parquet(tmp_path / "products.parquet", {"product_id": 7, "kind": "tea"}, {"product_id": None, "kind": "?"})
+    source = with_lookup(tmp_path / "in.csv", tmp_path / "products.parquet")
+
+    assert lines_of(spark, source, "product_id", "category") == [
+        ("0", "C1", "7", "tea"),
+        ("1", "C1", "007", None),
+        ("2", "C1", "POST", None),
+        ("3", "C1", None, None),
+    ]
+
+
+def test_a_look_up_in_other_case_adds_no_column_that_the_source_has(spark: SparkSession, tmp_path: Path) -> None:
+    wrote(tmp_path / "in.csv", HEADER.replace("\n", ",product_id,name\n") + line(1, "7", "own"))
+    wrote(tmp_path / "products.csv", "Product_ID,Name,KIND\n7,looked up,tea\n")
+    source = with_lookup(tmp_path / "in.csv", tmp_path / "products.csv", format="csv")
+    source = source.model_copy(update={"columns": source.columns.model_copy(update={"brand": "name"})})
+
+    assert lines_of(spark, source, "product_id", "category", "brand") == [("1", "C1", "7", "tea", "own")]

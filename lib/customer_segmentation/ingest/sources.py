@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from customer_segmentation.config.environment import from_environment
 from customer_segmentation.config.expressions import quoted_place
@@ -33,6 +34,7 @@ from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import by_folders, file_groups, put_together
 from customer_segmentation.ingest.folders import SCHEME, base_folder, parts
 from customer_segmentation.ingest.paths import is_pattern, may_match_nothing, readable, resolve
+from customer_segmentation.ingest.values import as_text
 from customer_segmentation.spark.session import runs_locally
 
 FILE_FORMATS = {"parquet", "csv", "json"}
@@ -178,7 +180,7 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
     """The rows with the columns of the source's look-ups.
 
     A look-up adds columns and never rows: of several rows with one key it takes the largest, so the choice
-    does not depend on their order.
+    does not depend on their order. A column that the source has itself, or an earlier look-up, is not replaced.
 
     Raises:
         DataRejectedError: a look-up, or the source, lacks a column that they are joined by.
@@ -190,8 +192,31 @@ def with_lookups(spark: SparkSession, frame: DataFrame, source: Source) -> DataF
         place = f"{place_of(source)}: the look-up {lookup.table or lookup.path}"
         _require(lookup.using, rows.columns, f"{place} does not fit: there")
         _require(lookup.using, frame.columns, f"{place} is joined by a column that the source does not have: there")
-        frame = frame.join(_one_row_per_key(rows, lookup.using), on=lookup.using, how="left")
+        frame = _joined(frame, rows, lookup.using)
     return frame
+
+
+def _joined(frame: DataFrame, rows: DataFrame, key: Sequence[str]) -> DataFrame:
+    """The frame with the columns of a look-up that it does not have itself, where its key has a row there.
+
+    Names are compared without case. A text is looked up among numbers as it is written: 7 is the number 7, 007 is not.
+    """
+    types, types_there = ({f.name.lower(): f.dataType for f in each.schema.fields} for each in (frame, rows))
+    added = [name for name in rows.columns if name.lower() not in (*types, CORRUPT)]
+    if not added:
+        return frame
+    keys, is_equal = {}, F.lit(True)
+    for place, name in enumerate(key):
+        type_, type_there = types[name.lower()], types_there[name.lower()]
+        here, there = F.col(quoted(name)), F.col(quoted(name))
+        if isinstance(type_, StringType) != isinstance(type_there, StringType):
+            here, there = as_text(here, type_), as_text(there, type_there)
+        keys[f"_key_{place}"] = there
+        is_equal = is_equal & (here == F.col(f"_key_{place}"))
+    first = {name.lower(): place for place, name in enumerate(key)}
+    own = sorted(frame.columns, key=lambda name: first.get(name.lower(), len(first)))
+    joined = frame.join(_one_row_per_key(rows, keys, added), on=is_equal, how="left")
+    return joined.select(*(F.col(quoted(name)) for name in (*own, *added)))
 
 
 def require_columns(source: Source, texts: Iterable[str], rows: DataFrame, *, own: DataFrame | None = None) -> None:
@@ -276,7 +301,9 @@ def relation_state(spark: SparkSession, relation: Relation) -> object:
 def lookup_rows(spark: SparkSession, lookup: Lookup) -> DataFrame:
     """The rows of a look-up, one for each key."""
     rows = _load(spark, lookup).drop(SOURCE_FILE)
-    return _one_row_per_key(rows, lookup.using)
+    key = [name.lower() for name in lookup.using]
+    rest = [name for name in rows.columns if name.lower() not in (*key, CORRUPT)]
+    return _one_row_per_key(rows, {name: F.col(quoted(name)) for name in lookup.using}, rest)
 
 
 def _load(spark: SparkSession, relation: Relation, *, version: int | None = None) -> DataFrame:
@@ -384,10 +411,13 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _one_row_per_key(lookup: DataFrame, key: list[str]) -> DataFrame:
-    rest = [name for name in lookup.columns if name not in (*key, CORRUPT)]
+def _one_row_per_key(lookup: DataFrame, key: Mapping[str, Column], rest: Sequence[str]) -> DataFrame:
+    keys = [column.alias(name) for name, column in key.items()]
+    if not rest:
+        return lookup.select(*keys).distinct()
     largest = F.max(F.struct(*(F.col(quoted(name)) for name in rest))).alias("_row")
-    return lookup.groupBy(*key).agg(largest).select(*key, *(F.col(f"_row.{quoted(name)}") for name in rest))
+    named = (F.col(f"_row.{quoted(name)}") for name in rest)
+    return lookup.groupBy(*keys).agg(largest).select(*(F.col(quoted(name)) for name in key), *named)
 
 
 def _reads_all_folders(relation: Relation) -> bool:
