@@ -18,7 +18,7 @@ from customer_segmentation.ingest.transactions import validated_lines
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import committed_batch
 from tests.generated import quiet
-from tests.warehouse import contents
+from tests.warehouse import contents, read
 
 COLUMNS = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "pay", "quantity": "1"}
 HEADER = "who,no,at,pay\n"
@@ -186,3 +186,25 @@ def test_a_look_up_in_other_case_adds_no_column_that_the_source_has(spark: Spark
     source = source.model_copy(update={"columns": source.columns.model_copy(update={"brand": "name"})})
 
     assert lines_of(spark, source, "product_id", "category", "brand") == [("1", "C1", "7", "tea", "own")]
+
+
+# --- numbers ---
+
+
+@pytest.mark.slow
+def test_ids_that_no_double_holds_are_the_same_in_a_batch_and_read_anew(
+    tmp_path: Path, run_of: Callable[..., Run]
+) -> None:
+    wrote_parquet(tmp_path / "in" / "1.parquet", order(1, who=2**53 + 1), order(2, who=17850))
+    ingest_sources(run_of())
+    wrote_parquet(tmp_path / "in" / "2.parquet", order(3, who=17850.0, pay=7), order(4, who=None, pay=8))
+    ingest_sources(run_of())
+
+    assert committed_batch(run_of()).mode == "incremental"
+    lines = read(tmp_path / "tables", "transactions").sort_values("order_id")
+    assert list(lines.customer_id) == [str(2**53 + 1), "17850", "17850"]
+    assert [float(amount) for amount in lines.amount] == [5.5, 5.5, 7.0]
+    assert_as_if_read_anew(tmp_path, run_of)
+    wrote_parquet(tmp_path / "in" / "3.parquet", order(5, who=1.0))
+    ingest_sources(run_of(root="anew"))
+    assert committed_batch(run_of(root="anew")).mode == "incremental"

@@ -21,6 +21,9 @@ from pyspark.sql.types import (
     BooleanType,
     DataType,
     DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
     LongType,
     MapType,
     NumericType,
@@ -43,6 +46,8 @@ from customer_segmentation.ingest.values import as_text
 
 CORRUPT = "_corrupt_record"
 """Column that holds the text of a line that does not have the columns of its file."""
+TYPE_IN_FILES = "type_in_files"
+"""Key in a column's metadata: the type that files have it in, where it is another one for the sake of all files."""
 _HIDDEN = "_hidden_by_folder_"
 """Begins the name of a column that a file has, and its folder too."""
 
@@ -59,6 +64,8 @@ _OF_SPARK = {
 _ANY_ENCODING = "spark.sql.legacy.javaCharsets"
 _TIMES = (DateType, TimestampType, TimestampNTZType)
 _NESTED = (ArrayType, MapType, StructType, VariantType, BinaryType)
+_FLOATS, _EXACT = (FloatType, DoubleType), (LongType, DecimalType)
+"""Numbers of which the first can't hold all digits of the second."""
 _NANOSECONDS_IN_MICROSECOND = 1_000
 
 
@@ -223,6 +230,7 @@ def put_together(
     *,
     required: Sequence[str],
     place: str,
+    ids: Sequence[str] = (),
     decimal_comma: bool = False,
 ) -> DataFrame:
     """The rows of all groups, by the names of their columns; a column that a file lacks is null in its rows.
@@ -231,7 +239,8 @@ def put_together(
         groups: and `frames`, their rows.
         required: columns that no file may lack if another one has them.
         place: of the source in the configuration, for messages.
-        decimal_comma: numbers that become text, as they are text in other files, are written with a comma.
+        ids: columns whose numbers only tell things apart, so that each digit counts.
+        decimal_comma: other numbers that become text, as they are text in other files, are written with a comma.
 
     Raises:
         DataRejectedError: a file lacks a column, or has a type in it that does not go with the others'.
@@ -250,20 +259,39 @@ def put_together(
                 f"and the mapping uses; it has {has}. Its columns are not those of the other files; read it as a "
                 "source of its own"
             )
-    is_text = {name: _common(name, groups, types, place) for name in spelling}
-    return reduce(
+    id_names = {name.lower() for name in ids}
+    is_text = {name: _common(name, groups, types, place, is_id=name in id_names) for name in spelling}
+
+    def common(name: str, own: str, type_: DataType) -> Column:
+        value = F.col(quoted(own))
+        if is_text[name]:
+            value = _as_text_too(value, type_, decimal_comma and name not in id_names)
+        return value.alias(spelling[name])
+
+    rows = reduce(
         lambda left, right: left.unionByName(right, allowMissingColumns=True),
         [
-            frame.select(
-                *(
-                    _as_text_too(F.col(quoted(own)), type_, decimal_comma).alias(spelling[name])
-                    if is_text[name]
-                    else F.col(quoted(own)).alias(spelling[name])
-                    for name, (own, type_) in schema.items()
-                )
-            )
+            frame.select(*(common(name, own, type_) for name, (own, type_) in schema.items()))
             for frame, schema in zip(frames, types, strict=True)
         ],
+    )
+    numbers = [
+        spelling[name]
+        for name, is_made_text in is_text.items()
+        if is_made_text and all(isinstance(schema[name][1], NumericType) for schema in types if name in schema)
+    ]
+    return _with_type_in_files(rows, dict.fromkeys(numbers, DoubleType().simpleString())) if numbers else rows
+
+
+def _with_type_in_files(rows: DataFrame, types: Mapping[str, str]) -> DataFrame:
+    """The rows, with `TYPE_IN_FILES` of some columns."""
+    return rows.select(
+        *(
+            F.col(quoted(name)).alias(name, metadata={TYPE_IN_FILES: types[name]})
+            if name in types
+            else F.col(quoted(name))
+            for name in rows.columns
+        )
     )
 
 
@@ -521,18 +549,23 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _common(
-    name: str, groups: Sequence[Group], types: Sequence[Mapping[str, tuple[str, DataType]]], place: str
+    name: str,
+    groups: Sequence[Group],
+    types: Sequence[Mapping[str, tuple[str, DataType]]],
+    place: str,
+    *,
+    is_id: bool,
 ) -> bool:
-    """Whether a column is to be text in all groups, as it is in some.
+    """Whether a column is to be text in all groups, as it is in some, or since no type of number holds all its digits.
 
     Raises:
         DataRejectedError: its types do not go together.
     """
     typed_groups = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
-    if len({type_ for _, type_ in typed_groups}) == 1 or all(
-        isinstance(type_, NumericType) for _, type_ in typed_groups
-    ):
+    if len({type_ for _, type_ in typed_groups}) == 1:
         return False
+    if all(isinstance(type_, NumericType) for _, type_ in typed_groups):
+        return is_id and all(any(isinstance(type_, kinds) for _, type_ in typed_groups) for kinds in (_FLOATS, _EXACT))
     if all(isinstance(type_, _TIMES) for _, type_ in typed_groups):
         return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in typed_groups)
     if any(isinstance(type_, StringType) for _, type_ in typed_groups) and not any(

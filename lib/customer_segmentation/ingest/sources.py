@@ -53,6 +53,12 @@ _DEFAULTS: dict[str, dict[str, str]] = {
 MADE = (SOURCE_FILE, CORRUPT)
 """Columns that no source has itself."""
 
+_TEXT_FIELDS = (
+    *("customer_id", "order_id", "line_number", "product_id", "category", "brand", "channel", "store_id", "currency"),
+    *("event_type", "campaign_id"),
+)
+"""What is mapped to text, whatever it is in the source."""
+
 _DRIVERS = {
     "jdbc:postgresql:": "org.postgresql.Driver",
     "jdbc:mysql:": "com.mysql.cj.jdbc.Driver",
@@ -358,6 +364,7 @@ def _read_files(
         frames,
         required=required if relation.format == "csv" else (essential if relation.format == "parquet" else []),
         place=place,
+        ids=_ids(relation),
         decimal_comma=decimal_comma,
     )
 
@@ -374,6 +381,19 @@ def essential_columns(source: Source) -> list[str]:
     mapping = _mapping(source)
     fields = ("customer_id", "order_id", "ordered_at", "occurred_at", "event_type", "amount", "unit_price")
     return list(dict.fromkeys(name for field in fields if field in mapping for name in columns_of(mapping[field])))
+
+
+def _ids(relation: Relation) -> list[str]:
+    """The columns of a look-up's key, or those that a source's expressions for text and its look-ups use."""
+    if isinstance(relation, Lookup):
+        return relation.using
+    if not isinstance(relation, Source):
+        return []
+    texts: set[str] = set()
+    others: set[str] = set()
+    for field, expression in _mapping(relation).items():
+        (texts if field in _TEXT_FIELDS else others).update(columns_of(expression))
+    return [*(texts - others), *(name for lookup in relation.joins for name in lookup.using)]
 
 
 def _mapping(source: Source) -> dict[str, str]:

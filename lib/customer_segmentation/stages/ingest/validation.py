@@ -19,6 +19,7 @@ from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.expressions import quoted
+from customer_segmentation.ingest.files import TYPE_IN_FILES
 from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, MADE, read_source
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
@@ -173,7 +174,11 @@ def union(frames: Iterable[DataFrame]) -> DataFrame:
 
 def column_types(frame: DataFrame) -> dict[str, str]:
     """The source's own columns, with their types as SQL has them."""
-    return {field.name: _as_sql(field.dataType) for field in frame.schema.fields if field.name not in MADE}
+    return {
+        field.name: (field.metadata or {}).get(TYPE_IN_FILES) or _as_sql(field.dataType)
+        for field in frame.schema.fields
+        if field.name not in MADE
+    }
 
 
 def _as_sql(type_: DataType) -> str:
