@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Config, TransactionSource
+from customer_segmentation.config.schema import Config, CustomerSource, TransactionSource
+from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted
 from customer_segmentation.ingest.checks import CheckSuite
+from customer_segmentation.ingest.customers import mapped_customers
 from customer_segmentation.ingest.sources import read_source
 from customer_segmentation.ingest.transactions import validated_lines
+from customer_segmentation.spark.shuffling import spread
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import committed_batch
 from tests.generated import quiet
@@ -208,3 +213,63 @@ def test_ids_that_no_double_holds_are_the_same_in_a_batch_and_read_anew(
     wrote_parquet(tmp_path / "in" / "3.parquet", order(5, who=1.0))
     ingest_sources(run_of(root="anew"))
     assert committed_batch(run_of(root="anew")).mode == "incremental"
+
+
+# --- columns that do no harm ---
+
+
+def test_rows_are_spread_by_the_columns_that_have_a_hash(spark: SparkSession) -> None:
+    frame = spark.range(4).select(
+        "id", F.create_map("id", "id").alias("m"), F.array(F.parse_json(F.lit("1"))).alias("v"), F.lit("x").alias("a`b")
+    )
+
+    assert spread(frame, "parquet", [100 * 2**20]).count() == 4
+    assert spread(frame.select("m"), "parquet", [100 * 2**20]).count() == 4
+
+
+def test_a_source_may_have_a_column_named_like_the_one_of_its_files(spark: SparkSession, tmp_path: Path) -> None:
+    wrote(tmp_path / "1.csv", HEADER.replace("\n", ",source_file\n") + line(1, "till"))
+    wrote(tmp_path / "2.csv", HEADER.replace("\n", ",Source_File,more\n") + line(2, "web", "x"))
+    source = source_at(tmp_path, "csv", columns={**COLUMNS, "channel": "original_source_file"})
+    lines = validated_lines(spark, read_source(spark, source), source, CheckSuite())
+
+    rows = lines.select("source_file", "channel", "row").orderBy("channel").collect()
+    assert [(Path(row[0]).name, row[1], json.loads(row[2])["original_source_file"]) for row in rows] == [
+        ("1.csv", "till", "till"),
+        ("2.csv", "web", "web"),
+    ]
+    with pytest.raises(DataRejectedError, match=r"no column source_file; .*is called original_source_file"):
+        lines_of(
+            spark, source.model_copy(update={"columns": source.columns.model_copy(update={"brand": "source_file"})})
+        )
+
+
+def test_customers_keep_an_attribute_named_source_file(spark: SparkSession, tmp_path: Path) -> None:
+    wrote(tmp_path / "1.csv", "who,source_file\nC1,till\n")
+    wrote(tmp_path / "2.csv", "who,city,source_file\nC2,Bonn,web\n")
+    source = CustomerSource.model_validate({"format": "csv", "path": str(tmp_path), "columns": {"customer_id": "who"}})
+
+    rows = mapped_customers(spark, [source])
+    assert {(row["customer_id"], row["source_file"]) for row in rows.collect()} == {("C1", "till"), ("C2", "web")}
+
+
+def test_parquet_with_nanoseconds_and_unsigned_numbers_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            ("who", pa.uint64()),
+            ("no", pa.uint32()),
+            ("at", pa.timestamp("ns")),
+            ("pay", pa.float64()),
+            ("a", pa.uint8()),
+            ("b", pa.uint16()),
+            ("c", pa.list_(pa.uint8())),
+            ("d", pa.struct([("e", pa.uint64())])),
+        ]
+    )
+    row = {"who": 2**64 - 1, "no": 2**32 - 1, "at": datetime(2024, 1, 1), "pay": 1.5, "a": 255, "b": 65535}
+    wrote_parquet(tmp_path / "a.parquet", row | {"c": [200], "d": {"e": 2**63}}, schema=schema)
+    source = source_at(tmp_path, "parquet")
+
+    assert lines_of(spark, source) == [(str(2**32 - 1), str(2**64 - 1))]
+    read_row = read_source(spark, source).first()
+    assert (read_row.a, read_row.b, read_row.c, int(read_row.d.e)) == (255, 65535, [200], 2**63)

@@ -46,6 +46,9 @@ from customer_segmentation.ingest.values import as_text
 
 CORRUPT = "_corrupt_record"
 """Column that holds the text of a line that does not have the columns of its file."""
+_ORIGINAL = "original_"
+OWN_SOURCE_FILE = f"{_ORIGINAL}{SOURCE_FILE}"
+"""What a column is called, but for the case, that a source itself calls source_file."""
 TYPE_IN_FILES = "type_in_files"
 """Key in a column's metadata: the type that files have it in, where it is another one for the sake of all files."""
 _HIDDEN = "_hidden_by_folder_"
@@ -66,7 +69,23 @@ _TIMES = (DateType, TimestampType, TimestampNTZType)
 _NESTED = (ArrayType, MapType, StructType, VariantType, BinaryType)
 _FLOATS, _EXACT = (FloatType, DoubleType), (LongType, DecimalType)
 """Numbers of which the first can't hold all digits of the second."""
+_SIGNED = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+}
 _NANOSECONDS_IN_MICROSECOND = 1_000
+
+
+def kept_apart(name: str) -> str:
+    """What a column of a source is called in its rows: another name for the one that rows have for their origin."""
+    return f"{_ORIGINAL}{name}" if name.lower() == SOURCE_FILE else name
+
+
+def original_name(name: str) -> str:
+    """The name in the source of a column that is called `kept_apart` of it."""
+    return name.removeprefix(_ORIGINAL) if name.lower() == OWN_SOURCE_FILE else name
 
 
 @dataclass(frozen=True)
@@ -143,7 +162,7 @@ class Group:
         return StructType([*own, *(StructField(name, StringType()) for name in names.values())])
 
     def _name(self, name: str) -> str:
-        return self.names.get(name, self._right(name))
+        return kept_apart(self.names.get(name, self._right(name)))
 
     def _value(self, name: str, type_: DataType) -> Column:
         value = F.col(quoted(name))
@@ -515,8 +534,20 @@ def _with_nanoseconds(schema: pa.Schema, nanoseconds: Mapping[str, bool]) -> Str
             fields.append(StructField(column.name, LongType()))
         else:
             # In nanoseconds, but of the older kind that Spark reads.
-            fields.append(from_arrow_schema(pa.schema([pa.field(column.name, type_)]), prefer_timestamp_ntz=True)[0])
+            own = pa.schema([pa.field(column.name, _signed(type_))])
+            fields.append(from_arrow_schema(own, prefer_timestamp_ntz=True)[0])
     return StructType(fields)
+
+
+def _signed(type_: pa.DataType) -> pa.DataType:
+    """A type whose numbers without a sign have one, in the next larger type, as Spark reads them."""
+    if pa.types.is_struct(type_):
+        return pa.struct([pa.field(part.name, _signed(part.type)) for part in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(_signed(type_.key_type), _signed(type_.item_type))
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(_signed(type_.value_type))
+    return _SIGNED.get(type_, type_)
 
 
 def _names(headers: Sequence[tuple[str, ...]], wanted: Sequence[str]) -> dict[tuple[str, ...], list[str]]:

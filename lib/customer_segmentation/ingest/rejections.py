@@ -13,6 +13,7 @@ from customer_segmentation.contract import columns as c
 from customer_segmentation.contract.checks import ROW_REASONS
 from customer_segmentation.ingest.counts import RowCounts
 from customer_segmentation.ingest.expressions import quoted
+from customer_segmentation.ingest.files import original_name
 from customer_segmentation.ingest.sources import malformed, read_source, with_lookups
 from customer_segmentation.ingest.transactions import count_filtered_out, is_filtered_out, line_as_json
 
@@ -39,8 +40,7 @@ def count_filtered_out_rows(spark: SparkSession, source: Source) -> int:
 def _read(spark: SparkSession, source: Source) -> DataFrame:
     """The source's own columns, unchanged, and `FILE`; one of its own may be named source_file."""
     rows = read_source(spark, source)
-    last = len(rows.columns) - 1 - rows.columns[::-1].index(c.SOURCE_FILE)
-    return rows.toDF(*rows.columns[:last], FILE, *rows.columns[last + 1 :])
+    return rows.toDF(*(FILE if name == c.SOURCE_FILE else original_name(name) for name in rows.columns))
 
 
 def without_order(rows: DataFrame, lines: DataFrame) -> int:

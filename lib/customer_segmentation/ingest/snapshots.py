@@ -15,11 +15,18 @@ from pyspark.sql.types import DateType, NumericType, TimestampNTZType, Timestamp
 
 from customer_segmentation.config.expressions import quoted_place
 from customer_segmentation.config.schema import TransactionSource
-from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.expressions import quoted
 from customer_segmentation.ingest.paths import resolve
-from customer_segmentation.ingest.sources import FILE_FORMATS, bounds, delta_name, digest, files_of, origin, read_source
+from customer_segmentation.ingest.sources import (
+    FILE_FORMATS,
+    bounds,
+    delta_name,
+    digest,
+    files_of,
+    read_source,
+    with_origin,
+)
 from customer_segmentation.ingest.transactions import is_filtered_out
 from customer_segmentation.spark.change_feed import change_feed, lost_history
 from customer_segmentation.spark.shuffling import spread
@@ -215,15 +222,7 @@ def _changed_rows(
             feed = change_feed(spark, location, is_named=is_named, since=since["version"], until=now["version"])
     except FullReloadRequired as why:
         return Untraceable(str(why))
-    rows = feed.select(
-        *(
-            F.col(quoted(name))
-            for name in feed.columns
-            if name not in (_CHANGE_TYPE, "_commit_version", "_commit_timestamp")
-        ),
-        origin(source).alias(SOURCE_FILE),
-        F.col(_CHANGE_TYPE),
-    )
+    rows = with_origin(feed.drop("_commit_version", "_commit_timestamp"), source)
     is_inserted = F.col(_CHANGE_TYPE).isin("insert", "update_postimage")
     return SourceChanges(rows.where(is_inserted).drop(_CHANGE_TYPE), rows.where(~is_inserted).drop(_CHANGE_TYPE))
 

@@ -31,7 +31,7 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
-from customer_segmentation.ingest.files import by_folders, file_groups, put_together
+from customer_segmentation.ingest.files import OWN_SOURCE_FILE, by_folders, file_groups, kept_apart, put_together
 from customer_segmentation.ingest.folders import SCHEME, base_folder, parts
 from customer_segmentation.ingest.paths import is_pattern, may_match_nothing, readable, resolve
 from customer_segmentation.ingest.values import as_text
@@ -83,6 +83,8 @@ def read_source(
 ) -> DataFrame:
     """The source's own columns, unchanged, and `source_file`; a row per row of the source.
 
+    A column that the source itself calls source_file is called original_source_file.
+
     Args:
         files: only these of the source's files.
         known: the columns of its other files, with their types.
@@ -92,14 +94,13 @@ def read_source(
         essential = essential_columns(source)
         return _read_files(spark, source, files, required=_required(source), essential=essential, known=known)
     frame = _load(spark, source, version=version)
-    return frame.select("*", origin(source).alias(SOURCE_FILE))
+    return with_origin(frame, source)
 
 
-def origin(source: Source) -> Column:
-    """The origin of a row of the source: its file, or its table."""
-    if source.format in FILE_FORMATS and source.path is not None:
-        return F.col("_metadata.file_path")
-    return F.lit(source.table or source.path)
+def with_origin(frame: DataFrame, source: Source) -> DataFrame:
+    """The rows of a table with its name, or path, in `source_file`."""
+    rows = frame.toDF(*map(kept_apart, frame.columns))
+    return rows.withColumn(SOURCE_FILE, F.lit(source.table or source.path))
 
 
 def delta_name(relation: Relation) -> str:
@@ -265,6 +266,8 @@ def _require(
             continue
         meant = closest(name, known.values())
         hint = f"did you mean {meant}? " if meant else ""
+        if name.lower() == SOURCE_FILE and OWN_SOURCE_FILE in known:
+            hint = f"the source's own column of this name is called {OWN_SOURCE_FILE}. "
         if len(shown) == 1 and re.search(r"\w[;|\t,]\w", shown[0]):
             hint = "the separator may be another one, see options.sep. "
         raise DataRejectedError(f"{place} is no column {name}; {hint}It has {', '.join(shown)}{more}")

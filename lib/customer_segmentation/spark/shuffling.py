@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType, VariantType
 
 from customer_segmentation.spark.settings import at_most, setting
 
@@ -40,8 +41,17 @@ def spread(frame: DataFrame, file_format: str, sizes: Sequence[int]) -> DataFram
     parts = min(sum(sizes) // _BYTES_OF_A_PART, most)
     if file_format not in _COLUMNAR or len(sizes) >= parts:
         return frame
-    names = [name.replace("`", "``") for name in frame.columns]
-    return frame.repartition(parts, F.xxhash64(*(F.col(f"`{name}`") for name in names)))
+    names = [field.name.replace("`", "``") for field in frame.schema.fields if _has_hash(field.dataType)]
+    return frame.repartition(parts, *([F.xxhash64(*(F.col(f"`{name}`") for name in names))] if names else []))
+
+
+def _has_hash(type_: DataType) -> bool:
+    """Whether Spark has a hash for values of a type: for no map and no variant, nor for what holds one."""
+    if isinstance(type_, StructType):
+        return all(_has_hash(field.dataType) for field in type_.fields)
+    if isinstance(type_, ArrayType):
+        return _has_hash(type_.elementType)
+    return not isinstance(type_, (MapType, VariantType))
 
 
 def shuffled_once(frame: DataFrame, by: str) -> DataFrame:
