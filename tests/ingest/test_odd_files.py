@@ -273,3 +273,44 @@ def test_parquet_with_nanoseconds_and_unsigned_numbers_is_read(spark: SparkSessi
     assert lines_of(spark, source) == [(str(2**32 - 1), str(2**64 - 1))]
     read_row = read_source(spark, source).first()
     assert (read_row.a, read_row.b, read_row.c, int(read_row.d.e)) == (255, 65535, [200], 2**63)
+
+
+# --- days without rows ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"multiLine": True}])
+def test_a_day_without_orders_is_a_batch_without_lines(
+    tmp_path: Path, run_of: Callable[..., Run], options: dict[str, Any]
+) -> None:
+    source = {"format": "json", "options": options, "columns": {**COLUMNS, "channel": "meta.channel"}}
+    wrote(tmp_path / "in" / "1.json", as_json(order(1, meta={"channel": "web"})))
+    ingest_sources(run_of(**source))
+    wrote(tmp_path / "in" / "2.json", "\n")
+    ingest_sources(run_of(**source))
+    wrote(tmp_path / "in" / "3.json", as_json(order(3, meta={"channel": "web"})))
+    ingest_sources(run_of(**source))
+
+    batch = committed_batch(run_of(**source))
+    assert (batch.mode, batch.counts.accepted) == ("incremental", 2)
+
+
+# --- CSV without a header ---
+
+
+@pytest.mark.slow
+def test_csv_without_a_header_may_get_a_column(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    columns = dict(zip(COLUMNS, ["_c0", "_c1", "_c2", "_c3", "1"], strict=True))
+    source = {"format": "csv", "options": {"header": False}, "columns": columns}
+    wrote(tmp_path / "in" / "1.csv", line(1) + line(2, "too", "many") + line(3))
+    ingest_sources(run_of(**source))
+    wrote(tmp_path / "in" / "2.csv", line(4, "web") + line(5, "store"))
+    ingest_sources(run_of(**source))
+
+    batch = committed_batch(run_of(**source))
+    assert (batch.mode, batch.counts.accepted, dict(batch.counts.by_reason)) == (
+        "incremental",
+        4,
+        {"malformed_line": 1},
+    )
+    assert_as_if_read_anew(tmp_path, run_of, **source)

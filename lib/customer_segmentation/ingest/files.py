@@ -204,6 +204,8 @@ def file_groups(
         return []
     heads = {} if format_ == "parquet" else _heads(spark, format_, files, options, place)
     files = [file for file in files if not (file in heads and heads[file].is_empty)]
+    if not files:
+        return []
     if format_ == "json":
         return _json_groups(spark, files, heads, options, place, _struct_of(spark, known))
     if format_ == "parquet":
@@ -412,8 +414,8 @@ def _csv_groups(
     in_quotes: set[tuple[str, ...] | None] = set()
     for file in files:
         text = sniffing.csv_text(heads[file], encoding) if file in heads else None
-        header = sniffing.header_of(text, sep=sep, quote=quote) if text is not None else None
-        key = tuple(header) if header and has_header and not _option(options, "comment") else None
+        header = _header(text, sep, quote, has_header=has_header) if text is not None else None
+        key = tuple(header) if header and not _option(options, "comment") else None
         by_header.setdefault(key, []).append(file)
         if text and header and sniffing.has_lines_in_quotes(text, len(header), sep=sep, quote=quote):
             in_quotes.add(key)
@@ -441,6 +443,13 @@ def _csv_groups(
         renamed = dict(zip(own, names[key], strict=True))
         groups.append(Group(reader, group_files, renamed, schema, signs, has_corrupt=True))
     return groups
+
+
+def _header(text: str, sep: str, quote: str, *, has_header: bool) -> list[str] | None:
+    """The names of the columns of a CSV: those in its first line, or else as Spark numbers them."""
+    if has_header:
+        return sniffing.header_of(text, sep=sep, quote=quote)
+    return [f"_c{place}" for place in range(sniffing.width_of(text, sep=sep, quote=quote))] or None
 
 
 def _read_in(spark: SparkSession, encoding: str | None, place: str) -> tuple[dict[str, str], dict[str, str]]:

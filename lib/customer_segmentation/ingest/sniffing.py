@@ -12,9 +12,11 @@ import io
 import lzma
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,6 +33,7 @@ _SHORT_HEAD = 1 << 16
 _LONG_HEADS = 64
 """So many files are looked at for `_HEAD` bytes; what is to be seen in a header the others show in `_SHORT_HEAD`."""
 _MAX_RECORD_LINES = 200
+_MAX_WIDTHS = 100
 
 _OPENED_BY_NAME: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _PACKED_STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
@@ -235,6 +238,17 @@ def header_of(text: str, *, sep: str, quote: str) -> list[str] | None:
         return next((record for record in _records(text, sep, quote) if any(record) or len(record) > 1), None)
     except csv.Error:
         return None
+
+
+def width_of(text: str, *, sep: str, quote: str) -> int:
+    """How many values most of the first lines of a CSV have, of as many the first; 0 where that can't be seen."""
+    if len(sep) != 1 or len(quote) > 1:
+        return 0
+    widths: list[int] = []
+    with suppress(csv.Error):
+        records = (record for record in _records(text, sep, quote) if any(record) or len(record) > 1)
+        widths.extend(len(record) for record in islice(records, _MAX_WIDTHS))
+    return Counter(widths).most_common(1)[0][0] if widths else 0
 
 
 def has_lines_in_quotes(text: str, width: int, *, sep: str, quote: str) -> bool:

@@ -356,8 +356,10 @@ def _read_files(
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place, known=known or {})
     if not groups:
-        columns = [name for name in dict.fromkeys(required) if name != SOURCE_FILE]
-        return spark.createDataFrame([], ", ".join(f"{quoted(name)} string" for name in [*columns, SOURCE_FILE]))
+        types = dict(known or {})
+        there = {name.lower() for name in (*types, SOURCE_FILE)}
+        types |= {name: "string" for name in required if name.lower() not in there} | {SOURCE_FILE: "string"}
+        return spark.createDataFrame([], ", ".join(f"{quoted(name)} {type_}" for name, type_ in types.items()))
     base = None if _reads_all_folders(relation) else base_folder(str(relation.path), names)
     groups = by_folders(groups, base, relation.format)
     frames = [group.rows(F.col("_metadata.file_path").alias(SOURCE_FILE)) for group in groups]
