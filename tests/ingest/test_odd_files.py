@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -314,3 +315,49 @@ def test_csv_without_a_header_may_get_a_column(tmp_path: Path, run_of: Callable[
         {"malformed_line": 1},
     )
     assert_as_if_read_anew(tmp_path, run_of, **source)
+
+
+# --- Parquet columns that the mapping does not use, or that hold nothing ---
+
+
+@pytest.mark.slow
+def test_a_column_that_nobody_maps_may_have_any_type(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    wrote_parquet(tmp_path / "in" / "1.parquet", order(1, more={"a": 1}, flag=True, tags=["a"]))
+    ingest_sources(run_of())
+    wrote_parquet(tmp_path / "in" / "2.parquet", order(2, more={"a": 1, "b": 2}, flag="yes", tags=b"a"))
+    ingest_sources(run_of())
+
+    assert (committed_batch(run_of()).mode, committed_batch(run_of()).counts.accepted) == ("incremental", 2)
+    assert_as_if_read_anew(tmp_path, run_of)
+
+
+@pytest.mark.slow
+def test_a_day_on_which_a_column_holds_nothing_does_not_retype_it(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    source = {"columns": {**COLUMNS, "channel": "channel", "discount": "off"}}
+    days: list[dict[str, Any]] = [
+        {"channel": None, "off": 0.5},
+        {"channel": "web", "off": None},
+        {"channel": None, "off": None, "who": None},
+        {"channel": "web", "off": 1.5, "who": 7},
+    ]
+    for no, day in enumerate(days, start=1):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pd.DataFrame([order(no, **day), order(no + 10, **day)]).to_parquet(tmp_path / "in" / f"{no}.parquet")
+        ingest_sources(run_of(**source))
+        assert committed_batch(run_of(**source)).mode == ("full" if no in (1, 4) else "incremental")
+
+    assert "column who is bigint, was string" in str(committed_batch(run_of(**source)).reason)
+    assert committed_batch(run_of(**source)).counts.by_reason == {"missing_customer": 2}
+    assert_as_if_read_anew(tmp_path, run_of, **source)
+
+
+@pytest.mark.slow
+def test_files_that_are_missing_are_told_with_why_they_are_needed(tmp_path: Path, run_of: Callable[..., Run]) -> None:
+    source = {"path": str(tmp_path / "in" / "*.parquet"), "missing_files": "keep"}
+    wrote_parquet(tmp_path / "in" / "1.parquet", order(1))
+    ingest_sources(run_of(**source))
+    (tmp_path / "in" / "1.parquet").unlink()
+    wrote_parquet(tmp_path / "in" / "2.parquet", order(2, who=7))
+
+    with pytest.raises(DataRejectedError, match=r"column who is bigint, was string.*1\.parquet"):
+        ingest_sources(run_of(**source))

@@ -51,6 +51,8 @@ OWN_SOURCE_FILE = f"{_ORIGINAL}{SOURCE_FILE}"
 """What a column is called, but for the case, that a source itself calls source_file."""
 TYPE_IN_FILES = "type_in_files"
 """Key in a column's metadata: the type that files have it in, where it is another one for the sake of all files."""
+VOID = "void"
+"""The type of a column that holds nothing."""
 _HIDDEN = "_hidden_by_folder_"
 """Begins the name of a column that a file has, and its folder too."""
 
@@ -101,6 +103,7 @@ class Group:
     known: columns that other files have, where the values of these alone don't show the types.
     base: the folder below which folders named column=value are columns.
     folder_columns: these columns; their values are text as it stands, and come before a column of that name in a file.
+    empty: columns of the files that hold nothing, as their schema says, and so have no type; they are in no row.
     """
 
     reader: DataFrameReader
@@ -113,6 +116,7 @@ class Group:
     known: StructType = field(default_factory=StructType)
     base: str | None = None
     folder_columns: Sequence[str] = ()
+    empty: Sequence[str] = ()
 
     def rows(self, *more: Column) -> DataFrame:
         """The rows of the files and more columns of them."""
@@ -129,7 +133,7 @@ class Group:
             *(
                 self._value(f.name, f.dataType).alias(self._name(f.name))
                 for f in frame.schema.fields
-                if not f.name.startswith(_HIDDEN)
+                if not f.name.startswith(_HIDDEN) and self._name(f.name) not in self.empty
             ),
             *more,
         )
@@ -250,6 +254,7 @@ def put_together(
     frames: Sequence[DataFrame],
     *,
     required: Sequence[str],
+    used: Sequence[str] | None = None,
     place: str,
     ids: Sequence[str] = (),
     decimal_comma: bool = False,
@@ -259,19 +264,21 @@ def put_together(
     Args:
         groups: and `frames`, their rows.
         required: columns that no file may lack if another one has them.
+        used: columns that anything is made of; others may have any types, and are text where these differ. None: all.
         place: of the source in the configuration, for messages.
         ids: columns whose numbers only tell things apart, so that each digit counts.
         decimal_comma: other numbers that become text, as they are text in other files, are written with a comma.
 
     Raises:
-        DataRejectedError: a file lacks a column, or has a type in it that does not go with the others'.
+        DataRejectedError: a file lacks a column, or has a type in a used one that does not go with the others'.
     """
     if len(frames) == 1:
         return frames[0]
     types = [{f.name.lower(): (f.name, f.dataType) for f in frame.schema.fields} for frame in frames]
     spelling = {name: own for schema in types for name, (own, _) in schema.items()}
     for group, schema in zip(groups, types, strict=True):
-        missing = [name for name in required if name.lower() in spelling and name.lower() not in schema]
+        own_names = {*schema, *(name.lower() for name in group.empty)}
+        missing = [name for name in required if name.lower() in spelling and name.lower() not in own_names]
         if missing:
             has = ", ".join(name for name, _ in schema.values() if name not in (SOURCE_FILE, CORRUPT))
             what = "CSV header" if group.has_corrupt else "file"
@@ -281,7 +288,11 @@ def put_together(
                 "source of its own"
             )
     id_names = {name.lower() for name in ids}
-    is_text = {name: _common(name, groups, types, place, is_id=name in id_names) for name in spelling}
+    used_names = spelling.keys() if used is None else {name.lower() for name in used}
+    is_text = {
+        name: _common(name, groups, types, place, is_id=name in id_names, is_used=name in used_names)
+        for name in spelling
+    }
 
     def common(name: str, own: str, type_: DataType) -> Column:
         value = F.col(quoted(own))
@@ -302,6 +313,28 @@ def put_together(
         if is_made_text and all(isinstance(schema[name][1], NumericType) for schema in types if name in schema)
     ]
     return _with_type_in_files(rows, dict.fromkeys(numbers, DoubleType().simpleString())) if numbers else rows
+
+
+def with_empty_columns(
+    rows: DataFrame, groups: Sequence[Group], wanted: Sequence[str], known: Mapping[str, str]
+) -> DataFrame:
+    """The rows, with nothing in each wanted column that is there, but holds nothing in any file.
+
+    Args:
+        rows: of all groups.
+        known: the columns of other files, with their types; where they have none, the column is text.
+    """
+    there = {name.lower() for name in rows.columns}
+    empty = {name.lower() for group in groups for name in group.empty} - there
+    types = {name.lower(): type_ for name, type_ in known.items() if type_ != VOID}
+    return rows.select(
+        "*",
+        *(
+            F.lit(None).cast(types.get(name.lower(), "string")).alias(name, metadata={TYPE_IN_FILES: VOID})
+            for name in dict.fromkeys(wanted)
+            if name.lower() in empty
+        ),
+    )
 
 
 def _with_type_in_files(rows: DataFrame, types: Mapping[str, str]) -> DataFrame:
@@ -513,11 +546,9 @@ def _parquet_groups(
         own = tuple(name for name, _ in key)
         schema, nanoseconds = schemas[key]
         renamed = dict(zip(own, names[own], strict=True))
-        groups.append(
-            Group(reader, group_files, renamed, _with_nanoseconds(schema, nanoseconds), nanoseconds=nanoseconds)
-            if nanoseconds
-            else Group(reader, group_files, renamed)
-        )
+        empty = [renamed[column.name] for column in schema if pa.types.is_null(column.type)]
+        spark_schema = _with_nanoseconds(schema, nanoseconds) if nanoseconds else None
+        groups.append(Group(reader, group_files, renamed, spark_schema, nanoseconds=nanoseconds, empty=empty))
     return groups
 
 
@@ -539,6 +570,8 @@ def _with_nanoseconds(schema: pa.Schema, nanoseconds: Mapping[str, bool]) -> Str
     fields = []
     for column in schema:
         type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_null(type_):
+            continue
         if column.name in nanoseconds:
             fields.append(StructField(column.name, LongType()))
         else:
@@ -595,17 +628,20 @@ def _common(
     place: str,
     *,
     is_id: bool,
+    is_used: bool,
 ) -> bool:
     """Whether a column is to be text in all groups, as it is in some, or since no type of number holds all its digits.
 
     Raises:
-        DataRejectedError: its types do not go together.
+        DataRejectedError: its types do not go together, and it is used.
     """
     typed_groups = [(group, schema[name][1]) for group, schema in zip(groups, types, strict=True) if name in schema]
     if len({type_ for _, type_ in typed_groups}) == 1:
         return False
     if all(isinstance(type_, NumericType) for _, type_ in typed_groups):
         return is_id and all(any(isinstance(type_, kinds) for _, type_ in typed_groups) for kinds in (_FLOATS, _EXACT))
+    if not is_used:
+        return True
     if all(isinstance(type_, _TIMES) for _, type_ in typed_groups):
         return any(isinstance(type_, TimestampNTZType | DateType) for _, type_ in typed_groups)
     if any(isinstance(type_, StringType) for _, type_ in typed_groups) and not any(
@@ -625,6 +661,8 @@ def _as_text_too(value: Column, type_: DataType, decimal_comma: bool) -> Column:
         return value
     if isinstance(type_, TimestampType):
         return F.date_format(value, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
+    if isinstance(type_, (ArrayType, MapType, StructType, VariantType)):
+        return F.to_json(value)
     text = as_text(value)
     return F.translate(text, ".", ",") if decimal_comma and isinstance(type_, NumericType) else text
 

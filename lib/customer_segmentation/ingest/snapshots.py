@@ -173,8 +173,11 @@ def changes_between(
     return _rows_after(spark, source, since["watermark"], until)
 
 
-def require_files(source: TransactionSource, files_read: Files, files_now: Files) -> None:
+def require_files(source: TransactionSource, files_read: Files, files_now: Files, *, reason: str | None = None) -> None:
     """Stop where files that were read are no longer there.
+
+    Args:
+        reason: why all files are to be read again; None where only new ones are.
 
     Raises:
         DataRejectedError: some are not.
@@ -182,9 +185,11 @@ def require_files(source: TransactionSource, files_read: Files, files_now: Files
     missing = _missing(files_read, files_now)
     if missing:
         shown = ", ".join(missing[:_MISSING_SHOWN]) + (" ..." if len(missing) > _MISSING_SHOWN else "")
+        why = f"all lines are to be read again, since {reason}, but " if reason else ""
         raise DataRejectedError(
-            f"sources.transactions: files that were read are no longer at {source.path} ({len(missing):,}): {shown}; "
-            "bring them back, or set missing_files of the source to remove (their lines go too) or keep (they stay)"
+            f"sources.transactions: {why}files that were read are no longer at {source.path} ({len(missing):,}): "
+            f"{shown}; bring them back, or set missing_files of the source to remove (their lines go too)"
+            f"{'' if reason else ' or keep (they stay)'}"
         )
 
 

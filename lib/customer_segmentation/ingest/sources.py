@@ -31,7 +31,15 @@ from customer_segmentation.contract.columns import SOURCE_FILE
 from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
-from customer_segmentation.ingest.files import OWN_SOURCE_FILE, by_folders, file_groups, kept_apart, put_together
+from customer_segmentation.ingest.files import (
+    OWN_SOURCE_FILE,
+    VOID,
+    by_folders,
+    file_groups,
+    kept_apart,
+    put_together,
+    with_empty_columns,
+)
 from customer_segmentation.ingest.folders import SCHEME, base_folder, parts
 from customer_segmentation.ingest.paths import is_pattern, may_match_nothing, readable, resolve
 from customer_segmentation.ingest.values import as_text
@@ -92,7 +100,7 @@ def read_source(
     """
     if source.format in FILE_FORMATS and source.path is not None:
         essential = essential_columns(source)
-        return _read_files(spark, source, files, required=_required(source), essential=essential, known=known)
+        return _read_files(spark, source, files, required=used_columns(source), essential=essential, known=known)
     frame = _load(spark, source, version=version)
     return with_origin(frame, source)
 
@@ -356,7 +364,7 @@ def _read_files(
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place, known=known or {})
     if not groups:
-        types = dict(known or {})
+        types = {name: "string" if type_ == VOID else type_ for name, type_ in (known or {}).items()}
         there = {name.lower() for name in (*types, SOURCE_FILE)}
         types |= {name: "string" for name in required if name.lower() not in there} | {SOURCE_FILE: "string"}
         return spark.createDataFrame([], ", ".join(f"{quoted(name)} {type_}" for name, type_ in types.items()))
@@ -364,17 +372,22 @@ def _read_files(
     groups = by_folders(groups, base, relation.format)
     frames = [group.rows(F.col("_metadata.file_path").alias(SOURCE_FILE)) for group in groups]
     decimal_comma = isinstance(relation, TransactionSource) and relation.decimal_comma
-    return put_together(
+    has_all_columns = isinstance(relation, Lookup) or (
+        isinstance(relation, CustomerSource) and not relation.columns.attributes
+    )
+    rows = put_together(
         groups,
         frames,
         required=required if relation.format == "csv" else (essential if relation.format == "parquet" else []),
+        used=None if has_all_columns else required,
         place=place,
         ids=_ids(relation),
         decimal_comma=decimal_comma,
     )
+    return with_empty_columns(rows, groups, required, known or {})
 
 
-def _required(source: Source) -> list[str]:
+def used_columns(source: Source) -> list[str]:
     """The columns that a source's expressions and look-ups use."""
     texts = [*_mapping(source).values(), *([source.where] if source.where else [])]
     used = [name for text in texts for name in columns_of(text)]

@@ -18,6 +18,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.counts import RowCounts, count_lines
+from customer_segmentation.ingest.files import VOID
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
 from customer_segmentation.ingest.sources import essential_columns
 from customer_segmentation.spark.persistence import checkpointed
@@ -26,7 +27,13 @@ from customer_segmentation.stages.ingest.batch_log import COMMITTED, Batch, Batc
 from customer_segmentation.stages.ingest.commit import commit_batch
 from customer_segmentation.stages.ingest.limits import require_few_rejected
 from customer_segmentation.stages.ingest.planning import Plan
-from customer_segmentation.stages.ingest.validation import CheckpointedLines, SourceLines, check_suite, column_types
+from customer_segmentation.stages.ingest.validation import (
+    CheckpointedLines,
+    SourceLines,
+    check_suite,
+    column_types,
+    known_types,
+)
 from customer_segmentation.stages.ingest.verification import (
     LINE_TABLES,
     count_rows,
@@ -148,7 +155,7 @@ def _read_changes(run: Run, plan: Plan, last_batch: Batch) -> _Changes:
         existing,
         are_empty=not (any(counts) or filtered_out or any(lines.head(1) for lines in become_known)),
         source_columns=[
-            known | (column_types(change.inserted) if change else {})
+            known_types(known, column_types(change.inserted) if change else {})
             for known, change in zip(last_batch.source_columns, plan.changes, strict=True)
         ],
     )
@@ -342,5 +349,5 @@ def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapp
     if source.format != "parquet":  # of JSON they are there already, see `read_source`
         return frame
     present = {name.lower() for name in (*frame.columns, *essential_columns(source))}
-    missing = {name for name in known if name.lower() not in present}
-    return frame.withColumns({name: F.lit(None).cast(known[name]) for name in sorted(missing)}) if missing else frame
+    types = {name: "string" if type_ == VOID else type_ for name, type_ in known.items() if name.lower() not in present}
+    return frame.withColumns({name: F.lit(None).cast(types[name]) for name in sorted(types)}) if types else frame

@@ -22,9 +22,9 @@ from customer_segmentation.ingest.snapshots import (
     require_files,
     take_snapshot,
 )
-from customer_segmentation.ingest.sources import definition, digest
+from customer_segmentation.ingest.sources import definition, digest, used_columns
 from customer_segmentation.stages.ingest.batch_log import FULL, INCREMENTAL, PLANNED, RULES_VERSION, Batch, BatchLog
-from customer_segmentation.stages.ingest.validation import Frames, analysed, column_types
+from customer_segmentation.stages.ingest.validation import Frames, analysed, column_types, is_retyped
 from customer_segmentation.stages.run import Run
 
 _LOOKUPS = "lookups"
@@ -189,7 +189,7 @@ def plan_full(run: Run, log: BatchLog, snapshot: Snapshot, reason: str | None) -
         files = _files_read(run, log.committed)
         for source, taken in zip(snapshot.sources, snapshot.each, strict=True):
             if taken.files is not None and source.missing_files != "remove":
-                require_files(source, files.get(str(source.path), {}), taken.files)
+                require_files(source, files.get(str(source.path), {}), taken.files, reason=reason)
     batch = _planned(log, snapshot, FULL, reason, log.next_number, snapshot.known_before)
     all_files = {
         str(source.path): taken.files
@@ -223,14 +223,15 @@ def _why_full(run: Run, log: BatchLog, snapshot: Snapshot) -> str | None:
 def _retyped_column(
     sources: list[TransactionSource], changes: list[SourceChanges | None], last_batch: Batch
 ) -> str | None:
-    """Which column of a source has another type than it had, so that equal lines would have other digests.
+    """Which column that a source's mapping uses has another type than it had: equal lines would have other digests.
 
     A number is the same line whatever its type, and so is a value of JSON, whose types follow from the values.
     """
     for source, change, known in zip(sources, changes, last_batch.source_columns, strict=True):
         types = column_types(change.inserted) if change and source.format != "json" else {}
-        for name in sorted(types.keys() & known.keys()):
-            if types[name] != known[name] and not (_is_number(types[name]) and _is_number(known[name])):
+        used = {name.lower() for name in used_columns(source)}
+        for name in sorted(name for name in types.keys() & known.keys() if name.lower() in used):
+            if is_retyped(known[name], types[name]) and not (_is_number(types[name]) and _is_number(known[name])):
                 return f"column {name} is {types[name]}, was {known[name]}"
     return None
 

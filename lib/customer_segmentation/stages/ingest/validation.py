@@ -1,7 +1,7 @@
 """The lines of the sources, mapped and validated one by one, in the forms that are made of them."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +19,7 @@ from customer_segmentation.contract.errors import DataRejectedError, closest
 from customer_segmentation.contract.tables import REJECTED_TRANSACTIONS
 from customer_segmentation.ingest.checks import CheckSuite
 from customer_segmentation.ingest.expressions import quoted
-from customer_segmentation.ingest.files import TYPE_IN_FILES
+from customer_segmentation.ingest.files import TYPE_IN_FILES, VOID
 from customer_segmentation.ingest.orders import Suspects, split_suspects
 from customer_segmentation.ingest.sources import CORRUPT, MADE, read_source
 from customer_segmentation.ingest.suppression import IS_SUPPRESSED, malformed_text
@@ -197,6 +197,16 @@ def _field_name(name: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
 
 
+def is_retyped(before: str, after: str) -> bool:
+    """Whether a column has another type than before; one that holds nothing has none."""
+    return before != after and VOID not in (before, after)
+
+
+def known_types(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """The columns of a source with their types, by those that some of its rows had and those that others have."""
+    return {**before, **{name: type_ for name, type_ in after.items() if type_ != VOID or name not in before}}
+
+
 def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) -> list[str]:
     """What changed in the sources' columns between two batches, a sentence each."""
     messages = []
@@ -204,7 +214,7 @@ def column_changes(before: list[dict[str, str]], after: list[dict[str, str]]) ->
         source = f" of source {number}" if len(after) > 1 else ""
         messages += [f"column {name}{source} is new and ignored" for name in new.keys() - old.keys()]
         messages += [f"column {name}{source} is gone" for name in old.keys() - new.keys()]
-        retyped = sorted(name for name in new.keys() & old.keys() if new[name] != old[name])
+        retyped = sorted(name for name in new.keys() & old.keys() if is_retyped(old[name], new[name]))
         messages += [f"column {name}{source} is {new[name]}, was {old[name]}" for name in retyped]
     return sorted(messages)
 
