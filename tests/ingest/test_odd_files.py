@@ -351,6 +351,20 @@ def test_a_day_on_which_a_column_holds_nothing_does_not_retype_it(tmp_path: Path
     assert_as_if_read_anew(tmp_path, run_of, **source)
 
 
+def test_columns_of_customers_and_look_ups_are_there_also_where_they_hold_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    wrote(tmp_path / "in.csv", HEADER.replace("\n", ",product_id\n") + line(1, "7"))
+    wrote_parquet(tmp_path / "products.parquet", {"product_id": "7", "kind": None})
+    wrote_parquet(tmp_path / "customers.parquet", {"who": "C1", "city": None})
+    relation = {"path": str(tmp_path / "customers.parquet"), "columns": {"customer_id": "who"}}
+
+    source = with_lookup(tmp_path / "in.csv", tmp_path / "products.parquet")
+    assert lines_of(spark, source, "category") == [("1", "C1", None)]
+    customers = mapped_customers(spark, [CustomerSource.model_validate(relation)])
+    assert [(row["customer_id"], row["city"]) for row in customers.collect()] == [("C1", None)]
+
+
 @pytest.mark.slow
 def test_files_that_are_missing_are_told_with_why_they_are_needed(tmp_path: Path, run_of: Callable[..., Run]) -> None:
     source = {"path": str(tmp_path / "in" / "*.parquet"), "missing_files": "keep"}

@@ -316,23 +316,25 @@ def put_together(
 
 
 def with_empty_columns(
-    rows: DataFrame, groups: Sequence[Group], wanted: Sequence[str], known: Mapping[str, str]
+    rows: DataFrame, groups: Sequence[Group], *, used: Sequence[str] | None, known: Mapping[str, str]
 ) -> DataFrame:
-    """The rows, with nothing in each wanted column that is there, but holds nothing in any file.
+    """The rows, with nothing in each used column that is there, but holds nothing in any file.
 
     Args:
         rows: of all groups.
+        used: columns that anything is made of; None: all.
         known: the columns of other files, with their types; where they have none, the column is text.
     """
     there = {name.lower() for name in rows.columns}
-    empty = {name.lower() for group in groups for name in group.empty} - there
+    used_names = None if used is None else {name.lower() for name in used}
+    empty = {name.lower(): name for group in groups for name in group.empty if name.lower() not in there}
     types = {name.lower(): type_ for name, type_ in known.items() if type_ != VOID}
     return rows.select(
         "*",
         *(
-            F.lit(None).cast(types.get(name.lower(), "string")).alias(name, metadata={TYPE_IN_FILES: VOID})
-            for name in dict.fromkeys(wanted)
-            if name.lower() in empty
+            F.lit(None).cast(types.get(lower, "string")).alias(name, metadata={TYPE_IN_FILES: VOID})
+            for lower, name in empty.items()
+            if used_names is None or lower in used_names
         ),
     )
 

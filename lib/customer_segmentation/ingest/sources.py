@@ -375,16 +375,17 @@ def _read_files(
     has_all_columns = isinstance(relation, Lookup) or (
         isinstance(relation, CustomerSource) and not relation.columns.attributes
     )
+    used = None if has_all_columns else required
     rows = put_together(
         groups,
         frames,
         required=required if relation.format == "csv" else (essential if relation.format == "parquet" else []),
-        used=None if has_all_columns else required,
+        used=used,
         place=place,
         ids=_ids(relation),
         decimal_comma=decimal_comma,
     )
-    return with_empty_columns(rows, groups, required, known or {})
+    return with_empty_columns(rows, groups, used=used, known=known or {})
 
 
 def used_columns(source: Source) -> list[str]:
