@@ -34,6 +34,8 @@ _DELETION_VECTORS = "delta.feature.deletionVectors"
 _COMMIT = re.compile(r"(\d{20})\.(?:json|checkpoint(?:\..+)?\.parquet)")
 _VIOLATION = re.compile(r"DELTA_VIOLATE_CONSTRAINT_WITH_VALUES\W+CHECK constraint `?(?P<name>\w+)")
 
+_FILES = re.compile(r"^file:(?://)?(?=/)")
+
 _CONSTRAINT = "delta.constraints."
 
 _LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
@@ -77,7 +79,7 @@ def local_root(tables: Tables) -> Path | None:
 
 def _plain(place: str) -> str:
     """A path without the scheme of files, which says nothing where Spark is on this machine."""
-    return re.sub(r"^file:(?://)?(?=/)", "", place) if is_on_this_machine() else place
+    return _FILES.sub("", place) if is_on_this_machine() else place
 
 
 def _has_tables(folder: Path) -> bool:
@@ -108,7 +110,7 @@ def _table_at(path: str, tables: Tables) -> str | None:
     """The table in whose folder a path lies; None where it is in none."""
     if tables.root is None or tables.schema_ is not None:
         return None
-    places = map(_plain, (tables.root, path))
+    places = (_FILES.sub("", each) for each in (tables.root, path))
     root, place = (each if ":" in each else os.path.abspath(each) for each in places)  # noqa: PTH100
     names = (table.name for table in KNOWN_TABLES)
     return next((name for name in names if f"{place}/".startswith(f"{root.rstrip('/')}/{name}/")), None)

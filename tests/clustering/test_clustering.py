@@ -163,7 +163,7 @@ def test_a_model_says_which_features_it_misses(spark: SparkSession) -> None:
         (KMeans(2.5), {"columns": ["x0"]}, "k must be"),
         (KMeans(3, n_init=0), {"columns": ["x0"]}, "n_init"),
         (KMeans(3, outlier_share=0.3), {"columns": ["x0"]}, "outlier_share"),
-        (KMeans(3, seed=-1), {"columns": ["x0"]}, "seed must be a whole number from 0 to 2,147,483,647"),
+        (KMeans(3, seed=-1), {"columns": ["x0"]}, "seed must be a whole number from 0 to 4,294,967,295"),
         (KMeans(3, seed="x"), {"columns": ["x0"]}, "seed must be a whole number"),
         (KMeans(3), {}, "either columns or a preparation"),
     ],

@@ -93,6 +93,7 @@ def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(sp
     spark.sql(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
+@pytest.mark.classic("a server has folders of its own")
 def test_what_a_first_write_left_is_removed_and_what_somebody_else_keeps_there_is_not(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_what_is_read_or_generated_is_not_in_the_folder_of_a_table(
         quiet(spark, Config.model_validate(settings))
 
 
+@pytest.mark.classic("a server has folders of its own")
 @pytest.mark.parametrize("scheme", ["file:", "file://"])
 def test_a_root_with_the_scheme_of_files_is_a_folder_of_this_machine(
     spark: SparkSession, tmp_path: Path, scheme: str

@@ -330,7 +330,7 @@ def test_nonsense_is_no_preparation(damage: Callable[[dict], None]) -> None:
         ({"winsorise": (None, 0.9)}, "winsorise must be two rising quantiles"),
         ({"variance": "most"}, "variance"),
         ({"weights": {"a": "heavy"}}, "weights.a"),
-        ({"seed": 2**31}, "seed must be a whole number from 0 to 2,147,483,647"),
+        ({"seed": 2**32}, "seed must be a whole number from 0 to 4,294,967,295"),
         ({"skewed": {"a": "both"}}, "skewed: a must be one of none, log, yeo_johnson; found 'both'"),
     ],
 )

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from customer_segmentation.config.schema import Section, TimeZone
 from customer_segmentation.contract.errors import ConfigurationError
 
-MAX_SEED = 2**31 - 1
-"""The largest seed that Spark, NumPy and scikit-learn all take."""
+MAX_SEED = 2**32 - 1
+"""The largest seed that NumPy and scikit-learn take."""
 
 _TIME_ZONE: TypeAdapter[str] = TypeAdapter(TimeZone)
 

@@ -34,6 +34,11 @@ def fitted_preparation(given: object, features: DataFrame, caller: str) -> Prepa
     return given
 
 
+def restart_seeds(seed: int, count: int) -> list[int]:
+    """The seeds of so many restarts: this one and those after it."""
+    return [(seed + number) % (MAX_SEED + 1) for number in range(count)]
+
+
 class SegmentationEstimator(Estimator, ABC, Generic[Model]):
     """Finds segments: a constructor that only stores, and `fit`, which validates and returns a model.
 

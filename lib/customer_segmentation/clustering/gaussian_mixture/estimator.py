@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE, SAMPLE_SIZE
-from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator, restart_seeds
 from customer_segmentation.clustering.estimator.points import Points, in_order, points_of, sample_of
 from customer_segmentation.clustering.gaussian_mixture.expectation import (
     MIN_EXTENT,
@@ -115,7 +115,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
         with points.in_fixed_layout() as fixed, collect_garbage_after():
             variances = _variances(fixed)
             added = self._added(variances)
-            seeds = range(self.seed, self.seed + KMEANS_RESTARTS)
+            seeds = restart_seeds(self.seed, KMEANS_RESTARTS)
             _, cost, centers = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds)
             within = variances * cost / (fixed.count * max(variances.sum(), added.sum())) + added
             initial = [diagonal_mixture(centers, within)] if len(centers) == self.k else []
@@ -156,7 +156,7 @@ class GaussianMixture(SegmentationEstimator[MixtureModel]):
 
     def _restarts(self, points: Points, added: np.ndarray) -> Iterator[Mixture | None]:
         """Initial mixtures from random customers; None where one has a segment without customers or extent."""
-        seeds = range(self.seed, self.seed + self.n_init)
+        seeds = restart_seeds(self.seed, self.n_init)
         if mllib_problem(points.frame.sparkSession) is None:
             noisy = self._noisy(points, added)
             return (self._restart(noisy, points, added, seed) for seed in seeds)

@@ -11,7 +11,7 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import VectorAssembler
 
 from customer_segmentation.clustering.calibrating import BOOTSTRAPS, OUTLIER_SHARE, SAMPLE_SIZE
-from customer_segmentation.clustering.estimator.base import SegmentationEstimator
+from customer_segmentation.clustering.estimator.base import SegmentationEstimator, restart_seeds
 from customer_segmentation.clustering.estimator.points import Points, in_order, sample_of
 from customer_segmentation.clustering.kmeans.centers import centroid_model
 from customer_segmentation.clustering.kmeans.lloyd import refine_centers
@@ -72,7 +72,7 @@ class KMeans(SegmentationEstimator[CentroidModel]):
 
     def _fit(self, points: Points) -> CentroidModel:
         points.require(self.k)
-        seeds = range(self.seed, self.seed + self.n_init)
+        seeds = restart_seeds(self.seed, self.n_init)
         with points.in_fixed_layout() as fixed:
             with collect_garbage_after():
                 fitted = best_restart(fixed, k=self.k, max_iterations=self.max_iterations, seeds=seeds, gpu=self.gpu)
