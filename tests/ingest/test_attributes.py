@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from customer_segmentation.config import Config
-from customer_segmentation.config.schema import CustomerSource, EngagementSource
+from customer_segmentation.config.schema import CustomerSource, EngagementSource, Value
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError
@@ -373,7 +373,8 @@ def test_an_attribute_that_changes_its_type_stops_no_later_run(spark: SparkSessi
         whole(quiet(spark, shop(tmp_path, table, day=day, clustering=clustered_by("age", "vip"))))
 
     features = read(tmp_path / "tables", "customer_features")
-    assert set(features.columns) == set(t.CUSTOMER_FEATURES.column_names)
+    of_value = {each.name for each in value_features(Value().horizons)}
+    assert set(features.columns) == {*t.CUSTOMER_FEATURES.column_names, *of_value}
     assert features.has_attributes.all()
     assert len(read(tmp_path / "tables", "pipeline_runs")) == 2
 
@@ -422,7 +423,8 @@ def test_a_table_of_features_that_holds_attributes_of_an_earlier_release_is_writ
     ingest_sources(later)
     build_features(later)
 
-    assert clustered_features(later).columns == [*t.CUSTOMER_FEATURES.column_names, "age"]
+    of_value = [each.name for each in value_features(config.value.horizons)]
+    assert clustered_features(later).columns == [*t.CUSTOMER_FEATURES.column_names, *of_value, "age"]
     assert clustered_features(later).where("age = 'young'").count() == 1
 
 
