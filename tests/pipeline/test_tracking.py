@@ -84,7 +84,7 @@ def test_a_logged_model_takes_features_as_their_table_has_them_and_as_json_does(
     columns = ["recency_days", "frequency", "monetary", "average_order_value", "distinct_categories"]
     assert {kind.split("(")[0] for _, kind in features.select(columns).dtypes} == {"int", "bigint", "decimal", "double"}
     fit = KMeans(k=3).fit(features, columns=columns)
-    model = replace(fit, version="kmeans-1", names=dict.fromkeys(fit.segment_ids, "Segment"))
+    model = replace(fit, version="kmeans-of-all-types", names=dict.fromkeys(fit.segment_ids, "Segment"))
     log_training(run, model, {"parameters": PARAMETERS, "quality": QUALITY})
     loaded = pyfunc.load_model(f"models:/{MODEL}@serving")
 
