@@ -84,9 +84,10 @@ def test_a_logged_model_takes_features_as_their_table_has_them_and_as_json_does(
     columns = ["recency_days", "frequency", "monetary", "average_order_value", "distinct_categories"]
     assert {kind.split("(")[0] for _, kind in features.select(columns).dtypes} == {"int", "bigint", "decimal", "double"}
     fit = KMeans(k=3).fit(features, columns=columns)
-    model = replace(fit, version="kmeans-of-all-types", names=dict.fromkeys(fit.segment_ids, "Segment"))
+    model = replace(fit, version="kmeans-1", names=dict.fromkeys(fit.segment_ids, "Segment"))
     log_training(run, model, {"parameters": PARAMETERS, "quality": QUALITY})
-    loaded = pyfunc.load_model(f"models:/{MODEL}@serving")
+    client = MlflowClient(store.tracking_uri)
+    loaded = pyfunc.load_model(client.get_model_version_download_uri(MODEL, "1"))
 
     customers = features.select("customer_id", *columns).orderBy("customer_id").limit(50)
     expected = [row.segment_id for row in model.assign(customers).orderBy("customer_id").collect()]
