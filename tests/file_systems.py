@@ -1,10 +1,12 @@
 """A file system that is not this machine's, as a cluster has one that Spark takes paths without a scheme for."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pyspark.sql import SparkSession
+
+from customer_segmentation.spark.settings import changed
 
 
 @contextmanager
@@ -22,10 +24,7 @@ def default_file_system(spark: SparkSession, *, path: Path, files: Path) -> Iter
         "fs.defaultFS": f"viewfs://{name}/",
         f"fs.viewfs.mounttable.{name}.link.{path}": files.as_uri(),
     }
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
+    with ExitStack() as changes:
+        for key, value in settings.items():
+            changes.enter_context(changed(spark, key, value))
         yield
-    finally:
-        for key in settings:
-            spark.conf.unset(key)

@@ -5,59 +5,18 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
 
-from customer_segmentation.config.schema import Config
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest import sniffing
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.changes import changed_transactions
 from customer_segmentation.stages.ingest import committed_batch, load_order_lines
 from customer_segmentation.stages.ingest.batch_log import PLANNED, read_log
-from tests.generated import quiet
-from tests.warehouse import contents, read
-
-COLUMNS = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "pay", "quantity": "1"}
-
-
-@pytest.fixture
-def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    def make(*, root: str = "tables", **source: Any) -> Run:
-        relation = {"path": str(tmp_path / "in"), "columns": COLUMNS, **source}
-        settings = {
-            "sources": {"transactions": relation},
-            "checks": {"max_rejected_share": 1.0},
-            "tables": {"root": str(tmp_path / root)},
-        }
-        return quiet(spark, Config.model_validate(settings))
-
-    return make
-
-
-def order(no: int, **more: Any) -> dict[str, Any]:
-    return {"who": f"C{no % 3}", "no": no, "at": f"2024-01-{no % 28 + 1:02} 10:00:00", "pay": 5.5, **more}
-
-
-def wrote(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def as_json(*rows: dict[str, Any]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def assert_as_if_read_anew(tmp_path: Path, run_of: Callable[..., Run], **source: Any) -> None:
-    ingest_sources(run_of(root="anew", **source))
-    for table in ("transactions", "rejected_transactions"):
-        left, right = (
-            contents(tmp_path / root, table, without=["batch_id", "ingested_at", "row"]) for root in ("tables", "anew")
-        )
-        assert left == right, table
+from tests.ingest.batches import COLUMNS, as_json, assert_as_if_read_anew, order, wrote
+from tests.warehouse import read
 
 
 @pytest.mark.slow

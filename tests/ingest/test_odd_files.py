@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from customer_segmentation.config.schema import Config, CustomerSource, TransactionSource
+from customer_segmentation.config.schema import CustomerSource, TransactionSource
 from customer_segmentation.contract.errors import DataRejectedError
 from customer_segmentation.ingest.batches import as_accepted
 from customer_segmentation.ingest.checks import CheckSuite
@@ -23,25 +23,10 @@ from customer_segmentation.ingest.transactions import validated_lines
 from customer_segmentation.spark.shuffling import spread
 from customer_segmentation.stages import Run, ingest_sources
 from customer_segmentation.stages.ingest import committed_batch
-from tests.generated import quiet
-from tests.warehouse import contents, read
+from tests.ingest.batches import COLUMNS, as_json, assert_as_if_read_anew, order, wrote
+from tests.warehouse import read
 
-COLUMNS = {"customer_id": "who", "order_id": "no", "ordered_at": "at", "amount": "pay", "quantity": "1"}
 HEADER = "who,no,at,pay\n"
-
-
-@pytest.fixture
-def run_of(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
-    def make(*, root: str = "tables", **source: Any) -> Run:
-        relation = {"path": str(tmp_path / "in"), "columns": COLUMNS, **source}
-        settings = {
-            "sources": {"transactions": relation},
-            "checks": {"max_rejected_share": 1.0},
-            "tables": {"root": str(tmp_path / root)},
-        }
-        return quiet(spark, Config.model_validate(settings))
-
-    return make
 
 
 def source_at(path: Path, format_: str, **more: Any) -> TransactionSource:
@@ -54,35 +39,13 @@ def lines_of(spark: SparkSession, source: TransactionSource, *more: str) -> list
     return [tuple(row) for row in lines.select("order_id", "customer_id", *more).orderBy("order_id").collect()]
 
 
-def order(no: int, **more: Any) -> dict[str, Any]:
-    return {"who": f"C{no % 3}", "no": no, "at": f"2024-01-{no % 28 + 1:02} 10:00:00", "pay": 5.5, **more}
-
-
 def line(no: int, *more: str) -> str:
     return ",".join(["C1", str(no), "2024-01-01 10:00:00", "5", *more]) + "\n"
-
-
-def wrote(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def as_json(*rows: dict[str, Any]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def wrote_parquet(path: Path, *rows: dict[str, Any], schema: pa.Schema | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
-
-
-def assert_as_if_read_anew(tmp_path: Path, run_of: Callable[..., Run], **source: Any) -> None:
-    ingest_sources(run_of(root="anew", **source))
-    for table in ("transactions", "rejected_transactions"):
-        left, right = (
-            contents(tmp_path / root, table, without=["batch_id", "ingested_at", "row"]) for root in ("tables", "anew")
-        )
-        assert left == right, table
 
 
 # --- files beside folders named column=value ---

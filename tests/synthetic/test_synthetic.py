@@ -1,7 +1,6 @@
 """Synthetic data: exact in size, the same everywhere, true to its settings, and its segments can be found again."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from math import sqrt
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import RobustScaler
 
 from customer_segmentation.config.schema import Generate
+from customer_segmentation.spark.settings import changed
 from customer_segmentation.synthetic import (
     customer_attributes,
     engagement_events,
@@ -54,19 +54,6 @@ def made(spark: SparkSession) -> Made:
         return kept[key].copy()
 
     return collected
-
-
-@contextmanager
-def configured(spark: SparkSession, key: str, value: str) -> Iterator[None]:
-    before = spark.conf.get(key, None)
-    spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(key)
-        else:
-            spark.conf.set(key, before)
 
 
 def typed(lines: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +128,7 @@ def test_the_data_are_the_same_on_any_number_of_partitions(spark: SparkSession, 
 
 
 def test_the_times_do_not_depend_on_the_sessions_time_zone(spark: SparkSession, made: Made) -> None:
-    with configured(spark, "spark.sql.session.timeZone", "America/New_York"):
+    with changed(spark, "spark.sql.session.timeZone", "America/New_York"):
         elsewhere = order_lines(spark, CLEAN, seed=SEED).select("ordered_at").limit(100).toPandas()
 
     assert elsewhere.ordered_at.equals(made(order_lines).ordered_at.head(100))

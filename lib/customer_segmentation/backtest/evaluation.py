@@ -107,12 +107,4 @@ def _means(figures: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
     for (_, score, outcome, metric, segment), each in figures.items():
         if segment is None and np.isfinite(each[0]):
             by_figure.setdefault((None, score, outcome, metric, None), []).append(each)
-    return {key: _mean_of_known(np.stack(each)) for key, each in by_figure.items()}
-
-
-def _mean_of_known(figures: np.ndarray) -> np.ndarray:
-    """The mean of each column (n dates, m) over the figures that are there; NaN where none is."""
-    known = np.isfinite(figures)
-    sums, count = np.where(known, figures, 0.0).sum(axis=0), known.sum(axis=0)
-    means: np.ndarray = np.where(count, sums / np.maximum(count, 1), np.nan)
-    return means
+    return {key: np.ma.masked_invalid(each).mean(axis=0).filled(np.nan) for key, each in by_figure.items()}

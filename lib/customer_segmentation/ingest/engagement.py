@@ -4,7 +4,7 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, NullType, StringType, TimestampNTZType, TimestampType
+from pyspark.sql.types import NullType
 
 from customer_segmentation.config.schema import EngagementSource
 from customer_segmentation.contract import columns as c
@@ -13,7 +13,7 @@ from customer_segmentation.contract.tables import ENGAGEMENT
 from customer_segmentation.ingest.expressions import gives_local_time
 from customer_segmentation.ingest.rejections import FILE, REASONS, ROW, rows_of, validated_rows
 from customer_segmentation.ingest.sources import malformed, place_of, require_columns
-from customer_segmentation.ingest.values import as_id, as_text, as_timestamp, mapped, source_value, time_text
+from customer_segmentation.ingest.values import TIME, as_id, as_text, as_timestamp, mapped, source_value, time_text
 from customer_segmentation.spark.local_time import UTC
 
 
@@ -66,10 +66,9 @@ def _validated(spark: SparkSession, source: EngagementSource, timezone: str) -> 
 
 def _require_time(at: Column, rows: DataFrame, source: EngagementSource) -> None:
     """Reject a mapping of occurred_at that can't be a time: a number would become one of seconds since 1970."""
-    type_ = rows.select(at).schema[0].dataType
-    if not isinstance(type_, (StringType, DateType, TimestampType, TimestampNTZType, NullType)):
+    type_, (kinds, expected) = rows.select(at).schema[0].dataType, TIME
+    if not isinstance(type_, (*kinds, NullType)):
         raise DataRejectedError(
-            f"{place_of(source)}: the mapping does not fit the source: occurred_at must be a timestamp, a date or text "
-            f"(of seconds since 1970: timestamp_seconds(...)), but {source.columns.occurred_at!r} is "
-            f"{type_.simpleString()}"
+            f"{place_of(source)}: the mapping does not fit the source: occurred_at must be {expected}, but "
+            f"{source.columns.occurred_at!r} is {type_.simpleString()}"
         )

@@ -191,13 +191,16 @@ def _is_local_time(node: exp.Expr) -> bool:
         branches = [branch.args["true"] for branch in node.args["ifs"]] if isinstance(node, exp.Case) else []
         branches += [node.args[name] for name in ("true", "false", "default") if node.args.get(name) is not None]
         return bool(branches) and all(isinstance(each, exp.Null) or _is_local_time(each) for each in branches)
-    if not isinstance(node, exp.Anonymous):
-        return False
-    name, arguments = node.name.lower(), node.expressions
-    if name in CHOICES or (name == "if" and len(arguments) == 3):
-        return all(map(_is_local_time, arguments[1:] if name == "if" else arguments))
-    is_read = name in ("to_timestamp", "try_to_timestamp") and len(arguments) == 2
-    return is_read and arguments[1].is_string and not has_zone(arguments[1].this)
+    if isinstance(node, exp.Anonymous) and node.name.lower() in CHOICES:
+        return all(map(_is_local_time, node.expressions))
+    read = _read_as_time(node)
+    return len(read) == 2 and read[1].is_string and not has_zone(read[1].this)
+
+
+def _read_as_time(node: exp.Expr | None) -> list[exp.Expr]:
+    """The arguments of `to_timestamp`; none where an expression is something else."""
+    is_call = isinstance(node, exp.Anonymous) and node.name.lower() in ("to_timestamp", "try_to_timestamp")
+    return node.expressions if node is not None and is_call else []
 
 
 def text_of_time(text: str) -> str:
@@ -209,10 +212,8 @@ def text_of_time(text: str) -> str:
     parsed = _parsed(text)
     if isinstance(parsed, exp.Cast) and parsed.to.is_type("timestamp", "timestamptz", "timestampltz"):
         return str(parsed.this.sql(dialect=_DIALECT))
-    is_call = isinstance(parsed, exp.Anonymous) and parsed.name.lower() in ("to_timestamp", "try_to_timestamp")
-    if isinstance(parsed, exp.Anonymous) and is_call and len(parsed.expressions) == 1:
-        return str(parsed.expressions[0].sql(dialect=_DIALECT))
-    return text
+    read = _read_as_time(parsed)
+    return str(read[0].sql(dialect=_DIALECT)) if len(read) == 1 else text
 
 
 def has_zone(layout: str) -> bool:

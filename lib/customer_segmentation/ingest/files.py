@@ -80,6 +80,11 @@ _SIGNED = {
 _NANOSECONDS_IN_MICROSECOND = 1_000
 
 
+def castable(types: Mapping[str, str]) -> dict[str, str]:
+    """Types of columns that values can be given: text where a column holds nothing."""
+    return {name: "string" if type_ == VOID else type_ for name, type_ in types.items()}
+
+
 def kept_apart(name: str) -> str:
     """What a column of a source is called in its rows: another name for the one that rows have for their origin."""
     return f"{_ORIGINAL}{name}" if name.lower() == SOURCE_FILE else name

@@ -33,8 +33,8 @@ from customer_segmentation.ingest.expressions import columns_of, quoted
 from customer_segmentation.ingest.files import CORRUPT as CORRUPT
 from customer_segmentation.ingest.files import (
     OWN_SOURCE_FILE,
-    VOID,
     by_folders,
+    castable,
     file_groups,
     kept_apart,
     put_together,
@@ -364,7 +364,7 @@ def _read_files(
     names = sorted(files_of(spark, relation) if files is None else files)
     groups = file_groups(spark, relation.format, names, options, wanted=required, place=place, known=known or {})
     if not groups:
-        types = {name: "string" if type_ == VOID else type_ for name, type_ in (known or {}).items()}
+        types = castable(known or {})
         there = {name.lower() for name in (*types, SOURCE_FILE)}
         types |= {name: "string" for name in required if name.lower() not in there} | {SOURCE_FILE: "string"}
         return spark.createDataFrame([], ", ".join(f"{quoted(name)} {type_}" for name, type_ in types.items()))

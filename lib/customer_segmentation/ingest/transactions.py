@@ -32,6 +32,7 @@ from customer_segmentation.ingest.checks import FAILED, CheckSuite
 from customer_segmentation.ingest.expressions import columns_of, gives_local_time, is_column, quoted
 from customer_segmentation.ingest.sources import CORRUPT, malformed, place_of, require_columns, with_lookups
 from customer_segmentation.ingest.values import (
+    TIME,
     NumberStyle,
     as_id,
     as_number,
@@ -318,13 +319,9 @@ def _check_where(frame: DataFrame, source: Source) -> None:
 
 def _check_types(types: dict[str, DataType], source: TransactionSource) -> None:
     """Reject a mapping whose columns can't hold what they are mapped to: a cast would make nonsense of them."""
-    time = (
-        (StringType, DateType, TimestampType, TimestampNTZType),
-        "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
-    )
     needed: dict[str, tuple[tuple[type[DataType], ...], str]] = {
-        c.ORDERED_AT: time,
-        c.CHANGED_AT: time,
+        c.ORDERED_AT: TIME,
+        c.CHANGED_AT: TIME,
         c.IS_RETURN: ((BooleanType, StringType, NumericType), "true or false"),
         **dict.fromkeys(_NUMBERS, ((NumericType, StringType), "a number or its text")),
     }

@@ -38,6 +38,12 @@ INVISIBLE = (
 )
 """White space of all kinds, and characters that show nothing: no value begins or ends with one."""
 
+TIME = (
+    (StringType, DateType, TimestampType, TimestampNTZType),
+    "a timestamp, a date or text (of seconds since 1970: timestamp_seconds(...))",
+)
+"""The types that a time may have in a source, and how messages say it: a number would be taken for seconds."""
+
 _UTC = "UTC"
 _RANGE_OF_NANOSECONDS = ("1678-01-01", "2262-01-01")
 _WITH_OFFSET = r"[T ]\s*\d{1,2}\D?.*[A-Za-z+-]"

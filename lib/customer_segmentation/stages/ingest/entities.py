@@ -34,7 +34,9 @@ def entity_loads(run: Run) -> dict[str, Callable[[], str]]:
     """
     events = partial(validated_events, timezone=run.config.timezone)
     return {
-        table.name: partial(_load, run, table, rejected, sources, validated)
+        table.name: naming_unreadable_files(run, f"sources.{table.name}", sources)(
+            partial(_load, run, table, rejected, sources, validated)
+        )
         for table, rejected, sources, validated in (
             (t.CUSTOMERS, t.REJECTED_CUSTOMERS, run.sources.customers, validated_customers),
             (t.ENGAGEMENT, t.REJECTED_ENGAGEMENT, run.sources.engagement, events),
@@ -44,13 +46,6 @@ def entity_loads(run: Run) -> dict[str, Callable[[], str]]:
 
 
 def _load(
-    run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], validated: Callable[..., DataFrame]
-) -> str:
-    with naming_unreadable_files(run, f"sources.{table.name}", sources):
-        return _loaded(run, table, rejected, sources, validated)
-
-
-def _loaded(
     run: Run, table: t.Table, rejected: t.Table, sources: Sequence[Source], validated: Callable[..., DataFrame]
 ) -> str:
     made_from: Mapping[str, Any] = {

@@ -18,7 +18,7 @@ from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.checks import NOT_KNOWN_YET
 from customer_segmentation.ingest import batches, orders
 from customer_segmentation.ingest.counts import RowCounts, count_lines
-from customer_segmentation.ingest.files import VOID
+from customer_segmentation.ingest.files import castable
 from customer_segmentation.ingest.snapshots import FILTERED_LATE, FullReloadRequired, following
 from customer_segmentation.ingest.sources import essential_columns
 from customer_segmentation.spark.persistence import checkpointed
@@ -349,5 +349,5 @@ def _with_known_columns(source: TransactionSource, frame: DataFrame, known: Mapp
     if source.format != "parquet":  # of JSON they are there already, see `read_source`
         return frame
     present = {name.lower() for name in (*frame.columns, *essential_columns(source))}
-    types = {name: "string" if type_ == VOID else type_ for name, type_ in known.items() if name.lower() not in present}
+    types = castable({name: type_ for name, type_ in known.items() if name.lower() not in present})
     return frame.withColumns({name: F.lit(None).cast(types[name]) for name in sorted(types)}) if types else frame
