@@ -42,7 +42,8 @@ SEGMENT_OF_CELL: dict[str, str] = {cell: name for name, cells in RFM_GRID.items(
 
 
 _NOBODY = "there are no customers to take the cut points of RFM scores from"
-_SCORED = (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
+SCORED = (c.RECENCY_DAYS, c.FREQUENCY, c.MONETARY)
+"""The features that are scored."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,13 @@ def _own_cut_points(features: DataFrame, scores: int) -> CutPoints | dict[date, 
 
 def _require(features: DataFrame, scores: int, caller: str) -> None:
     as_whole(scores, "scores", caller, minimum=2, maximum=MAX_SCORES)
-    missing = [name for name in _SCORED if name not in features.columns]
+    missing = [name for name in SCORED if name not in features.columns]
     if missing:
         raise ConfigurationError(
             f"{caller}: {', '.join(missing)} not among the columns {', '.join(features.columns)}; customer_features "
             "makes them"
         )
-    for name in _SCORED:
+    for name in SCORED:
         kind = features.schema[name].dataType
         if not isinstance(kind, NumericType):
             raise DataRejectedError(f"{caller}: {name} is of type {kind.simpleString()}, which is no number")
@@ -126,12 +127,12 @@ def _value(name: str) -> Column:
 
 def _percentiles(scores: int) -> list[Column]:
     steps = F.array(*(F.lit(step / scores) for step in range(1, scores)))
-    return [F.percentile(_value(name), steps).alias(name) for name in _SCORED]
+    return [F.percentile(_value(name), steps).alias(name) for name in SCORED]
 
 
 def _cut_points_of(percentiles: Sequence[Sequence[float] | None]) -> CutPoints:
     known = [values for values in percentiles if values is not None]
-    if len(known) < len(_SCORED):
+    if len(known) < len(SCORED):
         raise DataRejectedError(_NOBODY)
     # Without what interpolation adds beyond the digits that a double holds for sure.
     return CutPoints(*(tuple(float(f"{value:.15g}") for value in values) for values in known))
@@ -178,7 +179,7 @@ def rfm_scores(
     highest = len((next(iter(cuts.values())) if isinstance(cuts, Mapping) else cuts).recency) + 1
     below = [
         _cuts_below(name, [_cut(cuts, scale, step) for step in range(highest - 1)])
-        for name, scale in zip(_SCORED, ("recency", "frequency", "monetary"), strict=True)
+        for name, scale in zip(SCORED, ("recency", "frequency", "monetary"), strict=True)
     ]
     names = (c.R_SCORE, c.F_SCORE, c.M_SCORE)
     scored = features.withColumns(

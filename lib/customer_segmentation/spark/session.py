@@ -65,8 +65,9 @@ _SMALL_MACHINE = {
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # Pages of Parquet have checksums of their own, for files whose side files are gone.
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
-    # The virtual machine never compiles a longer method: a stage of many columns is quicker in several.
-    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # The virtual machine compiles no method of more than 8,000 bytes, and one of nearly as many for seconds: a stage of
+    # many columns is quicker in several.
+    "spark.sql.codegen.hugeMethodLimit": "4000",
     # A run has several hundred stages that Spark compiles code for, many of them alike; by default it keeps 100.
     "spark.sql.codegen.cache.maxEntries": "1000",
     # Every column expression would otherwise inspect the Python stack for where it was written.

@@ -16,9 +16,14 @@ from customer_segmentation.contract.errors import ConfigurationError, DataReject
 from customer_segmentation.contract.features.value import value_features
 from customer_segmentation.display.formatting import count, share
 from customer_segmentation.features.attributes import attribute_names, with_attributes, with_has_attributes
-from customer_segmentation.features.build import active, features_from_aggregates, features_of_lines
+from customer_segmentation.features.build import (
+    active,
+    features_from_aggregates,
+    features_of_history,
+    features_of_lines,
+)
 from customer_segmentation.features.overflow import overflow_explained
-from customer_segmentation.features.rfm_scores import CutPoints, cut_points_by_date, rfm_scores
+from customer_segmentation.features.rfm_scores import SCORED, CutPoints, cut_points_by_date, rfm_scores
 from customer_segmentation.ingest.customers import renamed_attributes
 from customer_segmentation.progress import Stage
 from customer_segmentation.spark.concurrently import at_once
@@ -29,7 +34,7 @@ from customer_segmentation.stages.customer_history import bring_up_to_date, line
 from customer_segmentation.stages.run import Run
 from customer_segmentation.stages.value_models import keep_value_models, value_model
 from customer_segmentation.storage import literal
-from customer_segmentation.value import ValueModel, with_value
+from customer_segmentation.value import FITTED_TO, ValueModel, with_value
 
 
 def build_features(run: Run) -> None:
@@ -47,20 +52,17 @@ def build_features(run: Run) -> None:
             stage.result = f"{_describe_customers(run, stage)}; as run {other} has them"
             return
         outcome = bring_up_to_date(run)
-        features = _of_everybody(run)
-        model = run.models.reusable
+        model, known = run.models.reusable, _known_by_history(run)
         if model is None:
-            with persisted(features) as everybody:
-                customers = _active(run, everybody)
-                cuts, value = at_once(
-                    lambda: _own_cut_points(run, customers), lambda: value_model(run, None, lambda: everybody)
-                )
-                keep_value_models(run, {run.features_id: value})
-                _write(run, with_value(rfm_scores(customers, cuts=cuts), value), [run])
+            cuts, value = at_once(
+                lambda: _own_cut_points(run, _active(run, known)), lambda: value_model(run, None, lambda: known)
+            )
+            keep_value_models(run, {run.features_id: value})
         else:
-            _require_somebody(run)
-            value = value_model(run, model, lambda: features)
-            _write(run, _scored(_active(run, features), model, value), [run])
+            _require_somebody(run, known)
+            cuts, value = CutPoints.from_dict(model.cut_points), value_model(run, model, lambda: known)
+        scored = rfm_scores(_active(run, _of_everybody(run)), cuts=cuts)
+        _write(run, with_value(scored, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
         stage.result = "; ".join([_describe_customers(run, stage), outcome, *remarks])
 
@@ -140,13 +142,19 @@ def fitted_to(run: Run, customers: DataFrame) -> DataFrame:
     if run.config.features.active_within is None:
         return customers
     bring_up_to_date(run)
-    return _of_everybody(run)
+    return _known_by_history(run)
 
 
 def _of_everybody(run: Run) -> DataFrame:
     """The features of all with a purchase before the run's date, from the aggregates as they are."""
     history, days = (run.warehouse.read(table) for table in (t.CUSTOMER_HISTORY, t.CUSTOMER_DAYS))
     return features_from_aggregates(history, days, run.inputs.engagement(), dates=Dates((run.as_of,)), **_settings(run))
+
+
+def _known_by_history(run: Run) -> DataFrame:
+    """Of everybody, what cut points and value models are taken from: their histories tell it without the rest."""
+    history = run.warehouse.read(t.CUSTOMER_HISTORY)
+    return features_of_history(history, {*SCORED, *FITTED_TO}, as_of=run.as_of)
 
 
 def _active(run: Run, features: DataFrame) -> DataFrame:
@@ -166,14 +174,13 @@ def _own_cut_points(run: Run, customers: DataFrame) -> CutPoints:
     return by_date[run.as_of]
 
 
-def _require_somebody(run: Run) -> None:
+def _require_somebody(run: Run, everybody: DataFrame) -> None:
     """Stop where nobody counts as a customer, before all their features are computed.
 
     Raises:
         DataRejectedError: nobody does.
     """
-    recency = F.date_diff(F.lit(run.as_of), "last_day").alias(c.RECENCY_DAYS)
-    if _active(run, run.warehouse.read(t.CUSTOMER_HISTORY).select(recency)).isEmpty():
+    if _active(run, everybody).isEmpty():
         raise DataRejectedError(_nobody(run))
 
 

@@ -19,7 +19,7 @@ from customer_segmentation.insight.activity import PurchaseRates, purchase_rates
 from customer_segmentation.insight.lineage import describe_lineage, first_lineage, lineage
 from customer_segmentation.insight.naming import name_segments
 from customer_segmentation.insight.profiles import Profile, feature_means, segment_profiles
-from customer_segmentation.spark.concurrently import at_once
+from customer_segmentation.spark.concurrently import at_once, started
 from customer_segmentation.spark.mllib import mllib_problem
 from customer_segmentation.spark.persistence import persisted
 from customer_segmentation.stages.backtest import hindsight
@@ -63,7 +63,14 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
         bring_up_to_date(run)  # a run of an earlier date may have been in between
         if run.models.reusable_version is not None:  # whose scores they have
             features = scored_anew(run, features)
-        with persisted(without_lists(features)) as features:
+        with (
+            persisted(without_lists(features)) as features,
+            started(
+                lambda: cut_points(features),
+                lambda: value_model(run, None, lambda: fitted_to(run, features)),
+                lambda: _purchase_rates(run, features),
+            ) as (cuts_found, value_fitted, rates_found),
+        ):
             incumbent = run.models.incumbent
             training = train(
                 features,
@@ -76,15 +83,14 @@ def train_segments(run: Run, *, retrain: bool = False) -> None:
                 highest = run.models.highest_id_elsewhere
                 training = training.numbered([highest + segment for segment in training.model.segment_ids])
             assigned = training.model.assign(features)
-            profiles, cuts, value, rates = at_once(
+            cuts, value, rates = cuts_found(), value_fitted(), rates_found()
+            profiles, evidence = at_once(
                 lambda: segment_profiles(assigned, training.model, derived=undeclared_features(run)),
-                lambda: cut_points(features),
-                lambda: value_model(run, None, lambda: fitted_to(run, features)),
-                lambda: _purchase_rates(run, features),
+                lambda: segment_evidence(assigned, rates),
             )
             named_segments = name_segments(
                 profiles,
-                segment_evidence(assigned, rates),
+                evidence,
                 run.config.segments,
                 kept=incumbent.names if incumbent else None,
             )

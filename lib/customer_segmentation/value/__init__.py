@@ -7,6 +7,6 @@ The models are fitted on the driver to counts of distinct histories, and score c
 """
 
 from customer_segmentation.value.model import ValueModel
-from customer_segmentation.value.scoring import fit_value, purchase_counts, with_value
+from customer_segmentation.value.scoring import FITTED_TO, fit_value, purchase_counts, with_value
 
-__all__ = ["ValueModel", "fit_value", "purchase_counts", "with_value"]
+__all__ = ["FITTED_TO", "ValueModel", "fit_value", "purchase_counts", "with_value"]

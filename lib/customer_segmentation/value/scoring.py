@@ -42,6 +42,9 @@ cloudpickle.register_pickle_by_value(sys.modules["customer_segmentation.value"])
 
 _NEEDED = (c.ACTIVE_DAYS, c.RECENCY_DAYS, c.TENURE_DAYS, c.MONETARY)
 _RHYTHM = ("days_between_orders", "regularity")
+FITTED_TO = (*_NEEDED, *_RHYTHM)
+"""The features that a value model is fitted to, whichever one."""
+
 _STEPS = 200
 """Mean values are told apart by a 200th of their logarithm, half a percent."""
 _GAP_TYPE = "decimal(28,6)"
