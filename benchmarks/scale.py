@@ -1,9 +1,10 @@
 """Whole runs at several sizes: what a line and a customer cost in each stage, and what one more day costs beside it.
 
-Each run is a process of its own over generated data of two years, with a driver of 4 GB. The largest size takes hours
-and 40 GB of disk: `python -m benchmarks scale --lines 100000000`.
+Each run is a process of its own over generated data of two years, with a driver of 4 GB. The largest size takes an
+hour and 60 GB of disk: `python -m benchmarks scale --lines 100000000`.
 """
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ COSTS = RESULTS / "costs" / "scale.json"
 
 SMALLEST = 1_000_000
 LINES_OF_A_CUSTOMER = (10, 100)
-"""Of two shops of each size, so that a line's cost can be told from a customer's."""
+"""Of two shops of each size, so that a line's cost can be told from a customer's; beyond `PEERS_AT` of the latter."""
 
 FIRST_DAY, DAYS = date(2023, 1, 1), 730
 LAST = FIRST_DAY + timedelta(DAYS - 1)
@@ -60,9 +61,9 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
     comparisons: list[Comparison] = []
     size = SMALLEST
     while size <= lines:
-        for each in LINES_OF_A_CUSTOMER:
+        for each in LINES_OF_A_CUSTOMER if size <= PEERS_AT else LINES_OF_A_CUSTOMER[-1:]:
             with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
-                shop = _Shop(Path(name), size, size // each)
+                shop = Shop(Path(name), size, size // each)
                 costs += shop.costs()
                 rows = [asdict(cost) for cost in costs]
                 COSTS.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +71,10 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
                 if size == PEERS_AT and each == LINES_OF_A_CUSTOMER[0]:
                     comparisons += shop.beside_peers(runs)
         size *= 10
-    return [*_days_beside_first_runs(costs), *comparisons]
+    return [*days_beside_first_runs(costs), *beside_smaller(costs), *comparisons]
 
 
-class _Shop:
+class Shop:
     """Generated data of a size, the last day apart, and the runs over them."""
 
     def __init__(self, folder: Path, lines: int, customers: int) -> None:
@@ -133,7 +134,7 @@ class _Shop:
         return ["--config", "conf/synthetic.yml", *(text for each in given for text in ("--set", each))]
 
 
-def _days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
+def days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
     """One more day, and a run with nothing new, beside the first run of the same shop."""
     by_shop = {(cost.what, cost.lines, cost.customers): cost for cost in costs}
     return [
@@ -148,3 +149,23 @@ def _days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
         for (what, _, _), cost in by_shop.items()
         if what != "first"
     ]
+
+
+def beside_smaller(costs: list[Cost]) -> list[Comparison]:
+    """What lines cost as they become more: a line of a first run, and a day of as many customers with more history."""
+    comparisons = []
+    for cost, other in itertools.permutations(costs, 2):
+        if cost.what != other.what or cost.lines <= other.lines:
+            continue
+        is_as_dense = cost.lines * other.customers == other.lines * cost.customers
+        if cost.what == "first" and other.lines == SMALLEST and is_as_dense:
+            what = f"a million of {cost.lines:,} lines of {cost.customers:,} customers"
+            peer, limit, each = f"of {other.lines:,} lines", 1.3, [1e6 / cost.lines, 1e6 / other.lines]
+        elif cost.what == "day" and cost.customers == other.customers:
+            what = f"day, {cost.new_lines:,} lines on {cost.lines:,} of {cost.customers:,} customers"
+            peer, limit, each = f"{other.new_lines:,} lines on {other.lines:,}", 1.5, [1.0, 1.0]
+        else:
+            continue
+        ours, theirs = ([one.seconds["all"] * by] for one, by in zip((cost, other), each, strict=True))
+        comparisons.append(Comparison(what, peer, max(cost.new_lines, 1), limit, ours, theirs))
+    return comparisons

@@ -22,6 +22,21 @@ Made by `python -m benchmarks.document` from `benchmarks/results/costs/scale.jso
 measures: whole runs over generated data of two years, each a process of its own on 2 cores with a driver of 4 GB.
 """
 
+SETTINGS = """## Settings, and what gives way first
+
+- `spark.sql.shuffle.partitions`: a million lines each at most, with 2 GB of executor memory for each core, as measured:
+  1,000 for 10^9 lines, 100,000 for 10^11. Adaptive execution puts small ones together.
+- The driver: 4 GB. It gets counts, quantiles, a sample of at most `clustering.sample_size` customers, and the distinct
+  histories that the value model is fitted to.
+- Local disk of the executors: 300 bytes a line, for shuffles and for the lines that `features` reads several times.
+
+What gives way first, reasoned from the plans and not measured: exact quantiles over all customers (RFM's cut points,
+value ranks, a robust preparation) keep each distinct value in one task, some 100 bytes each: 1 GB at 10 million
+customers, or 10^9 lines; at 10^10 a task has to get ten times as much memory. Ranks within segments sort all
+customers of a segment in one task, which spills to disk and takes its time. Lines, orders and days of customers
+spread over any number of tasks; a single customer's have to fit in one.
+"""
+
 
 def page(costs: Sequence[Mapping[str, Any]]) -> str:
     """The page.
@@ -31,7 +46,7 @@ def page(costs: Sequence[Mapping[str, Any]]) -> str:
     """
     first = [cost for cost in costs if cost["what"] == "first"]
     fits = {stage: _fitted(first, stage) for stage in (*STAGES, "all")}
-    return "\n".join([HEAD, *_measured(costs), *_fits(fits), *_extrapolated(fits)])
+    return "\n".join([HEAD, *_measured(costs), *_fits(fits), *_extrapolated(fits), SETTINGS])
 
 
 def _fitted(costs: Sequence[Mapping[str, Any]], stage: str) -> np.ndarray:

@@ -64,6 +64,7 @@ def customers(spark: SparkSession) -> DataFrame:
     return framed(spark, points).toDF("customer_id", *FEATURES)
 
 
+@pytest.mark.slow
 def test_one_entry_makes_a_new_algorithm_chosen_trained_stored_and_loaded(
     customers: DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

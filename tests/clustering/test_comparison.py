@@ -20,6 +20,7 @@ from tests.clustering.test_choice import framed, separated
 COLUMNS = ["x0", "x1", "x2"]
 
 
+@pytest.mark.slow
 def test_every_algorithm_has_a_row_with_the_metrics_of_its_segments(spark: SparkSession) -> None:
     points, _ = separated(44, 3, 3, rows=240)
     points[:4] += [[14.0, 0, 0], [-14, 0, 0], [0, 14, 0], [0, 0, 14]]  # between the segments

@@ -85,6 +85,7 @@ def test_a_training_on_the_same_customers_gives_the_same_segments(spark: SparkSe
     assert set(second.stability) <= set(second.model.segment_ids)
 
 
+@pytest.mark.slow
 def test_the_segments_stay_when_their_customers_drift_and_a_divided_one_is_told(spark: SparkSession) -> None:
     first = train(customers(spark, *GROUPS, seed=3), settings("kmeans"), seed=5)
     drifted = customers(spark, *((x + 0.5, y + 0.5, z, size) for x, y, z, size in GROUPS), seed=3)

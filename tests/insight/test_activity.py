@@ -19,6 +19,7 @@ from customer_segmentation.insight.activity import (
     purchase_rates,
     segment_evidence,
 )
+from customer_segmentation.spark.persistence import checkpointed
 from tests.insight.purchases import YEAR, buyers, customers_at, evidence_rows, rates_of, shop
 
 FIRST_DAY = date(2022, 1, 1)
@@ -173,7 +174,7 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
     lines = spark.createDataFrame(rows, "customer_id string, order_id string, ordered_at string, amount double")
     as_of = FIRST_DAY + timedelta(450)
     features = cs.customer_features(lines, as_of=as_of)
-    segments = features.selectExpr("*", "if(recency_days > 200, 2, 1) AS segment_id")
+    segments = checkpointed(features.selectExpr("*", "if(recency_days > 200, 2, 1) AS segment_id"))
     chosen = ["average_order_value"]
 
     names = cs.segment_names(segments, lines, features=chosen, own={1: "My VIPs"}).set_index("segment_id")

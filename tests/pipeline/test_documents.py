@@ -1,12 +1,15 @@
 """The documents: what they link to and name is there, and pre-commit runs what `make lint` does."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from benchmarks import scale_page
 from benchmarks.document import PAGE, page
+from benchmarks.scale import COSTS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lib" / "customer_segmentation"
@@ -76,5 +79,6 @@ def test_pre_commit_runs_what_make_lint_does() -> None:
     assert all(hook["language"] == "system" and not hook["pass_filenames"] for hook in hooks)
 
 
-def test_the_page_on_performance_is_made_from_what_was_measured() -> None:
+def test_the_pages_on_performance_and_scale_are_made_from_what_was_measured() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
+    assert scale_page.PAGE.read_text(encoding="utf-8") == scale_page.page(json.loads(COSTS.read_text(encoding="utf-8")))

@@ -135,6 +135,7 @@ def test_a_rollback_that_is_repeated_stays_where_it_went_and_never_goes_to_what_
     assert shop.recorded()[-1] == ("R1", "rollback", "R2")
 
 
+@pytest.mark.slow
 def test_a_rollback_that_was_killed_before_its_record_lasts(shop: Shop) -> None:
     shop.publish("R1")
     shop.publish("R2")

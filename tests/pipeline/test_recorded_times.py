@@ -47,6 +47,7 @@ def test_a_run_and_a_backtest_are_later_than_all_before(run: Run, tmp_path: Path
     assert [row["run_id"] for row in run.backtests.newest] == ["20240310-0"]
 
 
+@pytest.mark.slow
 def test_an_erasure_that_is_brought_to_its_end_ends_after_its_plan(run: Run, tmp_path: Path) -> None:
     run.suppression.add(["C1"], receipt_id="1")
     plan = {"receipt_id": "1", "status": PLANNED, "properties": "{}", "customers_found": 0}

@@ -148,6 +148,7 @@ def test_the_report_joins_the_training_it_reports_on_once(
     assert [each.path for each in client.list_artifacts(logged.info.run_id, "report")] == [f"report/{page.name}"]
 
 
+@pytest.mark.slow
 def test_where_mlflow_can_not_be_reached_the_stage_says_so(
     spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
