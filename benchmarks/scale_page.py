@@ -28,7 +28,7 @@ SETTINGS = """## Settings, and what gives way first
   1,000 for 10^9 lines, 100,000 for 10^11. Adaptive execution puts small ones together.
 - The driver: 4 GB. It gets counts, quantiles, a sample of at most `clustering.sample_size` customers, and the distinct
   histories that the value model is fitted to.
-- Local disk of the executors: 300 bytes a line, for shuffles and for the lines that `features` reads several times.
+- Local disk of the executors: 300 bytes a line, for shuffles and for what `ingest` and `features` read several times.
 
 What gives way first, reasoned from the plans and not measured: exact quantiles over all customers (RFM's cut points,
 value ranks, a robust preparation) keep each distinct value in one task, some 100 bytes each: 1 GB at 10 million
