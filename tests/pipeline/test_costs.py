@@ -70,16 +70,18 @@ PLAN_NODES = {
 
 def nodes_of(frame: DataFrame) -> dict[str, int]:
     """How often each kind of node is in the plan of a frame, those of what it reads from memory left out."""
-    plan = frame._jdf.queryExecution().executedPlan().toString()
-    kept, in_memory = [], None
-    for line in plan.splitlines():
-        depth = len(line) - len(line.lstrip(" :+-*"))
-        if in_memory is not None and depth > in_memory:
-            continue
-        in_memory = depth if "InMemoryRelation" in line else None
-        kept.append(line)
-    plan = "\n".join(kept)
+    plan = "\n".join(lines_of(frame._jdf.queryExecution().executedPlan()))
     return {name: len(re.findall(pattern, plan)) for name, pattern in PLAN_NODES.items()}
+
+
+def lines_of(node: Any) -> Iterator[str]:
+    """A line for each node of a plan, from the top; its text would show how rows in memory were made, too."""
+    yield str(node.simpleString(100))
+    if node.nodeName() == "AdaptiveSparkPlan":  # what it is before anything of it has run
+        yield from lines_of(node.initialPlan())
+    children = node.children()
+    for place in range(children.length()):
+        yield from lines_of(children.apply(place))
 
 
 @pytest.fixture
