@@ -18,8 +18,13 @@ your own, stage by stage, tells `python -m benchmarks.run_profile --config conf/
 """
 
 
-def page() -> str:
-    """The page."""
+def pages() -> dict[Path, str]:
+    """The texts of the pages, by their files."""
+    costs = json.loads(COSTS.read_text(encoding="utf-8"))
+    return {PAGE: _page(), scale_page.PAGE: scale_page.page(costs)}
+
+
+def _page() -> str:
     return "\n".join([HEAD, *(_section(path) for path in sorted(RESULTS.glob("*.json")))])
 
 
@@ -50,6 +55,5 @@ def _section(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    if COSTS.exists():
-        scale_page.PAGE.write_text(scale_page.page(json.loads(COSTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -63,7 +63,7 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
     while size <= lines:
         for each in LINES_OF_A_CUSTOMER if size <= PEERS_AT else LINES_OF_A_CUSTOMER[-1:]:
             with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
-                shop = Shop(Path(name), size, size // each)
+                shop = _Shop(Path(name), size, size // each)
                 costs += shop.costs()
                 rows = [asdict(cost) for cost in costs]
                 COSTS.parent.mkdir(parents=True, exist_ok=True)
@@ -71,10 +71,10 @@ def measure(*, lines: int, runs: int) -> list[Comparison]:
                 if size == PEERS_AT and each == LINES_OF_A_CUSTOMER[0]:
                     comparisons += shop.beside_peers(runs)
         size *= 10
-    return [*days_beside_first_runs(costs), *beside_smaller(costs), *comparisons]
+    return [*_days_beside_first_runs(costs), *_beside_smaller(costs), *comparisons]
 
 
-class Shop:
+class _Shop:
     """Generated data of a size, the last day apart, and the runs over them."""
 
     def __init__(self, folder: Path, lines: int, customers: int) -> None:
@@ -134,7 +134,7 @@ class Shop:
         return ["--config", "conf/synthetic.yml", *(text for each in given for text in ("--set", each))]
 
 
-def days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
+def _days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
     """One more day, and a run with nothing new, beside the first run of the same shop."""
     by_shop = {(cost.what, cost.lines, cost.customers): cost for cost in costs}
     return [
@@ -151,21 +151,35 @@ def days_beside_first_runs(costs: list[Cost]) -> list[Comparison]:
     ]
 
 
-def beside_smaller(costs: list[Cost]) -> list[Comparison]:
+def _beside_smaller(costs: list[Cost]) -> list[Comparison]:
     """What lines cost as they become more: a line of a first run, and a day of as many customers with more history."""
-    comparisons = []
-    for cost, other in itertools.permutations(costs, 2):
-        if cost.what != other.what or cost.lines <= other.lines:
-            continue
-        is_as_dense = cost.lines * other.customers == other.lines * cost.customers
-        if cost.what == "first" and other.lines == SMALLEST and is_as_dense:
-            what = f"a million of {cost.lines:,} lines of {cost.customers:,} customers"
-            peer, limit, each = f"of {other.lines:,} lines", 1.3, [1e6 / cost.lines, 1e6 / other.lines]
-        elif cost.what == "day" and cost.customers == other.customers:
-            what = f"day, {cost.new_lines:,} lines on {cost.lines:,} of {cost.customers:,} customers"
-            peer, limit, each = f"{other.new_lines:,} lines on {other.lines:,}", 1.5, [1.0, 1.0]
-        else:
-            continue
-        ours, theirs = ([one.seconds["all"] * by] for one, by in zip((cost, other), each, strict=True))
-        comparisons.append(Comparison(what, peer, max(cost.new_lines, 1), limit, ours, theirs))
-    return comparisons
+    pairs = [
+        (cost, other)
+        for cost, other in itertools.permutations(costs, 2)
+        if cost.what == other.what and cost.lines > other.lines
+    ]
+    lines = [
+        Comparison(
+            f"a million of {cost.lines:,} lines of {cost.customers:,} customers",
+            f"of {other.lines:,} lines",
+            1,
+            1.3,
+            *([shop.seconds["all"] * 1e6 / shop.lines] for shop in (cost, other)),
+        )
+        for cost, other in pairs
+        if cost.what == "first"
+        and other.lines == SMALLEST
+        and cost.lines * other.customers == other.lines * cost.customers
+    ]
+    days = [
+        Comparison(
+            f"day, {cost.new_lines:,} lines on {cost.lines:,} of {cost.customers:,} customers",
+            f"{other.new_lines:,} lines on {other.lines:,}",
+            cost.new_lines,
+            1.5,
+            *([shop.seconds["all"]] for shop in (cost, other)),
+        )
+        for cost, other in pairs
+        if cost.what == "day" and cost.customers == other.customers
+    ]
+    return lines + days

@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from customer_segmentation.clustering import SegmentationModel
 from customer_segmentation.contract import columns as c
 from customer_segmentation.contract import tables as t
 from customer_segmentation.contract.errors import ConfigurationError, DataRejectedError, closest
@@ -61,8 +60,7 @@ def build_features(run: Run) -> None:
         else:
             _require_somebody(run, known)
             cuts, value = CutPoints.from_dict(model.cut_points), value_model(run, model, lambda: known)
-        scored = rfm_scores(_active(run, _of_everybody(run)), cuts=cuts)
-        _write(run, with_value(scored, value), [run])
+        _write(run, _scored(_active(run, _of_everybody(run)), cuts, value), [run])
         remarks = [*([] if model else value.messages), *run.as_of_remarks()]
         stage.result = "; ".join([_describe_customers(run, stage), outcome, *remarks])
 
@@ -129,7 +127,8 @@ def _take_over(run: Run, other: str) -> None:
     rows = rows.select([name for name in _features_table(run).column_names if name != c.HAS_ATTRIBUTES])
     model = run.models.registered(run.model_version)
     value = value_model(run, model, lambda: fitted_to(run, rows))
-    _write(run, _scored(rows, model, value), [run])
+    cuts = CutPoints.from_dict(model.cut_points) if model else None
+    _write(run, _scored(rows, cuts, value), [run])
 
 
 def scored_anew(run: Run, features: DataFrame) -> DataFrame:
@@ -184,9 +183,9 @@ def _require_somebody(run: Run, everybody: DataFrame) -> None:
         raise DataRejectedError(_nobody(run))
 
 
-def _scored(features: DataFrame, model: SegmentationModel | None, value: ValueModel) -> DataFrame:
-    """The features with RFM scores by the cut points of a model, or of the customers themselves, and their value."""
-    return with_value(rfm_scores(features, cuts=CutPoints.from_dict(model.cut_points) if model else None), value)
+def _scored(features: DataFrame, cuts: CutPoints | None, value: ValueModel) -> DataFrame:
+    """The features with RFM scores by some cut points, or by those of the customers themselves, and their value."""
+    return with_value(rfm_scores(features, cuts=cuts), value)
 
 
 def _settings(run: Run) -> dict[str, Any]:
