@@ -26,7 +26,7 @@ TEST_SETTINGS = Spark(
     # running them (and the compiled code needs more room than such a virtual machine has for it by default), and a
     # file beside each commit that sums up the table is written for nobody.
     conf={
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": "-XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
         "spark.databricks.delta.writeChecksumFile.enabled": False,
         # As a command over few rows has it, see `spark.code_generation`.
         "spark.sql.codegen.wholeStage": False,
