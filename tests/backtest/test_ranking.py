@@ -108,6 +108,7 @@ def test_a_column_that_customers_have_not_is_not_what_they_are_ranked_by() -> No
     assert best_column(found, COLUMNS, horizon_days=30, windows=WINDOWS) == "monetary"
 
 
+@pytest.mark.slow
 def test_the_page_and_the_terminal_say_that_segments_rank_worse_than_past_spend() -> None:
     found = rows({"segments": WORSE, "kmeans": WORSE, "learned": BETTER})
     out = io.StringIO()

@@ -82,6 +82,7 @@ def test_one_entry_makes_a_new_algorithm_chosen_trained_stored_and_loaded(
     assert loaded.assign(customers).collect() == training.model.transform(customers).collect()
 
 
+@pytest.mark.slow
 def test_an_algorithm_that_is_not_tried_on_a_sample_needs_a_number_of_segments(
     customers: DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def chosen(points: np.ndarray, ks: range = range(3, 9), algorithms: tuple[str, .
 CASES = [(2, 3, 4), (3, 4, 8), (5, 7, 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "k", "d"), CASES)
 def test_separated_segments_are_found_with_their_number(in_memory: None, seed: int, k: int, d: int) -> None:
     points, truth = separated(seed, k, d, rows=600)
@@ -458,6 +459,7 @@ def test_stability_is_one_for_separated_segments_and_low_for_none() -> None:
     assert none.segments.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_a_coreset_gives_the_cost_of_all_customers_and_is_the_same_however_they_lie(spark: SparkSession) -> None:
     points, _ = separated(7, 5, 3, rows=20_000)
     points[:20] *= 30  # far away, few
@@ -494,6 +496,7 @@ def test_few_customers_are_their_own_coreset(spark: SparkSession) -> None:
         coreset(framed(spark, points).where("x0 > 1e9"), ["x0", "x1"], size=100, seed=1, by="customer_id")
 
 
+@pytest.mark.slow
 def test_refining_ends_at_the_best_of_its_starts_as_scikit_learn_does(spark: SparkSession) -> None:
     from sklearn.cluster import KMeans
 
@@ -550,6 +553,7 @@ def test_a_training_chooses_fits_and_judges_whatever_the_partitions(spark: Spark
     assert max(row["k"] for row in rows if row["tied"]) == 4  # three that are found again as well are a tie
 
 
+@pytest.mark.slow
 def test_a_configured_k_is_not_searched_for(spark: SparkSession) -> None:
     points, _ = separated(12, 3, 3, rows=300)
     frame = framed(spark, points).toDF("customer_id", *FEATURES)
@@ -561,6 +565,7 @@ def test_a_configured_k_is_not_searched_for(spark: SparkSession) -> None:
     assert training.quality["silhouette"] > 0.3
 
 
+@pytest.mark.slow
 def test_a_tree_is_cut_where_the_segments_are(spark: SparkSession) -> None:
     points, truth = separated(13, 4, 3, rows=300)
     frame = framed(spark, points).toDF("customer_id", *FEATURES)

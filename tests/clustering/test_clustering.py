@@ -65,6 +65,7 @@ def test_the_ml_stage_prepares_as_the_plain_expressions_do(spark: SparkSession) 
     pd.testing.assert_frame_equal(by_stage, preparation.transform(frame).toPandas())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kmeans_finds_separated_clusters(spark: SparkSession, seed: int) -> None:
     points, truth = blobs(seed)
@@ -78,6 +79,7 @@ def test_kmeans_finds_separated_clusters(spark: SparkSession, seed: int) -> None
     assert model.cost_ == pytest.approx(nearest.sum(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession) -> None:
     frame = as_frame(spark, np.random.default_rng(5).normal(size=(300, 3)))
     estimator = KMeans(5, seed=3, n_init=1)
@@ -173,6 +175,7 @@ def test_wrong_parameters_are_rejected_before_any_job_runs(estimator: KMeans, ar
         estimator.fit(None, **arguments)  # no frame is touched
 
 
+@pytest.mark.slow
 def test_parameters_may_be_numbers_of_numpy(spark: SparkSession) -> None:
     frame = as_frame(spark, np.array([[0.0], [0.1], [5.0], [5.1]]))
 

@@ -58,6 +58,7 @@ def test_every_algorithm_has_a_row_with_the_metrics_of_its_segments(spark: Spark
     assert table.noise_share[4] == pytest.approx(7 / 240)
 
 
+@pytest.mark.slow
 def test_an_estimator_that_can_not_be_fitted_has_a_row_that_says_why_and_the_others_theirs(spark: SparkSession) -> None:
     features = framed(spark, np.repeat(separated(42, 2, 3, rows=3)[0], 4, axis=0))
 

@@ -148,6 +148,7 @@ def test_the_confidence_is_the_share_of_bootstraps_it_has_not_seen(
         assert np.corrcoef(confidence, shares)[0, 1] > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -175,6 +176,7 @@ def test_an_assigned_confidence_is_the_share_of_fresh_bootstraps(
     assert model_from_json(model.to_json()).to_json() == model.to_json()
 
 
+@pytest.mark.slow
 def test_without_bootstraps_the_confidence_is_the_margin(spark: SparkSession) -> None:
     frame = as_frame(spark, overlapping(np.random.default_rng(3), 120))
 
@@ -270,6 +272,7 @@ def test_outliers_are_a_share_of_each_segment_and_a_small_segment_is_none() -> N
     assert half[:2] == pytest.approx(limits[:2], rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_share_of_zero_leaves_no_outliers_but_those_that_can_not_be_measured(spark: SparkSession) -> None:
     points = overlapping(np.random.default_rng(5), 300)
     model = KMeans(3, n_init=1, outlier_share=0).fit(as_frame(spark, points), columns=["x0", "x1", "x2", "x3"])
@@ -366,6 +369,7 @@ def test_without_its_drivers_a_customer_leaves_twice_as_often_as_without_others(
     assert leaving(listed) >= 2 * leaving(at_random)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variance", [None, 0.9])
 @pytest.mark.parametrize("estimator", [KMeans(3, n_init=1, bootstraps=5), DBSCAN(1.5, 3, bootstraps=5)])
 def test_a_missing_value_is_no_driver(
@@ -396,6 +400,7 @@ def test_a_missing_value_is_no_driver(
     assert {"city"} < features
 
 
+@pytest.mark.slow
 def test_segments_of_an_earlier_release_are_read_and_written_on(spark: SparkSession, tmp_path) -> None:  # type: ignore[no-untyped-def]
     warehouse, table = Warehouse(spark, Tables(root=str(tmp_path))), t.CUSTOMER_SEGMENTS_HISTORY
     types = {column.name: column.type for column in table.columns}

@@ -364,6 +364,7 @@ def test_segments_that_are_numbered_anew_stay_the_same_segments(frame_: DataFram
     assert after.second_segment_id.tolist() == before.second_segment_id.map(number).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_driver_points", [0, 1_000_000])
 @pytest.mark.parametrize("columns", [["customer_id", *COLUMNS], COLUMNS])
 def test_a_fit_does_not_depend_on_who_clusters_boxes_partitions_or_order(

@@ -88,6 +88,7 @@ def test_a_preparation_takes_nan_for_a_missing_value(spark: SparkSession, scalin
     assert found.dropped_ == {"nothing": "has no values"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_NAME)
 def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
     spark: SparkSession, tmp_path: Path, name: str
@@ -121,6 +122,7 @@ def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
             ESTIMATORS[name].fit(odd, **bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"winsorise": (0.1, 0.9)}, {"skewed": ["a"]}, {"skewed": {"a": "yeo_johnson"}}])
 @pytest.mark.parametrize("value", ["double('Infinity')", "-1e300D"])
 def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
@@ -137,6 +139,7 @@ def test_infinity_behind_bounds_and_transforms_is_no_ordinary_value(
     assert row.confidence == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["KMeans", "DBSCAN"])
 def test_infinity_in_a_feature_that_was_left_out_makes_an_outlier_too(spark: SparkSession, name: str) -> None:
     frame = framed(spark, a=two_kinds(1), twin=2 * two_kinds(1), word=["x"] * N)
@@ -153,6 +156,7 @@ def test_infinity_in_a_feature_that_was_left_out_makes_an_outlier_too(spark: Spa
         assert rows.drop("C07")[columns].equals(assigned(model, other).drop("C07")[columns])
 
 
+@pytest.mark.slow
 def test_infinity_makes_an_outlier_of_one_customer_behind_components_too(spark: SparkSession) -> None:
     frame = framed(spark, a=two_kinds(1), b=two_kinds(2), c=two_kinds(3))
     odd = frame.selectExpr("customer_id", "if(customer_id = 'C07', double('-Infinity'), a) AS a", "b", "c")
@@ -196,6 +200,7 @@ def test_what_is_no_number_is_rejected_with_its_name_its_type_and_what_to_do(spa
             assert remedy in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["boolean", "decimal(38,10)", "tinyint", "bigint", "float"])
 def test_every_kind_of_number_is_one(spark: SparkSession, kind: str) -> None:
     value = "a > 10" if kind == "boolean" else f"CAST(a AS {kind})"
@@ -215,6 +220,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [NAMES[i : i + 8] for i in range(0, len(NAMES), 8)], ids=repr)
 def test_columns_of_any_name_work_and_are_given_as_they_are(spark: SparkSession, names: list[str]) -> None:
     frame = framed(spark, **{name: two_kinds(i) for i, name in enumerate(names)}, **{"Caf.é": ["x"] * N})
@@ -241,6 +247,7 @@ def test_mllib_takes_columns_of_any_name(spark: SparkSession) -> None:
         assert sizes(model.assign(frame)) == [N // 2, N // 2]
 
 
+@pytest.mark.slow
 def test_names_that_can_not_be_distinguished_or_are_not_there_are_rejected(spark: SparkSession) -> None:
     frame = framed(spark, Monetary=two_kinds(1), b=two_kinds(2))
     repeated = frame.selectExpr("customer_id", "Monetary", "b", "b AS B")
@@ -288,6 +295,7 @@ def test_customers_with_several_rows_or_without_an_id_are_rejected(spark: SparkS
         estimator.fit(frame.selectExpr("array(customer_id) AS customer_id", "a"), columns=["a"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_NAME)
 def test_values_far_from_zero_keep_their_differences(spark: SparkSession, name: str) -> None:
     whole = np.round(two_kinds(1))
@@ -386,6 +394,7 @@ def test_any_mixture_of_dirt_gives_a_sound_result_or_the_librarys_own_error(spar
             assigned(model, frame)
 
 
+@pytest.mark.slow
 def test_categories_in_any_case_missing_and_odd_ones_are_each_one(spark: SparkSession, tmp_path: Path) -> None:
     cities = ["Bonn", "bonn", "", None, "NaN", "it's", "a\\b", "${x}", "a`b.c", "🍞"] * 4
     frame = spark.createDataFrame(

@@ -57,6 +57,7 @@ def mixture(seed: int, k: int = 3, d: int = 2) -> MixtureModel:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("estimator", [BisectingKMeans(4), GaussianMixture(4)])
 def test_separated_clusters_are_found(spark: SparkSession, estimator: BisectingKMeans, seed: int) -> None:
@@ -82,6 +83,7 @@ def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession, estimato
     assert models[0] == models[1] == models[2]
 
 
+@pytest.mark.slow
 def test_a_bisected_customer_belongs_to_the_nearest_leaf(spark: SparkSession) -> None:
     points = np.random.default_rng(6).normal(size=(300, 3))
     frame = as_frame(spark, points)
@@ -123,6 +125,7 @@ def test_posteriors_equal_scipys(spark: SparkSession, seed: int) -> None:
     assert all(drivers is not None and len(drivers) <= 3 for drivers in rows.drivers)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_as_likely_as_scikit_learns(spark: SparkSession) -> None:
     generator = np.random.default_rng(4)
     wide = generator.multivariate_normal([0, 0, 0], [[4, 1.5, 0], [1.5, 1, 0], [0, 0, 0.2]], 400)
@@ -138,6 +141,7 @@ def test_a_mixture_is_as_likely_as_scikit_learns(spark: SparkSession) -> None:
     assert model.covariances_ == pytest.approx(theirs.covariances_[order], abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_feature_that_repeats_another_leaves_a_mixture_in_shape(spark: SparkSession) -> None:
     points, truth = blobs(3)
     frame = as_frame(spark, np.column_stack([points, points[:, 0]]))
@@ -148,6 +152,7 @@ def test_a_feature_that_repeats_another_leaves_a_mixture_in_shape(spark: SparkSe
     assert np.linalg.eigvalsh(model.covariances_).min() > 1e-7
 
 
+@pytest.mark.slow
 def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: SparkSession) -> None:
     points, truth = blobs(3, k=2)
     points[truth == 0, 2] = 7.0
@@ -159,6 +164,7 @@ def test_a_value_that_a_whole_segment_shares_leaves_a_mixture_in_shape(spark: Sp
     assert 0 < model.covariances_[of_shared, 2, 2] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_mixture_of_single_customers_is_rejected(spark: SparkSession) -> None:
     points = np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]])
 
@@ -174,6 +180,7 @@ def test_fewer_different_customers_than_segments_are_rejected(spark: SparkSessio
         estimator.fit(frame, columns=COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [KMeans(3), BisectingKMeans(3)])
 def test_as_many_different_customers_as_segments_are_a_segment_each(spark: SparkSession, estimator: KMeans) -> None:
     model = estimator.fit(as_frame(spark, np.repeat(np.eye(3), 20, axis=0)), columns=COLUMNS)

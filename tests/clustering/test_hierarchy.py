@@ -153,6 +153,7 @@ def test_micro_clusters_count_all_rows_and_an_assignment_equals_numpy(spark: Spa
     assert set(rows.macro_segment_id) == {1, 2}
 
 
+@pytest.mark.slow
 def test_a_fit_does_not_depend_on_how_the_rows_lie(spark: SparkSession) -> None:
     frame = as_frame(spark, np.random.default_rng(8).normal(size=(1200, 2)))
     estimator = AgglomerativeClustering(4, micro_clusters=30)  # a sample of about half of the customers

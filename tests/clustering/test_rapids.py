@@ -55,6 +55,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         sys.modules.pop(module, None)
 
 
+@pytest.mark.slow
 @pytest.mark.classic("Spark RAPIDS ML needs a classic session")
 def test_where_it_is_installed_it_fits_what_the_configuration_asks_for(spark: SparkSession, package: str) -> None:
     points, _ = blobs(3)
@@ -71,6 +72,7 @@ def test_where_it_is_installed_it_fits_what_the_configuration_asks_for(spark: Sp
     assert theirs.cost_ == pytest.approx(ours.cost_, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_where_it_is_not_installed_nothing_changes(spark: SparkSession) -> None:
     points, _ = blobs(4)
     frame = as_frame(spark, points)

@@ -991,6 +991,7 @@ def is_config_or_rejected(files: list[Path], chosen: list[str] | None = None) ->
         assert all(line.startswith("  - ") for line in lines[1:])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=75)
 @given(layers=st.lists(st.dictionaries(st.sampled_from(KEYS), DATA, max_size=5), max_size=3))
 def test_any_data_in_layers_is_a_configuration_or_rejected(folder: Path, layers: list[dict[str, Any]]) -> None:

@@ -172,6 +172,7 @@ def is_of(path: Path_, message: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_thousand_mutated_configurations_are_accepted_or_rejected_by_their_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -354,6 +354,7 @@ DEGENERATE: dict[str, list[tuple[Any, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", DEGENERATE.values(), ids=DEGENERATE.keys())
 def test_data_with_next_to_nothing_in_it_makes_a_page(rows: list[tuple[Any, ...]], explored: Explore) -> None:
     found = explored(rows)
@@ -507,6 +508,7 @@ def _or(value: float | None, otherwise: float) -> float:
     return otherwise if value is None or math.isnan(value) else value
 
 
+@pytest.mark.slow
 def test_amounts_and_quantities_as_large_as_a_column_holds_are_counted_and_shown(explored: Explore) -> None:
     largest, most = "9999999999999999.99", "999999999999999.999"
     rows = [

@@ -547,6 +547,7 @@ def test_the_same_content_gives_the_same_page(bare: Page) -> None:
     assert render_page(empty_content()) == bare.html
 
 
+@pytest.mark.slow
 def test_the_page_is_made_from_a_zip(tmp_path: Path) -> None:
     library = Path(customer_segmentation.__file__).parents[1]
     with zipfile.ZipFile(tmp_path / "library.zip", "w") as archive:

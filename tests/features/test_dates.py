@@ -194,6 +194,7 @@ def test_what_happens_after_a_date_changes_none_of_its_rows(spark: SparkSession)
     assert other != found
 
 
+@pytest.mark.slow
 def test_scores_of_several_dates_are_those_of_each(spark: SparkSession) -> None:
     draw = random.Random(4)
     rows = [

@@ -52,6 +52,7 @@ def features_of(
     return {row[c.CUSTOMER_ID]: row.asDict() for row in rows}
 
 
+@pytest.mark.slow
 def test_a_fully_returned_order_is_no_purchase_but_was_paid_and_returned(spark: SparkSession) -> None:
     lines = [
         line(order="O1", at="2024-05-01", amount="30.00"),
@@ -107,6 +108,7 @@ def test_one_customer_counted_by_hand(spark: SparkSession) -> None:
     assert features["weekend_share"] == pytest.approx(0.5)  # 2024-06-01 was a Saturday, 2024-06-11 a Tuesday
 
 
+@pytest.mark.slow
 def test_only_what_happened_before_the_date_enters(spark: SparkSession) -> None:
     before = [line(at="2024-06-30 23:59:59")]
     after = [line(order="O2", at="2024-07-01 00:00:00", amount="999.00"), line(customer="C2", at="2024-08-01 00:00:00")]
@@ -120,6 +122,7 @@ def test_a_customer_who_only_returned_is_not_eligible(spark: SparkSession) -> No
     assert set(features) == {"C1"}
 
 
+@pytest.mark.slow
 def test_events_are_counted_by_kind_and_customers_without_any_have_zero(
     spark: SparkSession, frame: Callable[..., DataFrame]
 ) -> None:
@@ -200,6 +203,7 @@ def test_later_data_never_changes_an_earlier_row(spark: SparkSession) -> None:
     assert features_of(spark, lines) == features_of(spark, known)
 
 
+@pytest.mark.slow
 def test_amounts_as_large_as_a_column_holds_are_summed_exactly(spark: SparkSession) -> None:
     largest = "900000000000000.01"
     lines = [
@@ -382,6 +386,7 @@ RESTING_ON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "absent",
     [
@@ -408,6 +413,7 @@ def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_a
         assert {n: row[n] for n in expected if n not in null} == {n: v for n, v in expected.items() if n not in null}
 
 
+@pytest.mark.slow
 def test_four_columns_of_any_type_are_enough(spark: SparkSession, frame: Callable[..., DataFrame]) -> None:
     lines = [line("7", "1", "2024-06-01", amount="19.99"), line("7", "2", "2024-06-11", amount="0.29")]
     rows = [(7, 1, "2024-06-01", 19.99, "note"), (7, 2, "2024-06-11", 0.29, "note"), (None, 3, "2024-06-11", 1.0, "")]
@@ -473,6 +479,7 @@ cs.customer_features(lines, as_of="2011-12-10")
     assert "customer_features: the time zone of the Spark session is America/New_York, and has to be UTC" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
     lines = [line(amount="30.00"), line(order="O2", at="2024-06-11", amount="10.00"), line("C2", amount="5.00")]
     own = [
@@ -490,6 +497,7 @@ def test_a_feature_of_ones_own_is_one_declaration(spark: SparkSession) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_line_whose_return_flag_is_missing_is_one_by_its_amount_and_incomplete_lines_do_not_enter(
     frame: Callable[..., DataFrame],
 ) -> None:
@@ -578,6 +586,7 @@ def test_spark_connect_gives_the_same_features_and_scores(spark: SparkSession, t
     assert connected == rfm_scores(customer_features(lines, as_of=AS_OF)).orderBy(c.CUSTOMER_ID).collect()
 
 
+@pytest.mark.slow
 @pytest.mark.classic("it looks at the physical plan")
 def test_the_full_build_moves_the_lines_once(spark: SparkSession) -> None:
     transactions = spark.createDataFrame([line()], TRANSACTIONS.ddl).repartition(2, c.PRODUCT_ID)
@@ -601,6 +610,7 @@ def test_the_catalogue_in_the_documentation_is_that_of_the_declarations() -> Non
     assert len({feature.name for feature in FEATURES}) == len(FEATURES)
 
 
+@pytest.mark.slow
 def test_amounts_that_are_no_numbers_and_customers_without_one_do_not_enter(frame: Callable[..., DataFrame]) -> None:
     nan, endless = float("nan"), float("inf")
     rows = [
@@ -665,6 +675,7 @@ def test_lines_that_can_not_be_what_they_are_taken_for_are_rejected(
         customer_features(frame([], f"customer_id string, order_id int, {schema}"), as_of="2024-07-01")
 
 
+@pytest.mark.slow
 def test_events_are_read_whatever_case_their_columns_have_and_those_of_nobody_are_left_out(
     frame: Callable[..., DataFrame],
 ) -> None:

@@ -143,6 +143,7 @@ def test_who_bought_once_has_an_expected_gap_that_grows_with_the_silence(simulat
     assert simulated["days_between_orders"][["once-now", "once-long-ago"]].isna().all()
 
 
+@pytest.mark.slow
 def test_a_change_of_spend_is_unknown_until_there_was_a_time_before(spark: SparkSession) -> None:
     lines = [
         *(bought("old", day, day) for day in (1, 60)),
@@ -159,6 +160,7 @@ def test_a_change_of_spend_is_unknown_until_there_was_a_time_before(spark: Spark
 EVENTS = "customer_id string, occurred_at timestamp, event_type string, channel string, campaign_id string"
 
 
+@pytest.mark.slow
 def test_a_campaign_is_received_and_answered_once(spark: SparkSession, frame: Callable[..., DataFrame]) -> None:
     at = datetime(2024, 6, 1)
     events = [
@@ -186,6 +188,7 @@ def test_a_campaign_is_received_and_answered_once(spark: SparkSession, frame: Ca
     assert without == {"C1": 1.0, "C2": 1.0, "C3": 0.0, "C4": None, "C5": None}
 
 
+@pytest.mark.slow
 def test_who_bought_too_long_ago_is_no_customer_and_changes_nothing_for_the_others(spark: SparkSession) -> None:
     draw = seeded()
     lines = spark.createDataFrame([random_line(draw) for _ in range(300)], TRANSACTIONS.ddl)

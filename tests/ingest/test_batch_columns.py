@@ -38,6 +38,7 @@ def test_a_batch_of_json_is_read_with_the_columns_that_its_values_do_not_show(
     assert_as_if_read_anew(tmp_path, run_of, **source)
 
 
+@pytest.mark.slow
 def test_json_over_several_lines_is_not_guessed_of_files_that_are_not_looked_at(
     tmp_path: Path, run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

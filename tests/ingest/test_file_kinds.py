@@ -330,6 +330,7 @@ def written(path: Path, **columns: Any) -> None:
     pq.write_table(pa.table({name: values for name, values in rows.items() if values is not None}), path)
 
 
+@pytest.mark.slow
 def test_parquet_files_of_pandas_have_nanoseconds(spark: SparkSession, tmp_path: Path) -> None:
     moment = datetime(2024, 7, 1, 10, 0, 0, 123_456)
     for name, zone in (("local", None), ("moment", "UTC")):

@@ -92,6 +92,7 @@ def test_a_day_starts_with_its_first_instant(spark: SparkSession, zone: str) -> 
         assert local_day(instant - timedelta(seconds=1), zone) < day
 
 
+@pytest.mark.slow
 def test_the_same_lines_lie_on_other_days_hours_and_weekends_elsewhere(
     spark: SparkSession, frame: Callable[..., DataFrame]
 ) -> None:
@@ -249,6 +250,7 @@ def test_another_zone_builds_the_days_anew(spark: SparkSession, tmp_path: Path) 
         assert days.to_dict() == {"C0": day, "C1": date(2024, 6, 30)}, zone
 
 
+@pytest.mark.slow
 def test_a_date_that_is_set_lets_in_what_the_clocks_show_before_it(spark: SparkSession, tmp_path: Path) -> None:
     times = ["2024-07-01 03:59:59", "2024-07-01 04:00:00"]
 

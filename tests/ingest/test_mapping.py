@@ -187,6 +187,7 @@ def test_a_discount_that_is_null_because_its_author_meant_it_is_none(
     assert told(validated(spark, rows, failed)) == {"a": [], "b": ["unreadable_number"], "c": []}
 
 
+@pytest.mark.slow
 def test_a_mark_of_returns_is_read_as_true_or_false_or_the_line_is_rejected(
     spark: SparkSession, lines: Callable[..., DataFrame]
 ) -> None:

@@ -168,6 +168,7 @@ def test_lines_that_others_concern_are_found_by_their_keys(lines: Lines) -> None
     assert mixed == {"O2", "O3", "O6", "O9"}
 
 
+@pytest.mark.slow
 def test_a_batch_reads_lines_as_they_were_before_their_order_was_resolved(spark: SparkSession, lines: Lines) -> None:
     given = lines(
         {}, missing("customer_id"), {"line_id": 5}, {"line_id": 5}, {"order_id": "O9", "reasons": ["zero_price"]}

@@ -164,6 +164,7 @@ def test_rates_and_evidence_are_those_of_pandas(spark: SparkSession, length: int
     assert sum(each.customers for each in seen) == len(customers)
 
 
+@pytest.mark.slow
 def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
     draw = np.random.default_rng(2)
     days = shop(draw, customers=400, days=500, mean_gap=15, mean_life=200)
@@ -216,6 +217,7 @@ def test_the_names_of_any_segmented_frame(spark: SparkSession) -> None:
         cs.segment_names(segments.selectExpr("* EXCEPT (as_of_date)", "CAST(NULL AS DATE) AS as_of_date"), lines)
 
 
+@pytest.mark.slow
 def test_the_days_of_names_are_those_of_the_shop(spark: SparkSession) -> None:
     """Orders of 3:30 UTC are of the evening before in New York, where they are those of noon of that day."""
     draw = np.random.default_rng(2)

@@ -108,6 +108,7 @@ def test_a_table_of_an_earlier_release_stays_without_constraints(warehouse: Ware
     assert sorted(DeltaTable(str(folder / "earlier")).to_pyarrow_table()["confidence"].to_pylist()) == [0.5, 7.0]
 
 
+@pytest.mark.slow
 def test_a_constraint_that_an_earlier_release_declared_otherwise_is_dropped_and_no_other(
     spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ MODULES = sorted(
 """Modules with examples; the session is `spark` in them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_run(spark: SparkSession, name: str) -> None:
     options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -78,6 +78,7 @@ def test_a_run_that_was_killed_before_its_record_is_recorded_by_the_next_one(sho
     assert shop.by("rollback").before_current() == "R1"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_repeated_after_it_was_killed_is_recorded_as_its_own(shop: Shop) -> None:
     shop.publish_and_be_killed("R1")
 
@@ -87,6 +88,7 @@ def test_a_run_that_is_repeated_after_it_was_killed_is_recorded_as_its_own(shop:
     assert shop.recorded() == [("R0", "run", None), ("R1", "run", "R0")]
 
 
+@pytest.mark.slow
 def test_a_first_publication_that_was_killed_before_its_record_is_recorded(spark: SparkSession, tmp_path: Path) -> None:
     shop = Shop(spark, tmp_path)
     shop.publish_and_be_killed("R0")
@@ -97,6 +99,7 @@ def test_a_first_publication_that_was_killed_before_its_record_is_recorded(spark
     assert shop.by("rollback").before_current() == "R0"
 
 
+@pytest.mark.slow
 def test_the_model_of_the_run_that_consumers_read_serves_though_it_was_killed_before_its_record(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -113,6 +116,7 @@ def test_the_model_of_the_run_that_consumers_read_serves_though_it_was_killed_be
     assert quiet(spark, run.config).models.incumbent_version == "M"
 
 
+@pytest.mark.slow
 def test_publications_are_in_order_also_where_a_clock_that_ran_ahead_was_put_right(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_publications_are_in_order_also_where_a_clock_that_ran_ahead_was_put_rig
     assert [run_id for run_id, _, _ in shop.recorded()] == RUNS
 
 
+@pytest.mark.slow
 def test_a_rollback_that_is_repeated_stays_where_it_went_and_never_goes_to_what_was_taken_back(shop: Shop) -> None:
     shop.publish("R1")
     shop.publish("R2")

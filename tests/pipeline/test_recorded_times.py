@@ -33,6 +33,7 @@ def test_a_step_of_a_table_is_later_than_those_before_also_where_another_table_w
     assert build_of(run.warehouse, t.CUSTOMER_FEATURES).committed == {"runs": ["later"]}
 
 
+@pytest.mark.slow
 def test_a_run_and_a_backtest_are_later_than_all_before(run: Run, tmp_path: Path) -> None:
     earlier, latest = {"run_id": "20240309-0", "as_of_date": date(2024, 3, 9)}, AHEAD + timedelta(hours=1)
     run.warehouse.append_rows(t.PIPELINE_RUNS, [{**earlier, "status": "complete", "finished_at": AHEAD}])

@@ -375,6 +375,7 @@ def test_a_delivery_that_does_not_come_is_found_although_the_run_stays_the_same(
     assert versions(tmp_path / "tables") == after, "the run is the same, whatever the day"
 
 
+@pytest.mark.slow
 def test_who_was_overtaken_is_told_and_a_publication_is_recorded_once(
     spark: SparkSession, tmp_path: Path, run_of: RunOf
 ) -> None:

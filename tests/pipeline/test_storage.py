@@ -56,6 +56,7 @@ def test_a_log_is_forgotten_only_where_a_checkpoint_stands_for_it(
     assert left == ([1] if damage == "hint is no JSON" else [0, 1])
 
 
+@pytest.mark.slow
 def test_a_log_keeps_the_commits_that_are_asked_for_and_the_checkpoint_before_them(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_log_keeps_the_commits_that_are_asked_for_and_the_checkpoint_before_th
     assert warehouse.read(t.PUBLICATIONS).count() == 5
 
 
+@pytest.mark.slow
 def test_rows_of_a_named_table_are_replaced_also_after_its_properties_changed(spark: SparkSession) -> None:
     warehouse = Warehouse(spark, Tables(root=None, schema=SCHEMA))
 

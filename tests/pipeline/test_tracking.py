@@ -163,6 +163,7 @@ def test_where_mlflow_can_not_be_reached_the_stage_says_so(
     assert "MLflow did not get the report of kmeans-1" in caplog.text
 
 
+@pytest.mark.slow
 def test_without_the_setting_mlflow_is_not_asked(spark: SparkSession, tmp_path: Path) -> None:
     run = quiet(spark, configured(tmp_path, "tables"))
 

@@ -240,6 +240,7 @@ def test_columns_that_tell_nothing_new_are_dropped_and_said(frame: Callable[...,
     }
 
 
+@pytest.mark.slow
 def test_a_preparation_does_not_depend_on_how_the_rows_lie(spark: SparkSession) -> None:
     points = drawn(9)
     frame = framed(spark, points).selectExpr("*", "CAST(CAST(c AS INT) AS STRING) AS text")

@@ -117,6 +117,7 @@ def test_there_are_exactly_as_many_lines_and_customers_as_configured(made: Made,
     assert set(found.customer_id) == set(truth.customer_id)
 
 
+@pytest.mark.slow
 def test_the_data_are_the_same_on_any_number_of_partitions(spark: SparkSession, made: Made) -> None:
     divided = SimpleNamespace(range=lambda start, end, step, _: spark.range(start, end, step, 7))
 

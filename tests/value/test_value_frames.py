@@ -90,6 +90,7 @@ def test_counts_are_those_of_the_order_lines(features, lines):
     assert purchase_counts(features).equals(counts[["x", "t_x", "T", "customers"]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mbg_nbd", "mbg_cnbd_k"])
 def test_a_fit_and_its_columns_are_those_of_the_numeric_core(features, lines, name):
     settings = Value(model=name, horizons=[20, 200], discount_rate=0.2, interval=0.7)
@@ -127,6 +128,7 @@ def test_a_fit_and_its_columns_are_those_of_the_numeric_core(features, lines, na
     assert by_value.value_counts().max() <= 3
 
 
+@pytest.mark.slow
 def test_partitions_and_earlier_columns_make_no_difference(features):
     model = fit_value(features)
     assert fit_value(features.repartition(1)) == model
@@ -173,6 +175,7 @@ def test_nothing_spent_nobody_and_no_columns_are_said(frame):
     assert found["value_rank"].isna().all()
 
 
+@pytest.mark.slow
 def test_plots_take_frames(spark, features, lines):
     model = fit_value(features)
     repeats = plots.calibration(features, model).to_dict()
