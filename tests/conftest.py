@@ -22,11 +22,10 @@ TEST_SETTINGS = Spark(
     driver_memory="3g",
     shuffle_partitions=2,
     packages=[DRIVER],
-    # Only what changes no result and no plan: the suite is many small queries, so compiling them well costs more than
-    # running them (and the compiled code needs more room than such a virtual machine has for it by default), and a
-    # file beside each commit that sums up the table is written for nobody.
+    # Only what changes no result and no plan: the heap is small and a core is busy, so memory is collected by one
+    # thread, and a file beside each commit that sums up the table is written for nobody.
     conf={
-        "spark.driver.extraJavaOptions": "-XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
         "spark.databricks.delta.writeChecksumFile.enabled": False,
         # As a command over few rows has it, see `spark.code_generation`.
         "spark.sql.codegen.wholeStage": False,

@@ -40,10 +40,6 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
-QUICK = ("KMeans", "DBSCAN", "AgglomerativeClustering")
-BY_NAME = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ESTIMATORS]
-
-
 def two_kinds(seed: int) -> np.ndarray:
     """Two kinds of customers, far apart."""
     generator = np.random.default_rng(seed)
@@ -89,7 +85,7 @@ def test_a_preparation_takes_nan_for_a_missing_value(spark: SparkSession, scalin
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_nan_is_as_null_and_infinity_an_outlier_in_a_fit_and_in_an_assignment(
     spark: SparkSession, tmp_path: Path, name: str
 ) -> None:
@@ -296,7 +292,7 @@ def test_customers_with_several_rows_or_without_an_id_are_rejected(spark: SparkS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", ESTIMATORS)
 def test_values_far_from_zero_keep_their_differences(spark: SparkSession, name: str) -> None:
     whole = np.round(two_kinds(1))
     near, far = framed(spark, a=whole, b=two_kinds(9)), framed(spark, a=whole + 1e15, b=two_kinds(9))

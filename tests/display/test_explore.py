@@ -322,7 +322,6 @@ def test_the_command_writes_page_and_tables_and_a_second_time_the_same(
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.slow
 def test_only_what_happened_before_the_configured_date_enters(
     spark: SparkSession, generated: Path, lines: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -387,14 +387,7 @@ RESTING_ON = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "absent",
-    [
-        pytest.param([c.DISCOUNT], marks=pytest.mark.slow),
-        pytest.param([c.QUANTITY, c.STORE_ID, c.IS_RETURN], marks=pytest.mark.slow),
-        [*RESTING_ON, c.IS_RETURN],
-    ],
-)
+@pytest.mark.parametrize("absent", [[c.DISCOUNT], [c.QUANTITY, c.STORE_ID, c.IS_RETURN], [*RESTING_ON, c.IS_RETURN]])
 def test_without_a_column_the_features_that_rest_on_it_are_null_and_all_others_as_they_were(
     spark: SparkSession, absent: list[str]
 ) -> None:
